@@ -1,0 +1,104 @@
+//! What is rendered (borrowed slices, contiguous, row-major) and how.
+
+/// `f32` or `f64`.
+pub trait Real:
+    num_traits::Float + num_traits::NumAssign + bytemuck::Pod + Send + Sync + std::fmt::Debug + std::fmt::Display
+{
+    /// Rounds to this type.
+    fn from_f64_lossy(x: f64) -> Self;
+    /// Widens.
+    fn to_f64_exact(self) -> f64;
+}
+
+impl Real for f32 {
+    fn from_f64_lossy(x: f64) -> Self {
+        x as Self
+    }
+    fn to_f64_exact(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Real for f64 {
+    fn from_f64_lossy(x: f64) -> Self {
+        x
+    }
+    fn to_f64_exact(self) -> f64 {
+        self
+    }
+}
+
+/// `P` Gaussians. Values as the rasterizer takes them: scales after `exp`, opacities after the sigmoid.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a, T = f32> {
+    /// Centres, `[P,3]`, world coordinates.
+    pub means3d: &'a [T],
+    /// Opacities, `[P]`.
+    pub opacities: &'a [T],
+    /// Colour or spherical harmonics.
+    pub color: Color<'a, T>,
+    /// Scales and rotations, or covariances.
+    pub shape: Shape<'a, T>,
+}
+
+/// Where a splat's colour comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Color<'a, T = f32> {
+    /// `[P,M,3]` coefficients, `M = coeffs` stored a splat.
+    Sh {
+        /// The coefficients.
+        values: &'a [T],
+        /// `M`.
+        coeffs: usize,
+    },
+    /// `[P,3]`, used as given.
+    Rgb(&'a [T]),
+}
+
+/// A splat's extent in space.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape<'a, T = f32> {
+    /// `covariance = R S^2 R^T`, `S = scale_modifier * scale`.
+    ScaleRotation {
+        /// `[P,3]` standard deviations.
+        scales: &'a [T],
+        /// `[P,4]` wxyz, used as given (not normalised).
+        rotations: &'a [T],
+    },
+    /// `[P,6]`: xx xy xz yy yz zz; `scale_modifier` does not apply.
+    Covariance(&'a [T]),
+}
+
+impl<T> Scene<'_, T> {
+    /// `P`, the number of splats.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.opacities.len()
+    }
+
+    /// Whether there is no splat.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.opacities.is_empty()
+    }
+}
+
+/// How to render.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings<T = f32> {
+    /// Colour behind everything, RGB.
+    pub background: [T; 3],
+    /// Multiplies every scale.
+    pub scale_modifier: T,
+    /// Active SH degree, 0 to 3.
+    pub sh_degree: u32,
+    /// Opacity compensation for the 0.3 px dilation.
+    pub antialiasing: bool,
+}
+
+impl<T: Real> Default for Settings<T> {
+    /// Black background, scale 1, degree 3, no antialiasing.
+    fn default() -> Self {
+        Self { background: [T::zero(); 3], scale_modifier: T::one(), sh_degree: 3, antialiasing: false }
+    }
+}

@@ -1,0 +1,175 @@
+//! The trait that every engine meets, and what an engine says of itself.
+
+use std::sync::Arc;
+
+use crate::abi;
+
+/// An engine that several threads and autograd graphs may hold.
+pub type SharedEngine = Arc<dyn Engine>;
+
+/// A differentiable rasterizer behind the structs of `splat_engine.h`.
+///
+/// The calls take raw pointers, hence `unsafe`: skins (`splat-tch`, [`crate::host`]) check shapes and
+/// keep the memory alive, so that their users need none.
+pub trait Engine: Send + Sync + std::fmt::Debug {
+    /// Name, device, outputs and properties. Never fails and touches no device.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Whether `device` (a CUDA ordinal; ignored on the CPU) can be used in this process.
+    ///
+    /// # Errors
+    /// [`EngineError::NoDevice`] with the driver's reason.
+    fn device_ready(&self, device: i32) -> Result<(), EngineError>;
+
+    /// Renders. Semantics of every member: `splat_engine.h`.
+    ///
+    /// # Errors
+    /// [`EngineError`]; no output is then defined.
+    ///
+    /// # Safety
+    /// Every non-null pointer in `args` is valid for the extent that the header states, in this engine's
+    /// memory, for the duration of the call (on a stream: until the stream passes it), and outputs
+    /// overlap nothing else.
+    unsafe fn forward(&self, args: &mut abi::ForwardArgs) -> Result<(), EngineError>;
+
+    /// Gradients of a loss for every input, from its gradients for the outputs.
+    ///
+    /// # Errors
+    /// [`EngineError`]; no gradient is then defined.
+    ///
+    /// # Safety
+    /// As [`Engine::forward`]; `args.saved` is what `forward` left for the same inputs, its buffers alive
+    /// and unchanged.
+    unsafe fn backward(&self, args: &mut abi::BackwardArgs) -> Result<(), EngineError>;
+
+    /// Which centres lie in front of the camera (view-space depth over 0.2).
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    ///
+    /// # Safety
+    /// As [`Engine::forward`].
+    unsafe fn mark_visible(&self, args: &mut abi::MarkVisibleArgs) -> Result<(), EngineError>;
+}
+
+/// Whose memory an engine reads and writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// Host memory.
+    Cpu,
+    /// Memory of one CUDA device.
+    Cuda,
+}
+
+/// What an engine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// `cpu`, `inria`.
+    pub name: String,
+    /// Version of the engine, or of the sources it was built from.
+    pub version: String,
+    /// Fingerprint of the build plan that made it; empty when unknown.
+    pub fingerprint: String,
+    /// ABI version it was built with.
+    pub abi: u32,
+    /// Whose memory it uses.
+    pub device: DeviceKind,
+    /// Outputs it can produce; asking for another is an error.
+    pub outputs: Outputs,
+    /// Further properties.
+    pub features: Features,
+    /// Largest SH degree it evaluates.
+    pub max_sh_degree: u32,
+}
+
+/// Bit set of `SPLAT_OUT_*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outputs(pub u32);
+
+impl Outputs {
+    /// RGB, `[3,H,W]`.
+    pub const COLOR: Self = Self(1);
+    /// Pixel radii, `[P]`.
+    pub const RADII: Self = Self(2);
+    /// Blended inverse depth, `[1,H,W]`.
+    pub const INV_DEPTH: Self = Self(4);
+    /// Blended depth, `[1,H,W]`.
+    pub const DEPTH: Self = Self(8);
+    /// Accumulated opacity, `[1,H,W]`.
+    pub const ALPHA: Self = Self(16);
+
+    /// Whether every bit of `other` is set.
+    #[must_use]
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// Bit set of the engine's properties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Features(pub u32);
+
+impl Features {
+    /// Reads inputs of any strides.
+    pub const STRIDED_INPUTS: Self = Self(1);
+    /// Bit-identical gradients from run to run.
+    pub const DETERMINISTIC: Self = Self(2);
+
+    /// Whether every bit of `other` is set.
+    #[must_use]
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// Why a call failed; one variant a status code of the header. The text names the two values that disagree.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// A shape, count, pointer or value is wrong.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// Valid, but not by this engine.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The caller's allocator returned nothing.
+    #[error("{0}")]
+    OutOfMemory(String),
+    /// No usable GPU or driver.
+    #[error("{0}")]
+    NoDevice(String),
+    /// The device failed in the kernel that the text names.
+    #[error("{0}")]
+    Device(String),
+    /// A defect of the engine.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl EngineError {
+    /// The header's code for this error.
+    #[must_use]
+    pub fn status(&self) -> i32 {
+        match self {
+            Self::InvalidArgument(_) => abi::INVALID_ARGUMENT,
+            Self::Unsupported(_) => abi::UNSUPPORTED,
+            Self::OutOfMemory(_) => abi::OUT_OF_MEMORY,
+            Self::NoDevice(_) => abi::NO_DEVICE,
+            Self::Device(_) => abi::DEVICE_ERROR,
+            Self::Internal(_) => abi::INTERNAL,
+        }
+    }
+
+    /// The error for a status code, `None` for [`abi::OK`].
+    #[must_use]
+    pub fn from_status(status: i32, message: String) -> Option<Self> {
+        Some(match status {
+            abi::OK => return None,
+            abi::INVALID_ARGUMENT => Self::InvalidArgument(message),
+            abi::UNSUPPORTED => Self::Unsupported(message),
+            abi::OUT_OF_MEMORY => Self::OutOfMemory(message),
+            abi::NO_DEVICE => Self::NoDevice(message),
+            abi::DEVICE_ERROR => Self::Device(message),
+            _ => Self::Internal(message),
+        })
+    }
+}
