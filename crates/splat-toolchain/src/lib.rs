@@ -1,1 +1,24 @@
-//! stub
+//! Facts about a machine, the rules that say what fits what, and the plan that follows from them: which torch,
+//! CUDA toolkit, host compiler and architectures a build uses, and why.
+//!
+//! It reads files and asks programs for their version. It writes nothing, prints nothing, never imports torch,
+//! never initialises CUDA and never touches the network; it knows no Gaussians.
+//!
+//! Reading order: [`machine`] (facts), [`request`] (what was asked), [`plan`] (the answer), [`rows`] and
+//! [`managed`] (the tables).
+
+pub mod finding;
+pub mod machine;
+pub mod managed;
+pub mod plan;
+pub mod request;
+pub mod rows;
+pub mod version;
+
+pub use finding::{Finding, Severity};
+pub use machine::{Fact, Machine};
+pub use managed::ManagedItem;
+pub use plan::{Choice, Explained, Plan, Sources};
+pub use request::{EngineName, Repo, Request, Settings};
+pub use rows::Row;
+pub use version::Version;

@@ -1,0 +1,207 @@
+//! Installations that Splatwright brings itself: their names, where each lies in the cache, and the files that
+//! show it whole. Naming only: bringing them is xtask's work, and nothing here touches the network or writes.
+//!
+//! Layout: `<cache root>/v1/<name>-<python tag>-<12 hex of sha256(requirements text)>/`, a `pip --target` folder.
+//! A changed pin is a new folder, never a migration.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The cache's format; a change of layout is a new folder beside the old.
+pub const BUCKET: &str = "v1";
+
+/// One thing that can be brought. Compared by name; the table is [`ITEMS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ManagedItem {
+    /// First part of the folder's name, and what messages call it.
+    pub name: &'static str,
+    /// The version it brings, as users say it.
+    pub version: &'static str,
+    /// Repository path of the pinned requirements (or, for the original's sources, of the pins).
+    pub requirements: &'static str,
+    /// Whether its files differ from one Python version to another.
+    pub per_python: bool,
+    /// Roughly what it takes on disk, for the plan and the check of free space.
+    pub bytes: u64,
+    markers: &'static [&'static str],
+}
+
+const MB: u64 = 1_000_000;
+
+const TORCH_MARKERS: &[&str] = if cfg!(windows) {
+    &["torch/version.py", "torch/lib/torch.lib"]
+} else {
+    &["torch/version.py", "torch/lib/libtorch.so"]
+};
+const CUDA_MARKERS: &[&str] = if cfg!(windows) {
+    &[
+        "nvidia/cu13/bin/nvcc.exe",
+        "nvidia/cu13/include/cuda_runtime.h",
+        "nvidia/cu13/include/crt/host_config.h",
+    ]
+} else {
+    &[
+        "nvidia/cu13/bin/nvcc",
+        "nvidia/cu13/include/cuda_runtime.h",
+        "nvidia/cu13/include/crt/host_config.h",
+        "nvidia/cu13/lib/libcudart_static.a",
+    ]
+};
+const TOOLS_MARKERS: &[&str] = if cfg!(windows) {
+    &["cmake/data/bin/cmake.exe", "bin/ninja.exe", "unearth/__init__.py"]
+} else {
+    &["cmake/data/bin/cmake", "bin/ninja", "unearth/__init__.py"]
+};
+
+const fn torch(
+    name: &'static str,
+    version: &'static str,
+    requirements: &'static str,
+    bytes: u64,
+) -> ManagedItem {
+    ManagedItem { name, version, requirements, per_python: true, bytes, markers: TORCH_MARKERS }
+}
+
+/// Everything that can be brought. The torch items bear the rows' names (`torch-` + row).
+pub const ITEMS: &[ManagedItem] = &[
+    torch("torch-2.4", "2.4.0", "vendor/requirements/torch-2.4.txt", 5_000 * MB),
+    torch("torch-2.7", "2.7.1", "vendor/requirements/torch-2.7.txt", 6_000 * MB),
+    torch("torch-2.9", "2.9.0", "vendor/requirements/torch-2.9.txt", 6_500 * MB),
+    torch("torch-2.10", "2.10.0", "vendor/requirements/torch-2.10.txt", 6_500 * MB),
+    torch("torch-2.11", "2.11.0", "vendor/requirements/torch-2.11.txt", 4_800 * MB),
+    torch("torch-2.13", "2.13.0", "vendor/requirements/torch-2.13.txt", 5_000 * MB),
+    CUDA,
+    TOOLS,
+];
+
+/// The CUDA compiler.
+pub const CUDA: ManagedItem = ManagedItem {
+    name: "cuda-13.0",
+    version: "13.0",
+    requirements: "vendor/requirements/cuda-13.0.txt",
+    per_python: true,
+    bytes: 275 * MB,
+    markers: CUDA_MARKERS,
+};
+
+/// cmake, ninja and unearth.
+pub const TOOLS: ManagedItem = ManagedItem {
+    name: "tools",
+    version: "pinned",
+    requirements: "vendor/requirements/tools.txt",
+    per_python: true,
+    bytes: 150 * MB,
+    markers: TOOLS_MARKERS,
+};
+
+/// The original rasterizer's sources, unpacked: the folder holds `cuda_rasterizer/` and `third_party/glm/`.
+pub const INRIA: ManagedItem = ManagedItem {
+    name: "inria-2.11.0",
+    version: "2.11.0",
+    requirements: "vendor/sources.toml",
+    per_python: false,
+    bytes: 25 * MB,
+    markers: &[
+        "cuda_rasterizer/forward.cu",
+        "cuda_rasterizer/backward.cu",
+        "third_party/glm/glm/glm.hpp",
+        "LICENSE.md",
+    ],
+};
+
+impl ManagedItem {
+    /// The item of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        ITEMS.iter().chain([&INRIA]).find(|item| item.name == name).copied()
+    }
+
+    /// Its folder: a pure function of what is pinned, so two machines with one pin agree.
+    /// `python_tag` is the interpreter's (`cp311`); the sources ignore it.
+    pub fn dir(&self, cache_root: &Path, requirements_text: &str, python_tag: &str) -> PathBuf {
+        let hash = hex(&Sha256::digest(requirements_text.as_bytes()));
+        let short = &hash[..12];
+        let name = if self.per_python {
+            format!("{}-{python_tag}-{short}", self.name)
+        } else {
+            format!("{}-{short}", self.name)
+        };
+        cache_root.join(BUCKET).join(name)
+    }
+
+    /// Files (relative to [`Self::dir`]) that a whole installation has.
+    pub fn markers(&self) -> &'static [&'static str] {
+        self.markers
+    }
+
+    /// The markers that are absent from `dir`; empty for a whole installation.
+    pub fn lacks(&self, dir: &Path) -> Vec<&'static str> {
+        self.markers.iter().copied().filter(|marker| !dir.join(marker).exists()).collect()
+    }
+}
+
+impl Serialize for ManagedItem {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for ManagedItem {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::named(&name)
+            .ok_or_else(|| serde::de::Error::custom(format!("no managed item is called `{name}`")))
+    }
+}
+
+/// A folder of the cache's bucket that bears an item's name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagedState {
+    pub item: ManagedItem,
+    pub dir: PathBuf,
+    /// Markers that are absent: not empty after an interrupted or altered installation.
+    pub lacks: Vec<String>,
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_pin_is_a_new_folder() {
+        let root = Path::new("/c");
+        let one = CUDA.dir(root, "nvidia-cuda-nvcc==13.0.88\n", "cp311");
+        assert_eq!(one, CUDA.dir(root, "nvidia-cuda-nvcc==13.0.88\n", "cp311"));
+        assert_ne!(one, CUDA.dir(root, "nvidia-cuda-nvcc==13.0.89\n", "cp311"));
+        assert_ne!(one, CUDA.dir(root, "nvidia-cuda-nvcc==13.0.88\n", "cp312"));
+        let name = one.file_name().unwrap().to_str().unwrap();
+        assert!(one.starts_with("/c/v1") && name.starts_with("cuda-13.0-cp311-"), "{name}");
+        assert_eq!(name.len(), "cuda-13.0-cp311-".len() + 12);
+    }
+
+    #[test]
+    fn the_sources_do_not_depend_on_python() {
+        let root = Path::new("/c");
+        assert_eq!(INRIA.dir(root, "pin", "cp311"), INRIA.dir(root, "pin", "cp38"));
+    }
+
+    #[test]
+    fn names_are_unique_and_survive_json() {
+        for item in ITEMS.iter().chain([&INRIA]) {
+            let json = serde_json::to_string(item).unwrap();
+            assert_eq!(serde_json::from_str::<ManagedItem>(&json).unwrap(), *item);
+        }
+    }
+
+    #[test]
+    fn an_empty_folder_lacks_every_marker() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(TOOLS.lacks(dir.path()), TOOLS.markers());
+    }
+}
