@@ -1,0 +1,6 @@
+//! The build driver behind `cargo xtask`: one file per command, each with a clap `Args` and a `run`.
+//! `main.rs` parses and dispatches; everything a command needs from the others stands here.
+
+pub mod cargo;
+pub mod hint;
+pub mod ui;
