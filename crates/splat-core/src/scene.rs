@@ -2,7 +2,15 @@
 
 /// `f32` or `f64`.
 pub trait Real:
-    num_traits::Float + num_traits::NumAssign + bytemuck::Pod + Send + Sync + std::fmt::Debug + std::fmt::Display
+    num_traits::Float
+    + num_traits::NumAssign
+    + bytemuck::Pod
+    + Send
+    + Sync
+    + std::fmt::Debug
+    + std::fmt::Display
+    + Default
+    + crate::simd::Dispatch
 {
     /// Rounds to this type.
     fn from_f64_lossy(x: f64) -> Self;

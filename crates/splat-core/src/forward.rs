@@ -1,0 +1,212 @@
+//! The forward pass: project, bin, blend. Plain slices in, plain vectors out.
+//!
+//! Runs on the current rayon pool; results do not depend on its size. What backward needs besides the
+//! inputs is in [`Saved`], plain data that callers may keep as bytes.
+
+use rayon::prelude::*;
+
+use crate::{
+    Camera, Error, Real, Scene, Settings, Tuning,
+    blend::{BlendTile, Limits, Tile},
+    check,
+    projection::{NEAR, Splat, affine_row, project_all, triple},
+    tiles::{Grid, PIXELS, TILE, bin},
+};
+
+/// What a render gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forward<T = f32> {
+    /// `[3,H,W]` planar RGB over the background; neither end is clamped.
+    pub color: Vec<T>,
+    /// `[P]` 3-sigma radius in whole pixels, 0 = culled.
+    pub radii: Vec<i32>,
+    /// `[1,H,W]` sum of weight / z; no background, not divided by alpha.
+    pub inv_depth: Vec<T>,
+    /// `[1,H,W]` sum of weight * z; no background, not divided by alpha.
+    pub depth: Vec<T>,
+    /// `[1,H,W]` sum of weights, which is one minus the transmittance left.
+    pub alpha: Vec<T>,
+    /// For [`crate::backward()`].
+    pub saved: Saved<T>,
+}
+
+/// What backward needs besides the inputs and the radii.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Saved<T = f32> {
+    /// Splat indices of all tiles, each tile's front to back.
+    pub point_list: Vec<u32>,
+    /// Start and end in `point_list` of each 16x16 tile, row-major.
+    pub ranges: Vec<[u64; 2]>,
+    /// `[H,W]` transmittance left.
+    pub final_t: Vec<T>,
+    /// `[H,W]` 1-based place in its tile's list of the last splat blended, 0 = none.
+    pub contributors: Vec<u32>,
+}
+
+impl<T> Saved<T> {
+    /// Number of (splat, tile) pairs that were blended.
+    #[must_use]
+    pub fn rendered(&self) -> u64 {
+        self.point_list.len() as u64
+    }
+
+    /// Borrows every part.
+    #[must_use]
+    pub fn as_ref(&self) -> SavedRef<'_, T> {
+        SavedRef {
+            point_list: &self.point_list,
+            ranges: &self.ranges,
+            final_t: &self.final_t,
+            contributors: &self.contributors,
+        }
+    }
+}
+
+/// [`Saved`], borrowed from wherever the caller kept it.
+#[derive(Debug, Clone, Copy)]
+pub struct SavedRef<'a, T = f32> {
+    /// See [`Saved::point_list`].
+    pub point_list: &'a [u32],
+    /// See [`Saved::ranges`].
+    pub ranges: &'a [[u64; 2]],
+    /// See [`Saved::final_t`].
+    pub final_t: &'a [T],
+    /// See [`Saved::contributors`].
+    pub contributors: &'a [u32],
+}
+
+/// Renders `scene` as `camera` sees it.
+///
+/// Where nothing is visible, `P = 0` included, the image is the background colour (the original gives
+/// zeros for `P = 0`). Splats are culled, with radius 0, when their centre is not more than 0.2 in front of
+/// the camera, when their square of 3 sigma touches no tile, and when their projection overflows.
+///
+/// # Errors
+/// [`Error`] for wrong lengths, numbers that are not finite, an empty image, an SH degree over 3 or over
+/// what the coefficients give, and when there is no memory for the tiles' lists.
+pub fn forward<T: Real>(
+    scene: &Scene<T>,
+    camera: &Camera<T>,
+    settings: &Settings<T>,
+) -> Result<Forward<T>, Error> {
+    forward_with(scene, camera, settings, &Tuning::default())
+}
+
+/// [`forward()`] with a choice of how to compute.
+///
+/// # Errors
+/// As [`forward()`].
+pub fn forward_with<T: Real>(
+    scene: &Scene<T>,
+    camera: &Camera<T>,
+    settings: &Settings<T>,
+    tuning: &Tuning<T>,
+) -> Result<Forward<T>, Error> {
+    check::inputs(scene, camera, settings)?;
+    check::shift(scene, tuning)?;
+    let grid = Grid::new(camera.width, camera.height);
+    let splats = project_all(scene, camera, settings, tuning);
+    let lists = bin(&splats, &grid, tuning)?;
+
+    let n = grid.pixels();
+    let mut color = vec![T::zero(); 3 * n];
+    let mut inv_depth = vec![T::zero(); n];
+    let mut depth = vec![T::zero(); n];
+    let mut alpha = vec![T::zero(); n];
+    let mut final_t = vec![T::one(); n];
+    let mut contributors = vec![0_u32; n];
+
+    // A band is one row of tiles: a contiguous part of every plane.
+    let band = TILE * grid.width;
+    let (red, rest) = color.split_at_mut(n);
+    let (green, blue) = rest.split_at_mut(n);
+    let planes = (
+        red.par_chunks_mut(band),
+        green.par_chunks_mut(band),
+        blue.par_chunks_mut(band),
+        inv_depth.par_chunks_mut(band),
+        depth.par_chunks_mut(band),
+        alpha.par_chunks_mut(band),
+        final_t.par_chunks_mut(band),
+        contributors.par_chunks_mut(band),
+        lists.ranges.par_chunks(grid.across),
+    );
+    planes.into_par_iter().enumerate().for_each(
+        |(row, (red, green, blue, inv_depth, depth, alpha, final_t, contributors, ranges))| {
+            let tiles: Vec<Box<Tile<T>>> = ranges
+                .par_iter()
+                .enumerate()
+                .map(|(column, range)| {
+                    let list = &lists.point_list[range[0] as usize..range[1] as usize];
+                    blend_tile(&splats, list, &grid, column, row, tuning)
+                })
+                .collect();
+            let [bg_r, bg_g, bg_b] = settings.background;
+            for (column, tile) in tiles.iter().enumerate() {
+                let x = column * TILE;
+                let width = TILE.min(grid.width - x);
+                for (y, at) in (0..red.len() / grid.width).map(|y| (y, y * grid.width + x)) {
+                    for k in 0..width {
+                        let (p, at) = (y * TILE + k, at + k);
+                        let t = tile.t[p].abs();
+                        red[at] = tile.rgb[0][p] + t * bg_r;
+                        green[at] = tile.rgb[1][p] + t * bg_g;
+                        blue[at] = tile.rgb[2][p] + t * bg_b;
+                        inv_depth[at] = tile.inv_depth[p];
+                        depth[at] = tile.depth[p];
+                        alpha[at] = T::one() - t;
+                        final_t[at] = t;
+                        contributors[at] = tile.contributors[p];
+                    }
+                }
+            }
+        },
+    );
+    let radii = splats.par_iter().map(|s| s.radius).collect();
+    let saved = Saved { point_list: lists.point_list, ranges: lists.ranges, final_t, contributors };
+    Ok(Forward { color, radii, inv_depth, depth, alpha, saved })
+}
+
+/// Blends one tile from nothing.
+fn blend_tile<T: Real>(
+    splats: &[Splat<T>],
+    list: &[u32],
+    grid: &Grid,
+    column: usize,
+    row: usize,
+    tuning: &Tuning<T>,
+) -> Box<Tile<T>> {
+    let (x, y) = (column * TILE, row * TILE);
+    // Pixels outside the image are finished before they begin.
+    let inside = |p: usize| x + p % TILE < grid.width && y + p / TILE < grid.height;
+    let mut tile = Box::new(Tile {
+        t: std::array::from_fn(|p| if inside(p) { T::one() } else { -T::one() }),
+        rgb: [[T::zero(); PIXELS]; 3],
+        inv_depth: [T::zero(); PIXELS],
+        depth: [T::zero(); PIXELS],
+        contributors: [0; PIXELS],
+    });
+    let origin = [x, y].map(|o| T::from_f64_lossy(o as f64));
+    let limits = Limits::new(tuning.cutoff);
+    T::dispatch(tuning.lanes, BlendTile { splats, list, origin, limits, tile: &mut tile });
+    tile
+}
+
+/// Which centres lie in front of the camera: view-space z over 0.2. `view` is column-major.
+///
+/// # Errors
+/// [`Error`] for a length that is not a multiple of 3 and numbers that are not finite.
+pub fn mark_visible<T: Real>(means3d: &[T], view: &[T; 16]) -> Result<Vec<bool>, Error> {
+    let p = means3d.len() / 3;
+    check::length("means3D", means3d.len(), 3 * p, || format!("P = {p}, 3 each"))?;
+    check::finite("means3D", means3d)?;
+    check::finite("viewmatrix", view)?;
+    let view = view.map(Real::to_f64_exact);
+    Ok((0..p)
+        .into_par_iter()
+        .with_min_len(1024)
+        .map(|i| {
+            T::from_f64_lossy(affine_row(&view, 2, triple(means3d, i))) > T::from_f64_lossy(NEAR)
+        })
+        .collect())
+}

@@ -1,0 +1,167 @@
+//! From the gradient of a splat on the image to the gradients of its parameters: the transposes of
+//! `projection`, `covariance` and `sh`, in f64.
+//!
+//! As in the original, camera, background and scale modifier get none, and a splat whose Jacobian was
+//! clamped gets the original's formula, which is not the derivative (see [`affine_backward`]).
+
+use crate::{
+    Color, Cutoff, Real, Scene, Settings, Shape, Tuning,
+    blend_backward::Sums,
+    covariance,
+    projection::{
+        AA_FLOOR, Affine, DILATION, View, W_EPSILON, affine_row, antialiasing_factor, covariance3d, dot,
+        symmetric_times, triple,
+    },
+    sh,
+};
+
+/// Beside the squared determinant in the gradient of the conic.
+const DET_EPSILON: f64 = 1e-7;
+
+/// Gradients of one splat.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SplatGrad {
+    pub(crate) mean3d: [f64; 3],
+    /// NDC units.
+    pub(crate) mean2d: [f64; 2],
+    pub(crate) opacity: f64,
+    pub(crate) color: [f64; 3],
+    pub(crate) scale: [f64; 3],
+    pub(crate) rotation: [f64; 4],
+    pub(crate) cov3d: [f64; 6],
+}
+
+/// Gradients of visible splat `i` from its sums over all pixels; `grad_sh` is its `[M,3]` row, or empty.
+pub(crate) fn splat_backward<T: Real>(
+    scene: &Scene<T>,
+    camera: &View,
+    settings: &Settings<T>,
+    tuning: &Tuning<T>,
+    i: usize,
+    sums: &Sums<f64>,
+    grad_sh: &mut [T],
+) -> SplatGrad {
+    let mut out = SplatGrad::default();
+    let mean = triple(scene.means3d, i);
+    let sigma = covariance3d(&scene.shape, settings.scale_modifier, i);
+    let affine = Affine::new(camera, mean);
+    let [a_raw, b, c_raw] = affine.project(&sigma);
+    let (a, c) = (a_raw + DILATION, c_raw + DILATION);
+    let det = a * c - b * b;
+    let (xx, xy, yy) = (c / det, -b / det, a / det);
+
+    // power = -(xx dx^2 + yy dy^2) / 2 - xy dx dy, with d = centre - pixel.
+    let grad_pixel = [-(xx * sums.ux + xy * sums.uy), -(yy * sums.uy + xy * sums.ux)];
+    out.mean2d = [grad_pixel[0] * 0.5 * camera.size[0], grad_pixel[1] * 0.5 * camera.size[1]];
+    let grad_conic = [-0.5 * sums.uxx, -sums.uxy, -0.5 * sums.uyy];
+
+    let epsilon = if tuning.cutoff == Cutoff::Smooth { 0.0 } else { DET_EPSILON };
+    let mut grad_cov = inverse_backward([a, b, c], det, epsilon, grad_conic);
+
+    // u sums dL/dpower = dL/dalpha * alpha, and alpha is linear in the opacity.
+    let opacity = scene.opacities[i].to_f64_exact();
+    if opacity != 0.0 {
+        out.opacity = sums.u / opacity;
+    }
+    if settings.antialiasing {
+        let ratio = (a_raw * c_raw - b * b) / det;
+        let factor = antialiasing_factor(ratio);
+        if ratio > AA_FLOOR {
+            // dL/dfactor = u / factor, dfactor/dratio = 1 / (2 factor).
+            let grad_ratio = sums.u / (2.0 * factor * factor);
+            grad_cov[0] += grad_ratio * (c_raw - ratio * c) / det;
+            grad_cov[1] += grad_ratio * 2.0 * b * (ratio - 1.0) / det;
+            grad_cov[2] += grad_ratio * (a_raw - ratio * a) / det;
+        }
+    }
+
+    let grad_t;
+    (out.cov3d, grad_t) = affine_backward(camera, &affine, &sigma, grad_cov);
+    let mut grad_view = grad_t;
+    grad_view[2] += sums.z;
+    for k in 0..3 {
+        out.mean3d[k] += (0..3).map(|row| camera.view[4 * k + row] * grad_view[row]).sum::<f64>();
+    }
+
+    // ndc = p / (w + epsilon)
+    let inv_w = 1.0 / (affine_row(&camera.proj, 3, mean) + W_EPSILON);
+    for axis in 0..2 {
+        let ndc = affine_row(&camera.proj, axis, mean) * inv_w;
+        for k in 0..3 {
+            let slope = (camera.proj[4 * k + axis] - camera.proj[4 * k + 3] * ndc) * inv_w;
+            out.mean3d[k] += out.mean2d[axis] * slope;
+        }
+    }
+
+    out.color = sums.rgb;
+    if let Color::Sh { values, coeffs } = scene.color {
+        let row = &values[3 * coeffs * i..3 * coeffs * (i + 1)];
+        let direction = sh::direction(mean, camera.campos);
+        let before_clamp = sh::color(settings.sh_degree, row, direction.0);
+        let grad = std::array::from_fn(|k| if before_clamp[k] < 0.0 { 0.0 } else { out.color[k] });
+        let through = sh::color_backward(settings.sh_degree, row, direction, grad, grad_sh);
+        for (mean, through) in out.mean3d.iter_mut().zip(through) {
+            *mean += through;
+        }
+    }
+    if let Shape::ScaleRotation { scales, rotations } = scene.shape {
+        (out.scale, out.rotation) = covariance::covariance_backward(
+            triple(scales, i),
+            settings.scale_modifier.to_f64_exact(),
+            std::array::from_fn(|k| rotations[4 * i + k].to_f64_exact()),
+            out.cov3d,
+        );
+    }
+    out
+}
+
+/// Gradient for a symmetric 2x2 matrix (its off-diagonal entry counted once) from that for its inverse
+/// `[c, -b, a] / det`.
+fn inverse_backward([a, b, c]: [f64; 3], det: f64, epsilon: f64, [g0, g1, g2]: [f64; 3]) -> [f64; 3] {
+    let scale = 1.0 / (det * det + epsilon);
+    [
+        scale * (-c * c * g0 + b * c * g1 - b * b * g2),
+        scale * (2.0 * b * c * g0 - (det + 2.0 * b * b) * g1 + 2.0 * a * b * g2),
+        scale * (-b * b * g0 + a * b * g1 - a * a * g2),
+    ]
+}
+
+/// Gradients for the covariance in space (off-diagonals count both halves) and for the camera-space
+/// position, from the gradient for the covariance on the image.
+///
+/// Where `x/z` or `y/z` was clamped, the original passes nothing to that coordinate but keeps, for z, the
+/// term of the free one: twice what the derivative is, since the clamped `x` moves with z. Kept here, so
+/// that trainings agree.
+fn affine_backward(
+    camera: &View,
+    affine: &Affine,
+    sigma: &[f64; 6],
+    [ga, gb, gc]: [f64; 3],
+) -> ([f64; 6], [f64; 3]) {
+    let [u, v] = &affine.rows;
+    let off = |i: usize, j: usize| {
+        2.0 * ga * u[i] * u[j] + gb * (u[i] * v[j] + u[j] * v[i]) + 2.0 * gc * v[i] * v[j]
+    };
+    let on = |i: usize| ga * u[i] * u[i] + gb * u[i] * v[i] + gc * v[i] * v[i];
+    let grad_sigma = [on(0), off(0, 1), off(0, 2), on(1), off(1, 2), on(2)];
+
+    let (su, sv) = (symmetric_times(sigma, u), symmetric_times(sigma, v));
+    let grad_rows: [[f64; 3]; 2] = [
+        std::array::from_fn(|k| 2.0 * ga * su[k] + gb * sv[k]),
+        std::array::from_fn(|k| gb * su[k] + 2.0 * gc * sv[k]),
+    ];
+    let view_row = |row: usize| -> [f64; 3] { std::array::from_fn(|k| camera.view[4 * k + row]) };
+    let towards = view_row(2);
+    let z = affine.t[2];
+    let mut grad_t = [0.0; 3];
+    for axis in 0..2 {
+        let focal = camera.focal[axis];
+        let on_axis = dot(&grad_rows[axis], &view_row(axis));
+        let on_depth = dot(&grad_rows[axis], &towards);
+        if !affine.clamped[axis] {
+            grad_t[axis] = -focal / (z * z) * on_depth;
+        }
+        grad_t[2] += -focal / (z * z) * on_axis + 2.0 * focal * affine.t[axis] / (z * z * z) * on_depth;
+    }
+    (grad_sigma, grad_t)
+}

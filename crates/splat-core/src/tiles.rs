@@ -1,0 +1,165 @@
+//! Which splats each tile of 16x16 pixels blends, front to back.
+//!
+//! A splat belongs to the tiles of the square of its 3-sigma radius, as in the original; from those, tiles
+//! are left out that it certainly leaves under the opacity threshold (see [`crate::Tuning::cull_tiles`]).
+//! Order within a tile: view depth, then index. Pixels and tiles; no colours.
+
+use rayon::prelude::*;
+
+use crate::{Cutoff, Error, Real, Tuning, projection::Splat};
+
+/// Side of a tile in pixels.
+pub(crate) const TILE: usize = 16;
+/// Pixels of a tile.
+pub(crate) const PIXELS: usize = TILE * TILE;
+
+/// Tiles of an image.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Grid {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    /// Tiles across and down.
+    pub(crate) across: usize,
+    pub(crate) down: usize,
+}
+
+impl Grid {
+    pub(crate) fn new(width: u32, height: u32) -> Self {
+        let (width, height) = (width as usize, height as usize);
+        Self { width, height, across: width.div_ceil(TILE), down: height.div_ceil(TILE) }
+    }
+
+    pub(crate) fn tiles(&self) -> usize {
+        self.across * self.down
+    }
+
+    pub(crate) fn pixels(&self) -> usize {
+        self.width * self.height
+    }
+
+    /// Tile of the pixel at `at`, row-major.
+    pub(crate) fn tile_of(&self, at: usize) -> usize {
+        at / self.width / TILE * self.across + at % self.width / TILE
+    }
+
+    /// Tiles `[x0, x1) x [y0, y1)` of the square around `mean`, as `[x0, y0, x1, y1]`; `None` if empty.
+    pub(crate) fn square<T: Real>(&self, mean: [T; 2], radius: i32, cutoff: Cutoff) -> Option<[usize; 4]> {
+        if cutoff == Cutoff::Smooth {
+            return Some([0, 0, self.across, self.down]);
+        }
+        let tile = T::from_f64_lossy(TILE as f64);
+        let r = T::from_f64_lossy(f64::from(radius));
+        // Truncated toward zero, then clamped; `as` saturates.
+        let clamp = |x: T, most: usize| (x.to_f64_exact() as i64).clamp(0, most as i64) as usize;
+        let low = |x: T, most| clamp((x - r) / tile, most);
+        let high = |x: T, most| clamp((x + r + tile - T::one()) / tile, most);
+        let [x, y] = mean;
+        let rect = [low(x, self.across), low(y, self.down), high(x, self.across), high(y, self.down)];
+        (rect[0] < rect[2] && rect[1] < rect[3]).then_some(rect)
+    }
+}
+
+/// One splat on tiles `[x0, x1)` of tile row `y`.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    id: u32,
+    y: u32,
+    x0: u32,
+    x1: u32,
+}
+
+/// The lists of all tiles: `point_list[ranges[tile][0]..ranges[tile][1]]` are splat indices, front to back.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    pub(crate) point_list: Vec<u32>,
+    pub(crate) ranges: Vec<[u64; 2]>,
+}
+
+/// Sorts and bins the visible splats.
+pub(crate) fn bin<T: Real>(splats: &[Splat<T>], grid: &Grid, tuning: &Tuning<T>) -> Result<Lists, Error> {
+    let order = depth_order(splats);
+    let spans: Vec<Vec<Span>> = order
+        .par_chunks(4096)
+        .map(|ids| {
+            let mut spans = Vec::with_capacity(2 * ids.len());
+            for &id in ids {
+                push_spans(&splats[id as usize], id, grid, tuning, &mut spans);
+            }
+            spans
+        })
+        .collect();
+    let pairs: u64 = spans.iter().flatten().map(|s| u64::from(s.x1 - s.x0)).sum();
+    let mut point_list: Vec<u32> = Vec::new();
+    let room = usize::try_from(pairs).ok().and_then(|n| point_list.try_reserve_exact(n).ok());
+    if room.is_none() {
+        return Err(Error::Settings(format!("no memory for a list of {pairs} (splat, tile) pairs")));
+    }
+    point_list.resize(pairs as usize, 0);
+
+    // Each band of tile rows is a contiguous part of both results; its task looks at every span.
+    let rows = grid.down.div_ceil(rayon::current_num_threads().clamp(1, grid.down));
+    let mut counts = vec![0_u64; grid.tiles()];
+    counts.par_chunks_mut(rows * grid.across).enumerate().for_each(|(band, counts)| {
+        let first = (band * rows) as u32;
+        let last = first + (counts.len() / grid.across) as u32;
+        for s in spans.iter().flatten().filter(|s| (first..last).contains(&s.y)) {
+            let row = (s.y - first) as usize * grid.across;
+            for count in &mut counts[row + s.x0 as usize..row + s.x1 as usize] {
+                *count += 1;
+            }
+        }
+    });
+    let mut end = 0;
+    let ranges: Vec<[u64; 2]> = counts
+        .iter()
+        .map(|n| {
+            let start = end;
+            end += n;
+            [start, end]
+        })
+        .collect();
+
+    let mut parts = Vec::with_capacity(ranges.len().div_ceil(rows * grid.across));
+    let mut rest = point_list.as_mut_slice();
+    for band in ranges.chunks(rows * grid.across) {
+        let length = band.iter().map(|r| r[1] - r[0]).sum::<u64>() as usize;
+        let (part, tail) = rest.split_at_mut(length);
+        parts.push((band, part));
+        rest = tail;
+    }
+    parts.into_par_iter().enumerate().for_each(|(index, (band, part))| {
+        let first = (index * rows) as u32;
+        let last = first + (band.len() / grid.across) as u32;
+        let start = band[0][0];
+        let mut next: Vec<usize> = band.iter().map(|r| (r[0] - start) as usize).collect();
+        for s in spans.iter().flatten().filter(|s| (first..last).contains(&s.y)) {
+            let row = (s.y - first) as usize * grid.across;
+            for next in &mut next[row + s.x0 as usize..row + s.x1 as usize] {
+                part[*next] = s.id;
+                *next += 1;
+            }
+        }
+    });
+    Ok(Lists { point_list, ranges })
+}
+
+/// Indices of the visible splats by view depth, ties by index.
+fn depth_order<T: Real>(splats: &[Splat<T>]) -> Vec<u32> {
+    // Depths are positive: their bits order as they do.
+    let mut keys: Vec<(u64, u32)> = splats
+        .par_iter()
+        .enumerate()
+        .filter(|(_, s)| s.visible())
+        .map(|(id, s)| (s.depth.to_f64_exact().to_bits(), id as u32))
+        .collect();
+    keys.par_sort_unstable();
+    keys.into_par_iter().map(|(_, id)| id).collect()
+}
+
+/// Appends the tiles of one splat.
+fn push_spans<T: Real>(s: &Splat<T>, id: u32, grid: &Grid, tuning: &Tuning<T>, spans: &mut Vec<Span>) {
+    let Some([x0, y0, x1, y1]) = grid.square(s.mean, s.radius, tuning.cutoff) else { return };
+    for y in y0..y1 {
+        spans.push(Span { id, y: y as u32, x0: x0 as u32, x1: x1 as u32 });
+    }
+}
