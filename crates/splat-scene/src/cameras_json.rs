@@ -1,0 +1,78 @@
+//! `cameras.json`, which 3DGS trainers write beside their models: poses and intrinsics, no photographs.
+//!
+//! `position` is the camera's centre and `rotation` its camera-to-world matrix, row by row; focal lengths
+//! are pixels of `width` x `height`, the principal point is the centre.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use splat_core::Camera;
+
+use crate::{Error, Place, Result};
+
+/// A camera and the name of its photograph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// `img_name`; empty where the file has none.
+    pub name: String,
+    /// World-to-camera, at the file's size.
+    pub camera: Camera,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    #[serde(default)]
+    img_name: String,
+    width: u32,
+    height: u32,
+    position: [f64; 3],
+    rotation: [[f64; 3]; 3],
+    fx: f64,
+    fy: f64,
+}
+
+/// Reads a `cameras.json`.
+///
+/// # Errors
+/// As [`parse`], or the file cannot be read.
+pub fn read(path: &Path) -> Result<Vec<Entry>> {
+    parse(path, &fs_err::read(path)?)
+}
+
+/// The cameras in `json`, in file order; `path` only names the file in errors.
+///
+/// # Errors
+/// No JSON list of such cameras; a size of 0; a focal length that is not above 0; a rotation whose rows
+/// are not orthonormal to 1e-2.
+pub fn parse(path: &Path, json: &[u8]) -> Result<Vec<Entry>> {
+    let malformed = |place, message| Error::Malformed { path: path.into(), place, message };
+    let raws: Vec<Raw> = serde_json::from_slice(json)
+        .map_err(|e| malformed(Place::Line(e.line() as u64), format!("no list of cameras: {e}")))?;
+    let entry = |(i, raw): (usize, Raw)| {
+        let Raw { img_name, width, height, position, rotation: r, fx, fy } = raw;
+        let orthonormal = (0..3).all(|a| {
+            (0..3).all(|b| {
+                let dot: f64 = (0..3).map(|k| r[a][k] * r[b][k]).sum();
+                (dot - f64::from(u8::from(a == b))).abs() < 1e-2
+            })
+        });
+        // JSON has no NaN or infinity, but 1e999 overflows to one.
+        let usable = fx > 0.0 && fy > 0.0 && fx.is_finite() && fy.is_finite();
+        if width == 0 || height == 0 || !usable || !position.iter().all(|x| x.is_finite()) || !orthonormal {
+            return Err(malformed(
+                Place::Byte(0),
+                format!(
+                    "camera {i} ({img_name}) is unusable: {width}x{height}, focal lengths {fx} and {fy}, \
+                     position {position:?}, rotation {r:?} (must be orthonormal)"
+                ),
+            ));
+        }
+        let to_camera: [[f64; 3]; 3] = std::array::from_fn(|a| std::array::from_fn(|b| r[b][a]));
+        let translation =
+            std::array::from_fn(|a| -(0..3).map(|k| to_camera[a][k] * position[k]).sum::<f64>());
+        let intrinsics = [fx, fy, f64::from(width) / 2.0, f64::from(height) / 2.0];
+        let camera = Camera::from_pinhole(width, height, intrinsics, to_camera, translation);
+        Ok(Entry { name: img_name, camera })
+    };
+    raws.into_iter().enumerate().map(entry).collect()
+}

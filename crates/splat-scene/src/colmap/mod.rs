@@ -1,0 +1,217 @@
+//! COLMAP sparse models: `cameras`, `images` and `points3D`, binary or text.
+//!
+//! Poses are world-to-camera, OpenCV axes; intrinsics are pixels of the images that COLMAP saw, with the
+//! upper left corner of the upper left pixel at (0, 0). Files of later releases beside the three
+//! (`rigs`, `frames`) are not needed and not read. Finds no photographs: that is [`crate::Dataset`].
+
+mod binary;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+pub use binary::{parse_cameras, parse_images, parse_points};
+pub use text::{parse_cameras_text, parse_images_text, parse_points_text};
+
+/// A camera without distortion.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pinhole {
+    /// Width of the images COLMAP saw.
+    pub width: u64,
+    /// Height of the images COLMAP saw.
+    pub height: u64,
+    /// fx, fy, cx, cy in pixels.
+    pub intrinsics: [f64; 4],
+}
+
+/// A photograph's place: `x_camera = rotation * x_world + translation`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    /// COLMAP's image id.
+    pub id: u32,
+    /// Unit quaternion, wxyz, world to camera.
+    pub rotation: [f64; 4],
+    /// World to camera.
+    pub translation: [f64; 3],
+    /// Key into [`Model::cameras`].
+    pub camera: u32,
+    /// File name, relative to the image folder.
+    pub name: String,
+    /// Key points `(x, y, point id or -1)` in pixels; empty unless asked for with [`Tracks::Keep`].
+    pub observations: Vec<(f64, f64, i64)>,
+}
+
+/// A point of the sparse reconstruction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point3d {
+    /// COLMAP's point id.
+    pub id: u64,
+    /// World coordinates.
+    pub position: [f64; 3],
+    /// RGB.
+    pub color: [u8; 3],
+    /// `(image id, index into its observations)`; empty unless asked for with [`Tracks::Keep`].
+    pub track: Vec<(u32, u32)>,
+}
+
+/// Whether observations and tracks are kept. Training needs none, and they are most of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tracks {
+    /// Check and drop them.
+    Skip,
+    /// Keep them.
+    Keep,
+}
+
+/// A sparse reconstruction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// Cameras by id.
+    pub cameras: BTreeMap<u32, Pinhole>,
+    /// In file order.
+    pub images: Vec<Image>,
+    /// In file order.
+    pub points: Vec<Point3d>,
+}
+
+/// The folder below (or at) `path` that holds a COLMAP model: `sparse/0`, `sparse` or `path` itself.
+#[must_use]
+pub fn find(path: &Path) -> Option<PathBuf> {
+    let has = |p: &Path| ["cameras.bin", "cameras.txt"].iter().any(|f| p.join(f).is_file());
+    [path.join("sparse/0"), path.join("sparse"), path.into()].into_iter().find(|p| has(p))
+}
+
+/// Reads the model in `folder`; the binary files where both kinds exist.
+///
+/// # Errors
+/// A missing, truncated or malformed file; a camera with distortion; an image whose camera does not exist;
+/// two images of one name.
+pub fn read(folder: &Path, tracks: Tracks) -> Result<Model> {
+    let binary = folder.join("cameras.bin").is_file();
+    let extension = if binary { "bin" } else { "txt" };
+    let [cameras_at, images_at, points_at] =
+        ["cameras", "images", "points3D"].map(|name| folder.join(name).with_extension(extension));
+    let missing: Vec<_> = [&cameras_at, &images_at, &points_at]
+        .into_iter()
+        .filter(|p| !p.is_file())
+        .map(|p| p.file_name().unwrap_or_default().to_string_lossy().into_owned())
+        .collect();
+    if !missing.is_empty() {
+        return Err(Error::NotADataset {
+            path: folder.into(),
+            message: format!("a COLMAP model without {}", missing.join(" and ")),
+            hint: "export the whole model: colmap model_converter --output_type BIN",
+        });
+    }
+    let model = if binary {
+        Model {
+            cameras: parse_cameras(&cameras_at, &fs_err::read(&cameras_at)?)?,
+            images: parse_images(&images_at, &fs_err::read(&images_at)?, tracks)?,
+            points: parse_points(&points_at, &fs_err::read(&points_at)?, tracks)?,
+        }
+    } else {
+        Model {
+            cameras: parse_cameras_text(&cameras_at, &fs_err::read_to_string(&cameras_at)?)?,
+            images: parse_images_text(&images_at, &fs_err::read_to_string(&images_at)?, tracks)?,
+            points: parse_points_text(&points_at, &fs_err::read_to_string(&points_at)?, tracks)?,
+        }
+    };
+    let mut names = BTreeSet::new();
+    for image in &model.images {
+        let refuse = |message| Error::NotADataset {
+            path: images_at.clone(),
+            message,
+            hint: "export the whole model again: colmap model_converter --output_type BIN",
+        };
+        if !model.cameras.contains_key(&image.camera) {
+            return Err(refuse(format!(
+                "image {} names camera {}, but {} has only {} cameras, not that one",
+                image.name,
+                image.camera,
+                cameras_at.display(),
+                model.cameras.len()
+            )));
+        }
+        if !names.insert(image.name.as_str()) {
+            return Err(refuse(format!("two images are named {}", image.name)));
+        }
+    }
+    Ok(model)
+}
+
+impl Image {
+    /// [`Image::rotation`] as a row-major matrix.
+    #[must_use]
+    pub fn rotation_matrix(&self) -> [[f64; 3]; 3] {
+        let [w, x, y, z] = self.rotation;
+        [
+            [1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y)],
+            [2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x)],
+            [2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y)],
+        ]
+    }
+
+    /// Camera centre in world coordinates: `-R^T t`.
+    #[must_use]
+    pub fn center(&self) -> [f64; 3] {
+        let r = self.rotation_matrix();
+        std::array::from_fn(|c| -(0..3).map(|k| r[k][c] * self.translation[k]).sum::<f64>())
+    }
+}
+
+/// COLMAP's camera models by number.
+const MODELS: [&str; 12] = [
+    "SIMPLE_PINHOLE",
+    "PINHOLE",
+    "SIMPLE_RADIAL",
+    "RADIAL",
+    "OPENCV",
+    "OPENCV_FISHEYE",
+    "FULL_OPENCV",
+    "FOV",
+    "SIMPLE_RADIAL_FISHEYE",
+    "RADIAL_FISHEYE",
+    "THIN_PRISM_FISHEYE",
+    "RAD_TAN_THIN_PRISM_FISHEYE",
+];
+
+/// A camera from its numbers, or what is wrong with them.
+fn pinhole(width: u64, height: u64, intrinsics: [f64; 4]) -> Result<Pinhole, String> {
+    // Far above any sensor, far below where pixel arithmetic could overflow.
+    const LARGEST: u64 = 1 << 20;
+    if !(1..=LARGEST).contains(&width) || !(1..=LARGEST).contains(&height) {
+        return Err(format!(
+            "the camera's size is {width}x{height}, expected 1 to {LARGEST} pixels each way"
+        ));
+    }
+    let [fx, fy, cx, cy] = intrinsics;
+    if !(fx.is_finite() && fy.is_finite() && fx > 0.0 && fy > 0.0) {
+        return Err(format!("the focal lengths are {fx} and {fy}, expected finite numbers above 0"));
+    }
+    if !(cx.is_finite() && cy.is_finite()) {
+        return Err(format!("the principal point is {cx}, {cy}, expected finite numbers"));
+    }
+    Ok(Pinhole { width, height, intrinsics })
+}
+
+/// The unit quaternion and translation, or what is wrong with them.
+fn pose(q: [f64; 4], t: [f64; 3]) -> Result<([f64; 4], [f64; 3]), String> {
+    let norm = q.iter().map(|x| x * x).sum::<f64>().sqrt();
+    if !(norm.is_finite() && norm > 1e-6) {
+        return Err(format!("the rotation quaternion is {q:?}, expected finite numbers that are not all 0"));
+    }
+    if t.iter().any(|x| !x.is_finite()) {
+        return Err(format!("the translation is {t:?}, expected finite numbers"));
+    }
+    Ok((q.map(|x| x / norm), t))
+}
+
+/// The position, or what is wrong with it. Finite in `f32`, which is what everything downstream uses.
+fn position(p: [f64; 3]) -> Result<[f64; 3], String> {
+    if p.iter().any(|&x| !(x as f32).is_finite()) {
+        return Err(format!("the position is {p:?}, expected finite numbers"));
+    }
+    Ok(p)
+}

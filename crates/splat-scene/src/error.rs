@@ -1,0 +1,180 @@
+//! What can be wrong with the data: which file, where in it, and the two values that disagree.
+//!
+//! [`Error::hint`] gives the line a program may print after `hint:`; libraries and logs need only the text.
+
+use std::path::PathBuf;
+
+/// `std::result::Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A position in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Offset from the start of the file.
+    Byte(u64),
+    /// Line of a text file, counted from 1.
+    Line(u64),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Byte(n) => write!(f, "byte {n}"),
+            Self::Line(n) => write!(f, "line {n}"),
+        }
+    }
+}
+
+/// Why a file or folder could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused; its text names the path.
+    #[error(transparent)]
+    Read(#[from] std::io::Error),
+    /// The operating system refused to write; the destination is as it was before.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The destination.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file ends too early.
+    #[error("{}: at byte {offset}: expected {expected}, but only {left} bytes are left", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Where the missing thing should begin.
+        offset: u64,
+        /// The missing thing and its size.
+        expected: String,
+        /// Bytes from `offset` to the end.
+        left: u64,
+    },
+    /// A file claims more records than it can hold.
+    #[error(
+        "{}: at byte {offset}: it claims {count} {records} of at least {each} bytes, but only {left} bytes follow",
+        path.display()
+    )]
+    Count {
+        /// The file.
+        path: PathBuf,
+        /// Where the records should begin.
+        offset: u64,
+        /// Records claimed.
+        count: u64,
+        /// What they are, in the plural.
+        records: &'static str,
+        /// The smallest size of one.
+        each: u64,
+        /// Bytes left.
+        left: u64,
+    },
+    /// A file holds something that its format does not allow, or that makes no sense.
+    #[error("{}: at {place}: {message}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        place: Place,
+        /// What is there and what was expected.
+        message: String,
+    },
+    /// A camera has lens distortion, which the rasterizer cannot render.
+    #[error(
+        "{}: camera {camera} has the model {model}, but only PINHOLE and SIMPLE_PINHOLE (no lens distortion) are read",
+        path.display()
+    )]
+    CameraModel {
+        /// The cameras file.
+        path: PathBuf,
+        /// COLMAP's camera id.
+        camera: u32,
+        /// COLMAP's model name, or `unknown model N`.
+        model: String,
+    },
+    /// A photograph has another shape than its camera.
+    #[error(
+        "{}: the image is {}x{}, but its camera is {}x{}: not the same aspect ratio",
+        path.display(), image.0, image.1, camera.0, camera.1
+    )]
+    Aspect {
+        /// The photograph.
+        path: PathBuf,
+        /// Its width and height.
+        image: (u32, u32),
+        /// What the camera says.
+        camera: (u64, u64),
+    },
+    /// A photograph cannot be decoded.
+    #[error("{}: {source}", path.display())]
+    Decode {
+        /// The photograph.
+        path: PathBuf,
+        /// What the decoder said.
+        source: image::ImageError,
+    },
+    /// A photograph has changed since the dataset was opened.
+    #[error("{}: the image is {}x{} now, but it was {}x{} when the dataset was opened", path.display(), now.0, now.1, then.0, then.1)]
+    Changed {
+        /// The photograph.
+        path: PathBuf,
+        /// Size now.
+        now: (u32, u32),
+        /// Size at [`Dataset::open`](crate::Dataset::open).
+        then: (u32, u32),
+    },
+    /// Photographs that the poses name do not exist.
+    #[error("{missing} of {total} photographs are missing in {}; the first is {first}", folder.display())]
+    MissingImages {
+        /// Where they were looked for.
+        folder: PathBuf,
+        /// How many are missing.
+        missing: usize,
+        /// How many the poses name.
+        total: usize,
+        /// The first missing name.
+        first: String,
+    },
+    /// The folder holds no dataset of a known kind.
+    #[error("{}: {message}", path.display())]
+    NotADataset {
+        /// The folder.
+        path: PathBuf,
+        /// What was looked for and what was found.
+        message: String,
+        /// How to get what is missing.
+        hint: &'static str,
+    },
+    /// Arrays of a [`Gaussians`](crate::Gaussians) disagree, or hold something unusable.
+    #[error("Gaussians: {0}")]
+    Gaussians(#[from] splat_core::Error),
+}
+
+impl Error {
+    /// One line on what the user can do, where there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::CameraModel { path, .. } => format!(
+                "undistort first: colmap image_undistorter --image_path IMAGES --input_path {} --output_path UNDISTORTED",
+                path.parent().unwrap_or(path).display()
+            ),
+            Self::Truncated { .. } | Self::Count { .. } => {
+                "the file is cut off or damaged: copy or export it again and compare the sizes".into()
+            }
+            Self::Aspect { image, camera, .. }
+                if u64::from(image.0) * camera.0 == u64::from(image.1) * camera.1 =>
+            {
+                "the image is rotated (EXIF orientation is not applied): store it upright".into()
+            }
+            Self::Aspect { .. } => "use the images that the poses were computed from, or their `images_N` \
+                                    reductions; `colmap image_undistorter` writes a matching pair"
+                .into(),
+            Self::MissingImages { .. } => "leave out --strict to go on without them".into(),
+            Self::NotADataset { hint, .. } => (*hint).into(),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! Photographs: decoding, reduction by area average, and PNG writing. 8 bits a channel, sRGB as stored,
+//! rows from the top. Averages are of the stored values, as everyone's trainer does it, not of light.
+
+use std::path::Path;
+
+use image::{ImageEncoder, ImageReader};
+
+use crate::{Error, Result, write_atomically};
+
+/// A decoded photograph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Photo {
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// 3 (RGB), or 4 (RGBA, not premultiplied) where some pixel is not opaque.
+    pub channels: u8,
+    /// `[height, width, channels]`.
+    pub pixels: Vec<u8>,
+}
+
+/// Width and height from the file's header.
+pub(crate) fn size(path: &Path) -> Result<(u32, u32)> {
+    reader(path)?.into_dimensions().map_err(|source| Error::Decode { path: path.into(), source })
+}
+
+// The content decides the format: `.JPG` files that hold PNG data exist.
+fn reader(path: &Path) -> Result<ImageReader<std::io::BufReader<fs_err::File>>> {
+    let file = std::io::BufReader::new(fs_err::File::open(path)?);
+    Ok(ImageReader::new(file).with_guessed_format()?)
+}
+
+impl Photo {
+    /// Decodes a PNG or JPEG file. EXIF orientation is not applied, as COLMAP does not apply it.
+    ///
+    /// # Errors
+    /// [`Error::Read`] or [`Error::Decode`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let image = reader(path)?.decode().map_err(|source| Error::Decode { path: path.into(), source })?;
+        let (width, height) = (image.width(), image.height());
+        if image.color().has_alpha() {
+            let rgba = image.into_rgba8();
+            if rgba.pixels().any(|p| p.0[3] != 255) {
+                return Ok(Self { width, height, channels: 4, pixels: rgba.into_raw() });
+            }
+            let rgb = rgba.pixels().flat_map(|p| [p.0[0], p.0[1], p.0[2]]).collect();
+            return Ok(Self { width, height, channels: 3, pixels: rgb });
+        }
+        Ok(Self { width, height, channels: 3, pixels: image.into_rgb8().into_raw() })
+    }
+
+    /// Reduced to `width` x `height`: each new pixel is the average of the area it covers. Colours are
+    /// weighted by alpha, so that what lies under transparent pixels does not bleed in.
+    ///
+    /// A size that is not smaller is sampled the same way, which repeats pixels; sizes of 0 give no pixels.
+    #[must_use]
+    pub fn reduced(&self, width: u32, height: u32) -> Self {
+        let (w, channels) = (self.width as usize, usize::from(self.channels));
+        let columns = coverage(self.width, width);
+        let mut pixels = Vec::with_capacity(width as usize * height as usize * channels);
+        let mut sums = vec![0.0f32; w * channels];
+        for rows in coverage(self.height, height) {
+            sums.fill(0.0);
+            for &(y, weight) in &rows {
+                let row = &self.pixels[y * w * channels..(y + 1) * w * channels];
+                if channels == 4 {
+                    for (sum, pixel) in sums.chunks_exact_mut(4).zip(row.chunks_exact(4)) {
+                        let alpha = weight * f32::from(pixel[3]);
+                        for c in 0..3 {
+                            sum[c] += alpha * f32::from(pixel[c]);
+                        }
+                        sum[3] += alpha;
+                    }
+                } else {
+                    for (sum, &value) in sums.iter_mut().zip(row) {
+                        *sum += weight * f32::from(value);
+                    }
+                }
+            }
+            for cover in &columns {
+                let mut total = [0.0f32; 4];
+                for &(x, weight) in cover {
+                    for c in 0..channels {
+                        total[c] += weight * sums[x * channels + c];
+                    }
+                }
+                if channels == 4 && total[3] > 0.0 {
+                    (0..3).for_each(|c| total[c] /= total[3]);
+                }
+                pixels.extend(total[..channels].iter().map(|x| (x + 0.5) as u8));
+            }
+        }
+        Self { width, height, channels: self.channels, pixels }
+    }
+
+    /// `[height, width, 3]`, laid over `background` (0 to 1) where it is transparent.
+    #[must_use]
+    pub fn into_rgb(self, background: [f32; 3]) -> Vec<u8> {
+        if self.channels == 3 {
+            return self.pixels;
+        }
+        let over = |p: &[u8]| -> [u8; 3] {
+            let alpha = f32::from(p[3]) / 255.0;
+            std::array::from_fn(|c| {
+                (f32::from(p[c]) * alpha + 255.0 * background[c] * (1.0 - alpha) + 0.5) as u8
+            })
+        };
+        self.pixels.chunks_exact(4).flat_map(over).collect()
+    }
+}
+
+/// For each of `to` pixels, the source pixels it covers and their shares, which sum to 1.
+fn coverage(from: u32, to: u32) -> Vec<Vec<(usize, f32)>> {
+    let ratio = f64::from(from) / f64::from(to);
+    let cover = |o: u32| {
+        let (start, end) = (f64::from(o) * ratio, f64::from(o + 1) * ratio);
+        let last = (end.ceil() as usize).min(from as usize);
+        (start as usize..last)
+            .map(|i| (i, ((end.min((i + 1) as f64) - start.max(i as f64)) / ratio) as f32))
+            .filter(|&(_, share)| share > 0.0)
+            .collect()
+    };
+    (0..to).map(cover).collect()
+}
+
+/// Writes `[height, width, 3]` bytes as a PNG; the file appears whole or not at all.
+///
+/// # Errors
+/// [`Error::Write`], also when `rgb` is not `3 * width * height` long.
+pub fn save_png(path: &Path, width: u32, height: u32, rgb: &[u8]) -> Result<()> {
+    let expected = 3 * u64::from(width) * u64::from(height);
+    write_atomically(path, |out| {
+        if rgb.len() as u64 != expected {
+            return Err(std::io::Error::other(format!(
+                "{} bytes of pixels, but {width}x{height} RGB needs {expected}",
+                rgb.len()
+            )));
+        }
+        image::codecs::png::PngEncoder::new(out)
+            .write_image(rgb, width, height, image::ExtendedColorType::Rgb8)
+            .map_err(std::io::Error::other)
+    })
+}

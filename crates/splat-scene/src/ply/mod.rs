@@ -1,0 +1,154 @@
+//! PLY: the 3DGS layout, read and written, and point clouds, read.
+//!
+//! The layout is that of the 3DGS authors' trainer: `x y z nx ny nz f_dc_0..2 f_rest_* opacity scale_0..2
+//! rot_0..3`, binary little-endian f32. `f_rest` is channel by channel (all of red, then green, then blue),
+//! while [`Gaussians::sh`] is coefficient by coefficient. Reading takes ascii and both byte orders, any
+//! order of properties and any scalar type.
+
+mod header;
+mod rows;
+
+use std::io::BufRead;
+use std::path::Path;
+
+use crate::{Gaussians, Point, Result, write_atomically};
+use rows::Vertices;
+
+/// Reads Gaussians of SH degree 0 to 3.
+///
+/// # Errors
+/// As [`parse_gaussians`], or the file cannot be read.
+pub fn read_gaussians(path: &Path) -> Result<Gaussians> {
+    let file = fs_err::File::open(path)?;
+    let size = file.metadata()?.len();
+    parse_gaussians(path, std::io::BufReader::with_capacity(1 << 18, file), size)
+}
+
+/// Reads a point cloud: `x y z red green blue`.
+///
+/// # Errors
+/// As [`parse_points`], or the file cannot be read.
+pub fn read_points(path: &Path) -> Result<Vec<Point>> {
+    let file = fs_err::File::open(path)?;
+    let size = file.metadata()?.len();
+    parse_points(path, std::io::BufReader::with_capacity(1 << 18, file), size)
+}
+
+/// Reads Gaussians from `reader`, which holds `size` bytes; `path` only names the file in errors.
+///
+/// Numbers are kept as found, NaN included; see [`Gaussians::check`].
+///
+/// # Errors
+/// A malformed header, a missing property, a count of `f_rest` of no degree, truncated data.
+pub fn parse_gaussians(path: &Path, reader: impl BufRead, size: u64) -> Result<Gaussians> {
+    let vertices = Vertices::open(path, reader, size)?;
+    if vertices.has("packed_position") {
+        return Err(vertices.in_header(
+            "this is PlayCanvas' compressed PLY, which is not read; convert it to a plain PLY \
+             (splat-transform in.compressed.ply out.ply)"
+                .into(),
+        ));
+    }
+    let rest = vertices.vertex().properties.iter().filter(|p| p.name.starts_with("f_rest_")).count();
+    if ![0, 9, 24, 45].contains(&rest) {
+        return Err(vertices
+            .in_header(format!("{rest} properties f_rest_*, expected 0, 9, 24 or 45 (SH degree 0 to 3)")));
+    }
+    let per_channel = rest / 3;
+    let coeffs = per_channel + 1;
+    let mut names: Vec<String> = ["x", "y", "z"].map(String::from).into();
+    names.extend((0..3).map(|c| format!("f_dc_{c}")));
+    // In the order of `sh`: coefficient by coefficient.
+    names.extend(
+        (0..per_channel).flat_map(|m| (0..3).map(move |c| format!("f_rest_{}", c * per_channel + m))),
+    );
+    names.push("opacity".into());
+    names.extend((0..3).map(|k| format!("scale_{k}")));
+    names.extend((0..4).map(|k| format!("rot_{k}")));
+
+    let p = vertices.len();
+    let mut g = Gaussians {
+        means: Vec::with_capacity(3 * p),
+        sh: Vec::with_capacity(3 * coeffs * p),
+        coeffs,
+        opacity_logits: Vec::with_capacity(p),
+        log_scales: Vec::with_capacity(3 * p),
+        rotations: Vec::with_capacity(4 * p),
+    };
+    let tail = 3 + 3 * coeffs;
+    vertices.read(&names, |row| {
+        g.means.extend_from_slice(&row[..3]);
+        g.sh.extend_from_slice(&row[3..tail]);
+        g.opacity_logits.push(row[tail]);
+        g.log_scales.extend_from_slice(&row[tail + 1..tail + 4]);
+        g.rotations.extend_from_slice(&row[tail + 4..]);
+    })?;
+    Ok(g)
+}
+
+/// Reads a point cloud from `reader`, which holds `size` bytes; `path` only names the file in errors.
+/// Colours of an integer type are 0 to 255, those of a floating type 0 to 1.
+///
+/// # Errors
+/// A malformed header, a missing property, truncated data, a position that is not finite.
+pub fn parse_points(path: &Path, reader: impl BufRead, size: u64) -> Result<Vec<Point>> {
+    let vertices = Vertices::open(path, reader, size)?;
+    let names = ["x", "y", "z", "red", "green", "blue"].map(String::from);
+    let unit = vertices.scalar("red").is_some_and(header::Scalar::is_float);
+    let mut points = Vec::with_capacity(vertices.len());
+    let mut bad = None;
+    vertices.read(&names, |row| {
+        if row[..3].iter().any(|x| !x.is_finite()) {
+            bad.get_or_insert((points.len(), [row[0], row[1], row[2]]));
+        }
+        let color = |k: usize| (row[k] * if unit { 255.0 } else { 1.0 }).round().clamp(0.0, 255.0) as u8;
+        points.push(Point { position: [row[0], row[1], row[2]], color: [color(3), color(4), color(5)] });
+    })?;
+    if let Some((vertex, position)) = bad {
+        return Err(crate::Error::Malformed {
+            path: path.into(),
+            place: crate::Place::Byte(0),
+            message: format!("vertex {vertex} is at {position:?}, expected finite numbers"),
+        });
+    }
+    Ok(points)
+}
+
+/// Writes `gaussians` in the 3DGS layout; the file appears whole or not at all.
+///
+/// # Errors
+/// Arrays that disagree in length; a disk that is full, and the like.
+pub fn write_gaussians(path: &Path, gaussians: &Gaussians) -> Result<()> {
+    let g = gaussians;
+    g.check_lengths()?;
+    let per_channel = g.coeffs - 1;
+    let mut header = format!("ply\nformat binary_little_endian 1.0\nelement vertex {}\n", g.len());
+    let mut property = |name: &str| header.push_str(&format!("property float {name}\n"));
+    ["x", "y", "z", "nx", "ny", "nz"].into_iter().for_each(&mut property);
+    (0..3).for_each(|k| property(&format!("f_dc_{k}")));
+    (0..3 * per_channel).for_each(|k| property(&format!("f_rest_{k}")));
+    property("opacity");
+    (0..3).for_each(|k| property(&format!("scale_{k}")));
+    (0..4).for_each(|k| property(&format!("rot_{k}")));
+    header.push_str("end_header\n");
+    write_atomically(path, |out| {
+        out.write_all(header.as_bytes())?;
+        let mut row = Vec::with_capacity(4 * (14 + 3 * g.coeffs));
+        for i in 0..g.len() {
+            row.clear();
+            let mut put = |x: f32| row.extend_from_slice(&x.to_le_bytes());
+            let sh = &g.sh[3 * g.coeffs * i..3 * g.coeffs * (i + 1)];
+            g.means[3 * i..3 * i + 3].iter().copied().for_each(&mut put);
+            [0.0; 3].into_iter().for_each(&mut put);
+            sh[..3].iter().copied().for_each(&mut put);
+            for c in 0..3 {
+                (1..g.coeffs).for_each(|m| put(sh[3 * m + c]));
+            }
+            put(g.opacity_logits[i]);
+            g.log_scales[3 * i..3 * i + 3].iter().copied().for_each(&mut put);
+            g.rotations[4 * i..4 * i + 4].iter().copied().for_each(&mut put);
+            out.write_all(&row)?;
+        }
+        Ok(())
+    })
+}

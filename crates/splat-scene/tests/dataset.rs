@@ -1,0 +1,205 @@
+//! Opening a dataset: sizes, the split, missing and odd photographs, and whole-or-nothing files.
+
+use std::fs;
+use std::path::Path;
+
+use splat_scene::{Dataset, Error, Options, Photo, cameras_json, save_png, write_atomically};
+
+/// A COLMAP text dataset: a 40x20 camera and `names`, each moved along x.
+fn colmap(root: &Path, names: &[&str]) {
+    let sparse = root.join("sparse/0");
+    fs::create_dir_all(&sparse).unwrap();
+    fs::write(sparse.join("cameras.txt"), "1 PINHOLE 40 20 30 32 20 10\n").unwrap();
+    let images: String = names
+        .iter()
+        .enumerate()
+        .map(|(i, name)| format!("{} 1 0 0 0 {} 0 0 1 {name}\n\n", i + 1, -(i as f64)))
+        .collect();
+    fs::write(sparse.join("images.txt"), images).unwrap();
+    fs::write(sparse.join("points3D.txt"), "1 0 0 5 255 0 0 0.5\n").unwrap();
+}
+
+fn photo(path: &Path, width: u32, height: u32) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let rgb: Vec<u8> = (0..width * height).flat_map(|i| [(i % 256) as u8, 7, 200]).collect();
+    save_png(path, width, height, &rgb).unwrap();
+}
+
+fn open(root: &Path, downscale: Option<u32>) -> Result<Dataset, Error> {
+    Dataset::open(root, &Options { downscale, ..Options::default() })
+}
+
+#[test]
+fn intrinsics_follow_the_image_that_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    colmap(dir.path(), &["a.png", "b.png"]);
+    ["a.png", "b.png"].into_iter().for_each(|n| photo(&dir.path().join("images_2").join(n), 20, 10));
+    // Asked for, found in the folder, and the largest there is: all the same 20x10.
+    for downscale in [None, Some(1), Some(2)] {
+        let d = open(dir.path(), downscale).unwrap();
+        let camera = &d.views[0].camera;
+        assert_eq!((camera.width, camera.height), (20, 10));
+        assert_eq!(camera.focal(), [15.0, 16.0]);
+        let photo = d.views[0].load().unwrap();
+        assert_eq!((photo.width, photo.height, photo.channels), (20, 10, 3));
+        assert_eq!(d.warnings.len(), usize::from(downscale == Some(1)), "{:?}", d.warnings);
+    }
+    // Reduced further, from the folder of the nearest size.
+    ["a.png", "b.png"].into_iter().for_each(|n| photo(&dir.path().join("images").join(n), 40, 20));
+    let d = open(dir.path(), Some(4)).unwrap();
+    assert!(d.views[0].path.to_str().unwrap().contains("images_2"));
+    let photo = d.views[0].load().unwrap();
+    assert_eq!((photo.width, photo.height), (10, 5));
+    assert_eq!(d.views[0].camera.focal(), [7.5, 8.0]);
+    assert!(open(dir.path(), None).unwrap().views[0].path.parent().unwrap().ends_with("images"));
+}
+
+#[test]
+fn every_eighth_view_by_name_is_held_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..17).map(|i| format!("{:02}.png", 16 - i)).collect();
+    colmap(dir.path(), &names.iter().map(String::as_str).collect::<Vec<_>>());
+    names.iter().for_each(|n| photo(&dir.path().join("images").join(n), 40, 20));
+    let d = open(dir.path(), None).unwrap();
+    let held: Vec<_> = d.test.iter().map(|&i| d.views[i].name.as_str()).collect();
+    assert_eq!(held, ["00.png", "08.png", "16.png"]);
+    assert_eq!(d.train.len(), 14);
+    // Centres 16 - i for name i; the training ones are 1..=15 without 8, mean 8.
+    assert!((d.scene_extent - 1.1 * 7.0).abs() < 1e-9, "{}", d.scene_extent);
+    let all = Dataset::open(dir.path(), &Options { test_every: 0, ..Options::default() }).unwrap();
+    assert_eq!((all.test.len(), all.train.len()), (0, 17));
+    let none = Dataset::open(dir.path(), &Options { test_every: 1, ..Options::default() });
+    assert!(none.unwrap_err().to_string().contains("all of them are held out"));
+}
+
+#[test]
+fn missing_photographs_are_one_warning_or_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    colmap(dir.path(), &["a.JPG", "b.JPG", "c.JPG", "../../escape.png"]);
+    photo(&dir.path().join("escape.png"), 40, 20);
+    fs::create_dir_all(dir.path().join("images")).unwrap();
+    let error = open(dir.path(), None).unwrap_err().to_string();
+    assert!(error.contains("4 of 4 photographs are missing"), "{error}");
+    // Another extension of the same stem is that photograph.
+    photo(&dir.path().join("images/a.png"), 40, 20);
+    photo(&dir.path().join("images/b.JPG"), 40, 20);
+    let d = open(dir.path(), None).unwrap();
+    assert_eq!(d.views.iter().map(|v| v.name.as_str()).collect::<Vec<_>>(), ["a.JPG", "b.JPG"]);
+    assert_eq!(d.warnings.len(), 1);
+    assert!(
+        d.warnings[0].contains("2 of 4") && d.warnings[0].contains("../../escape.png"),
+        "{:?}",
+        d.warnings
+    );
+    assert_eq!(d.views[1].load().unwrap().width, 40, "PNG data under a .JPG name decodes");
+    let strict = Dataset::open(dir.path(), &Options { strict: true, ..Options::default() });
+    assert!(matches!(strict, Err(Error::MissingImages { missing: 2, total: 4, .. })));
+}
+
+#[test]
+fn another_aspect_is_refused_with_both_sizes() {
+    let dir = tempfile::tempdir().unwrap();
+    colmap(dir.path(), &["a.png", "b.png"]);
+    photo(&dir.path().join("images/a.png"), 40, 20);
+    photo(&dir.path().join("images/b.png"), 20, 40);
+    let error = open(dir.path(), None).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("b.png") && text.contains("20x40") && text.contains("40x20"), "{text}");
+    assert!(error.hint().unwrap().contains("rotated"));
+    fs::remove_file(dir.path().join("images/b.png")).unwrap();
+    fs::write(dir.path().join("images/b.png"), b"not an image").unwrap();
+    assert!(matches!(open(dir.path(), None), Err(Error::Decode { .. })));
+}
+
+#[test]
+fn a_photograph_that_changes_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    colmap(dir.path(), &["a.png", "b.png"]);
+    ["a.png", "b.png"].into_iter().for_each(|n| photo(&dir.path().join("images").join(n), 40, 20));
+    let d = open(dir.path(), None).unwrap();
+    photo(&dir.path().join("images/a.png"), 20, 10);
+    assert!(matches!(d.views[0].load(), Err(Error::Changed { now: (20, 10), then: (40, 20), .. })));
+}
+
+#[test]
+fn the_model_folder_itself_will_do() {
+    let dir = tempfile::tempdir().unwrap();
+    colmap(dir.path(), &["a.png", "b.png"]);
+    ["a.png", "b.png"].into_iter().for_each(|n| photo(&dir.path().join("images").join(n), 40, 20));
+    assert_eq!(open(&dir.path().join("sparse/0"), None).unwrap().views.len(), 2);
+}
+
+#[test]
+fn what_is_no_dataset_says_what_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = |path: &Path| {
+        let e = open(path, None).unwrap_err();
+        assert!(e.hint().is_some());
+        e.to_string()
+    };
+    assert!(text(&dir.path().join("nowhere")).contains("no such folder"));
+    assert!(text(dir.path()).contains("sparse/0"));
+    fs::write(dir.path().join("transforms.json"), "{}").unwrap();
+    assert!(text(dir.path()).contains("transforms.json"));
+    colmap(dir.path(), &["a.png"]);
+    assert!(text(dir.path()).contains("no folder `images`"));
+}
+
+/// The area average keeps the mean, also at ratios that are not whole, and weighs colours by alpha.
+#[test]
+fn reduction_is_an_area_average() {
+    let grey: Vec<u8> = (0..35 * 21).flat_map(|i| [((i * 7) % 251) as u8; 3]).collect();
+    let mean = |p: &[u8]| p.iter().map(|&x| f64::from(x)).sum::<f64>() / p.len() as f64;
+    let photo = Photo { width: 35, height: 21, channels: 3, pixels: grey.clone() };
+    for (w, h) in [(1, 1), (5, 3), (13, 8), (35, 21)] {
+        let small = photo.reduced(w, h);
+        assert_eq!(small.pixels.len(), (w * h * 3) as usize);
+        assert!((mean(&small.pixels) - mean(&grey)).abs() < 0.5, "{w}x{h}");
+    }
+    assert_eq!(photo.reduced(35, 21), photo);
+    let pixels = vec![200, 0, 0, 255, 0, 255, 0, 0];
+    let rgba = Photo { width: 2, height: 1, channels: 4, pixels };
+    assert_eq!(rgba.reduced(1, 1).pixels, [200, 0, 0, 128], "the transparent green does not bleed in");
+    assert_eq!(rgba.into_rgb([1.0, 1.0, 1.0]), [200, 0, 0, 255, 255, 255]);
+}
+
+#[test]
+fn a_failed_write_leaves_the_old_file_and_no_partial_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.ply");
+    fs::write(&path, "old").unwrap();
+    let error = write_atomically(&path, |out| {
+        out.write_all(b"half of the new")?;
+        Err(std::io::ErrorKind::StorageFull.into())
+    })
+    .unwrap_err()
+    .to_string();
+    assert!(error.contains("a.ply") && error.contains("no storage space"), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    write_atomically(&path, |out| out.write_all(b"new")).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+    let error = write_atomically(&dir.path().join("no/such/b.ply"), |_| Ok(())).unwrap_err();
+    assert!(error.to_string().contains("b.ply"), "{error}");
+    assert!(save_png(&dir.path().join("c.png"), 2, 2, &[0; 5]).unwrap_err().to_string().contains("needs 12"));
+}
+
+#[test]
+fn cameras_json_is_camera_to_world() {
+    // Looking along +x from (1, 2, 3): the camera's z axis (third column) is +x.
+    let json = br#"[{"id":0,"img_name":"a","width":100,"height":50,"position":[1,2,3],
+        "rotation":[[0,0,1],[-1,0,0],[0,-1,0]],"fy":40,"fx":50}]"#;
+    let camera = &cameras_json::parse(Path::new("cameras.json"), json).unwrap()[0].camera;
+    assert_eq!((camera.campos, camera.focal()), ([1.0, 2.0, 3.0], [50.0, 40.0]));
+    // (11, 2, 3) is 10 in front: camera z = 10, x = y = 0.
+    let z = |row: usize, p: [f32; 3]| {
+        (0..3).map(|c| camera.view[4 * c + row] * p[c]).sum::<f32>() + camera.view[12 + row]
+    };
+    assert_eq!([0, 1, 2].map(|r| z(r, [11.0, 2.0, 3.0])), [0.0, 0.0, 10.0]);
+    for bad in [&b"{"[..], b"[{}]", b"", &json[..100]] {
+        assert!(cameras_json::parse(Path::new("cameras.json"), bad).is_err());
+    }
+    let skewed = String::from_utf8(json.to_vec()).unwrap().replace("[-1,0,0]", "[-1,0,1]");
+    let e = cameras_json::parse(Path::new("cameras.json"), skewed.as_bytes()).unwrap_err().to_string();
+    assert!(e.contains("orthonormal"), "{e}");
+}
