@@ -388,7 +388,9 @@ unsafe fn allocate(context: &abi::Context, bytes: usize) -> Result<*mut u8, Engi
     // SAFETY: by the caller's word.
     let to = unsafe { alloc(context.user, abi::MEM_SAVED, bytes as u64) };
     if to.is_null() {
-        return Err(EngineError::OutOfMemory(format!("the caller's allocator gave no memory for {bytes} bytes")));
+        return Err(EngineError::OutOfMemory(format!(
+            "the caller's allocator gave no memory for {bytes} bytes"
+        )));
     }
     Ok(to.cast())
 }

@@ -1,4 +1,5 @@
 //! The trait that every engine meets, and what an engine says of itself.
+#![expect(unsafe_code, reason = "the trait's calls take raw pointers")]
 
 use std::sync::Arc;
 

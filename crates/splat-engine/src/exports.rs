@@ -2,6 +2,7 @@
 //!
 //! Every function catches panics: none crosses the border. Messages are kept a thread.
 #![expect(unsafe_code, reason = "exports C functions")]
+#![expect(unreachable_pub, reason = "C reaches what Rust does not")]
 
 use std::cell::RefCell;
 use std::ffi::{CString, c_char};

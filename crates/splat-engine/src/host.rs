@@ -52,7 +52,7 @@ pub fn forward(
     let mut color = vec![f32::NAN; 3 * pixels];
     let mut radii = vec![-1; scene.len()];
     let mut inv_depth = vec![f32::NAN; pixels];
-    let mut image = |o| capabilities.outputs.contains(o).then(|| vec![f32::NAN; pixels]);
+    let image = |o| capabilities.outputs.contains(o).then(|| vec![f32::NAN; pixels]);
     let (mut depth, mut alpha) = (image(Outputs::DEPTH), image(Outputs::ALPHA));
     let mut memory = Arena::default();
     let mut args = abi::ForwardArgs {

@@ -18,25 +18,83 @@ fn rust_layout() -> Vec<(&'static str, &'static str, usize)> {
     layout!(In, "splat_in", data, stride);
     layout!(Camera, "splat_camera", struct_size, width, height, tan_fovx, tan_fovy, view, proj, campos);
     layout!(
-        Gaussians, "splat_gaussians", struct_size, count, sh_coeffs, means3d, opacities, sh, colors, scales,
-        rotations, cov3d
+        Gaussians,
+        "splat_gaussians",
+        struct_size,
+        count,
+        sh_coeffs,
+        means3d,
+        opacities,
+        sh,
+        colors,
+        scales,
+        rotations,
+        cov3d
     );
     layout!(Settings, "splat_settings", struct_size, flags, background, scale_modifier, sh_degree);
     layout!(Context, "splat_context", struct_size, device, stream, alloc, user);
     layout!(Saved, "splat_saved", struct_size, buffer_count, rendered, buffer, bytes);
     layout!(
-        ForwardArgs, "splat_forward_args", struct_size, context, camera, gaussians, settings, color, radii,
-        inv_depth, depth, alpha, saved
+        ForwardArgs,
+        "splat_forward_args",
+        struct_size,
+        context,
+        camera,
+        gaussians,
+        settings,
+        color,
+        radii,
+        inv_depth,
+        depth,
+        alpha,
+        saved
     );
     layout!(
-        BackwardArgs, "splat_backward_args", struct_size, context, camera, gaussians, settings, saved, radii,
-        grad_color, grad_inv_depth, grad_depth, grad_alpha, means3d, means2d, opacities, sh, colors, scales,
-        rotations, cov3d
+        BackwardArgs,
+        "splat_backward_args",
+        struct_size,
+        context,
+        camera,
+        gaussians,
+        settings,
+        saved,
+        radii,
+        grad_color,
+        grad_inv_depth,
+        grad_depth,
+        grad_alpha,
+        means3d,
+        means2d,
+        opacities,
+        sh,
+        colors,
+        scales,
+        rotations,
+        cov3d
     );
-    layout!(MarkVisibleArgs, "splat_mark_visible_args", struct_size, context, count, means3d, view, proj, visible);
     layout!(
-        Capabilities, "splat_capabilities", struct_size, abi, device_kind, outputs, features, max_sh_degree,
-        name, version, fingerprint
+        MarkVisibleArgs,
+        "splat_mark_visible_args",
+        struct_size,
+        context,
+        count,
+        means3d,
+        view,
+        proj,
+        visible
+    );
+    layout!(
+        Capabilities,
+        "splat_capabilities",
+        struct_size,
+        abi,
+        device_kind,
+        outputs,
+        features,
+        max_sh_degree,
+        name,
+        version,
+        fingerprint
     );
     rows
 }
@@ -44,9 +102,12 @@ fn rust_layout() -> Vec<(&'static str, &'static str, usize)> {
 #[test]
 fn mirror_has_the_layout_of_the_header() {
     let rows = rust_layout();
-    let mut source = String::from("#include <stddef.h>\n#include <stdio.h>\n#include \"splat_engine.h\"\nint main(void) {\n");
+    let mut source = String::from(
+        "#include <stddef.h>\n#include <stdio.h>\n#include \"splat_engine.h\"\nint main(void) {\n",
+    );
     for (name, member, _) in &rows {
-        let value = if member.is_empty() { format!("sizeof({name})") } else { format!("offsetof({name}, {member})") };
+        let value =
+            if member.is_empty() { format!("sizeof({name})") } else { format!("offsetof({name}, {member})") };
         source += &format!("  printf(\"%zu\\n\", {value});\n");
     }
     source += "  return 0;\n}\n";
@@ -55,10 +116,15 @@ fn mirror_has_the_layout_of_the_header() {
     std::fs::write(&c, source).expect("layout.c is written");
     let include = concat!(env!("CARGO_MANIFEST_DIR"), "/include");
     let cc = std::env::var("CC").unwrap_or_else(|_| "cc".into());
-    let built = Command::new(&cc).args(["-std=c11", "-Wall", "-Werror", "-I", include, "-o"]).arg(&exe).arg(&c).status();
+    let built = Command::new(&cc)
+        .args(["-std=c11", "-Wall", "-Werror", "-I", include, "-o"])
+        .arg(&exe)
+        .arg(&c)
+        .status();
     assert!(built.expect("a C compiler").success(), "`{cc}` refuses splat_engine.h");
     let out = Command::new(&exe).output().expect("layout runs");
-    let found: Vec<usize> = String::from_utf8_lossy(&out.stdout).lines().map(|l| l.parse().expect("a number")).collect();
+    let found: Vec<usize> =
+        String::from_utf8_lossy(&out.stdout).lines().map(|l| l.parse().expect("a number")).collect();
     assert_eq!(found.len(), rows.len());
     for ((name, member, rust), c) in rows.into_iter().zip(found) {
         assert_eq!(rust, c, "`{name}.{member}`: Rust has {rust}, C has {c}");
