@@ -5,20 +5,28 @@
 //! never initialises CUDA and never touches the network; it knows no Gaussians.
 //!
 //! Reading order: [`machine`] (facts), [`request`] (what was asked), [`plan`] (the answer), [`rows`] and
-//! [`managed`] (the tables).
+//! [`managed`] (the tables), [`rules`] (what goes wrong, by code).
 
+mod choose;
+pub mod config;
+pub mod env;
 pub mod finding;
 pub mod machine;
 pub mod managed;
 pub mod plan;
+pub mod probe;
 pub mod request;
 pub mod rows;
+pub mod rules;
+pub mod tables;
 pub mod version;
 
+pub use env::Env;
 pub use finding::{Finding, Severity};
 pub use machine::{Fact, Machine};
 pub use managed::ManagedItem;
-pub use plan::{Choice, Explained, Plan, Sources};
+pub use plan::{Choice, Explained, Plan, Sources, plan};
+pub use probe::probe;
 pub use request::{EngineName, Repo, Request, Settings};
 pub use rows::Row;
 pub use version::Version;

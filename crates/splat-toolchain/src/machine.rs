@@ -171,7 +171,7 @@ pub struct HostCompiler {
     pub kind: CompilerKind,
     pub version: Version,
     pub source: String,
-    /// Named by CXX or CUDAHOSTCXX in the user's own environment.
+    /// Named by CUDAHOSTCXX in the user's own environment: nvcc gets this one or none.
     pub explicit: bool,
 }
 

@@ -5,10 +5,13 @@ use std::{cmp::Ordering, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// A dotted version such as `13.0.88`. `13.0` and `13.0.0` are equal.
+/// A dotted version such as `13.0.88`. `13.0` and `13.0.0` are equal; the spelling (`580.65.06`) is kept.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Version(Vec<u32>);
+pub struct Version {
+    parts: Vec<u32>,
+    text: String,
+}
 
 /// The text has no leading number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +21,13 @@ pub struct NotAVersion(pub String);
 impl Version {
     /// From its numbers, most significant first.
     pub fn new(parts: &[u32]) -> Self {
-        Self(parts.to_vec())
+        let text = parts.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+        Self { parts: parts.to_vec(), text }
+    }
+
+    /// From a text known to be a version (our own tables); empty where it is not.
+    pub(crate) fn from_numbers(text: &str) -> Self {
+        text.parse().unwrap_or_default()
     }
 
     /// The first number, 0 if there is none.
@@ -32,17 +41,17 @@ impl Version {
     }
 
     fn part(&self, i: usize) -> u32 {
-        self.0.get(i).copied().unwrap_or(0)
+        self.parts.get(i).copied().unwrap_or(0)
     }
 
     /// `major.minor` alone: `13.0.88` gives `13.0`.
     pub fn series(&self) -> Self {
-        Self(vec![self.major(), self.minor()])
+        Self::new(&[self.major(), self.minor()])
     }
 
     /// Whether `self` is `other` or a finer spelling of it: `2.11.0` starts with `2.11`.
     pub fn starts_with(&self, other: &Self) -> bool {
-        (0..other.0.len()).all(|i| self.part(i) == other.part(i))
+        (0..other.parts.len()).all(|i| self.part(i) == other.part(i))
     }
 
     /// The first version number standing in `text`, whatever surrounds it.
@@ -56,36 +65,35 @@ impl FromStr for Version {
     type Err = NotAVersion;
 
     fn from_str(s: &str) -> Result<Self, NotAVersion> {
+        let s = s.trim().trim_start_matches(['v', 'V']);
         let mut parts = Vec::new();
-        for piece in s.trim().trim_start_matches(['v', 'V']).split('.') {
+        let mut end = 0;
+        for piece in s.split('.') {
             let digits = piece.len() - piece.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-            match piece[..digits].parse() {
-                Ok(number) => parts.push(number),
-                Err(_) => break,
-            }
+            let Ok(number) = piece[..digits].parse() else { break };
+            end += usize::from(!parts.is_empty()) + digits;
+            parts.push(number);
             if digits < piece.len() {
                 break; // `0+cu130`, `2rc1`: the number counts, what follows does not
             }
         }
-        if parts.is_empty() { Err(NotAVersion(s.to_owned())) } else { Ok(Self(parts)) }
+        if parts.is_empty() {
+            Err(NotAVersion(s.to_owned()))
+        } else {
+            Ok(Self { parts, text: s[..end].to_owned() })
+        }
     }
 }
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, part) in self.0.iter().enumerate() {
-            if i > 0 {
-                f.write_str(".")?;
-            }
-            write!(f, "{part}")?;
-        }
-        Ok(())
+        f.write_str(&self.text)
     }
 }
 
 impl Ord for Version {
     fn cmp(&self, other: &Self) -> Ordering {
-        let longest = self.0.len().max(other.0.len());
+        let longest = self.parts.len().max(other.parts.len());
         (0..longest).map(|i| self.part(i).cmp(&other.part(i))).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
     }
 }
@@ -106,7 +114,7 @@ impl Eq for Version {}
 
 impl From<Version> for String {
     fn from(v: Version) -> Self {
-        v.to_string()
+        v.text
     }
 }
 
@@ -154,6 +162,7 @@ mod tests {
         assert!(v("2.11") > v("2.4.1"));
         assert_eq!(v("13.0"), v("13.0.0"));
         assert!(v("580.65.06") > v("580.65"));
+        assert_eq!(v("580.65.06").to_string(), "580.65.06");
         assert!(v("2.11.0").starts_with(&v("2.11")));
         assert!(!v("2.1.0").starts_with(&v("2.11")));
     }

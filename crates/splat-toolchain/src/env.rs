@@ -1,0 +1,236 @@
+//! The probe's window on a machine: variables, the root of its well-known folders, and running a program for its
+//! version. Injected, so that a folder of fixtures with fake programs is a machine too.
+
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A program that says nothing for this long is counted as not answering.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Os {
+    Linux,
+    Windows,
+    Macos,
+}
+
+impl Os {
+    /// The one this program was compiled for.
+    pub const HERE: Self = if cfg!(windows) {
+        Self::Windows
+    } else if cfg!(target_os = "macos") {
+        Self::Macos
+    } else {
+        Self::Linux
+    };
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linux => "linux",
+            Self::Windows => "windows",
+            Self::Macos => "macos",
+        }
+    }
+}
+
+/// Where facts are read from.
+#[derive(Clone, Debug)]
+pub struct Env {
+    vars: BTreeMap<String, String>,
+    /// Variables that `.cargo/toolchain.toml` sets: cargo puts them into our environment too.
+    own: BTreeMap<String, String>,
+    root: PathBuf,
+    pub os: Os,
+}
+
+impl Env {
+    /// This process's environment on this machine.
+    pub fn real() -> Self {
+        let vars = std::env::vars_os()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+        Self::new(vars, "/", Os::HERE)
+    }
+
+    /// Another environment: `root` stands for `/`, so that `/proc` is `<root>/proc`.
+    /// Paths in the variables are taken as they stand.
+    pub fn new(vars: impl IntoIterator<Item = (String, String)>, root: impl Into<PathBuf>, os: Os) -> Self {
+        // Windows finds variables whatever their case.
+        let fold = |name: String| if os == Os::Windows { name.to_uppercase() } else { name };
+        let vars = vars.into_iter().map(|(name, value)| (fold(name), value)).collect();
+        Self { vars, own: BTreeMap::new(), root: root.into(), os }
+    }
+
+    /// With the values that `.cargo/toolchain.toml` sets, so that [`Self::user`] can tell them from the user's.
+    #[must_use]
+    pub fn with_own(mut self, own: &BTreeMap<String, String>) -> Self {
+        self.own.clone_from(own);
+        self
+    }
+
+    /// A variable that is set and not empty.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        let value = match self.os {
+            Os::Windows => self.vars.get(&name.to_uppercase()),
+            Os::Linux | Os::Macos => self.vars.get(name),
+        };
+        value.map(String::as_str).filter(|value| !value.trim().is_empty())
+    }
+
+    /// A variable that the user set: not one that holds exactly what `.cargo/toolchain.toml` gives it.
+    pub fn user(&self, name: &str) -> Option<&str> {
+        self.var(name).filter(|value| self.own.get(name).map(String::as_str) != Some(*value))
+    }
+
+    /// The variables whose names start so.
+    pub fn vars_starting(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.vars
+            .iter()
+            .filter(move |(name, value)| name.starts_with(prefix) && !value.trim().is_empty())
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// A well-known absolute place on this machine.
+    pub fn place(&self, absolute: &str) -> PathBuf {
+        self.root.join(absolute.trim_start_matches('/'))
+    }
+
+    /// The text of a well-known file.
+    pub fn read(&self, absolute: &str) -> Option<String> {
+        fs_err::read_to_string(self.place(absolute)).ok()
+    }
+
+    /// `nvcc` as this system calls it.
+    pub fn exe(&self, name: &str) -> String {
+        if self.os == Os::Windows { format!("{name}.exe") } else { name.to_owned() }
+    }
+
+    /// The folders of PATH, in order.
+    pub fn path_dirs(&self) -> Vec<PathBuf> {
+        let separator = if self.os == Os::Windows { ';' } else { ':' };
+        let path = self.var("PATH").unwrap_or_default();
+        let mut dirs: Vec<PathBuf> = Vec::new();
+        for dir in path.split(separator).filter(|dir| !dir.is_empty()).map(PathBuf::from) {
+            if !dirs.contains(&dir) {
+                dirs.push(dir);
+            }
+        }
+        dirs
+    }
+
+    /// Every file of that name on PATH, in order. An absolute or relative path stands for itself.
+    pub fn all_on_path(&self, program: &str) -> Vec<PathBuf> {
+        if program.contains(['/', '\\']) {
+            return Some(PathBuf::from(program)).into_iter().filter(|path| path.is_file()).collect();
+        }
+        let name = if program.ends_with(".exe") { program.to_owned() } else { self.exe(program) };
+        self.path_dirs().into_iter().map(|dir| dir.join(&name)).filter(|path| is_program(path)).collect()
+    }
+
+    /// The file that the shell would run.
+    pub fn on_path(&self, program: &str) -> Option<PathBuf> {
+        self.all_on_path(program).into_iter().next()
+    }
+
+    /// Standard output and then standard error of a program that ends well within [`PATIENCE`].
+    pub fn run(&self, program: &Path, args: &[&str]) -> Option<String> {
+        let mut command = Command::new(program);
+        command.args(args).env_clear().envs(&self.vars);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A freshly written script can be busy for a moment while another thread forks.
+        let mut child = (0..20).find_map(|_| match command.spawn() {
+            Ok(child) => Some(Some(child)),
+            Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                thread::sleep(Duration::from_millis(5));
+                None
+            }
+            Err(_) => Some(None),
+        })??;
+        let mut out = child.stdout.take()?;
+        let mut err = child.stderr.take()?;
+        // Read on threads: a program that fills a pipe would otherwise wait for us for ever.
+        let out = thread::spawn(move || read_lossy(&mut out));
+        let err = thread::spawn(move || read_lossy(&mut err));
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break status,
+                Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+                _ => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return None;
+                }
+            }
+        };
+        let text = out.join().ok()? + &err.join().ok()?;
+        status.success().then_some(text)
+    }
+}
+
+fn read_lossy(from: &mut impl Read) -> String {
+    let mut bytes = Vec::new();
+    // What came before a broken pipe still counts.
+    let _ = from.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(unix)]
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs_err::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_program(path: &Path) -> bool {
+    path.is_file()
+}
+
+/// The path with links resolved, or as it is where that fails: for telling two names of one place apart.
+pub(crate) fn real_path(path: &Path) -> PathBuf {
+    fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(vars: &[(&str, &str)], os: Os) -> Env {
+        Env::new(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())), "/", os)
+    }
+
+    #[test]
+    fn our_own_values_are_not_the_users() {
+        let own = BTreeMap::from([("LIBTORCH".to_owned(), "/cache/torch".to_owned())]);
+        let ours = env(&[("LIBTORCH", "/cache/torch")], Os::Linux).with_own(&own);
+        assert_eq!(ours.user("LIBTORCH"), None);
+        assert_eq!(ours.var("LIBTORCH"), Some("/cache/torch"));
+        let users = env(&[("LIBTORCH", "/opt/libtorch")], Os::Linux).with_own(&own);
+        assert_eq!(users.user("LIBTORCH"), Some("/opt/libtorch"));
+    }
+
+    #[test]
+    fn windows_names_have_no_case() {
+        assert_eq!(env(&[("Path", "C:\\a")], Os::Windows).var("PATH"), Some("C:\\a"));
+        assert_eq!(env(&[("Path", "/a")], Os::Linux).var("PATH"), None);
+    }
+
+    #[test]
+    fn empty_variables_are_unset() {
+        assert_eq!(env(&[("CUDA_HOME", " ")], Os::Linux).var("CUDA_HOME"), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_that_fails_says_nothing() {
+        let env = Env::real();
+        assert_eq!(env.run(Path::new("/bin/sh"), &["-c", "echo yes; exit 3"]), None);
+        assert_eq!(env.run(Path::new("/bin/sh"), &["-c", "echo yes"]).as_deref(), Some("yes\n"));
+        assert_eq!(env.run(Path::new("/nonexistent/program"), &[]), None);
+    }
+}

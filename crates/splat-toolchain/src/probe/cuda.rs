@@ -1,0 +1,292 @@
+//! CUDA toolkits: every place one may lie in, what each is (version, parts, host compilers and architectures it
+//! takes), and all the names that led to it. Listing only; which one is used is the plan's business.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    env::{Env, Os, real_path},
+    machine::{Fact, HostCeiling, Python, Toolkit},
+    managed::ManagedState,
+    tables,
+    version::{Version, parse_arch},
+};
+
+struct Candidate {
+    root: PathBuf,
+    source: String,
+    explicit: bool,
+    managed: bool,
+}
+
+/// In order of precedence; each real folder once. `asked` are folders that a request or a recorded choice names.
+pub(crate) fn probe(
+    env: &Env,
+    pythons: &[Python],
+    managed: &[ManagedState],
+    asked: &[PathBuf],
+) -> Vec<Toolkit> {
+    let mut unique: Vec<(PathBuf, Vec<Candidate>)> = Vec::new();
+    for candidate in candidates(env, pythons, managed, asked) {
+        let real = real_path(&candidate.root);
+        match unique.iter_mut().find(|(known, _)| *known == real) {
+            Some((_, group)) => group.push(candidate),
+            None => unique.push((real, vec![candidate])),
+        }
+    }
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = unique.iter().map(|(_, group)| scope.spawn(move || read(env, group))).collect();
+        handles.into_iter().filter_map(|handle| handle.join().ok().flatten()).collect()
+    })
+}
+
+fn candidates(env: &Env, pythons: &[Python], managed: &[ManagedState], asked: &[PathBuf]) -> Vec<Candidate> {
+    let mut list: Vec<Candidate> = Vec::new();
+    let mut add = |root: PathBuf, source: String, explicit: bool, managed: bool| {
+        if explicit || root.join("bin").join(env.exe("nvcc")).is_file() {
+            list.push(Candidate { root, source, explicit, managed });
+        }
+    };
+    for root in asked {
+        add(root.clone(), "chosen with `cargo xtask switch cuda`".into(), true, false);
+    }
+    for name in ["CUDA_HOME", "CUDA_PATH"] {
+        if let Some(value) = env.user(name) {
+            let (root, remark) = normalise(env, value);
+            add(root, format!("{name}{remark}"), true, false);
+        }
+    }
+    for (name, value) in env.vars_starting("CUDA_PATH_V") {
+        add(PathBuf::from(value), name.to_owned(), false, false);
+    }
+    for nvcc in env.all_on_path("nvcc") {
+        // A link in /usr/bin may lead to the toolkit's own folder: both are candidates, the latter first.
+        for (path, how) in
+            [(real_path(&nvcc), "nvcc on PATH, links resolved"), (nvcc.clone(), "nvcc on PATH")]
+        {
+            if let Some(root) = path.parent().and_then(Path::parent) {
+                add(root.to_owned(), how.into(), false, false);
+            }
+        }
+    }
+    if let Some(conda) = env.var("CONDA_PREFIX").map(Path::new) {
+        add(conda.to_owned(), "CONDA_PREFIX".into(), false, false);
+        add(conda.join("Library"), "CONDA_PREFIX".into(), false, false);
+    }
+    if env.os == Os::Windows {
+        let programs = env.var("ProgramFiles").map_or_else(|| env.place("Program Files"), PathBuf::from);
+        for root in versioned(&programs.join("NVIDIA GPU Computing Toolkit/CUDA"), "v") {
+            let source = root.display().to_string();
+            add(root, source, false, false);
+        }
+    } else {
+        add(env.place("/usr/local/cuda"), "/usr/local/cuda".into(), false, false);
+        for root in versioned(&env.place("/usr/local"), "cuda-") {
+            let source = format!("/usr/local/{}", root.file_name().unwrap_or_default().to_string_lossy());
+            add(root, source, false, false);
+        }
+        for place in ["/opt/cuda", "/usr/lib/cuda", "/usr/lib/nvidia-cuda-toolkit", "/usr"] {
+            add(env.place(place), place.into(), false, false);
+        }
+    }
+    for folder in pythons.iter().flat_map(|python| &python.site_packages) {
+        add(folder.join("nvidia/cu13"), "Python package nvidia-cuda-nvcc".into(), false, false);
+    }
+    for state in managed.iter().filter(|state| state.item.name.starts_with("cuda-")) {
+        add(state.dir.join("nvidia/cu13"), "Splatwright's cache".into(), false, true);
+    }
+    list
+}
+
+/// Folders `<prefix>12.6` of `parent`, the newest first.
+fn versioned(parent: &Path, prefix: &str) -> Vec<PathBuf> {
+    let mut found: Vec<(Version, PathBuf)> = fs_err::read_dir(parent)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let version = path.file_name()?.to_str()?.strip_prefix(prefix)?.parse().ok()?;
+            Some((version, path))
+        })
+        .collect();
+    found.sort_by(|a, b| b.0.cmp(&a.0));
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+/// CUDA_HOME as people write it: a list, nvcc itself, or its bin folder (E05). What was changed is said.
+fn normalise(env: &Env, value: &str) -> (PathBuf, &'static str) {
+    let nvcc = env.exe("nvcc");
+    let has_nvcc = |root: &Path| root.join("bin").join(&nvcc).is_file();
+    let whole = Path::new(value.trim());
+    if has_nvcc(whole) {
+        return (whole.to_owned(), "");
+    }
+    let separator = if env.os == Os::Windows { ';' } else { ':' };
+    if let Some(part) = value.split(separator).map(str::trim).map(Path::new).find(|part| has_nvcc(part)) {
+        return (part.to_owned(), " (one part of a list)");
+    }
+    for above in whole.ancestors().skip(1).take(2) {
+        if whole.exists() && has_nvcc(above) {
+            return (above.to_owned(), " (it names a part of the toolkit; its root is above)");
+        }
+    }
+    (whole.to_owned(), "")
+}
+
+fn read(env: &Env, group: &[Candidate]) -> Option<Toolkit> {
+    let root = &group.first()?.root;
+    let nvcc = Some(root.join("bin").join(env.exe("nvcc"))).filter(|path| path.is_file());
+    let include = first_dir(
+        root,
+        &["include", "targets/x86_64-linux/include", "targets/sbsa-linux/include"],
+        "cuda_runtime.h",
+    );
+    let libraries = [
+        "lib64",
+        "lib",
+        "targets/x86_64-linux/lib",
+        "targets/sbsa-linux/lib",
+        "lib/x86_64-linux-gnu",
+        "lib/aarch64-linux-gnu",
+        "lib/x64",
+    ];
+    let library = if env.os == Os::Windows { "cudart_static.lib" } else { "libcudart_static.a" };
+    let mut versions = Vec::new();
+    if let Some(nvcc) = &nvcc
+        && let Some(version) = env.run(nvcc, &["--version"]).as_deref().and_then(parse_nvcc_version)
+    {
+        versions.push(Fact::new(version, format!("{} --version", nvcc.display())));
+    }
+    let json = root.join("version.json");
+    if let Some(version) = fs_err::read_to_string(&json).ok().as_deref().and_then(parse_version_json) {
+        versions.push(Fact::new(version, json.display().to_string()));
+    }
+    let header = include.as_ref().map(|include| include.join("cuda.h"));
+    if let Some(header) = header
+        && let Some(version) = fs_err::read_to_string(&header).ok().as_deref().and_then(parse_cuda_h)
+    {
+        versions.push(Fact::new(version, header.display().to_string()));
+    }
+    let mut versions = versions.into_iter();
+    let version = versions.next();
+    let other_versions = versions
+        .filter(|other| version.as_ref().is_some_and(|v| v.value.series() != other.value.series()))
+        .collect();
+    let listed = nvcc.as_ref().and_then(|nvcc| env.run(nvcc, &["--list-gpu-code"]));
+    let mut gpu_codes = listed.map(|text| parse_gpu_codes(&text)).unwrap_or_default();
+    if gpu_codes.is_empty()
+        && let Some(version) = &version
+    {
+        gpu_codes = tables::gpu_codes(&version.value).to_vec();
+    }
+    Some(Toolkit {
+        root: root.clone(),
+        ceiling: include.as_deref().map(read_ceiling).unwrap_or_default(),
+        lib: first_dir(root, &libraries, library),
+        nvcc,
+        include,
+        version,
+        other_versions,
+        gpu_codes,
+        sources: group.iter().map(|candidate| candidate.source.clone()).collect(),
+        explicit: group.iter().any(|candidate| candidate.explicit),
+        managed: group.iter().any(|candidate| candidate.managed),
+    })
+}
+
+fn first_dir(root: &Path, folders: &[&str], file: &str) -> Option<PathBuf> {
+    folders.iter().map(|folder| root.join(folder)).find(|folder| folder.join(file).is_file())
+}
+
+/// `Cuda compilation tools, release 13.0, V13.0.88`.
+fn parse_nvcc_version(text: &str) -> Option<Version> {
+    let (_, after) = text.split_once("release ")?;
+    match after.split_once(", V") {
+        Some((_, full)) => full.parse().ok(),
+        None => after.parse().ok(),
+    }
+}
+
+/// `{"cuda": {"name": "CUDA SDK", "version": "12.4.1"}, ...}`.
+fn parse_version_json(text: &str) -> Option<Version> {
+    let json: serde_json::Value = serde_json::from_str(text).ok()?;
+    json.get("cuda")?.get("version")?.as_str()?.parse().ok()
+}
+
+/// `#define CUDA_VERSION 12040`.
+fn parse_cuda_h(text: &str) -> Option<Version> {
+    let number = text.lines().find_map(|line| line.trim().strip_prefix("#define CUDA_VERSION"))?;
+    let number: u32 = number.trim().parse().ok()?;
+    Some(Version::new(&[number / 1000, number % 1000 / 10]))
+}
+
+/// `sm_75` a line. Variants (`sm_90a`) are one chip's own and not asked for.
+fn parse_gpu_codes(text: &str) -> Vec<u32> {
+    let mut codes: Vec<u32> =
+        text.lines().filter(|line| line.starts_with("sm_")).filter_map(parse_arch).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes
+}
+
+fn read_ceiling(include: &Path) -> HostCeiling {
+    let header = include.join("crt/host_config.h");
+    let text = fs_err::read_to_string(&header).unwrap_or_default();
+    let mut ceiling = parse_host_config(&text);
+    ceiling.evidence = ceiling.evidence.map(|line| format!("{}:{line}", header.display()));
+    ceiling
+}
+
+/// The bounds in `crt/host_config.h`; `evidence` is the line of GCC's.
+fn parse_host_config(text: &str) -> HostCeiling {
+    let after = |line: &str, what: &str| -> Option<u32> {
+        let digits = line.split_once(what)?.1.trim_start();
+        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+        digits[..end].parse().ok()
+    };
+    let mut ceiling = HostCeiling::default();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("#if")) {
+        if ceiling.gcc_max.is_none()
+            && let Some(max) = after(line, "__GNUC__ >")
+        {
+            ceiling.gcc_max = Some(max);
+            ceiling.evidence = Some((number + 1).to_string());
+        }
+        if ceiling.clang_below.is_none() {
+            ceiling.clang_below = after(line, "__clang_major__ >=");
+        }
+        if ceiling.msvc.is_none() {
+            ceiling.msvc = after(line, "_MSC_VER <").zip(after(line, "_MSC_VER >="));
+        }
+    }
+    ceiling
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_in_their_three_spellings() {
+        let nvcc = "nvcc: NVIDIA (R) Cuda compiler driver\nCuda compilation tools, release 12.4, V12.4.131\nBuild cuda_12.4.r12.4/compiler.34097967_0\n";
+        assert_eq!(parse_nvcc_version(nvcc).unwrap().to_string(), "12.4.131");
+        assert_eq!(parse_version_json(r#"{"cuda":{"version":"12.4.1"}}"#).unwrap().to_string(), "12.4.1");
+        assert_eq!(parse_cuda_h("#define CUDA_VERSION 12040\n").unwrap().to_string(), "12.4");
+        assert_eq!(parse_nvcc_version("command not found"), None);
+    }
+
+    #[test]
+    fn gpu_codes_are_sorted_and_plain() {
+        assert_eq!(parse_gpu_codes("sm_75\nsm_110\nsm_103\nsm_90\nsm_90a\n"), [75, 90, 103, 110]);
+    }
+
+    #[test]
+    fn bounds_as_the_header_of_13_0_writes_them() {
+        let text = "#if (__GRCO_CLANG_COMPILER__ == 1) && ((__clang_major__ < 16) || (__clang_major__ > 20))\n#if defined (__GNUC__)\n#if __GNUC__ > 15\n#endif /* __GNUC__ > 15 */\n#if (__clang_major__ >= 21) || (__clang_major__ < 3)\n#if _MSC_VER < 1920 || _MSC_VER >= 1950\n";
+        let ceiling = parse_host_config(text);
+        assert_eq!(
+            (ceiling.gcc_max, ceiling.clang_below, ceiling.msvc),
+            (Some(15), Some(21), Some((1920, 1950)))
+        );
+        assert_eq!(ceiling.evidence.as_deref(), Some("3"));
+    }
+}

@@ -1,0 +1,130 @@
+//! Python interpreters: which ones there are, their version, packages folders, and whether pip and venv are there.
+//! Each active interpreter is asked once, isolated, importing nothing that is not part of Python itself.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::{
+    env::{Env, Os, real_path},
+    machine::Python,
+    version::Version,
+};
+
+const QUESTION: &str = "import sys,json,sysconfig,site,importlib.util as u
+f=lambda n:u.find_spec(n) is not None
+p=[sysconfig.get_paths()[k] for k in('purelib','platlib')]+site.getsitepackages()
+if sys.prefix==sys.base_prefix:p.append(site.getusersitepackages())
+print(json.dumps({'version':'%d.%d.%d'%sys.version_info[:3],'executable':sys.executable,'paths':p,'pip':f('pip'),'venv':f('venv')and f('ensurepip')}))";
+
+#[derive(Deserialize)]
+struct Answer {
+    version: Version,
+    executable: PathBuf,
+    paths: Vec<PathBuf>,
+    pip: bool,
+    venv: bool,
+}
+
+/// Interpreters that are active (virtual environment, conda, `python3`, `python`), asked; then every other
+/// `python3.N`, known by name alone: they serve a row that the active one has no wheels for.
+pub(crate) fn probe(env: &Env) -> Vec<Python> {
+    let asked: Vec<(PathBuf, String)> = active(env);
+    let answers = std::thread::scope(|scope| {
+        let handles: Vec<_> =
+            asked.iter().map(|(path, source)| scope.spawn(move || ask(env, path, source))).collect();
+        handles.into_iter().filter_map(|handle| handle.join().ok().flatten()).collect::<Vec<_>>()
+    });
+    let mut found: Vec<Python> = Vec::new();
+    for python in answers.into_iter().chain(by_name(env)) {
+        // Two interpreters of one environment share their packages folder; a virtual environment has its own.
+        let same = |known: &&Python| {
+            real_path(&known.path) == real_path(&python.path)
+                && (known.site_packages == python.site_packages || python.site_packages.is_empty())
+        };
+        if found.iter().find(same).is_none() {
+            found.push(python);
+        }
+    }
+    found
+}
+
+fn active(env: &Env) -> Vec<(PathBuf, String)> {
+    let inside = if env.os == Os::Windows { "Scripts/python.exe" } else { "bin/python" };
+    let mut found: Vec<(PathBuf, String)> = Vec::new();
+    let mut add = |path: PathBuf, source: String| {
+        let folder_known = |known: &Path| known.parent() == path.parent();
+        if path.is_file() && !found.iter().any(|(known, _)| folder_known(known)) {
+            found.push((path, source));
+        }
+    };
+    if let Some(venv) = env.var("VIRTUAL_ENV") {
+        add(Path::new(venv).join(inside), "VIRTUAL_ENV".into());
+    }
+    if let Some(conda) = env.var("CONDA_PREFIX") {
+        let inside = if env.os == Os::Windows { "python.exe" } else { inside };
+        add(Path::new(conda).join(inside), "CONDA_PREFIX".into());
+    }
+    for name in ["python3", "python"] {
+        if let Some(path) = env.on_path(name) {
+            add(path, format!("{name} on PATH"));
+        }
+    }
+    found
+}
+
+fn ask(env: &Env, path: &Path, source: &str) -> Option<Python> {
+    let text = env.run(path, &["-I", "-c", QUESTION])?;
+    let line = text.lines().find(|line| line.starts_with('{'))?;
+    let answer: Answer = serde_json::from_str(line).ok()?;
+    let mut site_packages: Vec<PathBuf> = Vec::new();
+    for folder in answer.paths {
+        if folder.is_dir() && !site_packages.contains(&folder) {
+            site_packages.push(folder);
+        }
+    }
+    Some(Python {
+        path: answer.executable,
+        version: answer.version,
+        source: source.to_owned(),
+        site_packages,
+        has_pip: Some(answer.pip),
+        has_venv: Some(answer.venv),
+    })
+}
+
+/// `python3.N` on PATH and pyenv's versions. pyenv's shims are left out: they answer only for versions it activated.
+fn by_name(env: &Env) -> Vec<Python> {
+    let unasked = |path: PathBuf, version: Version, source: &str| Python {
+        path,
+        version,
+        source: source.to_owned(),
+        site_packages: Vec::new(),
+        has_pip: None,
+        has_venv: None,
+    };
+    let mut found = Vec::new();
+    for dir in env.path_dirs().iter().filter(|dir| !dir.ends_with("shims")) {
+        for minor in (8..=20).rev() {
+            let path = dir.join(env.exe(&format!("python3.{minor}")));
+            if path.is_file() {
+                found.push(unasked(path, Version::new(&[3, minor]), "PATH"));
+            }
+        }
+    }
+    let pyenv =
+        env.var("PYENV_ROOT").map(PathBuf::from).or_else(|| Some(Path::new(env.var("HOME")?).join(".pyenv")));
+    let versions = pyenv.and_then(|root| fs_err::read_dir(root.join("versions")).ok());
+    let mut folders: Vec<PathBuf> =
+        versions.into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
+    folders.sort();
+    for folder in folders.iter().rev() {
+        let path = folder.join("bin/python");
+        let version =
+            folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<Version>().ok());
+        if let Some(version) = version.filter(|version| version.major() == 3 && path.is_file()) {
+            found.push(unasked(path, version, "pyenv"));
+        }
+    }
+    found
+}

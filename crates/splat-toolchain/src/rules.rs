@@ -1,0 +1,362 @@
+//! Rules: each a pure function of the facts and the plan that says what would go wrong, under a code of the
+//! catalogue. Rules that decide between candidates live with the choosers ([`crate::choose`]); these look at the whole.
+
+use crate::{
+    env::Os,
+    finding::{Finding, Severity},
+    machine::Machine,
+    managed::ManagedItem,
+    plan::{Choice, JOB_MEMORY, Plan, Sources},
+    request::{Repo, Request},
+    tables,
+    version::Version,
+};
+
+/// The oldest Rust that the workspace is written for.
+const MIN_RUST: [u32; 2] = [1, 95];
+
+/// Every rule, in the order in which a build would meet them.
+pub fn all(machine: &Machine, request: &Request, repo: &Repo, plan: &Plan) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(rust(machine));
+    findings.extend(python(machine, plan));
+    findings.extend(toolchain_file(repo));
+    findings.extend(lock(request, repo, plan));
+    findings.extend(torch(machine, plan));
+    findings.extend(torch_sys_overrides(machine));
+    findings.extend(cuda_facts(machine, plan));
+    findings.extend(driver(machine, plan));
+    findings.extend(glibc(machine, plan));
+    findings.extend(sources(plan));
+    findings.extend(memory(machine, plan));
+    findings.extend(to_bring(machine, request, plan));
+    findings.extend(damaged(machine, plan));
+    findings
+}
+
+fn os(machine: &Machine) -> Os {
+    [Os::Windows, Os::Macos].into_iter().find(|os| os.name() == machine.os).unwrap_or(Os::Linux)
+}
+
+/// S10: the Rust that builds this is older than the workspace asks for.
+pub fn rust(machine: &Machine) -> Option<Finding> {
+    let rustc = machine.rustc.as_ref()?;
+    let least = Version::new(&MIN_RUST);
+    (rustc.version < least).then(|| {
+        Finding::new(
+            "S10",
+            Severity::Error,
+            format!("Rust {} is older than the {least} this workspace is written for", rustc.version),
+        )
+        .evidence(rustc.path.display().to_string())
+        .hint("rustup update stable")
+    })
+}
+
+/// S01: nothing could bring packages (an error only if the plan has something to bring).
+pub fn python(machine: &Machine, plan: &Plan) -> Option<Finding> {
+    if plan.python.is_some() {
+        return None;
+    }
+    let needed = !plan.to_bring().is_empty();
+    let severity = if needed { Severity::Error } else { Severity::Warning };
+    let (why, hint) = match machine.pythons.iter().find(|python| python.version.major() == 3) {
+        None => ("there is no Python 3 on PATH".to_owned(), "Debian and Ubuntu: `sudo apt install python3 python3-pip python3-venv`".to_owned()),
+        Some(python) if python.has_pip == Some(false) => (
+            format!("{} has no pip", python.path.display()),
+            "Debian and Ubuntu: `sudo apt install python3-pip python3-venv`; elsewhere: `python3 -m ensurepip`".to_owned(),
+        ),
+        Some(python) => (
+            format!("Python {} has no wheels of torch {} (they are for {})", python.version, plan.row.torch, plan.row.python_range()),
+            format!("install a Python from {} (it is found as python3.N on PATH), or choose another row: `cargo xtask switch list`", plan.row.python_range()),
+        ),
+    };
+    Some(
+        Finding::new("S01", severity, why)
+            .evidence("VIRTUAL_ENV, CONDA_PREFIX, python3, python and python3.N on PATH, pyenv")
+            .hint(hint),
+    )
+}
+
+/// S14: `.cargo/toolchain.toml` cannot be read, or names a torch that is gone.
+pub fn toolchain_file(repo: &Repo) -> Option<Finding> {
+    let error = repo.toolchain_error.as_ref()?;
+    Some(
+        Finding::new("S14", Severity::Broken, error.clone())
+            .evidence(".cargo/toolchain.toml")
+            .hint("delete .cargo/toolchain.toml, then `cargo xtask build`"),
+    )
+}
+
+/// E101: one tch fits exactly one libtorch, and the lock holds another row's.
+pub fn lock(request: &Request, repo: &Repo, plan: &Plan) -> Option<Finding> {
+    let locked = repo.tch_locked.as_ref()?;
+    if *locked == plan.row.tch_version() {
+        return None;
+    }
+    // Asking for a row moves the lock; finding another one in it without being asked is somebody's mistake.
+    let severity = if request.row.is_some() { Severity::Info } else { Severity::Error };
+    let message =
+        format!("Cargo.lock holds tch {locked}, and torch {} goes with tch {}", plan.row.torch, plan.row.tch);
+    Some(
+        Finding::new("E101", severity, message)
+            .evidence("Cargo.lock")
+            .hint(format!("cargo xtask switch torch {}", plan.row.name)),
+    )
+}
+
+/// E04: a CPU-only torch under CUDA engines; E72 is prevented by the plan itself, which passes torch's own ABI.
+pub fn torch(machine: &Machine, plan: &Plan) -> Option<Finding> {
+    let path = plan.torch.path()?;
+    let torch = machine.torches.iter().find(|torch| torch.root == path)?;
+    let cpu_only = torch.cuda.is_none() && plan.engines.iter().any(|engine| engine.needs_cuda());
+    cpu_only.then(|| {
+        let message = format!("torch {} was built without CUDA: CUDA engines are built and checked, but `tch` cannot hand them tensors", torch.full_version);
+        Finding::new("E04", Severity::Warning, message)
+            .evidence(torch.root.join("version.py").display().to_string())
+            .hint(format!("install the CUDA build of torch {}, or deactivate that environment and run `cargo xtask build`", plan.row.torch))
+    })
+}
+
+/// S11: variables that make torch-sys look elsewhere than the plan says.
+pub fn torch_sys_overrides(machine: &Machine) -> Vec<Finding> {
+    ["LIBTORCH_USE_PYTORCH", "LIBTORCH_INCLUDE", "LIBTORCH_LIB"]
+        .into_iter()
+        .filter_map(|name| Some((name, machine.user_env.get(name)?)))
+        .map(|(name, value)| {
+            Finding::new(
+                "S11",
+                Severity::Error,
+                format!("{name} is set, and with it torch-sys ignores the torch that the plan chose"),
+            )
+            .evidence(format!("{name}={value}"))
+            .hint(format!("unset {name}; to choose a torch yourself, export LIBTORCH=<its folder>"))
+        })
+        .collect()
+}
+
+/// E01/E02: toolkit and torch differ, which is fatal elsewhere and harmless here; E13: a toolkit contradicts itself.
+pub fn cuda_facts(machine: &Machine, plan: &Plan) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let Some((path, version)) = plan.cuda.path().zip(plan.cuda.version()) else { return findings };
+    let torch_cuda = machine.torches.iter().find(|torch| Some(torch.root.as_path()) == plan.torch.path());
+    let torch_cuda = match torch_cuda {
+        Some(torch) => torch.cuda.clone(),
+        None => plan.row.cuda.parse().ok(),
+    };
+    if let Some(torch_cuda) = torch_cuda
+        && torch_cuda.series() != version.series()
+    {
+        let code = if torch_cuda.major() == version.major() { "E02" } else { "E01" };
+        let message = format!(
+            "the toolkit is CUDA {}, torch was built with {}: harmless here, the kernels never see torch and bring their own runtime",
+            version.series(),
+            torch_cuda.series()
+        );
+        findings.push(Finding::new(code, Severity::Info, message).evidence(path.display().to_string()));
+    }
+    if let Some(toolkit) = machine.toolkits.iter().find(|toolkit| toolkit.root == path)
+        && let Some(other) = toolkit.other_versions.first()
+    {
+        let message = format!(
+            "the toolkit's nvcc says {}, another of its files says {}",
+            version.series(),
+            other.value.series()
+        );
+        findings.push(
+            Finding::new("E13", Severity::Warning, message)
+                .evidence(other.source.clone())
+                .hint("two toolkits may lie in one folder; `cargo xtask switch list` shows the others"),
+        );
+    }
+    findings
+}
+
+/// E60, E61: the driver against the toolkit, and against torch's own CUDA.
+pub fn driver(machine: &Machine, plan: &Plan) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let Some(driver) = &machine.driver else { return findings };
+    let os = os(machine);
+    if let Some(version) = plan.cuda.version() {
+        if let Some(least) = tables::driver_minimum(version, os).filter(|least| driver.value < *least) {
+            let message = format!(
+                "driver {} is older than the {least} that CUDA {} needs: nothing that nvcc compiles would run here",
+                driver.value,
+                version.series()
+            );
+            findings.push(
+                Finding::new("E61", Severity::Error, message)
+                    .evidence(driver.source.clone())
+                    .hint(format!("update the NVIDIA driver to {least}, or install a CUDA 12.x toolkit and `cargo xtask switch cuda 12`; `--engines cpu` builds without")),
+            );
+        } else if let Some(least) = tables::driver_for_ptx(version, os).filter(|least| driver.value < *least)
+        {
+            let without = machine
+                .gpus
+                .iter()
+                .find(|gpu| crate::choose::archs::code_for(gpu.arch, &plan.archs).is_none());
+            if let Some(gpu) = without {
+                let message = format!(
+                    "{} (sm_{}) would run PTX, and driver {} is older than the {least} that compiles PTX of CUDA {}",
+                    gpu.name,
+                    gpu.arch,
+                    driver.value,
+                    version.series()
+                );
+                findings.push(
+                    Finding::new("E60", Severity::Error, message)
+                        .evidence(driver.source.clone())
+                        .hint(format!("build machine code for it: `cargo xtask build --arch {}`; or update the driver to {least}", gpu.arch)),
+                );
+            }
+        }
+    }
+    let torch_cuda: Option<Version> = plan.row.cuda.parse().ok();
+    if let Some(cuda) = torch_cuda
+        && let Some(least) = tables::driver_minimum(&cuda, os).filter(|least| driver.value < *least)
+    {
+        let message = format!(
+            "driver {} is older than the {least} that torch {} (CUDA {cuda}) needs: `tch` will see no GPU",
+            driver.value, plan.row.torch
+        );
+        findings.push(
+            Finding::new("E61", Severity::Warning, message)
+                .evidence(driver.source.clone())
+                .hint("update the NVIDIA driver, or `cargo xtask switch torch 2.7` (CUDA 12.6)"),
+        );
+    }
+    findings
+}
+
+/// E24: a C library whose maths headers contradict the toolkit's.
+pub fn glibc(machine: &Machine, plan: &Plan) -> Option<Finding> {
+    let (glibc, cuda) = machine.glibc.as_ref().zip(plan.cuda.version())?;
+    let fails = |least: [u32; 2], below: [u32; 2]| {
+        glibc.value >= Version::new(&least) && *cuda < Version::new(&below)
+    };
+    let below = if fails([2, 42], [13, 2]) {
+        "13.2"
+    } else if fails([2, 41], [13, 0]) {
+        "13.0"
+    } else {
+        return None;
+    };
+    let message = format!(
+        "glibc {} declares functions (cospi, rsqrt) that CUDA {} declares otherwise; it is known to fail",
+        glibc.value,
+        cuda.series()
+    );
+    Some(Finding::new("E24", Severity::Warning, message).evidence(glibc.source.clone()).hint(format!(
+        "install CUDA {below} or newer and set CUDA_HOME to it, or build in a container with an older glibc"
+    )))
+}
+
+/// S09: sources that nothing pins.
+pub fn sources(plan: &Plan) -> Option<Finding> {
+    let Sources::Checkout { path } = &plan.sources else { return None };
+    Some(
+        Finding::new(
+            "S09",
+            Severity::Info,
+            "the original rasterizer is built from your own checkout; nothing pins what it holds",
+        )
+        .evidence(path.display().to_string())
+        .hint("move it away to build the pinned sources"),
+    )
+}
+
+/// E85: fewer jobs than cores, or hardly memory for one.
+pub fn memory(machine: &Machine, plan: &Plan) -> Option<Finding> {
+    let memory = machine.memory.as_ref()?;
+    let gb = |bytes: u64| bytes as f64 / 1e9;
+    if memory.value < JOB_MEMORY {
+        let message = format!(
+            "{:.1} GB of memory are free, and one compile job may take {:.0} GB",
+            gb(memory.value),
+            gb(JOB_MEMORY)
+        );
+        return Some(
+            Finding::new("E85", Severity::Warning, message)
+                .evidence(memory.source.clone())
+                .hint("close other programs, or add swap; compilers killed for memory say `signal 9`"),
+        );
+    }
+    (plan.jobs < machine.cpus).then(|| {
+        let message = format!(
+            "{} jobs at a time rather than {}: {:.1} GB of memory are free and a job may take {:.0} GB",
+            plan.jobs,
+            machine.cpus,
+            gb(memory.value),
+            gb(JOB_MEMORY)
+        );
+        Finding::new("E85", Severity::Info, message).evidence(memory.source.clone())
+    })
+}
+
+/// S05: what will be brought; S07: and must not, or does not fit on the disk.
+pub fn to_bring(machine: &Machine, request: &Request, plan: &Plan) -> Vec<Finding> {
+    let items = plan.to_bring();
+    let Some(first) = items.first() else { return Vec::new() };
+    let names: Vec<&str> = items.iter().map(|(item, _)| item.name).collect();
+    let bytes: u64 = items.iter().map(|(item, _)| item.bytes).sum();
+    let gb = |bytes: u64| bytes as f64 / 1e9;
+    let mut findings = Vec::new();
+    let folder = first.1.parent().map(|dir| dir.display().to_string()).unwrap_or_default();
+    if request.offline {
+        findings.push(
+            Finding::new(
+                "S08",
+                Severity::Error,
+                format!("not in the cache: {}; `--offline` forbids fetching", names.join(", ")),
+            )
+            .evidence(folder.clone())
+            .hint(
+                "run `cargo xtask build` once with a network, or copy that folder from a machine that has it",
+            ),
+        );
+    } else {
+        let message =
+            format!("`cargo xtask build` brings {} (about {:.1} GB on disk)", names.join(", "), gb(bytes));
+        findings.push(Finding::new("S05", Severity::Info, message).evidence(folder));
+    }
+    if let Some(disk) =
+        machine.disks.iter().find(|disk| disk.holds == "cache" && disk.free < bytes + bytes / 2)
+    {
+        // Packages lie beside their unpacked files for a while.
+        let message = format!(
+            "{:.1} GB are free where the cache lies, and bringing {} takes about {:.1} GB",
+            gb(disk.free),
+            names.join(", "),
+            gb(bytes + bytes / 2)
+        );
+        findings.push(
+            Finding::new("S03", Severity::Error, message)
+                .evidence(disk.path.display().to_string())
+                .hint("free some space (`cargo xtask clean --cache --dry-run` lists ours), or set SPLATWRIGHT_HOME to a larger disk"),
+        );
+    }
+    findings
+}
+
+/// S15: half an installation in the cache, where the plan's own would be.
+pub fn damaged(machine: &Machine, plan: &Plan) -> Vec<Finding> {
+    let planned = |item: &ManagedItem| {
+        let choices = [&plan.torch, &plan.cuda, &plan.cmake, &plan.ninja];
+        choices.into_iter().any(|choice| matches!(choice, Choice::Managed { item: ours, .. } if ours == item))
+    };
+    machine
+        .managed
+        .iter()
+        .filter(|state| !state.lacks.is_empty() && planned(&state.item))
+        .map(|state| {
+            let message = format!(
+                "{} in the cache is not whole: {} is missing",
+                state.item.name,
+                state.lacks.join(", ")
+            );
+            Finding::new("S15", Severity::Warning, message)
+                .evidence(state.dir.display().to_string())
+                .hint("`cargo xtask build` brings it again")
+        })
+        .collect()
+}
