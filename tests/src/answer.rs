@@ -1,0 +1,134 @@
+//! One engine's whole answer to one call, through the libtorch operation, as host numbers.
+//!
+//! The same call to two engines, compared: that is a parity test.
+
+use splat_core::{Camera, Color, Gradients, Scene, Settings, Shape, Upstream};
+use splat_tch::{EngineChoice, Error};
+use tch::{Device, Kind, Tensor};
+
+/// Images, radii and gradients of every input.
+#[derive(Debug)]
+pub struct Answer {
+    /// `[3,H,W]`.
+    pub color: Vec<f32>,
+    /// `[P]`.
+    pub radii: Vec<i32>,
+    /// `[1,H,W]`.
+    pub inv_depth: Vec<f32>,
+    /// By input name, in the order of [`named`].
+    pub gradients: Vec<(&'static str, Vec<f32>)>,
+}
+
+/// A scene's gradients by name; empty ones (inputs that the scene does not have) are left out.
+#[must_use]
+pub fn named(g: Gradients<f32>, scene: &Scene) -> Vec<(&'static str, Vec<f32>)> {
+    let rgb = matches!(scene.color, Color::Rgb(_));
+    let covariance = matches!(scene.shape, Shape::Covariance(_));
+    let all = [
+        ("means3d", g.means3d, true),
+        ("means2d", g.means2d, true),
+        ("opacities", g.opacities, true),
+        ("sh", g.sh, !rgb),
+        ("colors", g.colors, rgb),
+        ("scales", g.scales, !covariance),
+        ("rotations", g.rotations, !covariance),
+        ("cov3d", g.cov3d, covariance),
+    ];
+    all.into_iter().filter(|(_, _, has)| *has).map(|(name, values, _)| (name, values)).collect()
+}
+
+/// Renders `scene` on `device` by `engine` and takes the gradients for `upstream`.
+///
+/// # Errors
+/// As `splat_tch::render`, and the engine's own in the backward.
+pub fn through_torch(
+    scene: &Scene,
+    camera: &Camera,
+    settings: &Settings,
+    upstream: &Upstream<f32>,
+    device: Device,
+    engine: EngineChoice,
+) -> Result<Answer, Error> {
+    let p = scene.len() as i64;
+    let leaf = |values: &[f32], shape: &[i64]| -> Result<Tensor, Error> {
+        Ok(Tensor::from_slice(values).f_reshape(shape)?.f_to_device(device)?.f_set_requires_grad(true)?)
+    };
+    let means3d = leaf(scene.means3d, &[p, 3])?;
+    let means2d = leaf(&vec![0.0; scene.len() * 3], &[p, 3])?;
+    let opacities = leaf(scene.opacities, &[p, 1])?;
+    let mut leaves = vec![("means3d", means3d), ("means2d", means2d), ("opacities", opacities)];
+    let sh = match scene.color {
+        Color::Sh { values, coeffs } => {
+            leaves.push(("sh", leaf(values, &[p, coeffs as i64, 3])?));
+            true
+        }
+        Color::Rgb(values) => {
+            leaves.push(("colors", leaf(values, &[p, 3])?));
+            false
+        }
+    };
+    match scene.shape {
+        Shape::ScaleRotation { scales, rotations } => {
+            leaves.push(("scales", leaf(scales, &[p, 3])?));
+            leaves.push(("rotations", leaf(rotations, &[p, 4])?));
+        }
+        Shape::Covariance(values) => leaves.push(("cov3d", leaf(values, &[p, 6])?)),
+    }
+    let rendered = {
+        let t = |i: usize| &leaves[i].1;
+        splat_tch::render(
+            &splat_tch::Gaussians {
+                means3d: t(0),
+                opacities: t(2),
+                color: if sh { splat_tch::Color::Sh(t(3)) } else { splat_tch::Color::Rgb(t(3)) },
+                shape: if leaves.len() == 6 {
+                    splat_tch::Shape::ScaleRotation { scales: t(4), rotations: t(5) }
+                } else {
+                    splat_tch::Shape::Covariance(t(4))
+                },
+                means2d: Some(t(1)),
+            },
+            &splat_tch::Camera::new(camera.clone(), device)?,
+            &splat_tch::Settings {
+                background: settings.background.into(),
+                scale_modifier: settings.scale_modifier,
+                sh_degree: settings.sh_degree,
+                antialiasing: settings.antialiasing,
+                engine,
+                ..splat_tch::Settings::default()
+            },
+        )?
+    };
+    let (h, w) = (i64::from(camera.height), i64::from(camera.width));
+    // sum(image * upstream) has exactly `upstream` as its gradient.
+    let mut loss = Tensor::zeros([], (Kind::Float, device));
+    for (image, grad, channels) in
+        [(&rendered.color, upstream.color, 3), (&rendered.inv_depth, upstream.inv_depth, 1)]
+    {
+        if let Some(grad) = grad {
+            let grad = Tensor::from_slice(grad).f_reshape([channels, h, w])?.f_to_device(device)?;
+            loss = loss.f_add(&(image * grad).f_sum(Kind::Float)?)?;
+        }
+    }
+    loss.f_backward()?;
+    let gradients = leaves
+        .into_iter()
+        .map(|(name, leaf)| Ok((name, host(&leaf.f_grad()?)?)))
+        .collect::<Result<_, Error>>()?;
+    let radii = rendered.radii.f_to_device(Device::Cpu)?;
+    Ok(Answer {
+        color: host(&rendered.color)?,
+        radii: Vec::<i32>::try_from(&radii)?,
+        inv_depth: host(&rendered.inv_depth)?,
+        gradients,
+    })
+}
+
+/// All numbers of a tensor, row-major.
+///
+/// # Errors
+/// If the device fails.
+pub fn host(t: &Tensor) -> Result<Vec<f32>, Error> {
+    let flat = t.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?.f_reshape([-1])?;
+    Ok(Vec::<f32>::try_from(&flat)?)
+}

@@ -1,0 +1,158 @@
+//! The same call to another engine: `inria` on the GPU against `cpu`, forward and every gradient.
+//!
+//! Engines evaluate the same formulas in another order, so they round differently. Where a splat's alpha lies within
+//! rounding of 1/255, or a pixel's transmittance of 1e-4, one engine may blend what the other skips: such a pixel may
+//! differ by up to 1/255 of a colour. A case therefore states two things: how many pixels differ by more than 1e-5, and
+//! by how much at most. With `$SPLAT_PARITY_OUT` the figures are written there as JSON.
+
+use splat_core::Upstream;
+use splat_engine::host;
+use splat_tch::EngineChoice;
+use splat_tests::{
+    answer::{self, Answer},
+    compare::{cosine_gap, max_abs, rel_l2},
+    scenes::{self, Case, Random},
+};
+use tch::Device;
+
+/// Figures of one case.
+#[derive(serde::Serialize)]
+struct Figures {
+    case: String,
+    splats: usize,
+    pixels: usize,
+    max_abs_color: f64,
+    pixels_over_1e_5: usize,
+    max_rel_inv_depth: f64,
+    radii_that_differ: usize,
+    gradients: Vec<(String, f64, f64)>,
+}
+
+fn on_cpu(case: &Case, upstream: &Upstream<f32>) -> Answer {
+    let (engine, scene) = (splat_engine::cpu(), case.scene.scene());
+    let r = host::forward(&*engine, &scene, &case.camera, &case.settings).expect("cpu forward");
+    let g = host::backward(&*engine, &scene, &case.camera, &case.settings, &r, upstream).expect("cpu backward");
+    Answer { color: r.color, radii: r.radii, inv_depth: r.inv_depth, gradients: answer::named(g, &scene) }
+}
+
+fn compare(case: &Case, device: Device, engine: EngineChoice) -> Figures {
+    let pixels = (case.camera.width * case.camera.height) as usize;
+    let mut random = Random::new(99);
+    let (color, inv_depth) = (random.normals(3 * pixels), random.normals(pixels));
+    let upstream = Upstream { color: Some(&color), inv_depth: Some(&inv_depth), depth: None, alpha: None };
+    let expected = on_cpu(case, &upstream);
+    let found =
+        answer::through_torch(&case.scene.scene(), &case.camera, &case.settings, &upstream, device, engine)
+            .unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    let plane = |v: &[f32], i: usize| [v[i], v[i + pixels], v[i + 2 * pixels]];
+    let over = (0..pixels)
+        .filter(|i| max_abs(&plane(&found.color, *i), &plane(&expected.color, *i)) > 1e-5)
+        .count();
+    let largest = expected.inv_depth.iter().fold(1e-6_f64, |m, x| m.max(f64::from(*x)));
+    Figures {
+        case: case.name.clone(),
+        splats: case.scene.opacities.len(),
+        pixels,
+        max_abs_color: max_abs(&found.color, &expected.color),
+        pixels_over_1e_5: over,
+        max_rel_inv_depth: max_abs(&found.inv_depth, &expected.inv_depth) / largest,
+        radii_that_differ: found.radii.iter().zip(&expected.radii).filter(|(a, b)| a != b).count(),
+        gradients: expected
+            .gradients
+            .iter()
+            .zip(&found.gradients)
+            .map(|((name, e), (same, f))| {
+                assert_eq!(name, same);
+                ((*name).to_owned(), rel_l2(f, e), cosine_gap(f, e))
+            })
+            .collect(),
+    }
+}
+
+/// Splats whose radius may differ by a pixel because `3 sqrt(lambda)` lies within rounding of an integer: one in 20,000.
+const RADII: usize = 20_000;
+
+fn hold(f: &Figures) -> Result<(), String> {
+    let check = |ok: bool, what: String| if ok { Ok(()) } else { Err(format!("{}: {what}", f.case)) };
+    check(f.max_abs_color < 0.03, format!("a pixel differs by {:.1e}", f.max_abs_color))?;
+    let allowed = 2 + f.pixels / 200;
+    check(
+        f.pixels_over_1e_5 <= allowed,
+        format!("{} of {} pixels differ by more than 1e-5, over {allowed}", f.pixels_over_1e_5, f.pixels),
+    )?;
+    check(f.max_rel_inv_depth < 0.03, format!("inverse depth differs by {:.1e} of its largest", f.max_rel_inv_depth))?;
+    check(
+        f.radii_that_differ <= f.splats / RADII,
+        format!("{} of {} radii differ", f.radii_that_differ, f.splats),
+    )?;
+    for (name, off, _) in &f.gradients {
+        check(*off < 1e-2, format!("the gradient of `{name}` differs by {off:.1e} (relative L2)"))?;
+    }
+    Ok(())
+}
+
+fn run(cases: &[Case], file: &str) {
+    let figures: Vec<Figures> = cases.iter().map(|c| compare(c, Device::Cuda(0), "inria".into())).collect();
+    for f in &figures {
+        println!(
+            "{:32} {:8} splats  max {:.1e}  over 1e-5: {}/{}  radii {}  gradients {}",
+            f.case,
+            f.splats,
+            f.max_abs_color,
+            f.pixels_over_1e_5,
+            f.pixels,
+            f.radii_that_differ,
+            f.gradients.iter().map(|(n, off, _)| format!("{n} {off:.1e}")).collect::<Vec<_>>().join(" "),
+        );
+    }
+    if let Some(out) = std::env::var_os("SPLAT_PARITY_OUT") {
+        let path = std::path::Path::new(&out).join(file);
+        std::fs::write(&path, serde_json::to_string_pretty(&figures).expect("JSON")).expect("the report is written");
+    }
+    let trouble: Vec<String> = figures.iter().filter_map(|f| hold(f).err()).collect();
+    assert!(trouble.is_empty(), "{}", trouble.join("\n"));
+}
+
+/// Whether `inria` can run here; says why not.
+fn inria_runs() -> bool {
+    if !tch::Cuda::is_available() {
+        println!("skipped: no CUDA device");
+        return false;
+    }
+    if !splat_cuda::BUILT.contains(&"inria") {
+        println!("skipped: engine `inria` is not part of this build");
+        return false;
+    }
+    true
+}
+
+#[test]
+fn inria_equals_cpu_on_adversarial_scenes() {
+    if inria_runs() {
+        run(&scenes::adversarial(), "parity-adversarial.json");
+    }
+}
+
+#[test]
+fn inria_equals_cpu_on_trained_scenes() {
+    if !inria_runs() {
+        return;
+    }
+    let Some(data) = scenes::shared_data() else {
+        println!("skipped: shared data not found");
+        return;
+    };
+    run(&scenes::trained(&data), "parity-trained.json");
+}
+
+/// Without a GPU the comparison itself is still shown to work: the CPU engine through torch equals itself without.
+#[test]
+fn cpu_through_torch_equals_cpu_bit_for_bit() {
+    for case in scenes::adversarial() {
+        let f = compare(&case, Device::Cpu, "cpu".into());
+        assert_eq!((f.max_abs_color, f.radii_that_differ), (0.0, 0), "{}", f.case);
+        for (name, off, _) in &f.gradients {
+            assert_eq!(*off, 0.0, "{}: gradient of `{name}`", f.case);
+        }
+    }
+}

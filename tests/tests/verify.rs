@@ -1,0 +1,88 @@
+//! `splat-verify` can fail: an engine that draws black, one that crashes and a file that is no engine are found, and
+//! the true CPU library passes. Verification that cannot fail would prove nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// An engine that answers every call with success; `body` is its forward.
+fn engine(folder: &Path, name: &str, body: &str) -> PathBuf {
+    let source = format!(
+        r#"#include "splat_engine.h"
+#include <stdlib.h>
+#include <string.h>
+SPLAT_API uint32_t splat_engine_abi_version(void) {{ return SPLAT_ENGINE_ABI; }}
+SPLAT_API splat_status splat_engine_capabilities(splat_capabilities *c) {{
+  c->abi = SPLAT_ENGINE_ABI; c->device_kind = SPLAT_CPU; c->features = 0; c->max_sh_degree = 3;
+  c->outputs = SPLAT_OUT_COLOR | SPLAT_OUT_RADII | SPLAT_OUT_INV_DEPTH;
+  c->name = "{name}"; c->version = "1"; c->fingerprint = "";
+  return SPLAT_OK;
+}}
+SPLAT_API splat_status splat_engine_device_ready(int32_t d) {{ (void)d; return SPLAT_OK; }}
+SPLAT_API splat_status splat_engine_forward(splat_forward_args *a) {{ {body} return SPLAT_OK; }}
+SPLAT_API splat_status splat_engine_backward(splat_backward_args *a) {{ (void)a; return SPLAT_OK; }}
+SPLAT_API splat_status splat_engine_mark_visible(splat_mark_visible_args *a) {{ (void)a; return SPLAT_OK; }}
+SPLAT_API const char *splat_engine_last_error(void) {{ return ""; }}
+"#
+    );
+    let (c, so) = (folder.join(format!("{name}.c")), folder.join(format!("lib{name}.so")));
+    std::fs::write(&c, source).expect("the source is written");
+    let include = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/splat-engine/include");
+    let cc = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+    let built = Command::new(cc).args(["-shared", "-fPIC", "-I", include, "-o"]).arg(&so).arg(&c).status();
+    assert!(built.expect("a C compiler").success());
+    so
+}
+
+/// Runs `splat-verify` on libraries: whether it passed, and its report (`Null` if it printed none).
+fn verify(libraries: &[&Path]) -> (bool, Value) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_splat-verify")).args(libraries).output().expect("splat-verify starts");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let report = stdout.lines().last().and_then(|l| serde_json::from_str(l).ok()).unwrap_or(Value::Null);
+    (output.status.success(), report)
+}
+
+#[test]
+fn an_all_black_image_fails() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let black = engine(
+        folder.path(),
+        "black",
+        "size_t n = (size_t)a->camera.width * a->camera.height; memset(a->color, 0, 12 * n);
+         memset(a->inv_depth, 0, 4 * n); memset(a->radii, 0, 4 * (size_t)a->gaussians.count);",
+    );
+    let (passed, report) = verify(&[&black]);
+    assert!(!passed, "{report}");
+    let engine = &report["engines"][0];
+    assert_eq!((engine["loaded"].as_bool(), engine["run"].as_str()), (Some(true), Some("failed")));
+    assert!(engine["message"].as_str().is_some_and(|m| m.contains("black")), "{engine}");
+    // What is wrong with that library is not held against the rest.
+    assert_eq!((report["op"].as_str(), report["reference"].as_str()), (Some("ok"), Some("ok")));
+}
+
+#[test]
+fn an_engine_that_crashes_fails_without_a_report() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let crash = engine(folder.path(), "crash", "(void)a; abort();");
+    let (passed, report) = verify(&[&crash]);
+    assert!(!passed && report.is_null(), "{report}");
+}
+
+#[test]
+fn a_file_that_is_no_engine_fails_and_training_halves_the_loss() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = folder.path().join("libtext.so");
+    std::fs::write(&text, "no library").expect("written");
+    let picture = folder.path().join("picture.png");
+    let (passed, report) = verify(&[Path::new("--picture"), &picture, &text]);
+    assert!(!passed);
+    assert_eq!(report["engines"][0]["loaded"].as_bool(), Some(false), "{report}");
+    let losses: Vec<f64> =
+        report["losses"].as_array().expect("losses").iter().filter_map(Value::as_f64).collect();
+    assert!(losses.len() > 2 && losses[losses.len() - 1] < 0.5 * losses[0], "{losses:?}");
+    let image = image::open(&picture).expect("the picture is a PNG").to_rgb8();
+    let bright = image.pixels().filter(|p| p.0.iter().any(|c| *c > 100)).count();
+    assert!(bright > 3000, "the picture shows something: {bright} bright pixels");
+}

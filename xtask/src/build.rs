@@ -1,0 +1,369 @@
+//! `cargo xtask build`: probe -> plan -> provision -> fetch -> compile -> gather -> verify.
+//!
+//! Each stage's result is printed or kept as JSON; deciding is `splat_toolchain`'s, bringing is
+//! [`crate::provision`]'s, proving is [`crate::verify`]'s. A run with nothing changed compiles and proves nothing anew.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::UNIX_EPOCH,
+};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use splat_toolchain::{
+    Choice, EngineName, ManagedItem, Plan, Request, Sources,
+    env::Env,
+    plan::plan,
+    probe::{probe, repo},
+};
+
+use crate::{
+    cargo, compile,
+    hint::hinted,
+    provision::{self, Accepted, Cache, Consent, Original, Terminal, consent},
+    switch, ui, verify,
+};
+
+/// Find or fetch a toolchain, fetch the pinned sources, build, and prove the result
+///
+/// Prints the plan first: what is built with what, and why each candidate won or lost. Needs no GPU: kernels are
+/// compiled for the GPUs present, or else for 75,80,86,89,90,100,120 as far as the toolkit knows them.
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    /// Engines to build: cpu, inria (the original CUDA sources; needs consent to their licence)
+    #[arg(long, value_delimiter = ',')]
+    engines: Option<Vec<EngineName>>,
+    /// GPU architectures to compile for, such as 80,90 (default: the GPUs present, else the list above)
+    #[arg(long, value_delimiter = ',')]
+    arch: Option<Vec<u32>>,
+    /// Row of torch and tch, such as 2.11; see `cargo xtask switch list`
+    #[arg(long)]
+    row: Option<String>,
+    /// Fetch nothing: name what is missing and how to bring it
+    #[arg(long)]
+    offline: bool,
+    /// Accept a licence: `inria` (non-commercial research and evaluation)
+    #[arg(long, value_name = "NAME", value_parser = ["inria"])]
+    accept_license: Option<String>,
+    /// Print the plan and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the plan, or after a build the report, as JSON on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// A finished build: what other commands start from.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// Engine libraries, gathered.
+    pub libraries: Vec<PathBuf>,
+    /// The folder they lie in.
+    pub engine_dir: PathBuf,
+    /// `splat-verify`.
+    pub verifier: PathBuf,
+    /// The interpreter that brought the packages.
+    pub python: PathBuf,
+    /// Torch of the row.
+    pub torch_version: String,
+    /// Of the plan.
+    pub fingerprint: String,
+    /// SASS architectures.
+    pub archs: Vec<u32>,
+    /// PTX architecture.
+    pub ptx: Option<u32>,
+    /// The picture that verification draws.
+    pub picture: PathBuf,
+}
+
+/// What lies beside the gathered libraries: `cargo xtask clean` compares it with the plan in force.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Gathered {
+    fingerprint: String,
+    sources: String,
+    libraries: Vec<String>,
+}
+
+/// The proof of an earlier run, and of what.
+#[derive(Serialize, Deserialize)]
+struct Proof {
+    of: String,
+    report: verify::Report,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Each stage's own, with a hint.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let root = cargo::root();
+    let planned = planned(&root, args, !args.dry_run)?;
+    if args.dry_run {
+        if args.json { ui::json(&planned.plan)? } else { ui::data(&explain(&planned.plan))? }
+        return Ok(ExitCode::SUCCESS);
+    }
+    ui::note(&explain(&planned.plan));
+    let built = compiled(&root, args, planned)?;
+    let report = proven(&built)?;
+    if args.json { ui::json(&report)? } else { ui::data(&verify::table(&report))? }
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Builds what the recorded choices ask for, and proves it; says little.
+///
+/// # Errors
+/// As [`run`]; a proof that fails is an error here.
+pub fn ensure() -> anyhow::Result<Built> {
+    let built = ensure_compiled()?;
+    let report = proven(&built)?;
+    if report.ok {
+        return Ok(built);
+    }
+    Err(hinted(verify::table(&report), "cargo xtask verify-import"))
+}
+
+/// Builds what the recorded choices ask for, without proving it.
+///
+/// # Errors
+/// As [`run`].
+pub fn ensure_compiled() -> anyhow::Result<Built> {
+    let (root, args) = (cargo::root(), Args::default());
+    let planned = planned(&root, &args, true)?;
+    compiled(&root, &args, planned)
+}
+
+/// A plan, the consent that it may rest on, and where the cache lies.
+struct Planned {
+    plan: Plan,
+    accepted: Option<Accepted>,
+    cache_root: Option<PathBuf>,
+}
+
+/// Probes and plans; asks for consent if `may_ask` and the engine was asked for.
+fn planned(root: &Path, args: &Args, may_ask: bool) -> anyhow::Result<Planned> {
+    let repo = repo(root);
+    let asked = args.engines.as_ref().or(repo.settings.engines.as_ref());
+    let wants_inria = asked.is_some_and(|e| e.contains(&EngineName::Inria));
+    let consent = consent::consent(root, args.accept_license.is_some(), may_ask && wants_inria)?;
+    let mut engines = args.engines.clone();
+    if let (Consent::Given(_), None, Some(recorded)) = (&consent, &engines, &repo.settings.engines)
+        && args.accept_license.is_some()
+        && !recorded.contains(&EngineName::Inria)
+    {
+        // Accepting the licence asks for the engine, also where an earlier call chose without it.
+        engines = Some(recorded.iter().copied().chain([EngineName::Inria]).collect());
+    }
+    let request = Request {
+        row: args.row.clone(),
+        engines,
+        archs: args.arch.clone(),
+        cuda: None,
+        offline: args.offline,
+        accept_inria: matches!(consent, Consent::Given(_)),
+    };
+    let machine = probe(&Env::real(), &repo, &request);
+    let plan = plan(&machine, &request, &repo);
+    if let (Consent::Missing { because, hint }, true) = (&consent, wants_inria) {
+        ui::note(&format!("{because}\n{hint}"));
+    }
+    let accepted = match consent {
+        Consent::Given(accepted) => Some(accepted),
+        Consent::Missing { .. } => None,
+    };
+    Ok(Planned { plan, accepted, cache_root: machine.cache_root.map(|root| root.value) })
+}
+
+/// Provisions, fetches, compiles, gathers.
+fn compiled(root: &Path, args: &Args, planned: Planned) -> anyhow::Result<Built> {
+    stop_at_blockers(&planned.plan)?;
+    let (planned, original) = provisioned(root, args, planned)?;
+    let plan = planned.plan;
+    switch::put_in_force(root, &plan)?;
+    let made = compile::run(
+        root,
+        &[
+            "build",
+            "--release",
+            "--workspace",
+            "--exclude",
+            "xtask",
+            "--jobs",
+            &plan.jobs.to_string(),
+        ],
+    )?;
+    let engine_dir = root.join(&plan.target_dir).join("engines");
+    let libraries = gather(&plan, &made, original.as_ref(), &engine_dir)?;
+    Ok(Built {
+        libraries,
+        verifier: made.binary("splat-verify")?.to_owned(),
+        python: plan.python.as_ref().map(|p| p.path.clone()).context("the plan has no Python")?,
+        torch_version: plan.torch.version().map(ToString::to_string).unwrap_or_default(),
+        fingerprint: plan.fingerprint.clone(),
+        picture: engine_dir.join("picture.png"),
+        archs: plan.archs,
+        ptx: plan.ptx,
+        engine_dir,
+    })
+}
+
+/// Every reason why this plan cannot be carried out, at once.
+fn stop_at_blockers(plan: &Plan) -> anyhow::Result<()> {
+    let texts: Vec<String> = plan.blockers().map(ui::finding).collect();
+    if texts.is_empty() {
+        return Ok(());
+    }
+    Err(hinted(format!("this plan cannot be built:\n{}", texts.join("\n")), "cargo xtask doctor"))
+}
+
+/// Brings what the plan lacks, then plans again: what is there now may say more than its pins did.
+fn provisioned(root: &Path, args: &Args, planned: Planned) -> anyhow::Result<(Planned, Option<Original>)> {
+    let plan = &planned.plan;
+    let Some(python) = plan.python.clone() else { return Ok((planned, None)) };
+    let cache_root = planned.cache_root.as_deref().context("there is no place for the cache")?;
+    let cache = Cache::open(cache_root)?;
+    let context = provision::Context { repo: root, cache: &cache, python: &python, offline: args.offline };
+    let bring: Vec<_> = plan.to_bring().into_iter().map(|(item, _)| item).collect();
+    provision::offline::check(&context, &bring)?;
+    for item in managed(plan) {
+        // Whole installations are only looked at; damaged ones are repaired here.
+        provision::ensure_managed(&context, &item, &mut Terminal)?;
+    }
+    let mut original = None;
+    if let (Some(accepted), false) = (&planned.accepted, plan.sources == Sources::Unneeded) {
+        let found = provision::ensure_original(&context, accepted, &mut Terminal)?;
+        for note in &found.notes {
+            ui::note(note);
+        }
+        original = Some(found);
+    }
+    if bring.is_empty() {
+        return Ok((planned, original));
+    }
+    let accepted = planned.accepted.clone();
+    let mut again = self::planned(root, args, false)?;
+    again.accepted = accepted;
+    stop_at_blockers(&again.plan)?;
+    Ok((again, original))
+}
+
+/// Our own installations that the plan uses, each once, whether they are there yet or not.
+fn managed(plan: &Plan) -> Vec<ManagedItem> {
+    let mut items = Vec::new();
+    for choice in [&plan.torch, &plan.cuda, &plan.cmake, &plan.ninja] {
+        match choice {
+            Choice::Managed { item, .. } if !items.contains(item) => items.push(*item),
+            _ => {}
+        }
+    }
+    items
+}
+
+/// Copies the engine libraries to one folder, under their engines' names, with a record of what they are.
+fn gather(
+    plan: &Plan,
+    made: &compile::Artifacts,
+    original: Option<&Original>,
+    folder: &Path,
+) -> anyhow::Result<Vec<PathBuf>> {
+    fs_err::create_dir_all(folder)?;
+    let mut libraries = Vec::new();
+    for engine in &plan.engines {
+        let from = match engine {
+            EngineName::Cpu => made.libraries.get("splat-engine").cloned(),
+            other => made.out_dirs.get("splat-cuda").map(|out| {
+                out.join("lib").join(library_name(other.as_str()))
+            }),
+        };
+        let from = from.with_context(|| format!("cargo built no library for engine `{engine}`"))?;
+        let to = folder.join(library_name(engine.as_str()));
+        copy_if_changed(&from, &to)?;
+        libraries.push(to);
+    }
+    let record = Gathered {
+        fingerprint: plan.fingerprint.clone(),
+        sources: original.map(|o| o.hash.clone()).unwrap_or_default(),
+        libraries: libraries.iter().filter_map(|l| Some(l.file_name()?.to_string_lossy().into_owned())).collect(),
+    };
+    // A library of an engine that is no longer planned would be verified by nobody.
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        let library = path.extension().is_some_and(|e| e == std::env::consts::DLL_EXTENSION);
+        if library && !libraries.contains(&path) {
+            fs_err::remove_file(path)?;
+        }
+    }
+    fs_err::write(folder.join("fingerprint.json"), serde_json::to_string_pretty(&record)?)?;
+    Ok(libraries)
+}
+
+fn library_name(engine: &str) -> String {
+    format!("{}splat_{engine}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+}
+
+/// Keeps the time of an unchanged file, so that its proof stays good; replaces by rename, as it may be loaded.
+fn copy_if_changed(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let new = fs_err::read(from)?;
+    if fs_err::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    let temporary = to.with_extension("tmp");
+    fs_err::write(&temporary, new)?;
+    Ok(fs_err::rename(temporary, to)?)
+}
+
+/// The proof of this build: an earlier one if every file is still the same, else a new one.
+fn proven(built: &Built) -> anyhow::Result<verify::Report> {
+    let of = identity(built)?;
+    let path = built.engine_dir.join("verified.json");
+    let earlier: Option<Proof> =
+        fs_err::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    if let Some(proof) = earlier.filter(|p| p.of == of && p.report.ok && built.picture.exists()) {
+        return Ok(proof.report);
+    }
+    let report = verify::verify(&verify::Subject {
+        libraries: &built.libraries,
+        program: &built.verifier,
+        torch_version: &built.torch_version,
+        fingerprint: Some(&built.fingerprint),
+        archs: (&built.archs, built.ptx),
+        picture: &built.picture,
+    })?;
+    fs_err::write(&path, serde_json::to_string_pretty(&Proof { of, report: report.clone() })?)?;
+    Ok(report)
+}
+
+/// Hash over the names, sizes and times of what verification looks at, and the plan.
+fn identity(built: &Built) -> anyhow::Result<String> {
+    let mut text = format!("{}\n{:?} {:?}\n", built.fingerprint, built.archs, built.ptx);
+    for file in built.libraries.iter().chain([&built.verifier]) {
+        let meta = fs_err::metadata(file)?;
+        let time = meta.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        text += &format!("{} {} {time}\n", file.display(), meta.len());
+    }
+    Ok(splat_toolchain::managed::hex(&Sha256::digest(text.as_bytes())))
+}
+
+/// The plan for people: what was chosen and why, what lost and why, then what to know.
+#[must_use]
+pub fn explain(plan: &Plan) -> String {
+    let mut rows = Vec::new();
+    for choice in &plan.choices {
+        rows.push(vec![choice.subject.clone(), choice.chosen.clone(), choice.because.clone()]);
+        for (candidate, why) in &choice.rejected {
+            rows.push(vec![String::new(), format!("not {candidate}"), why.clone()]);
+        }
+    }
+    let engines = plan.engines.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    rows.push(vec!["engines".into(), engines, "target folder ".to_owned() + &plan.target_dir]);
+    let bring = plan.to_bring();
+    for (item, dir) in &bring {
+        rows.push(vec!["to bring".into(), item.name.into(), format!("about {} into {}", ui::bytes(item.bytes), dir.display())]);
+    }
+    let mut text = ui::table(&["plan", "chosen", "because"], rows);
+    for finding in &plan.findings {
+        text += &format!("\n{}", ui::finding(finding));
+    }
+    text + "\n"
+}
