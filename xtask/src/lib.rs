@@ -2,5 +2,7 @@
 //! `main.rs` parses and dispatches; everything a command needs from the others stands here.
 
 pub mod cargo;
+pub mod doctor;
 pub mod hint;
+pub mod provision;
 pub mod ui;

@@ -11,6 +11,7 @@ mod choose;
 pub mod config;
 pub mod env;
 pub mod finding;
+pub mod link;
 pub mod machine;
 pub mod managed;
 pub mod plan;

@@ -120,8 +120,11 @@ pub fn link_args(lib: &Path, target: Target, has: impl Fn(&str) -> bool) -> Vec<
     let lib = lib.display();
     match target {
         Target::Linux => {
-            let mut args =
-                vec![format!("-L{lib}"), format!("-Wl,--enable-new-dtags,-rpath,{lib}"), "-Wl,--push-state,--no-as-needed".into()];
+            let mut args = vec![
+                format!("-L{lib}"),
+                format!("-Wl,--enable-new-dtags,-rpath,{lib}"),
+                "-Wl,--push-state,--no-as-needed".into(),
+            ];
             if has("libtorch_cuda.so") {
                 args.push("-ltorch_cuda".into());
             }
@@ -175,7 +178,9 @@ fn ask_python(in_venv: bool) -> Result<String, String> {
     if !out.status.success() {
         let text = String::from_utf8_lossy(&out.stderr);
         let last = text.lines().rfind(|l| !l.trim().is_empty()).unwrap_or("no message");
-        return Err(format!("LIBTORCH_USE_PYTORCH is set, but `{python}` cannot import torch: {last}\n{HINT}"));
+        return Err(format!(
+            "LIBTORCH_USE_PYTORCH is set, but `{python}` cannot import torch: {last}\n{HINT}"
+        ));
     }
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }

@@ -67,10 +67,29 @@ fn active(env: &Env) -> Vec<(PathBuf, String)> {
     }
     for name in ["python3", "python"] {
         if let Some(path) = env.on_path(name) {
-            add(path, format!("{name} on PATH"));
+            add(behind_shim(env, &path).unwrap_or(path), format!("{name} on PATH"));
         }
     }
     found
+}
+
+fn pyenv_root(env: &Env) -> Option<PathBuf> {
+    env.var("PYENV_ROOT").map(PathBuf::from).or_else(|| Some(Path::new(env.var("HOME")?).join(".pyenv")))
+}
+
+/// What a pyenv shim leads to, by pyenv's own rules. The shim is a shell script that takes longer than everything
+/// else here together; where the rules do not settle it (`system`, several versions), it is run all the same.
+fn behind_shim(env: &Env, shim: &Path) -> Option<PathBuf> {
+    let root = pyenv_root(env).filter(|root| shim.starts_with(root.join("shims")))?;
+    let stated = env.var("PYENV_VERSION").map(str::to_owned);
+    let local = || {
+        let here = std::env::current_dir().ok()?;
+        here.ancestors().find_map(|folder| fs_err::read_to_string(folder.join(".python-version")).ok())
+    };
+    let global = || fs_err::read_to_string(root.join("version")).ok();
+    let text = stated.or_else(local).or_else(global)?;
+    let path = root.join("versions").join(text.trim()).join("bin").join(shim.file_name()?);
+    path.is_file().then_some(path)
 }
 
 fn ask(env: &Env, path: &Path, source: &str) -> Option<Python> {
@@ -122,7 +141,9 @@ fn by_name(env: &Env) -> Vec<Python> {
         let path = folder.join("bin/python");
         let version =
             folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<Version>().ok());
-        if let Some(version) = version.filter(|version| version.major() == 3 && path.is_file()) {
+        if let Some(version) =
+            version.filter(|version| version.major() == 3 && version.minor() >= 8 && path.is_file())
+        {
             found.push(unasked(path, version, "pyenv"));
         }
     }

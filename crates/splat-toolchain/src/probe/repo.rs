@@ -48,10 +48,11 @@ fn locked_tch(lock: &str) -> Option<Version> {
     lines.next()?.trim().strip_prefix("version = \"")?.strip_suffix('"')?.parse().ok()
 }
 
-/// The file is written only once the answer was yes; a line naming `inria` is the answer.
+/// `[inria] accepted = true`; a recorded no is no consent.
 fn recorded_consent(text: &str) -> Option<Fact<String>> {
     let table: toml::Table = text.parse().ok()?;
-    table.contains_key("inria").then(|| Fact::new("inria".into(), "vendor/consent.toml"))
+    let accepted = table.get("inria")?.get("accepted")?.as_bool()?;
+    accepted.then(|| Fact::new("inria".into(), "vendor/consent.toml"))
 }
 
 fn checkout(root: &Path) -> Option<PathBuf> {
@@ -73,6 +74,14 @@ mod tests {
         let lock = "[[package]]\nname = \"tar\"\nversion = \"0.4.44\"\n\n[[package]]\nname = \"tch\"\nversion = \"0.24.0\"\nsource = \"registry\"\n";
         assert_eq!(locked_tch(lock).unwrap().to_string(), "0.24.0");
         assert_eq!(locked_tch("[[package]]\nname = \"tchu\"\nversion = \"1.0.0\"\n"), None);
+    }
+
+    #[test]
+    fn only_a_recorded_yes_is_consent() {
+        assert!(recorded_consent("[inria]\naccepted = true\ndate = \"2026-01-01\"\n").is_some());
+        for text in ["[inria]\naccepted = false\n", "[inria]\n", "", "inria = true\n", "accepted = true\n"] {
+            assert!(recorded_consent(text).is_none(), "{text}");
+        }
     }
 
     #[test]
