@@ -10,6 +10,7 @@
 mod choose;
 pub mod config;
 pub mod env;
+pub mod fatbin;
 pub mod finding;
 pub mod link;
 pub mod machine;
