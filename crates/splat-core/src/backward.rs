@@ -11,7 +11,7 @@ use crate::{
     blend::Limits,
     blend_backward::{BlendTileBackward, Sums, TileGrad},
     check,
-    projection::{Splat, View, project},
+    projection::{Splat, View, project_all},
     projection_backward::splat_backward,
     tiles::{Grid, PIXELS, TILE},
 };
@@ -97,17 +97,9 @@ pub fn backward_with<T: Real>(
     check::saved(&saved, radii, scene.len(), &grid)?;
     check::upstream(upstream, &grid)?;
 
-    let view = View::new(camera);
-    let splats: Vec<Splat<T>> = (0..scene.len())
-        .into_par_iter()
-        .with_min_len(256)
-        .map(|i| {
-            let seen = if radii[i] > 0 { project(scene, &view, settings, tuning, i) } else { None };
-            seen.unwrap_or_else(Splat::culled)
-        })
-        .collect();
+    let splats = project_all(scene, camera, settings, tuning, |i| radii[i] > 0);
     let sums = blend_backward(&splats, &grid, settings, &saved, upstream, tuning);
-    Ok(parameters(scene, &view, settings, tuning, &splats, &sums))
+    Ok(parameters(scene, &View::new(camera), settings, tuning, &splats, &sums))
 }
 
 /// Sums over all pixels for every splat.
@@ -248,7 +240,7 @@ fn load_tile<T: Real>(
 /// Gradients of the parameters from the sums.
 fn parameters<T: Real>(
     scene: &Scene<T>,
-    view: &View,
+    view: &View<f64>,
     settings: &Settings<T>,
     tuning: &Tuning<T>,
     splats: &[Splat<T>],

@@ -145,7 +145,7 @@ impl<T: Real> Kernel<T> for BlendTile<'_, T> {
                         let first = v.splat(self.origin[0] + T::from_f64_lossy((block * V::LANES) as f64));
                         let dx = v.sub(v.splat(s.mean[0]), v.add(first, iota));
                         // power = -0.5 (xx dx^2 + yy dy^2) - xy dx dy
-                        let square = v.mul_add(v.mul(xx, dx), dx, v.mul(v.mul(yy, dy), dy));
+                        let square = v.fused(v.mul(xx, dx), dx, v.mul(v.mul(yy, dy), dy));
                         let power = v.sub(v.mul(half, square), v.mul(v.mul(xy, dx), dy));
                         let alpha = v.min(alpha_max, v.mul(opacity, v.exp(power)));
                         let reached = v.and(

@@ -100,7 +100,7 @@ impl<T: Real> Kernel<T> for BlendTileBackward<'_, T> {
                         let k = y * across + block;
                         let first = v.splat(self.origin[0] + T::from_f64_lossy((block * V::LANES) as f64));
                         let dx = v.sub(v.splat(s.mean[0]), v.add(first, iota));
-                        let square = v.mul_add(v.mul(xx, dx), dx, v.mul(v.mul(yy, dy), dy));
+                        let square = v.fused(v.mul(xx, dx), dx, v.mul(v.mul(yy, dy), dy));
                         let power = v.sub(v.mul(half, square), v.mul(v.mul(xy, dx), dy));
                         let uncapped = v.mul(opacity, v.exp(power));
                         let alpha = v.min(alpha_max, uncapped);

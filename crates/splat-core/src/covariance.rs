@@ -4,63 +4,65 @@
 //! squared. The quaternion enters as given: of another length than 1 it is not a rotation, and a zero one
 //! gives the identity.
 
-use crate::Real;
+use crate::{
+    Real,
+    fused::{dot2, dot3, fma},
+};
 
 /// Rotation matrix (rows) of a quaternion wxyz, by the formula for unit quaternions.
 pub(crate) fn rotation<T: Real>([r, x, y, z]: [T; 4]) -> [[T; 3]; 3] {
     let one = T::one();
     let two = one + one;
+    let on = |p: T, q: T| fma(-two, dot2([p, q], [p, q]), one);
+    let plus = |p: [T; 2], q: [T; 2]| two * dot2([p[0], q[0]], [p[1], q[1]]);
+    let minus = |p: [T; 2], q: [T; 2]| two * dot2([p[0], -q[0]], [p[1], q[1]]);
     [
-        [one - two * (y * y + z * z), two * (x * y - r * z), two * (x * z + r * y)],
-        [two * (x * y + r * z), one - two * (x * x + z * z), two * (y * z - r * x)],
-        [two * (x * z - r * y), two * (y * z + r * x), one - two * (x * x + y * y)],
+        [on(y, z), minus([x, y], [r, z]), plus([x, z], [r, y])],
+        [plus([x, y], [r, z]), on(x, z), minus([y, z], [r, x])],
+        [minus([x, z], [r, y]), plus([y, z], [r, x]), on(x, y)],
     ]
 }
 
 /// `[xx, xy, xz, yy, yz, zz]` of `R S S^T R^T`.
 pub(crate) fn covariance<T: Real>(scale: [T; 3], modifier: T, quaternion: [T; 4]) -> [T; 6] {
-    let r = rotation(quaternion);
-    // L = R S: column k is R's column k times the k-th standard deviation.
-    let l: [[T; 3]; 3] = std::array::from_fn(|i| std::array::from_fn(|k| r[i][k] * (modifier * scale[k])));
-    let entry = |i: usize, j: usize| l[i][0] * l[j][0] + l[i][1] * l[j][1] + l[i][2] * l[j][2];
-    [entry(0, 0), entry(0, 1), entry(0, 2), entry(1, 1), entry(1, 2), entry(2, 2)]
+    let [x, y, z] = scaled_rotation(scale, modifier, quaternion);
+    [dot3(x, x), dot3(x, y), dot3(x, z), dot3(y, y), dot3(y, z), dot3(z, z)]
 }
 
-/// Gradients for the scales and the quaternion as given, from the gradient for the six entries (whose
-/// off-diagonals count both halves of the symmetric matrix).
-pub(crate) fn covariance_backward<T: Real>(
-    scale: [T; 3],
-    modifier: T,
-    quaternion: [T; 4],
-    grad: [T; 6],
-) -> ([T; 3], [T; 4]) {
-    let two = T::one() + T::one();
-    let half = T::one() / two;
+/// `R S`: column k is R's column k times the k-th standard deviation.
+fn scaled_rotation<T: Real>(scale: [T; 3], modifier: T, quaternion: [T; 4]) -> [[T; 3]; 3] {
+    let s = scale.map(|x| modifier * x);
+    rotation(quaternion).map(|row| std::array::from_fn(|k| s[k] * row[k]))
+}
+
+/// Gradients for the standard deviations (`modifier * scale`) and for the quaternion as given, from the
+/// gradient for the six entries (whose off-diagonals count both halves of the symmetric matrix).
+pub(crate) fn covariance_backward(
+    scale: [f64; 3],
+    modifier: f64,
+    quaternion: [f64; 4],
+    [xx, xy, xz, yy, yz, zz]: [f64; 6],
+) -> ([f64; 3], [f64; 4]) {
     let rot = rotation(quaternion);
-    let [xx, xy, xz, yy, yz, zz] = grad;
-    let g = [[xx, half * xy, half * xz], [half * xy, yy, half * yz], [half * xz, half * yz, zz]];
-    // Sigma = L L^T  =>  dL/dL = 2 G L for symmetric G.
-    let l: [[T; 3]; 3] =
-        std::array::from_fn(|i| std::array::from_fn(|k| rot[i][k] * (modifier * scale[k])));
-    let grad_l: [[T; 3]; 3] = std::array::from_fn(|i| {
-        std::array::from_fn(|k| two * (g[i][0] * l[0][k] + g[i][1] * l[1][k] + g[i][2] * l[2][k]))
+    let g = [[xx, 0.5 * xy, 0.5 * xz], [0.5 * xy, yy, 0.5 * yz], [0.5 * xz, 0.5 * yz, zz]];
+    // Sigma = L L^T with L = R S  =>  dL/dL = 2 G L for symmetric G.
+    let l = scaled_rotation(scale, modifier, quaternion);
+    let grad_l: [[f64; 3]; 3] = std::array::from_fn(|i| {
+        std::array::from_fn(|k| 2.0 * (g[i][0] * l[0][k] + g[i][1] * l[1][k] + g[i][2] * l[2][k]))
     });
-    let grad_scale = std::array::from_fn(|k| {
-        modifier * (grad_l[0][k] * rot[0][k] + grad_l[1][k] * rot[1][k] + grad_l[2][k] * rot[2][k])
-    });
+    let grad_deviation = std::array::from_fn(|k| (0..3).map(|i| grad_l[i][k] * rot[i][k]).sum());
     // dL/dR = dL/dL S, then each entry of R is a quadratic polynomial of (r, x, y, z).
-    let d: [[T; 3]; 3] =
+    let d: [[f64; 3]; 3] =
         std::array::from_fn(|i| std::array::from_fn(|k| grad_l[i][k] * (modifier * scale[k])));
     let [r, x, y, z] = quaternion;
-    let four = two + two;
     let grad_quaternion = [
-        two * (x * (d[2][1] - d[1][2]) + y * (d[0][2] - d[2][0]) + z * (d[1][0] - d[0][1])),
-        two * (y * (d[0][1] + d[1][0]) + z * (d[0][2] + d[2][0]) + r * (d[2][1] - d[1][2]))
-            - four * x * (d[1][1] + d[2][2]),
-        two * (x * (d[0][1] + d[1][0]) + z * (d[1][2] + d[2][1]) + r * (d[0][2] - d[2][0]))
-            - four * y * (d[0][0] + d[2][2]),
-        two * (x * (d[0][2] + d[2][0]) + y * (d[1][2] + d[2][1]) + r * (d[1][0] - d[0][1]))
-            - four * z * (d[0][0] + d[1][1]),
+        2.0 * (x * (d[2][1] - d[1][2]) + y * (d[0][2] - d[2][0]) + z * (d[1][0] - d[0][1])),
+        2.0 * (y * (d[0][1] + d[1][0]) + z * (d[0][2] + d[2][0]) + r * (d[2][1] - d[1][2]))
+            - 4.0 * x * (d[1][1] + d[2][2]),
+        2.0 * (x * (d[0][1] + d[1][0]) + z * (d[1][2] + d[2][1]) + r * (d[0][2] - d[2][0]))
+            - 4.0 * y * (d[0][0] + d[2][2]),
+        2.0 * (x * (d[0][2] + d[2][0]) + y * (d[1][2] + d[2][1]) + r * (d[1][0] - d[0][1]))
+            - 4.0 * z * (d[0][0] + d[1][1]),
     ];
-    (grad_scale, grad_quaternion)
+    (grad_deviation, grad_quaternion)
 }

@@ -9,7 +9,8 @@ use crate::{
     Camera, Error, Real, Scene, Settings, Tuning,
     blend::{BlendTile, Limits, Tile},
     check,
-    projection::{NEAR, Splat, affine_row, project_all, triple},
+    fused::affine_row,
+    projection::{NEAR, Splat, project_all, row},
     tiles::{Grid, PIXELS, TILE, bin},
 };
 
@@ -105,7 +106,7 @@ pub fn forward_with<T: Real>(
     check::inputs(scene, camera, settings)?;
     check::shift(scene, tuning)?;
     let grid = Grid::new(camera.width, camera.height);
-    let splats = project_all(scene, camera, settings, tuning);
+    let splats = project_all(scene, camera, settings, tuning, |_| true);
     let lists = bin(&splats, &grid, tuning)?;
 
     let n = grid.pixels();
@@ -117,28 +118,28 @@ pub fn forward_with<T: Real>(
     let mut contributors = vec![0_u32; n];
 
     // A band is one row of tiles: a contiguous part of every plane.
-    let band = TILE * grid.width;
+    let rows = TILE * grid.width;
     let (red, rest) = color.split_at_mut(n);
     let (green, blue) = rest.split_at_mut(n);
     let planes = (
-        red.par_chunks_mut(band),
-        green.par_chunks_mut(band),
-        blue.par_chunks_mut(band),
-        inv_depth.par_chunks_mut(band),
-        depth.par_chunks_mut(band),
-        alpha.par_chunks_mut(band),
-        final_t.par_chunks_mut(band),
-        contributors.par_chunks_mut(band),
+        red.par_chunks_mut(rows),
+        green.par_chunks_mut(rows),
+        blue.par_chunks_mut(rows),
+        inv_depth.par_chunks_mut(rows),
+        depth.par_chunks_mut(rows),
+        alpha.par_chunks_mut(rows),
+        final_t.par_chunks_mut(rows),
+        contributors.par_chunks_mut(rows),
         lists.ranges.par_chunks(grid.across),
     );
     planes.into_par_iter().enumerate().for_each(
-        |(row, (red, green, blue, inv_depth, depth, alpha, final_t, contributors, ranges))| {
+        |(band, (red, green, blue, inv_depth, depth, alpha, final_t, contributors, ranges))| {
             let tiles: Vec<Box<Tile<T>>> = ranges
                 .par_iter()
                 .enumerate()
                 .map(|(column, range)| {
                     let list = &lists.point_list[range[0] as usize..range[1] as usize];
-                    blend_tile(&splats, list, &grid, column, row, tuning)
+                    blend_tile(&splats, list, &grid, column, band, tuning)
                 })
                 .collect();
             let [bg_r, bg_g, bg_b] = settings.background;
@@ -201,12 +202,9 @@ pub fn mark_visible<T: Real>(means3d: &[T], view: &[T; 16]) -> Result<Vec<bool>,
     check::length("means3D", means3d.len(), 3 * p, || format!("P = {p}, 3 each"))?;
     check::finite("means3D", means3d)?;
     check::finite("viewmatrix", view)?;
-    let view = view.map(Real::to_f64_exact);
     Ok((0..p)
         .into_par_iter()
         .with_min_len(1024)
-        .map(|i| {
-            T::from_f64_lossy(affine_row(&view, 2, triple(means3d, i))) > T::from_f64_lossy(NEAR)
-        })
+        .map(|i| affine_row(view, 2, row(means3d, i)) > T::from_f64_lossy(NEAR))
         .collect())
 }

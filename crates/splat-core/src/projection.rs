@@ -1,13 +1,19 @@
 //! From a Gaussian in space to a Gaussian on the image (EWA splatting, Zwicker et al. 2001; Kerbl et al.
 //! 2023, eq. 5), with its colour, depth and reach.
 //!
-//! World units in, pixels out (centres at integers). Evaluated in f64 and rounded once to the type of the
-//! inputs: an f32 image then differs from another f32 engine's by that engine's rounding alone.
-//! What overflows there (finite inputs, but a mean, covariance or radius beyond the type) is culled.
+//! World units in, pixels out (centres at integers). Computed in the type of the inputs with the original's
+//! roundings (see `fused`). What overflows (finite inputs, but a mean, covariance or radius beyond the
+//! type) is culled. Knows nothing of other splats.
 
 use rayon::prelude::*;
 
-use crate::{Camera, Color, Cutoff, Real, Scene, Settings, Shape, Tuning, covariance, sh, tiles::Grid};
+use crate::{
+    Camera, Color, Cutoff, Real, Scene, Settings, Shape, Tuning,
+    covariance::covariance,
+    fused::{affine_row, determinant, dot3, fma, symmetric_times},
+    sh,
+    tiles::Grid,
+};
 
 /// Splats no farther in front of the camera than this are culled.
 pub(crate) const NEAR: f64 = 0.2;
@@ -31,13 +37,13 @@ pub(crate) struct Splat<T> {
     pub(crate) conic: [T; 3],
     /// Opacity, after the antialiasing factor.
     pub(crate) opacity: T,
-    /// Colour, not under 0.
+    /// Colour; from SH not under 0.
     pub(crate) rgb: [T; 3],
     /// View-space z and its inverse.
     pub(crate) depth: T,
     pub(crate) inv_depth: T,
-    /// Half sides of a rectangle that holds every pixel with alpha of 1/255 or more; may be infinite,
-    /// negative when there is none.
+    /// Half sides of a rectangle that holds every pixel with alpha of 1/255 or more; infinite where
+    /// unknown, negative where there is no such pixel.
     pub(crate) reach: [T; 2],
     /// 3-sigma radius in whole pixels, 0 = culled.
     pub(crate) radius: i32,
@@ -54,7 +60,7 @@ impl<T: Real> Splat<T> {
             rgb: [o; 3],
             depth: o,
             inv_depth: o,
-            reach: [o; 2],
+            reach: [-T::one(); 2],
             radius: 0,
         }
     }
@@ -64,211 +70,208 @@ impl<T: Real> Splat<T> {
     }
 }
 
-/// The camera in f64, and what follows from it.
+/// The camera in the type of the computation, and what follows from it.
 #[derive(Debug, Clone)]
-pub(crate) struct View {
-    pub(crate) view: [f64; 16],
-    pub(crate) proj: [f64; 16],
-    pub(crate) campos: [f64; 3],
+pub(crate) struct View<T> {
+    pub(crate) view: [T; 16],
+    pub(crate) proj: [T; 16],
+    pub(crate) campos: [T; 3],
     /// Focal lengths, pixels.
-    pub(crate) focal: [f64; 2],
+    pub(crate) focal: [T; 2],
     /// Where `x/z` and `y/z` are clamped for the Jacobian.
-    pub(crate) limit: [f64; 2],
+    pub(crate) limit: [T; 2],
     pub(crate) size: [f64; 2],
     pub(crate) grid: Grid,
 }
 
-impl View {
+impl<C: Real> View<C> {
     pub(crate) fn new<T: Real>(camera: &Camera<T>) -> Self {
+        let to = |x: T| C::from_f64_lossy(x.to_f64_exact());
         let size = [f64::from(camera.width), f64::from(camera.height)];
-        let tan = [camera.tan_fovx.to_f64_exact(), camera.tan_fovy.to_f64_exact()];
+        let tan = [to(camera.tan_fovx), to(camera.tan_fovy)];
+        let two = C::from_f64_lossy(2.0);
         Self {
-            view: camera.view.map(Real::to_f64_exact),
-            proj: camera.proj.map(Real::to_f64_exact),
-            campos: camera.campos.map(Real::to_f64_exact),
-            focal: [size[0] / (2.0 * tan[0]), size[1] / (2.0 * tan[1])],
-            limit: tan.map(|t| FIELD_LIMIT * t),
+            view: camera.view.map(to),
+            proj: camera.proj.map(to),
+            campos: camera.campos.map(to),
+            focal: std::array::from_fn(|k| C::from_f64_lossy(size[k]) / (two * tan[k])),
+            limit: tan.map(|t| C::from_f64_lossy(FIELD_LIMIT) * t),
             size,
             grid: Grid::new(camera.width, camera.height),
         }
     }
-}
 
-/// Row `row` of a column-major matrix times `(p, 1)`.
-pub(crate) fn affine_row(m: &[f64; 16], row: usize, p: [f64; 3]) -> f64 {
-    m[row] * p[0] + m[4 + row] * p[1] + m[8 + row] * p[2] + m[12 + row]
+    /// Row `row` of the rotation from world to camera.
+    pub(crate) fn axis(&self, row: usize) -> [C; 3] {
+        [self.view[row], self.view[4 + row], self.view[8 + row]]
+    }
 }
 
 /// The local affine approximation of the projection: the two rows of `J W` and what they are made of.
-pub(crate) struct Affine {
+pub(crate) struct Affine<T> {
     /// Camera-space position, x and y moved inside the limits.
-    pub(crate) t: [f64; 3],
+    pub(crate) t: [T; 3],
     /// Whether x or y was moved.
     pub(crate) clamped: [bool; 2],
     /// Rows of the 2x3 matrix `J W`, pixels per world unit.
-    pub(crate) rows: [[f64; 3]; 2],
+    pub(crate) rows: [[T; 3]; 2],
 }
 
-impl Affine {
-    pub(crate) fn new(camera: &View, mean: [f64; 3]) -> Self {
-        let mut t: [f64; 3] = std::array::from_fn(|row| affine_row(&camera.view, row, mean));
+impl<T: Real> Affine<T> {
+    pub(crate) fn new(camera: &View<T>, mean: [T; 3]) -> Self {
+        let mut t: [T; 3] = std::array::from_fn(|row| affine_row(&camera.view, row, mean));
         let mut clamped = [false; 2];
         for axis in 0..2 {
-            let slope = t[axis] / t[2];
-            clamped[axis] = slope < -camera.limit[axis] || slope > camera.limit[axis];
-            t[axis] = slope.clamp(-camera.limit[axis], camera.limit[axis]) * t[2];
+            let (slope, limit) = (t[axis] / t[2], camera.limit[axis]);
+            clamped[axis] = slope < -limit || slope > limit;
+            t[axis] = slope.max(-limit).min(limit) * t[2];
         }
+        let towards = camera.axis(2);
         let rows = std::array::from_fn(|axis| {
+            let across = camera.axis(axis);
             let on_axis = camera.focal[axis] / t[2];
-            let on_depth = -camera.focal[axis] * t[axis] / (t[2] * t[2]);
-            std::array::from_fn(|k| on_axis * camera.view[4 * k + axis] + on_depth * camera.view[4 * k + 2])
+            let on_depth = -(camera.focal[axis] * t[axis]) / (t[2] * t[2]);
+            std::array::from_fn(|k| fma(towards[k], on_depth, across[k] * on_axis))
         });
         Self { t, clamped, rows }
     }
 
     /// `J W Sigma W^T J^T`: xx, xy, yy in square pixels, before the dilation.
-    pub(crate) fn project(&self, s: &[f64; 6]) -> [f64; 3] {
-        let [u, v] = &self.rows;
-        let su = symmetric_times(s, u);
-        let sv = symmetric_times(s, v);
-        [dot(u, &su), dot(u, &sv), dot(v, &sv)]
+    pub(crate) fn project(&self, sigma: &[T; 6]) -> [T; 3] {
+        let [u, v] = self.rows;
+        let (su, sv) = (symmetric_times(sigma, u), symmetric_times(sigma, v));
+        [dot3(su, u), dot3(sv, u), dot3(sv, v)]
     }
 }
 
-pub(crate) fn symmetric_times(s: &[f64; 6], v: &[f64; 3]) -> [f64; 3] {
-    [
-        s[0] * v[0] + s[1] * v[1] + s[2] * v[2],
-        s[1] * v[0] + s[3] * v[1] + s[4] * v[2],
-        s[2] * v[0] + s[4] * v[1] + s[5] * v[2],
-    ]
-}
-
-pub(crate) fn dot(a: &[f64; 3], b: &[f64; 3]) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-}
-
-/// Three numbers of row `i`, widened.
-pub(crate) fn triple<T: Real>(values: &[T], i: usize) -> [f64; 3] {
-    std::array::from_fn(|k| values[3 * i + k].to_f64_exact())
+/// Numbers `N i .. N (i + 1)` of a row-major array, in the type of the computation.
+pub(crate) fn row<T: Real, C: Real, const N: usize>(values: &[T], i: usize) -> [C; N] {
+    std::array::from_fn(|k| C::from_f64_lossy(values[N * i + k].to_f64_exact()))
 }
 
 /// Covariance in space of splat `i`.
-pub(crate) fn covariance3d<T: Real>(shape: &Shape<T>, modifier: T, i: usize) -> [f64; 6] {
+pub(crate) fn covariance3d<T: Real, C: Real>(shape: &Shape<T>, modifier: T, i: usize) -> [C; 6] {
     match shape {
-        Shape::Covariance(values) => std::array::from_fn(|k| values[6 * i + k].to_f64_exact()),
-        Shape::ScaleRotation { scales, rotations } => covariance::covariance(
-            triple(scales, i),
-            modifier.to_f64_exact(),
-            std::array::from_fn(|k| rotations[4 * i + k].to_f64_exact()),
-        ),
+        Shape::Covariance(values) => row(values, i),
+        Shape::ScaleRotation { scales, rotations } => {
+            covariance(row(scales, i), C::from_f64_lossy(modifier.to_f64_exact()), row(rotations, i))
+        }
     }
 }
 
-/// Factor on the opacity that keeps a splat's total contribution when the dilation widens it.
-pub(crate) fn antialiasing_factor(ratio: f64) -> f64 {
-    ratio.max(AA_FLOOR).sqrt()
+/// Factor on the opacity that keeps a splat's total contribution when the dilation widens it; `ratio` is
+/// that of the determinants before and after.
+pub(crate) fn antialiasing_factor<T: Real>(ratio: T) -> T {
+    ratio.max(T::from_f64_lossy(AA_FLOOR)).sqrt()
 }
 
-/// Projects every splat; culled ones keep their place, with radius 0.
+/// Projects every splat that `wanted` names; the others and culled ones keep their place, with radius 0.
 pub(crate) fn project_all<T: Real>(
     scene: &Scene<T>,
     camera: &Camera<T>,
     settings: &Settings<T>,
     tuning: &Tuning<T>,
+    wanted: impl Fn(usize) -> bool + Sync,
 ) -> Vec<Splat<T>> {
     let view = View::new(camera);
+    let one = |i| if wanted(i) { project(scene, &view, settings, tuning, i) } else { None };
     (0..scene.len())
         .into_par_iter()
         .with_min_len(256)
-        .map(|i| project(scene, &view, settings, tuning, i).unwrap_or_else(Splat::culled))
+        .map(|i| one(i).unwrap_or_else(Splat::culled))
         .collect()
 }
 
 /// Projects splat `i`; `None` when it is culled.
-pub(crate) fn project<T: Real>(
+fn project<T: Real>(
     scene: &Scene<T>,
-    camera: &View,
+    camera: &View<T>,
     settings: &Settings<T>,
     tuning: &Tuning<T>,
     i: usize,
 ) -> Option<Splat<T>> {
-    let mean = triple(scene.means3d, i);
-    let depth = T::from_f64_lossy(affine_row(&camera.view, 2, mean));
-    if depth <= T::from_f64_lossy(NEAR) {
+    let c = T::from_f64_lossy;
+    let mean: [T; 3] = row(scene.means3d, i);
+    let depth = affine_row(&camera.view, 2, mean);
+    if depth <= c(NEAR) {
         return None;
     }
-    let inv_w = 1.0 / (affine_row(&camera.proj, 3, mean) + W_EPSILON);
-    let center: [f64; 2] = std::array::from_fn(|axis| {
-        let mut ndc = affine_row(&camera.proj, axis, mean) * inv_w;
+    let inv_w = T::one() / (affine_row(&camera.proj, 3, mean) + c(W_EPSILON));
+    let center: [T; 2] = std::array::from_fn(|axis| {
+        let mut ndc = (affine_row(&camera.proj, axis, mean) * inv_w).to_f64_exact();
         if let Some(shift) = tuning.ndc_shift.get(2 * i + axis) {
             ndc += shift.to_f64_exact();
         }
-        ((ndc + 1.0) * camera.size[axis] - 1.0) * 0.5
+        c(((ndc + 1.0) * camera.size[axis] - 1.0) * 0.5)
     });
 
     let sigma = covariance3d(&scene.shape, settings.scale_modifier, i);
     let [a_raw, b, c_raw] = Affine::new(camera, mean).project(&sigma);
-    let (a, c) = (a_raw + DILATION, c_raw + DILATION);
-    let det = a * c - b * b;
-    if det == 0.0 || !det.is_finite() {
+    let (a, d) = (a_raw + c(DILATION), c_raw + c(DILATION));
+    let det = determinant(a, b, d);
+    if det == T::zero() {
         return None;
     }
-    let mut opacity = scene.opacities[i].to_f64_exact();
+    let mut opacity = scene.opacities[i];
     if settings.antialiasing {
-        opacity *= antialiasing_factor((a_raw * c_raw - b * b) / det);
+        opacity *= antialiasing_factor(determinant(a_raw, b, c_raw) / det);
     }
     // Larger eigenvalue of the 2x2 covariance, with the original's floor under the root.
-    let mid = 0.5 * (a + c);
-    let lambda = mid + (mid * mid - det).max(0.1).sqrt();
-    let radius = (3.0 * lambda.sqrt()).ceil();
+    let mid = c(0.5) * (a + d);
+    let lambda = mid + fma(mid, mid, -det).max(c(0.1)).sqrt();
+    let radius = (c(3.0) * lambda.sqrt()).ceil().to_f64_exact();
     if !(radius >= 1.0 && radius < f64::from(i32::MAX)) {
         return None;
     }
-    let center = center.map(T::from_f64_lossy);
     let radius = radius as i32;
     camera.grid.square(center, radius, tuning.cutoff)?;
 
     let rgb = match scene.color {
-        Color::Rgb(colors) => triple(colors, i),
+        Color::Rgb(colors) => row(colors, i),
         Color::Sh { values, coeffs } => {
-            let row = &values[3 * coeffs * i..3 * coeffs * (i + 1)];
             let (unit, _) = sh::direction(mean, camera.campos);
-            sh::color(settings.sh_degree, row, unit).map(|x| x.max(0.0))
+            sh::color(settings.sh_degree, &values[3 * coeffs * i..3 * coeffs * (i + 1)], unit)
+                .map(|x| x.max(T::zero()))
         }
     };
-    let conic = [c / det, -b / det, a / det].map(T::from_f64_lossy);
-    let splat = Splat {
+    let inv_det = T::one() / det;
+    let conic = [d * inv_det, -b * inv_det, a * inv_det];
+    let inv_depth = T::one() / depth;
+    let reach = reach(conic, opacity, tuning.cutoff);
+    let numbers = center.iter().chain(&conic).chain(&rgb).chain([&opacity, &depth, &inv_depth]);
+    numbers.into_iter().all(|x| x.is_finite()).then_some(Splat {
         mean: center,
         conic,
-        opacity: T::from_f64_lossy(opacity),
-        rgb: rgb.map(T::from_f64_lossy),
+        opacity,
+        rgb,
         depth,
-        inv_depth: depth.recip(),
-        reach: reach(conic, opacity, tuning.cutoff),
+        inv_depth,
+        reach,
         radius,
-    };
-    let finite = splat.mean.iter().chain(&splat.conic).chain(&splat.rgb).all(|x| x.is_finite());
-    (finite && splat.opacity.is_finite() && splat.depth.is_finite()).then_some(splat)
+    })
 }
 
 /// Half sides of the box around `{ d : opacity exp(power(d)) >= 1/255 }`, for the conic as rounded, wide
 /// enough that no rounding in evaluating `power` moves a pixel out of it.
-fn reach<T: Real>(conic: [T; 3], opacity: f64, cutoff: Cutoff) -> [T; 2] {
+fn reach<T: Real>(conic: [T; 3], opacity: T, cutoff: Cutoff) -> [T; 2] {
     if cutoff == Cutoff::Smooth {
         return [T::infinity(); 2];
     }
-    // The level set q(d) = A dx^2 + 2 B dx dy + C dy^2 = 2 ln(255 opacity), a little raised.
-    let level = 2.0 * (opacity / ALPHA_MIN).ln() + 1e-3;
-    if level.is_nan() || level < 0.0 {
-        return [-T::one(); 2];
-    }
-    // Evaluated in type T, q is off by a few ulps of its largest term: lower A and C by more than that.
-    let slack = 1.0 - 16.0 * T::epsilon().to_f64_exact();
-    let [a, b, c] = conic.map(Real::to_f64_exact);
-    let (a, c) = (a * slack, c * slack);
+    let Some((level, [a, b, c])) = level_set(conic, opacity) else { return [-T::one(); 2] };
     let det = a * c - b * b;
     if det <= 0.0 || a <= 0.0 {
         return [T::infinity(); 2];
     }
     [(level * c / det).sqrt(), (level * a / det).sqrt()].map(|x| T::from_f64_lossy(x * 1.001 + 1e-3))
+}
+
+/// A level and a quadratic form whose `A dx^2 + 2 B dx dy + C dy^2 <= level` holds wherever `opacity
+/// exp(power)`, evaluated in type T, is 1/255 or more; `None` where that is nowhere.
+pub(crate) fn level_set<T: Real>(conic: [T; 3], opacity: T) -> Option<(f64, [f64; 3])> {
+    // 2 ln(255 opacity), a little raised for the roundings of exp.
+    let level = 2.0 * (opacity.to_f64_exact() / ALPHA_MIN).ln() + 1e-3;
+    // The form evaluated in T is off by a few ulps of its largest term: lower A and C by more than that.
+    let slack = 1.0 - 16.0 * T::epsilon().to_f64_exact();
+    let [a, b, c] = conic.map(Real::to_f64_exact);
+    (level >= 0.0).then_some((level, [a * slack, b, c * slack]))
 }

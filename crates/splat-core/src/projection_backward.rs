@@ -1,16 +1,16 @@
 //! From the gradient of a splat on the image to the gradients of its parameters: the transposes of
 //! `projection`, `covariance` and `sh`, in f64.
 //!
-//! As in the original, camera, background and scale modifier get none, and a splat whose Jacobian was
-//! clamped gets the original's formula, which is not the derivative (see [`affine_backward`]).
+//! As in the original, camera, background and scale modifier get none. Where the original's formula is not
+//! the derivative, [`crate::Derivative`] says which is used.
 
 use crate::{
-    Color, Cutoff, Real, Scene, Settings, Shape, Tuning,
+    Color, Derivative, Real, Scene, Settings, Shape, Tuning,
     blend_backward::Sums,
-    covariance,
+    covariance::covariance_backward,
+    fused::{affine_row, determinant, dot3, symmetric_times},
     projection::{
-        AA_FLOOR, Affine, DILATION, View, W_EPSILON, affine_row, antialiasing_factor, covariance3d, dot,
-        symmetric_times, triple,
+        AA_FLOOR, Affine, DILATION, View, W_EPSILON, antialiasing_factor, covariance3d, row,
     },
     sh,
 };
@@ -34,7 +34,7 @@ pub(crate) struct SplatGrad {
 /// Gradients of visible splat `i` from its sums over all pixels; `grad_sh` is its `[M,3]` row, or empty.
 pub(crate) fn splat_backward<T: Real>(
     scene: &Scene<T>,
-    camera: &View,
+    camera: &View<f64>,
     settings: &Settings<T>,
     tuning: &Tuning<T>,
     i: usize,
@@ -42,12 +42,12 @@ pub(crate) fn splat_backward<T: Real>(
     grad_sh: &mut [T],
 ) -> SplatGrad {
     let mut out = SplatGrad::default();
-    let mean = triple(scene.means3d, i);
-    let sigma = covariance3d(&scene.shape, settings.scale_modifier, i);
+    let mean: [f64; 3] = row(scene.means3d, i);
+    let sigma: [f64; 6] = covariance3d(&scene.shape, settings.scale_modifier, i);
     let affine = Affine::new(camera, mean);
     let [a_raw, b, c_raw] = affine.project(&sigma);
     let (a, c) = (a_raw + DILATION, c_raw + DILATION);
-    let det = a * c - b * b;
+    let det = determinant(a, b, c);
     let (xx, xy, yy) = (c / det, -b / det, a / det);
 
     // power = -(xx dx^2 + yy dy^2) / 2 - xy dx dy, with d = centre - pixel.
@@ -55,7 +55,8 @@ pub(crate) fn splat_backward<T: Real>(
     out.mean2d = [grad_pixel[0] * 0.5 * camera.size[0], grad_pixel[1] * 0.5 * camera.size[1]];
     let grad_conic = [-0.5 * sums.uxx, -sums.uxy, -0.5 * sums.uyy];
 
-    let epsilon = if tuning.cutoff == Cutoff::Smooth { 0.0 } else { DET_EPSILON };
+    let exact = tuning.derivative == Derivative::Exact;
+    let epsilon = if exact { 0.0 } else { DET_EPSILON };
     let mut grad_cov = inverse_backward([a, b, c], det, epsilon, grad_conic);
 
     // u sums dL/dpower = dL/dalpha * alpha, and alpha is linear in the opacity.
@@ -64,23 +65,23 @@ pub(crate) fn splat_backward<T: Real>(
         out.opacity = sums.u / opacity;
     }
     if settings.antialiasing {
-        let ratio = (a_raw * c_raw - b * b) / det;
-        let factor = antialiasing_factor(ratio);
+        let ratio = determinant(a_raw, b, c_raw) / det;
         if ratio > AA_FLOOR {
             // dL/dfactor = u / factor, dfactor/dratio = 1 / (2 factor).
-            let grad_ratio = sums.u / (2.0 * factor * factor);
-            grad_cov[0] += grad_ratio * (c_raw - ratio * c) / det;
-            grad_cov[1] += grad_ratio * 2.0 * b * (ratio - 1.0) / det;
-            grad_cov[2] += grad_ratio * (a_raw - ratio * a) / det;
+            let grad_ratio = sums.u / (2.0 * antialiasing_factor(ratio).powi(2));
+            let slope = ratio_slope(if exact { [a_raw, b, c_raw] } else { [a, b, c] });
+            for (grad, slope) in grad_cov.iter_mut().zip(slope) {
+                *grad += grad_ratio * slope;
+            }
         }
     }
 
     let grad_t;
-    (out.cov3d, grad_t) = affine_backward(camera, &affine, &sigma, grad_cov);
+    (out.cov3d, grad_t) = affine_backward(camera, &affine, &sigma, grad_cov, exact);
     let mut grad_view = grad_t;
     grad_view[2] += sums.z;
     for k in 0..3 {
-        out.mean3d[k] += (0..3).map(|row| camera.view[4 * k + row] * grad_view[row]).sum::<f64>();
+        out.mean3d[k] += (0..3).map(|axis| camera.view[4 * k + axis] * grad_view[axis]).sum::<f64>();
     }
 
     // ndc = p / (w + epsilon)
@@ -95,22 +96,22 @@ pub(crate) fn splat_backward<T: Real>(
 
     out.color = sums.rgb;
     if let Color::Sh { values, coeffs } = scene.color {
-        let row = &values[3 * coeffs * i..3 * coeffs * (i + 1)];
+        let own = &values[3 * coeffs * i..3 * coeffs * (i + 1)];
         let direction = sh::direction(mean, camera.campos);
-        let before_clamp = sh::color(settings.sh_degree, row, direction.0);
-        let grad = std::array::from_fn(|k| if before_clamp[k] < 0.0 { 0.0 } else { out.color[k] });
-        let through = sh::color_backward(settings.sh_degree, row, direction, grad, grad_sh);
+        let before_clamp = sh::color(settings.sh_degree, own, direction.0.map(T::from_f64_lossy));
+        let grad = std::array::from_fn(|k| if before_clamp[k] < T::zero() { 0.0 } else { out.color[k] });
+        let through = sh::color_backward(settings.sh_degree, own, direction, grad, grad_sh);
         for (mean, through) in out.mean3d.iter_mut().zip(through) {
             *mean += through;
         }
     }
     if let Shape::ScaleRotation { scales, rotations } = scene.shape {
-        (out.scale, out.rotation) = covariance::covariance_backward(
-            triple(scales, i),
-            settings.scale_modifier.to_f64_exact(),
-            std::array::from_fn(|k| rotations[4 * i + k].to_f64_exact()),
-            out.cov3d,
-        );
+        let modifier = settings.scale_modifier.to_f64_exact();
+        (out.scale, out.rotation) =
+            covariance_backward(row(scales, i), modifier, row(rotations, i), out.cov3d);
+        if exact {
+            out.scale = out.scale.map(|x| modifier * x);
+        }
     }
     out
 }
@@ -126,19 +127,27 @@ fn inverse_backward([a, b, c]: [f64; 3], det: f64, epsilon: f64, [g0, g1, g2]: [
     ]
 }
 
+/// Derivative of `det(V) / det(V + 0.3 I)` for the entries xx, xy, yy of V.
+fn ratio_slope([a, b, c]: [f64; 3]) -> [f64; 3] {
+    let (wide_a, wide_c) = (a + DILATION, c + DILATION);
+    let wide = determinant(wide_a, b, wide_c);
+    let ratio = determinant(a, b, c) / wide;
+    [(c - ratio * wide_c) / wide, 2.0 * b * (ratio - 1.0) / wide, (a - ratio * wide_a) / wide]
+}
+
 /// Gradients for the covariance in space (off-diagonals count both halves) and for the camera-space
 /// position, from the gradient for the covariance on the image.
 ///
-/// Where `x/z` or `y/z` was clamped, the original passes nothing to that coordinate but keeps, for z, the
-/// term of the free one: twice what the derivative is, since the clamped `x` moves with z. Kept here, so
-/// that trainings agree.
+/// Where `x/z` or `y/z` was clamped, nothing reaches that coordinate, but the clamped `x` moves with z: the
+/// derivative of `x / z^2` is then `-x / z^3` instead of `-2 x / z^3`. The original keeps the factor 2.
 fn affine_backward(
-    camera: &View,
-    affine: &Affine,
+    camera: &View<f64>,
+    affine: &Affine<f64>,
     sigma: &[f64; 6],
     [ga, gb, gc]: [f64; 3],
+    exact: bool,
 ) -> ([f64; 6], [f64; 3]) {
-    let [u, v] = &affine.rows;
+    let [u, v] = affine.rows;
     let off = |i: usize, j: usize| {
         2.0 * ga * u[i] * u[j] + gb * (u[i] * v[j] + u[j] * v[i]) + 2.0 * gc * v[i] * v[j]
     };
@@ -150,18 +159,18 @@ fn affine_backward(
         std::array::from_fn(|k| 2.0 * ga * su[k] + gb * sv[k]),
         std::array::from_fn(|k| gb * su[k] + 2.0 * gc * sv[k]),
     ];
-    let view_row = |row: usize| -> [f64; 3] { std::array::from_fn(|k| camera.view[4 * k + row]) };
-    let towards = view_row(2);
+    let towards = camera.axis(2);
     let z = affine.t[2];
     let mut grad_t = [0.0; 3];
     for axis in 0..2 {
         let focal = camera.focal[axis];
-        let on_axis = dot(&grad_rows[axis], &view_row(axis));
-        let on_depth = dot(&grad_rows[axis], &towards);
+        let on_axis = dot3(grad_rows[axis], camera.axis(axis));
+        let on_depth = dot3(grad_rows[axis], towards);
         if !affine.clamped[axis] {
             grad_t[axis] = -focal / (z * z) * on_depth;
         }
-        grad_t[2] += -focal / (z * z) * on_axis + 2.0 * focal * affine.t[axis] / (z * z * z) * on_depth;
+        let factor = if exact && affine.clamped[axis] { 1.0 } else { 2.0 };
+        grad_t[2] += -focal / (z * z) * on_axis + factor * focal * affine.t[axis] / (z * z * z) * on_depth;
     }
     (grad_sigma, grad_t)
 }

@@ -16,6 +16,8 @@ pub trait Real:
     fn from_f64_lossy(x: f64) -> Self;
     /// Widens.
     fn to_f64_exact(self) -> f64;
+    /// `a b + c`, rounded once in f32; in f64, which serves tests, without fusion.
+    fn fused_multiply_add(a: Self, b: Self, c: Self) -> Self;
 }
 
 impl Real for f32 {
@@ -25,6 +27,10 @@ impl Real for f32 {
     fn to_f64_exact(self) -> f64 {
         f64::from(self)
     }
+    fn fused_multiply_add(a: Self, b: Self, c: Self) -> Self {
+        // The product is exact in f64, whatever instructions the processor has.
+        (f64::from(a) * f64::from(b) + f64::from(c)) as Self
+    }
 }
 
 impl Real for f64 {
@@ -33,6 +39,9 @@ impl Real for f64 {
     }
     fn to_f64_exact(self) -> f64 {
         self
+    }
+    fn fused_multiply_add(a: Self, b: Self, c: Self) -> Self {
+        a * b + c
     }
 }
 

@@ -111,12 +111,12 @@ pub(crate) fn direction<T: Real>(mean: [T; 3], campos: [T; 3]) -> ([T; 3], T) {
 }
 
 /// Colour before the clamp at 0; `sh` is one splat's `[M,3]`.
-pub(crate) fn color<T: Real>(degree: u32, sh: &[T], unit: [f64; 3]) -> [f64; 3] {
+pub(crate) fn color<T: Real>(degree: u32, sh: &[T], unit: [T; 3]) -> [T; 3] {
     let b = basis(degree, unit);
-    let mut rgb = [0.5; 3];
+    let mut rgb = [T::from_f64_lossy(0.5); 3];
     for (weight, row) in b.iter().zip(sh.chunks_exact(3)).take(coefficients(degree)) {
         for (value, coefficient) in rgb.iter_mut().zip(row) {
-            *value += weight * coefficient.to_f64_exact();
+            *value += *weight * *coefficient;
         }
     }
     rgb

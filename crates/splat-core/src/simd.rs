@@ -28,6 +28,8 @@ pub trait Vector<T: Real>: Copy {
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, with one rounding where that is fast, else two.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a * b + c` with one rounding, whatever it costs.
+    fn fused(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `e^x` for `x <= 0`; tiny or 0 where the result is not a normal number.
     fn exp(self, x: Self::V) -> Self::V;
     fn le(self, a: Self::V, b: Self::V) -> Self::M;
@@ -115,6 +117,10 @@ impl<T: Real> Vector<T> for One {
     #[inline(always)]
     fn mul_add(self, a: T, b: T, c: T) -> T {
         a * b + c
+    }
+    #[inline(always)]
+    fn fused(self, a: T, b: T, c: T) -> T {
+        T::fused_multiply_add(a, b, c)
     }
     #[inline(always)]
     fn exp(self, x: T) -> T {

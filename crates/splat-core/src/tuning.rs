@@ -15,6 +15,8 @@ pub struct Tuning<'a, T = f32> {
     /// opacity threshold. The images and gradients stay the same to the bit; without it
     /// [`crate::Saved::rendered`] is the number that the original reports.
     pub cull_tiles: bool,
+    /// Which formulas backward uses where the original's is not the derivative.
+    pub derivative: Derivative,
     /// `[P,2]` added to the projected centres, NDC units, or empty: what finite differences of the
     /// `means2D` gradient move.
     pub ndc_shift: &'a [T],
@@ -22,7 +24,7 @@ pub struct Tuning<'a, T = f32> {
 
 impl<T> Default for Tuning<'_, T> {
     fn default() -> Self {
-        Self { lanes: Lanes::Auto, cutoff: Cutoff::Contract, cull_tiles: true, ndc_shift: &[] }
+        Self { lanes: Lanes::Auto, cutoff: Cutoff::Contract, cull_tiles: true, derivative: Derivative::Original, ndc_shift: &[] }
     }
 }
 
@@ -43,7 +45,23 @@ pub enum Cutoff {
     #[default]
     Contract,
     /// For finite differences: every splat reaches every pixel of the image, no threshold, no cap, no
-    /// stop, no `1e-7` beside the determinant in the conic's gradient. The image is then a smooth function
-    /// of the inputs, except where a colour channel or the Jacobian is clamped.
+    /// stop. The image is then a smooth function of the inputs, except where a colour channel or the
+    /// Jacobian is clamped.
     Smooth,
+}
+
+/// Which formulas backward uses where the original's is not the derivative.
+///
+/// They differ in four places: the depth gradient of a splat so far outside the field of view that its
+/// Jacobian was clamped (the original has twice the term); the antialiasing factor (the original takes the
+/// derivative of the ratio of determinants at the dilated covariance instead of the projected one);
+/// the gradient for scales (the original's is for `scale_modifier * scale`); the conic (the original adds
+/// `1e-7` to the squared determinant). Alpha's cap of 0.99 is passed straight through in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Derivative {
+    /// The original's, so that trainings agree.
+    #[default]
+    Original,
+    /// The derivative.
+    Exact,
 }
