@@ -2,10 +2,14 @@
 //! variables that our own run was given and that would not hold for the child.
 
 use std::{
+    collections::BTreeMap,
     env,
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
 };
+
+use splat_toolchain::config;
 
 /// The repository's root: the folder above this package.
 pub fn root() -> PathBuf {
@@ -25,5 +29,22 @@ pub fn command(root: &Path) -> Command {
             command.env_remove(&name);
         }
     }
+    // What cargo gave us from `.cargo/toolchain.toml` would reach the child as if the user had exported it, and win
+    // over the file that may have been written since. The child's cargo reads the file itself.
+    for (name, value) in given(root) {
+        if env::var(name).as_ref() == Ok(value) {
+            command.env_remove(name);
+        }
+    }
     command
+}
+
+/// What `.cargo/toolchain.toml` set when this process started. Must be asked for before the file is written anew.
+pub(crate) fn given(root: &Path) -> &'static BTreeMap<String, String> {
+    static GIVEN: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    GIVEN.get_or_init(|| {
+        let text = fs_err::read_to_string(root.join(config::PATH)).unwrap_or_default();
+        // A damaged file sets nothing that could be told; the doctor reports it.
+        config::parse(&text).map(|(_, env)| env).unwrap_or_default()
+    })
 }

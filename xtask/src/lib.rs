@@ -1,8 +1,16 @@
 //! The build driver behind `cargo xtask`: one file per command, each with a clap `Args` and a `run`.
 //! `main.rs` parses and dispatches; everything a command needs from the others stands here.
 
+mod list;
+pub mod build;
+pub mod bundle;
 pub mod cargo;
+pub mod compile;
 pub mod doctor;
 pub mod hint;
 pub mod provision;
+pub mod switch;
+pub mod test;
+pub mod test_log;
 pub mod ui;
+pub mod verify;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{doctor, ui};
+use xtask::{build, bundle, doctor, switch, test, ui, verify};
 
 /// Builds, checks and tests Splatwright. Start with `cargo xtask doctor`, then `cargo xtask build`.
 #[derive(Parser)]
@@ -15,13 +15,23 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Build(build::Args),
+    Bundle(bundle::Args),
     Doctor(doctor::Args),
+    Test(test::Args),
+    VerifyImport(verify::Args),
+    Switch(switch::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
+        Command::Build(args) => build::run(&args),
+        Command::Bundle(args) => bundle::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::VerifyImport(args) => verify::run(&args),
+        Command::Switch(args) => switch::run(&args),
     };
     result.unwrap_or_else(|error| ui::report(&error))
 }

@@ -218,6 +218,17 @@ pub fn plan(machine: &Machine, request: &Request, repo: &Repo) -> Plan {
     plan
 }
 
+/// The CUDA toolkit that a plan with a CUDA engine would use, whatever engines are asked for now: so that
+/// `switch cuda` can refuse a toolkit before anything is built with it.
+pub fn cuda_choice(machine: &Machine, request: &Request, repo: &Repo) -> (Choice, Explained, Vec<Finding>) {
+    let settings = repo.settings.with(request);
+    let row = row(&settings, &mut Vec::new());
+    let python = choose::host::python(machine, row);
+    let context = Context { machine, repo, settings: &settings, row, engines: &[EngineName::Cuda], python };
+    let Chosen { choice, explained, findings } = choose::cuda::choose(&context);
+    (choice, explained, findings)
+}
+
 fn row(settings: &Settings, findings: &mut Vec<Finding>) -> Row {
     let asked = settings.row.as_deref().unwrap_or(rows::DEFAULT);
     Row::named(asked).unwrap_or_else(|| {

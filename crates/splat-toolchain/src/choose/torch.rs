@@ -109,11 +109,13 @@ fn nothing_pinned(context: &Context<'_>) -> Finding {
         .map(|other| other.name)
         .collect();
     let path = row.item().map_or("vendor/requirements", |item| item.requirements);
-    Finding::new("S06", Severity::Error, format!("torch {} is not installed and this repository pins no packages for it", row.torch))
-        .evidence(format!("no {path}"))
-        .hint(format!(
-            "install torch {} into the active Python environment, or `cargo xtask switch torch ROW` with a row that can be brought: {}",
-            row.torch,
+    let mut hint = format!("install torch {} into the active Python environment", row.torch);
+    if !pinned.is_empty() {
+        hint += &format!(
+            ", or `cargo xtask switch torch ROW` with a row that can be brought: {}",
             pinned.join(", ")
-        ))
+        );
+    }
+    let message = format!("torch {} is not installed and this repository pins no packages for it", row.torch);
+    Finding::new("S06", Severity::Error, message).evidence(format!("no {path}")).hint(hint)
 }

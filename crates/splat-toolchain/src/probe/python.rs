@@ -131,9 +131,7 @@ fn by_name(env: &Env) -> Vec<Python> {
             }
         }
     }
-    let pyenv =
-        env.var("PYENV_ROOT").map(PathBuf::from).or_else(|| Some(Path::new(env.var("HOME")?).join(".pyenv")));
-    let versions = pyenv.and_then(|root| fs_err::read_dir(root.join("versions")).ok());
+    let versions = pyenv_root(env).and_then(|root| fs_err::read_dir(root.join("versions")).ok());
     let mut folders: Vec<PathBuf> =
         versions.into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
     folders.sort();
