@@ -1,0 +1,39 @@
+//! Brings what the plan wants and the machine lacks into the cache, through the machine's own pip, and the
+//! original rasterizer's sources where their licence is accepted. Every folder appears whole or not at all.
+//! Decides nothing: what is wanted and why is the plan's.
+
+pub mod archive;
+pub mod cache;
+pub mod consent;
+mod index;
+pub mod offline;
+pub mod original;
+pub mod packages;
+mod pip;
+pub mod progress;
+pub mod sources;
+pub mod stamp;
+
+use std::path::Path;
+
+use splat_toolchain::machine::Python;
+
+pub use self::{
+    cache::Cache,
+    consent::{Accepted, Consent},
+    original::{Original, ensure_original},
+    packages::ensure_managed,
+    progress::{Progress, Step, Terminal},
+};
+
+/// What every call here needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The repository's root, for the pins.
+    pub repo: &'a Path,
+    pub cache: &'a Cache,
+    /// The interpreter whose pip is used.
+    pub python: &'a Python,
+    /// Nothing may be fetched.
+    pub offline: bool,
+}

@@ -1,0 +1,319 @@
+//! Packages installed into one folder of the cache: pinned by hash, wheels only, whole or not there. Repairs
+//! what is damaged. Chooses nothing: the plan says what is wanted and where it lies.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use fs_err as fs;
+use sha2::{Digest, Sha256};
+use splat_toolchain::managed::{ManagedItem, hex};
+
+use super::{
+    Context,
+    cache::{self, Cache},
+    offline, pip,
+    progress::{Progress, Step},
+    stamp::{self, Installed, State},
+};
+use crate::{hint::hinted, ui};
+
+/// Pinned packages and the folder they belong into.
+#[derive(Clone, Debug)]
+pub struct Package {
+    pub name: String,
+    /// The requirements file; hashes for every wheel.
+    pub requirements: PathBuf,
+    /// sha256 of its text.
+    pub hash: String,
+    /// The folder in the cache.
+    pub dir: PathBuf,
+    /// Files without which the folder is not whole.
+    pub markers: Vec<String>,
+    /// Bytes to fetch; 0 if not known.
+    pub download: u64,
+    /// Bytes on disk afterwards; 0 if not known.
+    pub installed: u64,
+    /// The interpreter whose pip is used.
+    pub python: PathBuf,
+    /// Its version, `3.11`.
+    pub python_version: String,
+    /// Another Python whose wheels are taken, where the packages have none for this one.
+    pub wheels_for: Option<String>,
+}
+
+impl Package {
+    /// The packages of a managed item, for this repository, cache and Python.
+    ///
+    /// # Errors
+    /// The repository holds no requirements for the item.
+    pub fn of(context: &Context<'_>, item: &ManagedItem) -> Result<Self> {
+        let requirements = context.repo.join(item.requirements);
+        let text = fs::read_to_string(&requirements)
+            .with_context(|| format!("`{}` cannot be brought: it has no pins", item.name))?;
+        let header = Header::parse(&text);
+        let version = &context.python.version;
+        let (major, minor) = (version.major(), version.minor());
+        Ok(Self {
+            name: item.name.to_owned(),
+            hash: hex(&Sha256::digest(text.as_bytes())),
+            dir: item.dir(context.cache.root(), &text, &context.python.tag()),
+            markers: item.markers().iter().map(|&marker| marker.to_owned()).collect(),
+            download: header.download,
+            installed: if header.installed > 0 { header.installed } else { item.bytes },
+            python: context.python.path.clone(),
+            python_version: format!("{major}.{minor}"),
+            wheels_for: header.wheels_for(major, minor),
+            requirements,
+        })
+    }
+
+    /// What lies in the folder now.
+    pub fn state(&self) -> State {
+        Installed::state(&self.dir, &self.hash, &self.markers)
+    }
+
+    /// Free bytes that the installation takes at its peak: the wheels lie beside what is unpacked from them.
+    fn peak(&self) -> u64 {
+        self.download + self.installed
+    }
+}
+
+/// What a requirements file says of itself in comments: `# download: 130 MB`, `# installed: 271 MB`,
+/// `# python: 3.9-3.14`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    pub download: u64,
+    pub installed: u64,
+    /// First and last minor version of Python 3 that the wheels serve.
+    pub python: Option<(u32, u32)>,
+}
+
+impl Header {
+    pub fn parse(text: &str) -> Self {
+        let mut header = Self::default();
+        for line in text.lines().map_while(|line| line.strip_prefix('#')) {
+            let Some((key, value)) = line.split_once(':') else { continue };
+            let megabytes = || value.trim().strip_suffix(" MB")?.parse::<u64>().ok();
+            match key.trim() {
+                "download" => header.download = megabytes().unwrap_or(0) * 1_000_000,
+                "installed" => header.installed = megabytes().unwrap_or(0) * 1_000_000,
+                "python" => {
+                    header.python = value.trim().split_once('-').and_then(|(first, last)| {
+                        let minor = |text: &str| text.strip_prefix("3.")?.parse().ok();
+                        Some((minor(first)?, minor(last)?))
+                    });
+                }
+                _ => {}
+            }
+        }
+        header
+    }
+
+    /// The nearest Python that there are wheels for, if that is not `major.minor` itself.
+    fn wheels_for(&self, major: u32, minor: u32) -> Option<String> {
+        let (first, last) = self.python?;
+        let nearest = minor.clamp(first, last);
+        (major != 3 || nearest != minor).then(|| format!("3.{nearest}"))
+    }
+}
+
+/// Brings one managed item, or finds it whole. Returns its folder.
+///
+/// # Errors
+/// See [`ensure`].
+pub fn ensure_managed(
+    context: &Context<'_>,
+    item: &ManagedItem,
+    progress: &mut dyn Progress,
+) -> Result<PathBuf> {
+    let package = Package::of(context, item)?;
+    if context.offline && package.state() != State::Whole && !offline::pip_needs_no_network() {
+        return Err(offline::refusal(context, &[*item])?);
+    }
+    ensure(context.cache, &package, progress)
+}
+
+/// Installs `package` unless its folder is whole. Returns the folder.
+///
+/// # Errors
+/// A read-only cache, too little space, or pip's failure; each leaves the cache as it was.
+pub fn ensure(cache: &Cache, package: &Package, progress: &mut dyn Progress) -> Result<PathBuf> {
+    if package.state() == State::Whole {
+        return Ok(package.dir.clone());
+    }
+    cache.writable(&package.name)?;
+    let lock = cache.lock(&format!("bringing {}", package.name), progress)?;
+    match package.state() {
+        // Another build has done it while this one waited.
+        State::Whole => return Ok(package.dir.clone()),
+        State::Damaged(why) => progress.say(&format!(
+            "`{}` in the cache is damaged and is brought again: {why}",
+            package.name
+        )),
+        State::Absent => {}
+    }
+    check_space(cache, package)?;
+    progress.say(&announcement(package));
+    let scratch = cache.scratch(&lock, &package.name)?;
+    progress.step(Step::Prepared);
+    let tree = scratch.path().join("tree");
+    let filled = fill(package, &tree, scratch.path(), progress);
+    let finished = filled.and_then(|()| {
+        progress.step(Step::Filled);
+        let stamp = Installed::measure(
+            &tree,
+            &package.name,
+            &package.hash,
+            package.wheels_for.as_deref().unwrap_or(&package.python_version),
+            &package.markers,
+        )?;
+        stamp::write(&tree, &stamp)?;
+        progress.step(Step::Stamped);
+        cache::place(&tree, &package.dir, &scratch, progress)?;
+        Ok(stamp)
+    });
+    match finished {
+        Ok(stamp) => {
+            scratch.close().context("cannot remove the temporary folder")?;
+            progress.say(&format!(
+                "{}: {} in {} files, at `{}`",
+                package.name,
+                ui::bytes(stamp.bytes),
+                stamp.files,
+                package.dir.display()
+            ));
+            Ok(package.dir.clone())
+        }
+        Err(error) if cache::is_disk_full(&error) => {
+            Err(error.context(hinted_full(cache, package)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn fill(package: &Package, tree: &Path, scratch: &Path, progress: &mut dyn Progress) -> Result<()> {
+    let finished = pip::install(
+        &package.python,
+        &package.requirements,
+        tree,
+        scratch,
+        package.wheels_for.as_deref(),
+        progress.live(),
+    )?;
+    if !finished.status.success() {
+        let needs = cache::sizes(package.download, package.installed);
+        let bring = format!(
+            "without a network: `{}` elsewhere, then PIP_NO_INDEX=1 PIP_FIND_LINKS=DIR cargo xtask build",
+            offline::download_command(package)
+        );
+        return Err(pip::explain(&finished, &package.name, &package.python, &needs, &bring));
+    }
+    // Some pips warn, install nothing and succeed when a wheel is empty; measuring the markers says so.
+    fs::create_dir_all(tree)?;
+    add_links(tree)
+}
+
+/// The CUDA packages lack two links: nvcc's own configuration and other build systems look for `lib64`, and the
+/// linker's `-lcudart` for a name without a number.
+fn add_links(tree: &Path) -> Result<()> {
+    let toolkit = tree.join("nvidia/cu13");
+    let lib = toolkit.join("lib");
+    if cfg!(windows) || !toolkit.join("bin/nvcc").exists() || !lib.is_dir() {
+        return Ok(());
+    }
+    if !toolkit.join("lib64").exists() {
+        link("lib", &toolkit.join("lib64"))?;
+    }
+    if lib.join("libcudart.so.13").exists() && !lib.join("libcudart.so").exists() {
+        link("libcudart.so.13", &lib.join("libcudart.so"))?;
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn link(to: &str, at: &Path) -> Result<()> {
+    Ok(fs::os::unix::fs::symlink(to, at)?)
+}
+
+#[cfg(not(unix))]
+fn link(_to: &str, at: &Path) -> Result<()> {
+    anyhow::bail!("`{}` would be a symbolic link, which is made on Unix only", at.display())
+}
+
+fn check_space(cache: &Cache, package: &Package) -> Result<()> {
+    let Some(free) = cache::free_space(&cache.bucket()) else { return Ok(()) };
+    if free >= package.peak() {
+        return Ok(());
+    }
+    Err(hinted(
+        format!(
+            "`{}` needs {} while it is installed ({}), and the disk of `{}` has {} free",
+            package.name,
+            ui::bytes(package.peak()),
+            cache::sizes(package.download, package.installed),
+            cache.root().display(),
+            ui::bytes(free)
+        ),
+        "free some space, or name a cache on another disk: SPLATWRIGHT_HOME=/path cargo xtask build",
+    ))
+}
+
+fn hinted_full(cache: &Cache, package: &Package) -> String {
+    format!(
+        "the disk of `{}` is full: `{}` needs {}",
+        cache.root().display(),
+        package.name,
+        ui::bytes(package.peak())
+    )
+}
+
+fn announcement(package: &Package) -> String {
+    let mut line = format!("bringing {}", package.name);
+    let sizes = cache::sizes(package.download, package.installed);
+    if !sizes.is_empty() {
+        line += &format!(": {sizes}");
+    }
+    if let Some(other) = &package.wheels_for {
+        line += &format!(
+            " (wheels of Python {other}, as there are none for {}: for C++ and Rust, not for `import`)",
+            package.python_version
+        );
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_gives_sizes_and_pythons() {
+        let text = "# CUDA 13.0\n# download: 130 MB\n# installed: 271 MB\n# python: 3.9-3.14\n--only-binary :all:\n";
+        let header = Header::parse(text);
+        assert_eq!(
+            header,
+            Header { download: 130_000_000, installed: 271_000_000, python: Some((9, 14)) }
+        );
+        assert_eq!(header.wheels_for(3, 11), None);
+        assert_eq!(header.wheels_for(3, 8).as_deref(), Some("3.9"));
+        assert_eq!(header.wheels_for(3, 15).as_deref(), Some("3.14"));
+        assert_eq!(Header::parse("torch==2.11.0\n# download: 1 MB\n"), Header::default());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_added_to_a_cuda_toolkit_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let toolkit = dir.path().join("nvidia/cu13");
+        fs::create_dir_all(toolkit.join("lib")).unwrap();
+        fs::write(toolkit.join("lib/libcudart.so.13"), "so").unwrap();
+        add_links(dir.path()).unwrap();
+        assert!(!toolkit.join("lib64").exists(), "torch's CUDA libraries are no toolkit");
+
+        fs::create_dir_all(toolkit.join("bin")).unwrap();
+        fs::write(toolkit.join("bin/nvcc"), "").unwrap();
+        add_links(dir.path()).unwrap();
+        assert_eq!(fs::read_to_string(toolkit.join("lib64/libcudart.so")).unwrap(), "so");
+        assert_eq!(fs::read_link(toolkit.join("lib64")).unwrap(), Path::new("lib"), "relative: it moves along");
+    }
+}
