@@ -4,7 +4,9 @@
 //! Knows nothing of splats.
 #![allow(unreachable_pub, reason = "`Real` is public and names these traits in a supertrait; the module is not")]
 
-use crate::{Lanes, Real};
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::{Lanes, Real, tiles::TILE};
 
 /// Operations on `LANES` numbers of type `T`; a value of this type proves that they are available.
 #[allow(missing_docs, clippy::missing_docs_in_private_items)]
@@ -48,6 +50,19 @@ pub trait Vector<T: Real>: Copy {
     fn view_index_mut(self, x: &mut [u32]) -> &mut [Self::I];
 }
 
+/// `e^x = 2^n e^r` with `n = round(x / ln 2)` and `|r| <= ln 2 / 2`, for f32. Adding this number rounds
+/// to an integer and leaves `n + 127`, the exponent field of `2^n`, in the low bits.
+const EXP_SHIFT: f32 = 12_582_912.0 + 127.0;
+const LOG2_E: f32 = std::f32::consts::LOG2_E;
+/// ln 2 in two parts; the first has few enough bits for `n` times it to be exact.
+const LN2_HIGH: f32 = 0.693_359_375;
+const LN2_LOW: f32 = -2.121_944_4e-4;
+/// `e^r = 1 + r + r^2 (c2 + c3 r + ...)`, least largest relative error (3e-9), fitted by reweighted least
+/// squares at Chebyshev points.
+const EXP_SERIES: [f32; 5] = [0.499_999_94, 0.166_665_21, 0.041_668_39, 0.008_368_717, 0.001_381_459_9];
+/// Below, `e^x` is not a normal number.
+const EXP_LOWEST: f32 = -87.0;
+
 /// Work that runs on vectors of some width.
 pub trait Kernel<T: Real> {
     /// What the work gives.
@@ -58,6 +73,8 @@ pub trait Kernel<T: Real> {
 
 /// Which vectors a number type has; the supertrait that keeps [`Real`] to `f32` and `f64`.
 pub trait Dispatch: Sized {
+    /// `e^x` for `x <= 0`, as [`Vector::exp`].
+    fn exp_lane(self) -> Self;
     /// Runs `kernel` on the vectors that `lanes` asks for.
     fn dispatch<K: Kernel<Self>>(lanes: Lanes, kernel: K) -> K::Output
     where
@@ -65,14 +82,48 @@ pub trait Dispatch: Sized {
 }
 
 impl Dispatch for f32 {
-    fn dispatch<K: Kernel<Self>>(_lanes: Lanes, kernel: K) -> K::Output {
-        kernel.run(One)
+    #[inline(always)]
+    fn exp_lane(self) -> Self {
+        let x = if self > EXP_LOWEST { self } else { EXP_LOWEST };
+        let shifted = x * LOG2_E + EXP_SHIFT;
+        let n = shifted - EXP_SHIFT;
+        let r = n * -LN2_LOW + (n * -LN2_HIGH + x);
+        let [c2, c3, c4, c5, c6] = EXP_SERIES;
+        let q = (((c6 * r + c5) * r + c4) * r + c3) * r + c2;
+        (r * r * q + r + 1.0) * Self::from_bits(shifted.to_bits() << 23)
+    }
+
+    fn dispatch<K: Kernel<Self>>(lanes: Lanes, kernel: K) -> K::Output {
+        match lanes {
+            Lanes::Scalar => kernel.run(One),
+            Lanes::Auto => Arch::new().dispatch(OnWide(kernel)),
+        }
     }
 }
 
 impl Dispatch for f64 {
-    fn dispatch<K: Kernel<Self>>(_lanes: Lanes, kernel: K) -> K::Output {
+    fn exp_lane(self) -> Self {
+        self.exp()
+    }
+
+    fn dispatch<K: Kernel<Self>>(_: Lanes, kernel: K) -> K::Output {
         kernel.run(One)
+    }
+}
+
+/// A kernel as pulp calls it.
+struct OnWide<K>(K);
+
+impl<K: Kernel<f32>> WithSimd for OnWide<K> {
+    type Output = K::Output;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> K::Output {
+        if const { S::F32_LANES > 1 && S::F32_LANES <= TILE } {
+            self.0.run(Wide(simd))
+        } else {
+            self.0.run(One)
+        }
     }
 }
 
@@ -124,7 +175,7 @@ impl<T: Real> Vector<T> for One {
     }
     #[inline(always)]
     fn exp(self, x: T) -> T {
-        x.exp()
+        T::exp_lane(x)
     }
     #[inline(always)]
     fn le(self, a: T, b: T) -> bool {
@@ -177,5 +228,173 @@ impl<T: Real> Vector<T> for One {
     #[inline(always)]
     fn view_index_mut(self, x: &mut [u32]) -> &mut [u32] {
         x
+    }
+}
+
+/// The lanes of a pulp instruction set.
+#[derive(Clone, Copy)]
+pub(crate) struct Wide<S>(S);
+
+impl<S: Simd> Vector<f32> for Wide<S> {
+    type V = S::f32s;
+    type M = S::m32s;
+    type I = S::u32s;
+    const LANES: usize = S::F32_LANES;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> S::f32s {
+        self.0.splat_f32s(x)
+    }
+    #[inline(always)]
+    fn iota(self) -> S::f32s {
+        const NUMBERS: [f32; TILE] = [0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.];
+        S::as_simd_f32s(&NUMBERS).0[0]
+    }
+    #[inline(always)]
+    fn add(self, a: S::f32s, b: S::f32s) -> S::f32s {
+        self.0.add_f32s(a, b)
+    }
+    #[inline(always)]
+    fn sub(self, a: S::f32s, b: S::f32s) -> S::f32s {
+        self.0.sub_f32s(a, b)
+    }
+    #[inline(always)]
+    fn mul(self, a: S::f32s, b: S::f32s) -> S::f32s {
+        self.0.mul_f32s(a, b)
+    }
+    #[inline(always)]
+    fn div(self, a: S::f32s, b: S::f32s) -> S::f32s {
+        self.0.div_f32s(a, b)
+    }
+    #[inline(always)]
+    fn min(self, a: S::f32s, b: S::f32s) -> S::f32s {
+        self.0.min_f32s(a, b)
+    }
+    #[inline(always)]
+    fn mul_add(self, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+        self.0.mul_add_e_f32s(a, b, c)
+    }
+    #[inline(always)]
+    fn fused(self, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+        self.0.mul_add_f32s(a, b, c)
+    }
+    #[inline(always)]
+    fn exp(self, x: S::f32s) -> S::f32s {
+        let s = self.0;
+        let x = s.max_f32s(x, s.splat_f32s(EXP_LOWEST));
+        let shifted = s.mul_add_e_f32s(x, s.splat_f32s(LOG2_E), s.splat_f32s(EXP_SHIFT));
+        let n = s.sub_f32s(shifted, s.splat_f32s(EXP_SHIFT));
+        let r = s.mul_add_e_f32s(n, s.splat_f32s(-LN2_HIGH), x);
+        let r = s.mul_add_e_f32s(n, s.splat_f32s(-LN2_LOW), r);
+        let [c2, c3, c4, c5, c6] = EXP_SERIES.map(|c| s.splat_f32s(c));
+        let q = s.mul_add_e_f32s(c6, r, c5);
+        let q = s.mul_add_e_f32s(q, r, c4);
+        let q = s.mul_add_e_f32s(q, r, c3);
+        let q = s.mul_add_e_f32s(q, r, c2);
+        let e = s.add_f32s(s.mul_add_e_f32s(s.mul_f32s(r, r), q, r), s.splat_f32s(1.0));
+        let exponent = s.wrapping_dyn_shl_u32s(s.transmute_u32s_f32s(shifted), s.splat_u32s(23));
+        s.mul_f32s(e, s.transmute_f32s_u32s(exponent))
+    }
+    #[inline(always)]
+    fn le(self, a: S::f32s, b: S::f32s) -> S::m32s {
+        self.0.less_than_or_equal_f32s(a, b)
+    }
+    #[inline(always)]
+    fn lt(self, a: S::f32s, b: S::f32s) -> S::m32s {
+        self.0.less_than_f32s(a, b)
+    }
+    #[inline(always)]
+    fn and(self, a: S::m32s, b: S::m32s) -> S::m32s {
+        self.0.and_m32s(a, b)
+    }
+    #[inline(always)]
+    fn any(self, m: S::m32s) -> bool {
+        if const { size_of::<S::m32s>() == size_of::<S::u32s>() } {
+            // Lanes of all ones or zeros: an OR over them becomes one test instruction.
+            let lanes = [self.0.transmute_u32s_m32s(m)];
+            bytemuck::cast_slice::<S::u32s, u32>(&lanes).iter().fold(0, |all, lane| all | lane) != 0
+        } else {
+            // One bit a lane.
+            bytemuck::bytes_of(&m).iter().fold(0, |all, byte| all | byte) != 0
+        }
+    }
+    #[inline(always)]
+    fn select(self, m: S::m32s, yes: S::f32s, no: S::f32s) -> S::f32s {
+        self.0.select_f32s(m, yes, no)
+    }
+    #[inline(always)]
+    fn sum(self, a: S::f32s) -> f32 {
+        self.0.reduce_sum_f32s(a)
+    }
+    #[inline(always)]
+    fn splat_index(self, x: u32) -> S::u32s {
+        self.0.splat_u32s(x)
+    }
+    #[inline(always)]
+    fn select_index(self, m: S::m32s, yes: S::u32s, no: S::u32s) -> S::u32s {
+        self.0.select_u32s(m, yes, no)
+    }
+    #[inline(always)]
+    fn le_index(self, a: S::u32s, b: S::u32s) -> S::m32s {
+        self.0.less_than_or_equal_u32s(a, b)
+    }
+    #[inline(always)]
+    fn view(self, x: &[f32]) -> &[S::f32s] {
+        S::as_simd_f32s(x).0
+    }
+    #[inline(always)]
+    fn view_mut(self, x: &mut [f32]) -> &mut [S::f32s] {
+        S::as_mut_simd_f32s(x).0
+    }
+    #[inline(always)]
+    fn view_index(self, x: &[u32]) -> &[S::u32s] {
+        S::as_simd_u32s(x).0
+    }
+    #[inline(always)]
+    fn view_index_mut(self, x: &mut [u32]) -> &mut [S::u32s] {
+        S::as_mut_simd_u32s(x).0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Exp<'a>(&'a mut [f32]);
+
+    impl Kernel<f32> for Exp<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<V: Vector<f32>>(self, v: V) {
+            for x in v.view_mut(self.0) {
+                *x = v.exp(*x);
+            }
+        }
+    }
+
+    /// Every lane width gives e^x within 2 units in the last place over the whole range.
+    #[test]
+    fn exp_is_accurate_to_two_ulps() {
+        for lanes in [Lanes::Auto, Lanes::Scalar] {
+            let x: Vec<f32> = (0..1 << 20).map(|i| -87.0 * i as f32 / (1 << 20) as f32).collect();
+            let mut y = x.clone();
+            f32::dispatch(lanes, Exp(&mut y));
+            for (x, y) in x.iter().zip(y) {
+                let truth = f64::from(*x).exp();
+                let ulps = (f64::from(y) - truth).abs() / (truth * f64::from(f32::EPSILON));
+                assert!(ulps <= 2.0, "exp({x}) = {y}, truth {truth}: {ulps} units, {lanes:?}");
+            }
+        }
+    }
+
+    /// Far below the range the result is next to nothing, not garbage.
+    #[test]
+    fn exp_of_very_negative_numbers_vanishes() {
+        for lanes in [Lanes::Auto, Lanes::Scalar] {
+            let mut y = [-88.0, -1e3, -1e30, f32::NEG_INFINITY].repeat(4);
+            f32::dispatch(lanes, Exp(&mut y));
+            assert!(y.iter().all(|y| (0.0..1e-37).contains(y)), "{y:?}");
+        }
     }
 }
