@@ -309,14 +309,8 @@ impl<S: Simd> Vector<f32> for Wide<S> {
     }
     #[inline(always)]
     fn any(self, m: S::m32s) -> bool {
-        if const { size_of::<S::m32s>() == size_of::<S::u32s>() } {
-            // Lanes of all ones or zeros: an OR over them becomes one test instruction.
-            let lanes = [self.0.transmute_u32s_m32s(m)];
-            bytemuck::cast_slice::<S::u32s, u32>(&lanes).iter().fold(0, |all, lane| all | lane) != 0
-        } else {
-            // One bit a lane.
-            bytemuck::bytes_of(&m).iter().fold(0, |all, byte| all | byte) != 0
-        }
+        // All ones or zeros, a bit or a word a lane: an OR over the bytes becomes one test instruction.
+        bytemuck::bytes_of(&m).iter().fold(0, |all, byte| all | byte) != 0
     }
     #[inline(always)]
     fn select(self, m: S::m32s, yes: S::f32s, no: S::f32s) -> S::f32s {
