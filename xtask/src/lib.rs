@@ -5,6 +5,7 @@ mod list;
 pub mod build;
 pub mod bundle;
 pub mod cargo;
+pub mod clean;
 pub mod compile;
 pub mod doctor;
 pub mod hint;

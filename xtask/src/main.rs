@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build, bundle, doctor, switch, test, ui, verify};
+use xtask::{build, bundle, clean, doctor, switch, test, ui, verify};
 
 /// Builds, checks and tests Splatwright. Start with `cargo xtask doctor`, then `cargo xtask build`.
 #[derive(Parser)]
@@ -21,6 +21,7 @@ enum Command {
     Test(test::Args),
     VerifyImport(verify::Args),
     Switch(switch::Args),
+    Clean(clean::Args),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::VerifyImport(args) => verify::run(&args),
         Command::Switch(args) => switch::run(&args),
+        Command::Clean(args) => clean::run(&args),
     };
     result.unwrap_or_else(|error| ui::report(&error))
 }
