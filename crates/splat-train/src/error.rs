@@ -1,0 +1,69 @@
+//! What can stop a training run.
+//!
+//! [`Error::hint`] gives the line a program may print after `hint:`.
+
+use tch::TchError;
+
+/// `std::result::Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why training could not start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The dataset, or a file to be written.
+    #[error(transparent)]
+    Scene(#[from] splat_scene::Error),
+    /// The rasterizer.
+    #[error(transparent)]
+    Render(#[from] splat_tch::Error),
+    /// Torch, such as for want of memory.
+    #[error("torch: {0}")]
+    Torch(String),
+    /// A folder that cannot be made, and the like; the text names it.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The dataset has no points to begin from.
+    #[error("the dataset has no points, and Gaussians begin as its points")]
+    NoPoints,
+    /// A setting out of range.
+    #[error("{0}")]
+    Settings(String),
+    /// The loss is NaN or infinite.
+    #[error("the loss is {loss} after step {step}: the parameters have diverged")]
+    Diverged {
+        /// Steps taken.
+        step: u64,
+        /// The loss.
+        loss: f64,
+    },
+}
+
+impl Error {
+    /// One line on what the user can do, where there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Scene(e) => return e.hint(),
+            Self::Torch(text) if text.contains("out of memory") => {
+                "train on smaller images: --downscale 2".into()
+            }
+            Self::NoPoints => {
+                "reconstruct them with COLMAP: colmap mapper, then give the folder with `sparse`".into()
+            }
+            Self::Diverged { .. } => {
+                "look for cameras far from the rest: their distance scales the learning rate of positions"
+                    .into()
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl From<TchError> for Error {
+    /// Torch's message without its C++ stack trace.
+    fn from(e: TchError) -> Self {
+        let text = e.to_string();
+        Self::Torch(text.split("\nException raised from").next().unwrap_or_default().trim_end().to_owned())
+    }
+}

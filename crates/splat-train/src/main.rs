@@ -1,0 +1,21 @@
+//! The program `splat`. Results and JSON go to stdout, everything for people to stderr.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli::Splat { command } = cli::Splat::parse();
+    let result = match command {
+        cli::Command::Train(args) => cli::train::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            cli::print_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
