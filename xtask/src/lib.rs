@@ -1,7 +1,6 @@
 //! The build driver behind `cargo xtask`: one file per command, each with a clap `Args` and a `run`.
 //! `main.rs` parses and dispatches; everything a command needs from the others stands here.
 
-mod list;
 pub mod build;
 pub mod bundle;
 pub mod cargo;
@@ -9,9 +8,11 @@ pub mod clean;
 pub mod compile;
 pub mod doctor;
 pub mod hint;
+mod list;
 pub mod provision;
 pub mod switch;
 pub mod test;
 pub mod test_log;
+pub mod tidy;
 pub mod ui;
 pub mod verify;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build, bundle, clean, doctor, switch, test, ui, verify};
+use xtask::{build, bundle, clean, doctor, switch, test, tidy, ui, verify};
 
 /// Builds, checks and tests Splatwright. Start with `cargo xtask doctor`, then `cargo xtask build`.
 #[derive(Parser)]
@@ -15,13 +15,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Build(build::Args),
-    Bundle(bundle::Args),
     Doctor(doctor::Args),
-    Test(test::Args),
-    VerifyImport(verify::Args),
     Switch(switch::Args),
+    Build(build::Args),
+    VerifyImport(verify::Args),
+    Test(test::Args),
     Clean(clean::Args),
+    Bundle(bundle::Args),
+    Tidy(tidy::Args),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::VerifyImport(args) => verify::run(&args),
         Command::Switch(args) => switch::run(&args),
         Command::Clean(args) => clean::run(&args),
+        Command::Tidy(args) => tidy::run(&args),
     };
     result.unwrap_or_else(|error| ui::report(&error))
 }
