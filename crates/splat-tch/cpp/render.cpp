@@ -1,0 +1,202 @@
+#include "splat-tch/cpp/render.h"
+
+#include <array>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/ivalue.h>
+#include <ATen/ops/empty.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/grad_mode.h>
+
+#include "splat-tch/src/ffi/bridge.rs.h"
+
+#if defined(_WIN32)
+#include <windows.h>
+#else
+#include <dlfcn.h>
+#endif
+
+namespace splat {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// means3d, means2d, opacities, colour, shape, rotations: the order of ffi/bridge.rs.
+constexpr std::size_t kInputs = 6;
+constexpr std::size_t kRadii = 1;
+
+using Input = std::optional<at::Tensor>;
+
+variable_list tensors(rust::Slice<const TensorRef> refs) {
+  variable_list out;
+  out.reserve(refs.size());
+  for (const TensorRef &r : refs) {
+    out.push_back(r.tensor ? *r.tensor : at::Tensor());
+  }
+  return out;
+}
+
+std::vector<TensorRef> borrowed(const variable_list &list) {
+  std::vector<TensorRef> out;
+  out.reserve(list.size());
+  for (const at::Tensor &t : list) {
+    out.push_back(TensorRef{t.defined() ? &t : nullptr});
+  }
+  return out;
+}
+
+template <typename T> rust::Slice<const T> slice(const std::vector<T> &v) {
+  return rust::Slice<const T>(v.data(), v.size());
+}
+
+// Owns the Rust half in the context's map of IValues.
+struct Holder : torch::CustomClassHolder {
+  explicit Holder(rust::Box<Call> c) : call(std::move(c)) {}
+  rust::Box<Call> call;
+};
+
+struct Pending {
+  rust::Box<Call> call;
+  variable_list outputs;
+  variable_list kept;
+  std::array<bool, kInputs> present;
+};
+
+// grad_fn of the gradients when backward ran with create_graph: usable as they are, not differentiable.
+struct RefuseDoubleBackward : torch::autograd::Node {
+  explicit RefuseDoubleBackward(torch::autograd::edge_list &&edges) : Node(std::move(edges)) {}
+  variable_list apply(variable_list &&) override {
+    throw std::runtime_error("render() has first derivatives only: its gradients were differentiated again "
+                             "(double backward); detach them, or run backward without create_graph");
+  }
+};
+
+void refuse_double_backward(variable_list &gradients, const variable_list &saved,
+                            const variable_list &upstream) {
+  // Edges to everything the gradients depend on, so that no path of a second backward misses this node.
+  variable_list sources = saved;
+  sources.insert(sources.end(), upstream.begin(), upstream.end());
+  auto node = std::shared_ptr<RefuseDoubleBackward>(
+      new RefuseDoubleBackward(torch::autograd::collect_next_edges(sources)), torch::autograd::deleteNode);
+  for (at::Tensor &g : gradients) {
+    if (g.defined()) {
+      torch::autograd::create_gradient_edge(g, node);
+    }
+  }
+}
+
+class Render : public torch::autograd::Function<Render> {
+public:
+  static variable_list forward(AutogradContext *ctx, const Input &, const Input &, const Input &,
+                               const Input &, const Input &, const Input &, Pending &pending) {
+    ctx->set_materialize_grads(false);
+    ctx->mark_non_differentiable({pending.outputs[kRadii]});
+    c10::List<bool> present;
+    for (bool p : pending.present) {
+      present.push_back(p);
+    }
+    ctx->saved_data["present"] = present;
+    ctx->saved_data["call"] =
+        c10::IValue::make_capsule(c10::make_intrusive<Holder>(std::move(pending.call)));
+    ctx->save_for_backward(std::move(pending.kept));
+    return pending.outputs;
+  }
+
+  static variable_list backward(AutogradContext *ctx, variable_list upstream) {
+    const bool create_graph = torch::autograd::GradMode::is_enabled();
+    // Fails with torch's own sentence if an input was modified in place or the buffers were freed.
+    const variable_list saved = ctx->get_saved_variables();
+    const auto capsule = ctx->saved_data.at("call").toCapsule();
+    const Call &call = *static_cast<Holder &>(*capsule).call;
+    const auto present = ctx->saved_data.at("present").toBoolList();
+
+    // Edges exist for present inputs alone.
+    std::array<bool, kInputs> wanted{};
+    std::size_t edge = 0;
+    for (std::size_t i = 0; i < kInputs; ++i) {
+      wanted[i] = present.get(i) && ctx->needs_input_grad(edge);
+      edge += present.get(i) ? 1 : 0;
+    }
+
+    variable_list gradients(kInputs + 1); // the last stands for `pending`, no tensor
+    {
+      torch::autograd::AutoGradMode no_grad(false);
+      const std::vector<TensorRef> saved_refs = borrowed(saved);
+      const std::vector<TensorRef> upstream_refs = borrowed(upstream);
+      rust::Vec<OwnedTensor> got =
+          splat::backward(call, slice(saved_refs), slice(upstream_refs),
+                          rust::Slice<const bool>(wanted.data(), wanted.size()));
+      for (std::size_t i = 0; i < kInputs && i < got.size(); ++i) {
+        if (got[i].tensor) {
+          gradients[i] = std::move(*got[i].tensor);
+        }
+      }
+    }
+    if (create_graph) {
+      refuse_double_backward(gradients, saved, upstream);
+    }
+    return gradients;
+  }
+};
+
+using StreamOf = std::int32_t (*)(std::int32_t device, void **stream);
+
+// Of torch's C shim; a libtorch without CUDA does not have it, so it is looked up, not linked.
+StreamOf find_stream_of() {
+  constexpr const char *name = "aoti_torch_get_current_cuda_stream";
+#if defined(_WIN32)
+  HMODULE library = GetModuleHandleA("torch_cuda.dll");
+  return library ? reinterpret_cast<StreamOf>(reinterpret_cast<void *>(GetProcAddress(library, name)))
+                 : nullptr;
+#else
+  return reinterpret_cast<StreamOf>(dlsym(RTLD_DEFAULT, name));
+#endif
+}
+
+} // namespace
+
+rust::Vec<OwnedTensor> attach(rust::Box<Call> call, rust::Slice<const TensorRef> inputs,
+                              rust::Slice<const TensorRef> outputs,
+                              rust::Slice<const TensorRef> kept) {
+  std::array<Input, kInputs> in;
+  Pending pending{std::move(call), tensors(outputs), tensors(kept), {}};
+  for (std::size_t i = 0; i < kInputs && i < inputs.size(); ++i) {
+    if (inputs[i].tensor) {
+      in[i] = *inputs[i].tensor;
+      pending.present[i] = true;
+    }
+  }
+  variable_list linked = Render::apply(in[0], in[1], in[2], in[3], in[4], in[5], pending);
+  rust::Vec<OwnedTensor> out;
+  out.reserve(linked.size());
+  for (at::Tensor &t : linked) {
+    out.push_back(OwnedTensor{std::make_unique<at::Tensor>(std::move(t))});
+  }
+  return out;
+}
+
+std::size_t current_stream(std::int32_t device) {
+  static const StreamOf stream_of = find_stream_of();
+  if (!stream_of) {
+    throw std::runtime_error("torch's CUDA library is not loaded in this program, though a tensor is on a GPU; "
+                             "hint: print `splat_toolchain::link::torch_directives()` from its build.rs");
+  }
+  void *stream = nullptr;
+  if (stream_of(device, &stream) != 0) {
+    throw std::runtime_error("torch does not name the current stream of CUDA device " +
+                             std::to_string(device));
+  }
+  return reinterpret_cast<std::size_t>(stream);
+}
+
+std::unique_ptr<DeviceScope> device_scope(std::int32_t device) {
+  return std::make_unique<DeviceScope>(device);
+}
+
+} // namespace splat

@@ -1,0 +1,58 @@
+// The autograd node of `render`, and what torch alone can tell: the current stream and device.
+//
+// No maths, no CUDA headers, no engine here: the forward has already run when `attach` is called, and the
+// backward calls back into Rust. Every function throws std::exception; cxx turns that into a Result.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/util/Exception.h>
+
+#include "rust/cxx.h"
+
+namespace rust {
+namespace behavior {
+// c10::Error::what() ends in a C++ stack trace; users want the sentence.
+template <typename Try, typename Fail>
+static void trycatch(Try &&attempt, Fail &&fail) noexcept {
+  try {
+    attempt();
+  } catch (const c10::Error &e) {
+    fail(e.what_without_backtrace());
+  } catch (const std::exception &e) {
+    fail(e.what());
+  }
+}
+} // namespace behavior
+} // namespace rust
+
+namespace splat {
+
+struct Call;        // Rust: engine, settings and the saved struct of one forward
+struct TensorRef;   // borrowed, null = absent
+struct OwnedTensor; // owned, null = absent
+
+// Puts one node between `inputs` (kInputs of them, absent ones null) and `outputs`, if any input requires a
+// gradient and gradients are enabled. `kept` lives in the node, guarded by version counters, until backward
+// has run without retain_graph or the graph is dropped. outputs[1] (radii) is not differentiable.
+rust::Vec<OwnedTensor> attach(rust::Box<Call> call, rust::Slice<const TensorRef> inputs,
+                              rust::Slice<const TensorRef> outputs,
+                              rust::Slice<const TensorRef> kept);
+
+// Torch's current stream of a CUDA device, as a cudaStream_t.
+std::size_t current_stream(std::int32_t device);
+
+// Makes a CUDA device current for a while.
+struct DeviceScope {
+  explicit DeviceScope(std::int32_t device)
+      : guard(c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(device))) {}
+  c10::DeviceGuard guard;
+};
+std::unique_ptr<DeviceScope> device_scope(std::int32_t device);
+
+} // namespace splat

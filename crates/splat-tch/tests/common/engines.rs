@@ -1,0 +1,71 @@
+//! The CPU engine with something added before each call: what an engine may do to its caller.
+#![expect(unsafe_code, reason = "implements Engine, whose calls take raw pointers")]
+
+use std::sync::Arc;
+
+use splat_engine::{Capabilities, Engine, EngineError, SharedEngine, abi};
+
+type Hook<T> = Box<dyn Fn(&mut T) -> Result<(), EngineError> + Send + Sync>;
+
+pub struct Hooked {
+    pub capabilities: Capabilities,
+    pub forward: Hook<abi::ForwardArgs>,
+    pub backward: Hook<abi::BackwardArgs>,
+}
+
+impl std::fmt::Debug for Hooked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hooked({})", self.capabilities.name)
+    }
+}
+
+/// The CPU engine under another name.
+pub fn hooked() -> Hooked {
+    let capabilities = Capabilities { name: "hooked".into(), ..splat_engine::cpu().capabilities() };
+    Hooked { capabilities, forward: Box::new(|_| Ok(())), backward: Box::new(|_| Ok(())) }
+}
+
+impl Hooked {
+    pub fn shared(self) -> SharedEngine {
+        Arc::new(self)
+    }
+}
+
+/// Asks the caller's allocator, as an engine does.
+pub fn allocate(context: &abi::Context, kind: u32, bytes: u64) -> *mut u8 {
+    // SAFETY: the callback and its `user` belong together.
+    unsafe { context.alloc.unwrap()(context.user, kind, bytes) }.cast()
+}
+
+/// Fills an allocation, so that its pages count as resident.
+pub fn touch(start: *mut u8, bytes: usize) {
+    // SAFETY: `start` was allocated with at least `bytes` bytes.
+    unsafe { std::ptr::write_bytes(start, 1, bytes) };
+}
+
+impl Engine for Hooked {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities.clone()
+    }
+
+    fn device_ready(&self, _device: i32) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    unsafe fn forward(&self, args: &mut abi::ForwardArgs) -> Result<(), EngineError> {
+        (self.forward)(args)?;
+        // SAFETY: by the caller's word.
+        unsafe { splat_engine::cpu().forward(args) }
+    }
+
+    unsafe fn backward(&self, args: &mut abi::BackwardArgs) -> Result<(), EngineError> {
+        (self.backward)(args)?;
+        // SAFETY: by the caller's word.
+        unsafe { splat_engine::cpu().backward(args) }
+    }
+
+    unsafe fn mark_visible(&self, args: &mut abi::MarkVisibleArgs) -> Result<(), EngineError> {
+        // SAFETY: by the caller's word.
+        unsafe { splat_engine::cpu().mark_visible(args) }
+    }
+}
