@@ -1,0 +1,130 @@
+// See device.h.
+#include "device.h"
+
+#include <cstdio>
+
+#include "status.h"
+
+namespace splat {
+namespace {
+
+// Codes that mean: no GPU here that this library can use, whatever the call was.
+bool means_no_device(cudaError_t code) {
+  switch (code) {
+    case cudaErrorInsufficientDriver:
+    case cudaErrorNoDevice:
+    case cudaErrorInvalidDevice:
+    case cudaErrorInitializationError:
+    case cudaErrorStubLibrary:
+    case cudaErrorDevicesUnavailable:
+    case cudaErrorCallRequiresNewerDriver:
+    case cudaErrorSystemNotReady:
+    case cudaErrorSystemDriverMismatch:
+    case cudaErrorCompatNotSupportedOnDevice:
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorUnsupportedPtxVersion:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void version(char (&text)[16], int number) {
+  std::snprintf(text, sizeof text, "%d.%d", number / 1000, number % 1000 / 10);
+}
+
+[[noreturn]] void no_device(cudaError_t code, const char *stage) {
+  int driver = 0, runtime = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  char ours[16], theirs[16] = "none";
+  version(ours, runtime);
+  if (driver) version(theirs, driver);
+  if (code == cudaErrorNoKernelImageForDevice || code == cudaErrorUnsupportedPtxVersion) {
+    int device = 0, major = 0, minor = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+    fail(SPLAT_NO_DEVICE,
+         "no code for this GPU while %s: %s (GPU %d has compute capability %d.%d, this library was built for %s; "
+         "driver supports CUDA: %s, this library's runtime: %s)",
+         stage, cudaGetErrorString(code), device, major, minor, SPLAT_CUDA_ARCHS, theirs, ours);
+  }
+  fail(SPLAT_NO_DEVICE, "no usable CUDA device while %s: %s (driver supports CUDA: %s, this library's runtime: %s)",
+       stage, cudaGetErrorString(code), theirs, ours);
+}
+
+}  // namespace
+
+void cuda(cudaError_t code, const char *stage) {
+  if (code == cudaSuccess) return;
+  // Clears an error that is not sticky, so that the next call does not report it again.
+  cudaGetLastError();
+  if (means_no_device(code)) no_device(code, stage);
+  if (code == cudaErrorMemoryAllocation)
+    fail(SPLAT_OUT_OF_MEMORY, "CUDA error %d (%s) while %s", code, cudaGetErrorString(code), stage);
+  fail(SPLAT_DEVICE_ERROR, "CUDA error %d (%s) while %s", code, cudaGetErrorString(code), stage);
+}
+
+CurrentDevice::CurrentDevice(int32_t device) : previous_(0), device_(device) {
+  int count = 0;
+  cuda(cudaGetDeviceCount(&count), "looking for devices");
+  if (device < 0 || device >= count)
+    fail(SPLAT_NO_DEVICE, "`context.device` is %d, but this machine has %d CUDA device%s", device, count,
+         count == 1 ? "" : "s");
+  cuda(cudaGetDevice(&previous_), "asking for the current device");
+  if (previous_ != device_) cuda(cudaSetDevice(device_), "choosing the device");
+}
+
+CurrentDevice::~CurrentDevice() {
+  if (previous_ != device_) cudaSetDevice(previous_);
+}
+
+namespace {
+
+// Makes `later` wait for what is queued on `earlier`.
+cudaError_t order(cudaStream_t earlier, cudaStream_t later) {
+  cudaEvent_t event;
+  cudaError_t code = cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
+  if (code != cudaSuccess) return code;
+  code = cudaEventRecord(event, earlier);
+  if (code == cudaSuccess) code = cudaStreamWaitEvent(later, event, 0);
+  // Released by the driver once it has passed.
+  cudaEventDestroy(event);
+  return code;
+}
+
+}  // namespace
+
+OnCallersStream::OnCallersStream(void *stream)
+    : stream_(static_cast<cudaStream_t>(stream)), open_(stream_ && stream_ != cudaStreamLegacy) {
+  if (open_) cuda(order(stream_, cudaStreamLegacy), "waiting for the caller's stream (work queued before this call)");
+}
+
+void OnCallersStream::close() {
+  if (!open_) return;
+  open_ = false;
+  cuda(order(cudaStreamLegacy, stream_), "handing the results to the caller's stream");
+}
+
+OnCallersStream::~OnCallersStream() {
+  if (open_) order(cudaStreamLegacy, stream_);
+}
+
+Memory::Memory(const splat_context &context) : context_(context) {
+  if (!context.alloc)
+    fail(SPLAT_INVALID_ARGUMENT, "`context.alloc` is NULL, but this engine allocates nothing itself");
+}
+
+void *Memory::get(uint32_t kind, size_t bytes, const char *what) const {
+  void *memory = context_.alloc(context_.user, kind, bytes);
+  if (!memory && bytes)
+    fail(SPLAT_OUT_OF_MEMORY, "the caller's allocator gave no memory for %s (%zu bytes)", what, bytes);
+  return memory;
+}
+
+float *Memory::scratch(size_t floats, const char *what) const {
+  return static_cast<float *>(get(SPLAT_MEM_SCRATCH, floats * sizeof(float), what));
+}
+
+}  // namespace splat

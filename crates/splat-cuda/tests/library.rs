@@ -1,0 +1,332 @@
+//! What the built engine `inria` is from outside, on any machine: the file's symbols, dependencies and GPU code,
+//! and how it refuses calls before a device is needed. Rendering on a GPU is tested in `tests/` of the workspace.
+#![expect(unsafe_code, reason = "calls an engine with pointers")]
+
+use std::collections::BTreeSet;
+use std::ffi::c_void;
+use std::path::Path;
+
+use object::read::elf::{Dyn, FileHeader};
+use object::{Object, ObjectSection, ObjectSymbol};
+use splat_engine::{DeviceKind, Engine, EngineError, Features, LoadedEngine, Outputs, SYMBOLS, abi};
+use splat_toolchain::fatbin;
+
+/// The shared library, or `None` after the line that counts as a skip.
+fn library() -> Option<&'static Path> {
+    let path = splat_cuda::library("inria");
+    if path.is_none() {
+        println!("skipped: engine inria is not part of this build (SPLATWRIGHT_ENGINES)");
+    }
+    path
+}
+
+/// The engine as Rust links it and as a C caller loads it: both must behave alike.
+fn both() -> Option<[Box<dyn Engine>; 2]> {
+    let loaded = LoadedEngine::open(library()?).expect("the library is an engine of our ABI");
+    Some([Box::new(Shared(splat_cuda::inria().expect("inria is built"))), Box::new(loaded)])
+}
+
+/// A shared engine as a box.
+#[derive(Debug)]
+struct Shared(splat_engine::SharedEngine);
+
+impl Engine for Shared {
+    fn capabilities(&self) -> splat_engine::Capabilities {
+        self.0.capabilities()
+    }
+    fn device_ready(&self, device: i32) -> Result<(), EngineError> {
+        self.0.device_ready(device)
+    }
+    unsafe fn forward(&self, args: &mut abi::ForwardArgs) -> Result<(), EngineError> {
+        // SAFETY: forwarded.
+        unsafe { self.0.forward(args) }
+    }
+    unsafe fn backward(&self, args: &mut abi::BackwardArgs) -> Result<(), EngineError> {
+        // SAFETY: forwarded.
+        unsafe { self.0.backward(args) }
+    }
+    unsafe fn mark_visible(&self, args: &mut abi::MarkVisibleArgs) -> Result<(), EngineError> {
+        // SAFETY: forwarded.
+        unsafe { self.0.mark_visible(args) }
+    }
+}
+
+/// Never called by a call that is refused; it would abort the test rather than hand out host memory.
+unsafe extern "C" fn no_memory(_: *mut c_void, _: u32, _: u64) -> *mut c_void {
+    std::ptr::null_mut()
+}
+
+static NUMBERS: [f32; 64] = [0.0; 64];
+
+/// A call that is right in all that can be checked without a device: one splat, 4x4 pixels, SH degree 0. Its
+/// pointers are host memory, which is never read: without a GPU the call ends before.
+fn forward_args() -> abi::ForwardArgs {
+    let data = NUMBERS.as_ptr();
+    let out = data.cast_mut();
+    abi::ForwardArgs {
+        struct_size: abi::size::<abi::ForwardArgs>(),
+        context: abi::Context {
+            struct_size: abi::size::<abi::Context>(),
+            device: 0,
+            stream: std::ptr::null_mut(),
+            alloc: Some(no_memory),
+            user: std::ptr::null_mut(),
+        },
+        camera: abi::Camera {
+            struct_size: abi::size::<abi::Camera>(),
+            width: 4,
+            height: 4,
+            tan_fovx: 0.5,
+            tan_fovy: 0.5,
+            view: data,
+            proj: data,
+            campos: data,
+        },
+        gaussians: abi::Gaussians {
+            struct_size: abi::size::<abi::Gaussians>(),
+            count: 1,
+            sh_coeffs: 1,
+            means3d: abi::In::contiguous(data, &[1, 3]),
+            opacities: abi::In::contiguous(data, &[1]),
+            sh: abi::In::contiguous(data, &[1, 1, 3]),
+            colors: abi::In::ABSENT,
+            scales: abi::In::contiguous(data, &[1, 3]),
+            rotations: abi::In::contiguous(data, &[1, 4]),
+            cov3d: abi::In::ABSENT,
+        },
+        settings: abi::Settings {
+            struct_size: abi::size::<abi::Settings>(),
+            flags: 0,
+            background: data,
+            scale_modifier: 1.0,
+            sh_degree: 0,
+        },
+        color: out,
+        radii: out.cast(),
+        inv_depth: std::ptr::null_mut(),
+        depth: std::ptr::null_mut(),
+        alpha: std::ptr::null_mut(),
+        saved: saved(),
+    }
+}
+
+fn saved() -> abi::Saved {
+    abi::Saved {
+        struct_size: abi::size::<abi::Saved>(),
+        buffer_count: 0,
+        rendered: 0,
+        buffer: [std::ptr::null_mut(); 6],
+        bytes: [0; 6],
+    }
+}
+
+fn backward_args() -> abi::BackwardArgs {
+    let forward = forward_args();
+    let null = std::ptr::null_mut();
+    abi::BackwardArgs {
+        struct_size: abi::size::<abi::BackwardArgs>(),
+        context: forward.context,
+        camera: forward.camera,
+        gaussians: forward.gaussians,
+        settings: forward.settings,
+        saved: saved(),
+        radii: NUMBERS.as_ptr().cast(),
+        grad_color: abi::In::contiguous(NUMBERS.as_ptr(), &[3, 4, 4]),
+        grad_inv_depth: abi::In::ABSENT,
+        grad_depth: abi::In::ABSENT,
+        grad_alpha: abi::In::ABSENT,
+        means3d: null,
+        means2d: null,
+        opacities: null,
+        sh: null,
+        colors: null,
+        scales: null,
+        rotations: null,
+        cov3d: null,
+    }
+}
+
+#[test]
+fn an_engine_that_was_not_built_is_an_error_that_says_how_to_build_it() {
+    let built = splat_cuda::BUILT.contains(&"inria");
+    match splat_cuda::inria() {
+        Ok(engine) => assert!(built && engine.capabilities().name == "inria"),
+        Err(EngineError::Unsupported(text)) => {
+            assert!(!built && text.contains("cargo xtask build --engines cpu,inria"), "{text}");
+        }
+        Err(other) => panic!("not Unsupported: {other:?}"),
+    }
+    let unknown = splat_cuda::engine("metal").expect_err("there is no such engine");
+    assert!(matches!(&unknown, EngineError::Unsupported(text) if text.contains("metal")), "{unknown}");
+    assert_eq!(splat_cuda::library("inria").is_some(), built);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_library_exports_the_header_alone_and_needs_neither_torch_nor_a_cuda_runtime() {
+    let Some(path) = library() else { return };
+    let bytes = std::fs::read(path).expect("the library is there");
+    let file = object::File::parse(&*bytes).expect("it is an ELF file");
+    let exported: BTreeSet<_> = file
+        .dynamic_symbols()
+        .filter(|s| s.is_definition())
+        .map(|s| s.name().expect("a name").to_owned())
+        .collect();
+    assert_eq!(exported, SYMBOLS.iter().map(|s| (*s).to_owned()).collect());
+
+    let header = object::elf::FileHeader64::<object::Endianness>::parse(&*bytes).expect("64-bit ELF");
+    let endian = header.endian().expect("an endianness");
+    let sections = header.sections(endian, &*bytes).expect("sections");
+    let (dynamic, strings) = sections.dynamic(endian, &*bytes).expect("a dynamic section").expect("one");
+    let strings = sections.strings(endian, &*bytes, strings).expect("its strings");
+    for entry in dynamic.iter().filter(|d| d.tag(endian) == object::elf::DT_NEEDED) {
+        let name = String::from_utf8_lossy(entry.string(endian, strings).expect("a name"));
+        assert!(
+            ["libc.", "libm.", "libdl.", "librt.", "libpthread.", "ld-linux", "libgcc_s.", "libstdc++."]
+                .iter()
+                .any(|own| name.starts_with(own)),
+            "the library needs {name}: only libc's family may be needed"
+        );
+    }
+}
+
+#[test]
+fn the_library_has_code_for_the_architectures_it_was_built_for() {
+    let Some(path) = library() else { return };
+    let bytes = std::fs::read(path).expect("the library is there");
+    let file = object::File::parse(&*bytes).expect("it is an object file");
+    let section = file
+        .sections()
+        .find(|s| s.name().is_ok_and(|name| name.starts_with(".nv_fatb")))
+        .expect("a section with GPU code");
+    let found = fatbin::architectures(section.data().expect("its bytes"));
+    let asked = option_env!("SPLAT_INRIA_ARCHS").expect("set with the engine");
+    let number = |arch: &str| arch.trim_end_matches("-real").trim_end_matches(['a', 'f']).parse::<u32>();
+    let sass: Vec<u32> = asked.split(';').map(|a| number(a).expect("a number")).collect();
+    let ptx: Vec<u32> =
+        asked.split(';').filter(|a| !a.ends_with("-real")).map(|a| number(a).expect("a number")).collect();
+    assert_eq!(found, fatbin::Architectures { sass, ptx });
+}
+
+#[test]
+fn the_library_carries_the_notice_of_its_licence() {
+    let Some(path) = library() else { return };
+    let bytes = std::fs::read(path).expect("the library is there");
+    let notice = b"non-commercial research and evaluation only";
+    assert!(bytes.windows(notice.len()).any(|w| w == notice), "the notice is not in the library");
+    let beside = path.with_file_name("NOTICE.splat_inria");
+    assert!(std::fs::read_to_string(&beside).is_ok_and(|t| t.contains("LICENSE.md")), "{}", beside.display());
+}
+
+#[test]
+fn it_says_what_it_is_without_a_device() {
+    let Some(engines) = both() else { return };
+    let [first, second] = engines.map(|e| e.capabilities());
+    assert_eq!(first, second);
+    assert_eq!((first.name.as_str(), first.abi, first.device), ("inria", abi::ABI, DeviceKind::Cuda));
+    assert_eq!(first.outputs, Outputs(Outputs::COLOR.0 | Outputs::RADII.0 | Outputs::INV_DEPTH.0));
+    assert!(!first.features.contains(Features::STRIDED_INPUTS) && first.max_sh_degree == 3);
+    assert!(!first.version.is_empty());
+}
+
+#[test]
+fn without_a_device_every_call_says_so() {
+    let Some(engines) = both() else { return };
+    for engine in engines {
+        let Err(ready) = engine.device_ready(0) else {
+            println!("skipped: this machine has a CUDA device");
+            return;
+        };
+        // SAFETY: without a device no pointer is followed.
+        let (forward, backward) =
+            unsafe { (engine.forward(&mut forward_args()), engine.backward(&mut backward_args())) };
+        for error in [Err(ready), forward, backward] {
+            let Err(EngineError::NoDevice(text)) = error else { panic!("not NoDevice: {error:?}") };
+            assert!(text.contains("driver") && text.contains("runtime"), "names neither version: {text}");
+        }
+    }
+}
+
+#[test]
+fn wrong_arguments_are_refused_by_name_before_a_device_is_needed() {
+    type Change = fn(&mut abi::ForwardArgs);
+    let cases: &[(Change, &str)] = &[
+        (|a| a.struct_size -= 8, "`splat_forward_args.struct_size` is"),
+        (|a| a.context.struct_size = 0, "`splat_context.struct_size` is 0"),
+        (|a| a.camera.struct_size += 8, "`splat_camera.struct_size` is"),
+        (|a| a.gaussians.struct_size += 8, "`splat_gaussians.struct_size` is"),
+        (|a| a.settings.struct_size += 8, "`splat_settings.struct_size` is"),
+        (|a| a.saved.struct_size += 8, "`splat_saved.struct_size` is"),
+        (|a| a.camera.width = 0, "0x4 pixels"),
+        (|a| a.camera.tan_fovy = f32::NAN, "`tan_fovy` is nan"),
+        (|a| a.camera.view = std::ptr::null(), "`view` is NULL"),
+        (|a| a.settings.sh_degree = 1, "`sh_degree` 1 needs 4 coefficients, but `sh` has 1"),
+        (|a| a.settings.sh_degree = 4, "`sh_degree` is 4"),
+        (|a| a.settings.scale_modifier = f32::INFINITY, "`scale_modifier` is inf"),
+        (|a| a.settings.flags = 4, "`settings.flags` is 0x4"),
+        (|a| a.gaussians.count = -1, "`count` is -1"),
+        (|a| a.gaussians.means3d = abi::In::ABSENT, "`means3d` is NULL"),
+        (|a| a.gaussians.colors = abi::In::contiguous(NUMBERS.as_ptr(), &[1, 3]), "`sh` and `colors`"),
+        (|a| a.gaussians.scales = abi::In::ABSENT, "`scales` with `rotations` and `cov3d`"),
+        (|a| a.gaussians.rotations = abi::In::ABSENT, "`rotations` is NULL"),
+        (
+            |a| a.gaussians.means3d.stride = [3, 2, 0],
+            "`means3d` of shape [1,3] has strides [3,2], but engine `inria` needs it contiguous: [3,1]",
+        ),
+        (|a| a.color = std::ptr::null_mut(), "`color` is NULL"),
+        (|a| a.radii = std::ptr::null_mut(), "`radii` is NULL"),
+        (|a| a.context.alloc = None, "`context.alloc` is NULL"),
+    ];
+    let Some(engines) = both() else { return };
+    for engine in &engines {
+        for (change, expected) in cases {
+            let mut args = forward_args();
+            change(&mut args);
+            // SAFETY: a refused call follows no pointer.
+            let error = unsafe { engine.forward(&mut args) }.expect_err(expected);
+            let EngineError::InvalidArgument(text) = &error else { panic!("{expected}: {error:?}") };
+            assert!(text.contains(expected), "{text:?} does not say {expected:?}");
+        }
+    }
+}
+
+#[test]
+fn what_the_original_cannot_do_is_unsupported_not_wrong() {
+    type Change = fn(&mut abi::ForwardArgs);
+    let cases: &[(Change, &str)] = &[
+        (|a| a.depth = a.color, "no output `depth`"),
+        (|a| a.alpha = a.color, "no output `alpha`"),
+        (|a| a.gaussians.count = 1 << 31, "32 bits"),
+        (|a| (a.camera.width, a.camera.height) = (40_000, 40_000), "40000x40000 pixels"),
+    ];
+    let Some(engines) = both() else { return };
+    for engine in &engines {
+        for (change, expected) in cases {
+            let mut args = forward_args();
+            change(&mut args);
+            // SAFETY: a refused call follows no pointer.
+            let error = unsafe { engine.forward(&mut args) }.expect_err(expected);
+            assert!(
+                matches!(&error, EngineError::Unsupported(text) if text.contains(expected)),
+                "{error:?} is not Unsupported with {expected:?}"
+            );
+        }
+        let mut args = backward_args();
+        args.grad_alpha = args.grad_color;
+        // SAFETY: a refused call follows no pointer.
+        let error = unsafe { engine.backward(&mut args) }.expect_err("there is no alpha");
+        assert!(
+            matches!(&error, EngineError::Unsupported(t) if t.contains("no output `alpha`")),
+            "{error:?}"
+        );
+        let mut args = backward_args();
+        args.grad_color.stride = [0; 3];
+        // SAFETY: a refused call follows no pointer.
+        let error =
+            unsafe { engine.backward(&mut args) }.expect_err("an expanded gradient is not contiguous");
+        assert!(
+            matches!(&error, EngineError::InvalidArgument(t) if t.contains("`grad_color` of shape [3,4,4] has strides [0,0,0]")),
+            "{error:?}"
+        );
+    }
+}
