@@ -122,7 +122,8 @@ impl TryFrom<String> for Version {
     type Error = NotAVersion;
 
     fn try_from(s: String) -> Result<Self, NotAVersion> {
-        s.parse()
+        // An unknown version is written as the empty text.
+        if s.is_empty() { Ok(Self::default()) } else { s.parse() }
     }
 }
 

@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata};
 
 use super::Complaint;
 
-/// A crate, what it may depend on, and what it may depend on at build time.
+/// A crate, what it may depend on, and what besides in its build script and its tests.
 type Rule = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 const TOOLCHAIN: &[&str] = &["splat-toolchain"];
@@ -30,7 +30,7 @@ const RULES: &[Rule] = &[
 pub(super) struct Edge {
     from: String,
     to: String,
-    at_build: bool,
+    kind: DependencyKind,
     /// The manifest, relative to the repository.
     manifest: String,
     line: usize,
@@ -51,7 +51,7 @@ pub(super) fn check(metadata: &Metadata) -> Vec<Complaint> {
             let edge = Edge {
                 from: package.name.to_string(),
                 to: dependency.name.clone(),
-                at_build: dependency.kind == DependencyKind::Build,
+                kind: dependency.kind,
                 line: line_of(&text, &dependency.name),
                 manifest: manifest.clone(),
             };
@@ -81,11 +81,14 @@ fn unknown(name: &str, manifest: &str) -> Complaint {
 
 fn judge(edge: &Edge) -> Option<Complaint> {
     let (_, normal, build) = RULES.iter().find(|(name, ..)| *name == edge.from)?;
-    let allowed = if edge.at_build { build } else { normal };
+    let (allowed, kind): (Vec<&str>, _) = match edge.kind {
+        DependencyKind::Build => (build.to_vec(), " at build time"),
+        DependencyKind::Development => ([*normal, *build].concat(), " in its tests"),
+        _ => (normal.to_vec(), ""),
+    };
     if allowed.contains(&edge.to.as_str()) {
         return None;
     }
-    let kind = if edge.at_build { " at build time" } else { "" };
     let list = if allowed.is_empty() { "nothing of the workspace".to_owned() } else { allowed.join(", ") };
     Some(Complaint {
         path: edge.manifest.clone(),
@@ -99,36 +102,37 @@ fn judge(edge: &Edge) -> Option<Complaint> {
 mod tests {
     use super::*;
 
-    fn edge(from: &str, to: &str, at_build: bool) -> Edge {
-        Edge { from: from.into(), to: to.into(), at_build, manifest: "Cargo.toml".into(), line: 1 }
+    fn edge(from: &str, to: &str, kind: DependencyKind) -> Edge {
+        Edge { from: from.into(), to: to.into(), kind, manifest: "Cargo.toml".into(), line: 1 }
     }
 
     #[test]
     fn the_house_plan_is_accepted() {
-        for (from, to, at_build) in [
-            ("splat-engine", "splat-core", false),
-            ("splat-cuda", "splat-engine", false),
-            ("splat-cuda", "splat-toolchain", true),
-            ("splat-train", "splat-scene", false),
-            ("splat-tests", "splat-tch", false),
-            ("xtask", "splat-toolchain", false),
+        for (from, to, kind) in [
+            ("splat-engine", "splat-core", DependencyKind::Normal),
+            ("splat-cuda", "splat-engine", DependencyKind::Normal),
+            ("splat-cuda", "splat-toolchain", DependencyKind::Build),
+            ("splat-cuda", "splat-toolchain", DependencyKind::Development),
+            ("splat-train", "splat-scene", DependencyKind::Normal),
+            ("splat-tests", "splat-tch", DependencyKind::Normal),
+            ("xtask", "splat-toolchain", DependencyKind::Normal),
         ] {
-            assert_eq!(judge(&edge(from, to, at_build)), None, "{from} -> {to}");
+            assert_eq!(judge(&edge(from, to, kind)), None, "{from} -> {to}");
         }
     }
 
     #[test]
     fn any_other_edge_is_named() {
-        for (from, to, at_build) in [
-            ("splat-core", "splat-engine", false),
-            ("splat-scene", "splat-tch", false),
-            ("splat-cuda", "splat-tch", false),
-            ("splat-cuda", "splat-toolchain", false),
-            ("splat-core", "splat-toolchain", true),
-            ("splat-train", "xtask", false),
+        for (from, to, kind) in [
+            ("splat-core", "splat-engine", DependencyKind::Normal),
+            ("splat-scene", "splat-tch", DependencyKind::Normal),
+            ("splat-cuda", "splat-tch", DependencyKind::Normal),
+            ("splat-cuda", "splat-toolchain", DependencyKind::Normal),
+            ("splat-core", "splat-toolchain", DependencyKind::Build),
+            ("splat-train", "xtask", DependencyKind::Normal),
         ] {
             let complaint =
-                judge(&edge(from, to, at_build)).unwrap_or_else(|| panic!("{from} -> {to} was accepted"));
+                judge(&edge(from, to, kind)).unwrap_or_else(|| panic!("{from} -> {to} was accepted"));
             assert!(complaint.what.contains(from) && complaint.what.contains(to), "{complaint:?}");
         }
     }

@@ -200,7 +200,7 @@ fn tool(context: &Context<'_>, subject: &str, found: &[Tool], least: &[u32], ins
         }
     });
     explained.chosen = match (choice.version(), choice.path()) {
-        (Some(version), Some(path)) => format!("{} {version}", path.display()),
+        (Some(version), Some(path)) => format!("{} {version}", path.display()).trim_end().to_owned(),
         _ => "none".into(),
     };
     Chosen { choice, explained, findings }

@@ -60,12 +60,14 @@ fn candidates(env: &Env, pythons: &[Python], managed: &[ManagedState], asked: &[
     }
     for nvcc in env.all_on_path("nvcc") {
         // A link in /usr/bin may lead to the toolkit's own folder: both are candidates, the latter first.
-        for (path, how) in
-            [(real_path(&nvcc), "nvcc on PATH, links resolved"), (nvcc.clone(), "nvcc on PATH")]
+        let real = real_path(&nvcc);
+        if real != nvcc
+            && let Some(root) = real.parent().and_then(Path::parent)
         {
-            if let Some(root) = path.parent().and_then(Path::parent) {
-                add(root.to_owned(), how.into(), false, false);
-            }
+            add(root.to_owned(), "nvcc on PATH, links resolved".into(), false, false);
+        }
+        if let Some(root) = nvcc.parent().and_then(Path::parent) {
+            add(root.to_owned(), "nvcc on PATH".into(), false, false);
         }
     }
     if let Some(conda) = env.var("CONDA_PREFIX").map(Path::new) {
