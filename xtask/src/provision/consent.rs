@@ -104,9 +104,9 @@ fn decide(
         }
         return given(format!("{VARIABLE}={value}"));
     }
-    let missing = |because: String| {
+    let missing = |why: String| {
         Ok(Consent::Missing {
-            because,
+            because: format!("the engine `inria` is left out: {why}"),
             hint: "to add it: `cargo xtask build --accept-license inria` (research and evaluation only)".into(),
         })
     };
@@ -118,14 +118,14 @@ fn decide(
         } else if record.accepted {
             return given(place);
         } else {
-            return missing(format!("its licence was declined ({place})"));
+            return missing(format!("the licence was declined ({place})"));
         }
     }
     let Some(ask) = ask else {
         return missing(if changed {
-            "its licence's text has changed since it was accepted".to_owned()
+            "the licence's text has changed since it was accepted".to_owned()
         } else {
-            "its licence (non-commercial, research and evaluation) has not been accepted".to_owned()
+            "its licence (research and evaluation, not commercial) has not been accepted".to_owned()
         });
     };
     let accepted = ask()?;
@@ -139,7 +139,7 @@ fn decide(
     if accepted {
         given(format!("`{}` of {date}", path.display()))
     } else {
-        missing("its licence was declined just now".to_owned())
+        missing("the licence was declined just now".to_owned())
     }
 }
 

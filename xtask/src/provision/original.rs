@@ -172,6 +172,31 @@ fn hash(original: &Original) -> Result<String> {
     Ok(hex(&hasher.finalize()))
 }
 
+/// Where the archive comes from.
+enum Origin {
+    Cache,
+    /// A folder that the user's pip searches (`find-links`): nothing else is needed then.
+    Folder(PathBuf),
+    /// pip's sources, through unearth in that folder.
+    Index(Index, PathBuf),
+}
+
+fn find_origin(context: &Context<'_>, sources: &Sources, progress: &mut dyn Progress) -> Result<Origin> {
+    if sources.archive_in(context.cache).is_some() {
+        return Ok(Origin::Cache);
+    }
+    if context.offline && !offline::pip_needs_no_network() {
+        return Err(offline::refusal(context, &[INRIA])?);
+    }
+    context.cache.writable(INRIA.name)?;
+    let index = Index::of_pip(&context.python.path)?;
+    let here = index.find_links.iter().map(|link| Path::new(link).join(&sources.archive));
+    if let Some(file) = here.into_iter().find(|file| file.is_file()) {
+        return Ok(Origin::Folder(file));
+    }
+    Ok(Origin::Index(index, ensure_managed(context, &TOOLS, progress)?))
+}
+
 /// The pinned sources in the cache. Returns their folder.
 fn ensure_pinned(context: &Context<'_>, sources: &Sources, progress: &mut dyn Progress) -> Result<PathBuf> {
     let cache = context.cache;
@@ -180,16 +205,7 @@ fn ensure_pinned(context: &Context<'_>, sources: &Sources, progress: &mut dyn Pr
         return Ok(dir);
     }
     // Before the lock: bringing unearth takes the lock itself.
-    let tools = match sources.archive_in(cache) {
-        Some(_) => None,
-        None if context.offline && !offline::pip_needs_no_network() => {
-            return Err(offline::refusal(context, &[INRIA])?);
-        }
-        None => {
-            cache.writable(INRIA.name)?;
-            Some(ensure_managed(context, &TOOLS, progress)?)
-        }
-    };
+    let origin = find_origin(context, sources, progress)?;
     let lock = cache.lock(&format!("bringing {}", INRIA.name), progress)?;
     match sources.state(cache) {
         State::Whole => return Ok(dir),
@@ -199,7 +215,7 @@ fn ensure_pinned(context: &Context<'_>, sources: &Sources, progress: &mut dyn Pr
         )),
         State::Absent => {}
     }
-    let result = bring(context, sources, tools.as_deref(), &dir, &lock, progress);
+    let result = bring(context, sources, &origin, &dir, &lock, progress);
     match result {
         Err(error) if cache::is_disk_full(&error) => Err(error.context(format!(
             "the disk of `{}` is full: the original sources need {}",
@@ -213,7 +229,7 @@ fn ensure_pinned(context: &Context<'_>, sources: &Sources, progress: &mut dyn Pr
 fn bring(
     context: &Context<'_>,
     sources: &Sources,
-    tools: Option<&Path>,
+    origin: &Origin,
     dir: &Path,
     lock: &Lock,
     progress: &mut dyn Progress,
@@ -221,10 +237,17 @@ fn bring(
     let cache = context.cache;
     let scratch = cache.scratch(lock, INRIA.name)?;
     progress.step(Step::Prepared);
-    let archive = match (sources.archive_in(cache), tools) {
+    let archive = match (sources.archive_in(cache), origin) {
         (Some(path), _) => path,
-        (None, Some(tools)) => fetch(context, sources, tools, scratch.path(), lock, progress)?,
-        (None, None) => anyhow::bail!("`{}` left the cache while it was being used", sources.archive),
+        (None, Origin::Folder(file)) => {
+            let copy = scratch.path().join(&sources.archive);
+            fs::copy(file, &copy)?;
+            keep(cache, sources, &copy)?
+        }
+        (None, Origin::Index(index, tools)) => {
+            fetch(context, sources, index, tools, scratch.path(), progress)?
+        }
+        (None, Origin::Cache) => anyhow::bail!("`{}` left the cache while it was being used", sources.archive),
     };
     let tree = scratch.path().join("tree");
     fs::create_dir(&tree)?;
@@ -250,9 +273,9 @@ fn bring(
 fn fetch(
     context: &Context<'_>,
     sources: &Sources,
+    index: &Index,
     tools: &Path,
     scratch: &Path,
-    _lock: &Lock,
     progress: &mut dyn Progress,
 ) -> Result<PathBuf> {
     let python = &context.python.path;
@@ -262,7 +285,6 @@ fn fetch(
         sources.version,
         ui::bytes(sources.bytes)
     ));
-    let index = Index::of_pip(python)?;
     let mut words = String::new();
     for attempt in index.attempts() {
         let folder = tempfile::Builder::new().prefix("download-").tempdir_in(scratch)?;

@@ -214,7 +214,7 @@ pub(super) fn explain(finished: &Finished, name: &str, python: &Path, needs: &st
             format!("check the network and pip's settings (`{python} -m pip config list`); {offline_hint}"),
         ),
         Cause::NotOffered(requirement) => (
-            format!("no package source offers {requirement} for this Python and platform"),
+            format!("no package source that pip reached offers {requirement} for this Python and platform"),
             format!("see which sources pip asks: `{python} -m pip config list`; {offline_hint}"),
         ),
         Cause::CutShort => (

@@ -88,6 +88,7 @@ fn a_disk_that_fills_up_during_the_extraction_is_named_and_cleaned() {
 fn a_read_only_cache_is_used_if_whole_and_named_if_not() {
     let fixture = Fixture::new();
     let Some(disk) = Tmpfs::mount(&fixture.home, "8m") else { return };
+    fixture.write_requirements("# installed: 1 MB\n");
     fixture.run(&fixture.tools()).succeeded();
     disk.make_read_only();
     fixture.run(&fixture.tools()).succeeded();

@@ -6,7 +6,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{OnceLock, mpsc},
     time::{Duration, Instant},
 };
 
@@ -22,7 +22,8 @@ use tempfile::TempDir;
 use xtask::{
     hint,
     provision::{
-        Accepted, Cache, Context, Progress, Step, ensure_managed, ensure_original, offline, original::Original,
+        Accepted, Cache, Context, Progress, Step, ensure_managed, ensure_original, offline,
+        original::{CHECKOUT, Original},
     },
 };
 
@@ -30,35 +31,36 @@ const ORDER: &str = "SPLATWRIGHT_TEST_ORDER";
 
 /// What a child is to do.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Order {
-    pub repo: PathBuf,
-    pub home: PathBuf,
-    pub python: PathBuf,
-    pub tools: bool,
-    pub original: bool,
-    pub offline: bool,
+pub(crate) struct Order {
+    pub(crate) repo: PathBuf,
+    pub(crate) home: PathBuf,
+    pub(crate) python: PathBuf,
+    pub(crate) version: String,
+    pub(crate) tools: bool,
+    pub(crate) original: bool,
+    pub(crate) offline: bool,
     /// At this step, wait as many milliseconds.
-    pub pause: Option<(String, u64)>,
+    pub(crate) pause: Option<(String, u64)>,
 }
 
 /// What a child said and how it ended.
 #[derive(Debug)]
-pub struct Ended {
-    pub ok: bool,
-    pub lines: Vec<String>,
+pub(crate) struct Ended {
+    pub(crate) ok: bool,
+    pub(crate) lines: Vec<String>,
 }
 
 impl Ended {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.lines.join("\n")
     }
 
-    pub fn says(&self, needle: &str) -> bool {
+    pub(crate) fn says(&self, needle: &str) -> bool {
         self.text().contains(needle)
     }
 
     /// The first line with that prefix, without it.
-    pub fn line(&self, prefix: &str) -> &str {
+    pub(crate) fn line(&self, prefix: &str) -> &str {
         self.lines
             .iter()
             .find_map(|line| line.strip_prefix(prefix))
@@ -66,13 +68,13 @@ impl Ended {
     }
 
     #[track_caller]
-    pub fn succeeded(self) -> Self {
+    pub(crate) fn succeeded(self) -> Self {
         assert!(self.ok, "the build failed:\n{}", self.text());
         self
     }
 
     #[track_caller]
-    pub fn failed_saying(self, needles: &[&str]) -> Self {
+    pub(crate) fn failed_saying(self, needles: &[&str]) -> Self {
         assert!(!self.ok, "the build succeeded:\n{}", self.text());
         for needle in needles {
             assert!(self.says(needle), "`{needle}` is not in:\n{}", self.text());
@@ -82,20 +84,20 @@ impl Ended {
 }
 
 /// A running child.
-pub struct Build {
+pub(crate) struct Build {
     child: Child,
     lines: mpsc::Receiver<String>,
     seen: Vec<String>,
 }
 
 impl Build {
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Reads until a line with `needle` appears.
     #[track_caller]
-    pub fn until(&mut self, needle: &str) {
+    pub(crate) fn until(&mut self, needle: &str) {
         let deadline = Instant::now() + Duration::from_secs(120);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -113,28 +115,28 @@ impl Build {
     }
 
     /// SIGKILL: no destructor, no handler runs.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    pub fn end(mut self) -> Ended {
+    pub(crate) fn end(mut self) -> Ended {
         self.seen.extend(self.lines.iter());
         Ended { ok: self.child.wait().unwrap().success(), lines: self.seen }
     }
 }
 
-pub struct Fixture {
-    pub dir: TempDir,
-    pub repo: PathBuf,
-    pub wheels: PathBuf,
-    pub home: PathBuf,
+pub(crate) struct Fixture {
+    pub(crate) dir: TempDir,
+    pub(crate) repo: PathBuf,
+    pub(crate) wheels: PathBuf,
+    pub(crate) home: PathBuf,
 }
 
 impl Fixture {
     /// A tools wheel (markers of the real item, and an `unearth` that copies from a folder) and an archive that
     /// is shaped as the original's. `ballast` bytes that do not compress lie in each.
-    pub fn with_ballast(ballast: usize) -> Self {
+    pub(crate) fn with_ballast(ballast: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let fixture = Self {
             repo: dir.path().join("repo"),
@@ -165,36 +167,37 @@ impl Fixture {
         fixture
     }
 
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_ballast(0)
     }
 
     /// The requirements of `tools`, with `header` as comments before them.
-    pub fn write_requirements(&self, header: &str) {
+    pub(crate) fn write_requirements(&self, header: &str) {
         let text = format!("{header}--only-binary :all:\ntiny-tools==1.0 --hash=sha256:{}\n", sha256(&self.wheel()));
         fs::write(self.repo.join(TOOLS.requirements), text).unwrap();
     }
 
-    pub fn wheel(&self) -> PathBuf {
+    pub(crate) fn wheel(&self) -> PathBuf {
         self.wheels.join("tiny_tools-1.0-py3-none-any.whl")
     }
 
-    pub fn archive(&self) -> PathBuf {
+    pub(crate) fn archive(&self) -> PathBuf {
         self.wheels.join("tiny_splatting-1.0.tar.gz")
     }
 
     /// Puts the verified archive where an earlier build leaves it.
-    pub fn keep_archive(&self) {
+    pub(crate) fn keep_archive(&self) {
         let downloads = self.home.join("v1/downloads");
         fs::create_dir_all(&downloads).unwrap();
         fs::copy(self.archive(), downloads.join("tiny_splatting-1.0.tar.gz")).unwrap();
     }
 
-    pub fn order(&self) -> Order {
+    pub(crate) fn order(&self) -> Order {
         Order {
             repo: self.repo.clone(),
             home: self.home.clone(),
             python: python(),
+            version: interpreter().1.to_string(),
             tools: false,
             original: false,
             offline: false,
@@ -202,22 +205,22 @@ impl Fixture {
         }
     }
 
-    pub fn tools(&self) -> Order {
+    pub(crate) fn tools(&self) -> Order {
         Order { tools: true, ..self.order() }
     }
 
-    pub fn original(&self) -> Order {
+    pub(crate) fn original(&self) -> Order {
         Order { original: true, ..self.order() }
     }
 
     /// Starts a build whose pip knows the folder of wheels and nothing else.
-    pub fn start(&self, order: &Order) -> Build {
+    pub(crate) fn start(&self, order: &Order) -> Build {
         self.start_with(order, |command| {
             command.env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", &self.wheels);
         })
     }
 
-    pub fn start_with(&self, order: &Order, configure: impl FnOnce(&mut Command)) -> Build {
+    pub(crate) fn start_with(&self, order: &Order, configure: impl FnOnce(&mut Command)) -> Build {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["--exact", "fixture::one_build", "--nocapture"]);
         for (name, _) in env::vars() {
@@ -230,12 +233,12 @@ impl Fixture {
         spawn(command, order)
     }
 
-    pub fn run(&self, order: &Order) -> Ended {
+    pub(crate) fn run(&self, order: &Order) -> Ended {
         self.start(order).end()
     }
 
     /// What lies in the bucket's temporary folder.
-    pub fn left_over(&self) -> Vec<PathBuf> {
+    pub(crate) fn left_over(&self) -> Vec<PathBuf> {
         match fs::read_dir(self.home.join("v1/tmp")) {
             Ok(entries) => entries.map(|entry| entry.unwrap().path()).collect(),
             Err(_) => Vec::new(),
@@ -243,7 +246,7 @@ impl Fixture {
     }
 
     /// Item folders under their final names.
-    pub fn placed(&self) -> Vec<PathBuf> {
+    pub(crate) fn placed(&self) -> Vec<PathBuf> {
         let mut folders: Vec<_> = fs::read_dir(self.home.join("v1"))
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -254,7 +257,7 @@ impl Fixture {
     }
 }
 
-pub fn spawn(mut command: Command, order: &Order) -> Build {
+pub(crate) fn spawn(mut command: Command, order: &Order) -> Build {
     command.env(ORDER, serde_json::to_string(order).unwrap());
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -269,12 +272,22 @@ pub fn spawn(mut command: Command, order: &Order) -> Build {
 
 /// Python with pip is a prerequisite of every build, and so of these tests. A version manager's shim would
 /// stand between a build and the pip that must die with it, so the interpreter itself is taken.
-pub fn python() -> PathBuf {
-    let python = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
-    PathBuf::from(String::from_utf8(python.stdout).unwrap().trim())
+pub(crate) fn python() -> PathBuf {
+    interpreter().0.clone()
 }
 
-pub fn sha256(path: &Path) -> String {
+fn interpreter() -> &'static (PathBuf, Version) {
+    static FOUND: OnceLock<(PathBuf, Version)> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let ask = "import sys; print(sys.executable); print('%d.%d.%d' % sys.version_info[:3])";
+        let answer = Command::new("python3").args(["-c", ask]).output().unwrap();
+        let answer = String::from_utf8(answer.stdout).unwrap();
+        let (path, version) = answer.trim().split_once('\n').unwrap();
+        (PathBuf::from(path.trim()), version.parse().unwrap())
+    })
+}
+
+pub(crate) fn sha256(path: &Path) -> String {
     hex(&Sha256::digest(fs::read(path).unwrap()))
 }
 
@@ -302,20 +315,17 @@ impl Progress for Teller {
 
 fn build(order: &Order, progress: &mut dyn Progress) -> anyhow::Result<(Option<PathBuf>, Option<Original>)> {
     let cache = Cache::open(&order.home)?;
-    let version = Command::new(python())
-        .args(["-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"])
-        .output()?
-        .stdout;
     let python = Python {
         path: order.python.clone(),
-        version: String::from_utf8(version)?.trim().parse::<Version>()?,
+        version: order.version.parse()?,
         source: "test".to_owned(),
         site_packages: Vec::new(),
         has_pip: None,
         has_venv: None,
     };
     let context = Context { repo: &order.repo, cache: &cache, python: &python, offline: order.offline };
-    let items: Vec<_> = [(order.tools, TOOLS), (order.original, INRIA)]
+    let pinned = order.original && !order.repo.join(CHECKOUT).exists();
+    let items: Vec<_> = [(order.tools, TOOLS), (pinned, INRIA)]
         .into_iter()
         .filter_map(|(wanted, item)| wanted.then_some(item))
         .collect();

@@ -12,9 +12,10 @@ args = sys.argv[1:]
 target = args[args.index("--download") + 1]
 name = args[-1].replace("==", "-").replace("tiny-splatting", "tiny_splatting") + ".tar.gz"
 for link in [args[i + 1] for i, a in enumerate(args) if a == "--find-link"]:
-    if os.path.exists(os.path.join(link, name)):
+    path = os.path.join(link.replace("file://", ""), name)
+    if os.path.exists(path):
         os.makedirs(target, exist_ok=True)
-        shutil.copy(os.path.join(link, name), target)
+        shutil.copy(path, target)
         sys.exit(0)
 sys.exit("No matches are found.")
 '''

@@ -14,7 +14,7 @@ fn offline_names_all_that_is_missing_and_the_printed_commands_bring_it() {
     let start_offline = || fixture.start_with(&order, |_| {}).end();
     let ended = start_offline().failed_saying(&[
         "lacks 2 things",
-        "tools: 94 MB to download, 200 MB on disk",
+        "tools: 94.0 MB to download, 200 MB on disk",
         "inria-2.11.0: ",
         "python3 -m pip download --require-hashes --no-deps",
         "-r vendor/requirements/tools.txt -d DIR",

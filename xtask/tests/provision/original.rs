@@ -23,7 +23,6 @@ fn kill_9_at_any_step_of_the_extraction_is_repaired() {
 #[test]
 fn an_altered_or_truncated_archive_is_refused_with_both_hashes() {
     let fixture = Fixture::new();
-    fixture.run(&fixture.tools()).succeeded();
     let good = fs::read(fixture.archive()).unwrap();
     let expected = sha256(&fixture.archive());
     let mut altered = good.clone();
@@ -32,11 +31,42 @@ fn an_altered_or_truncated_archive_is_refused_with_both_hashes() {
         fs::write(fixture.archive(), bad).unwrap();
         let got = sha256(&fixture.archive());
         fixture.run(&fixture.original()).failed_saying(&["is not what is pinned", &expected, &got, more]);
-        assert!(fixture.left_over().is_empty() && fixture.placed().len() == 1);
+        assert!(fixture.left_over().is_empty() && fixture.placed().is_empty());
         assert!(!fixture.home.join("v1/downloads").exists(), "nothing unverified is kept");
     }
     fs::write(fixture.archive(), good).unwrap();
     fixture.run(&fixture.original()).succeeded();
+}
+
+#[test]
+fn from_an_index_the_archive_comes_through_unearth() {
+    let fixture = Fixture::new();
+    let through_unearth = || {
+        fixture
+            .start_with(&fixture.original(), |command| {
+                let links = fixture.wheels.display();
+                command.env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", format!("file://{links}"));
+            })
+            .end()
+    };
+    let good = fs::read(fixture.archive()).unwrap();
+    fs::remove_file(fixture.archive()).unwrap();
+    let ended = through_unearth().failed_saying(&["no package source offers tiny-splatting==1.0"]);
+    assert!(ended.line("hint: ").contains("PIP_FIND_LINKS="), "{}", ended.text());
+    fs::write(fixture.archive(), &good[..100]).unwrap();
+    through_unearth().failed_saying(&["is not what is pinned", "(100 bytes); it may be cut short"]);
+    fs::write(fixture.archive(), good).unwrap();
+    let ended = through_unearth().succeeded();
+    assert!(ended.says("say: bringing tiny-splatting 1.0"), "{}", ended.text());
+    assert!(fixture.left_over().is_empty());
+}
+
+#[test]
+fn an_archive_in_a_folder_that_pip_searches_needs_no_tools() {
+    let fixture = Fixture::new();
+    fs::remove_file(fixture.wheel()).unwrap();
+    let ended = fixture.run(&fixture.original()).succeeded();
+    assert!(!ended.says("bringing tools"), "{}", ended.text());
 }
 
 #[test]
@@ -46,7 +76,7 @@ fn an_archive_altered_in_the_cache_is_fetched_again() {
     let kept = fixture.home.join("v1/downloads/tiny_splatting-1.0.tar.gz");
     fs::write(&kept, "half").unwrap();
     let ended = fixture.run(&fixture.original()).succeeded();
-    assert!(ended.says("say: bringing tiny-splatting 1.0"), "{}", ended.text());
+    assert!(ended.says("step: Placed"), "{}", ended.text());
     assert_eq!(sha256(&kept), sha256(&fixture.archive()));
 }
 
