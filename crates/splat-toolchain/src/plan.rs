@@ -258,7 +258,7 @@ fn engines(settings: &Settings, consent: bool, repo: &Repo, findings: &mut Vec<F
     engines.sort_unstable();
     engines.dedup();
     if !consent && (asked.is_empty() || engines.contains(&EngineName::Inria)) {
-        let severity = if asked.is_empty() { Severity::Info } else { Severity::Error };
+        let severity = if asked.is_empty() { Severity::Info } else { Severity::Warning };
         let message = "the engine `inria` is left out: its sources are licensed for non-commercial research, and nobody accepted that yet";
         findings.push(
             Finding::new("S04", severity, message)
@@ -394,6 +394,9 @@ fn env(machine: &Machine, plan: &Plan) -> BTreeMap<String, String> {
         if let Some(path) = path {
             set(name, shown(path));
         }
+    }
+    if let Sources::Pinned { item, .. } = &plan.sources {
+        set("SPLATWRIGHT_INRIA_VERSION", item.version.into());
     }
     env
 }

@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn no_rule_goes_round_in_a_circle() {
-        fn below<'a>(name: &str, seen: &mut Vec<&'a str>) {
+        fn below(name: &str, seen: &mut Vec<&str>) {
             let (_, normal, build) = RULES.iter().find(|(rule, ..)| *rule == name).unwrap();
             for next in normal.iter().chain(*build) {
                 if !seen.contains(next) {

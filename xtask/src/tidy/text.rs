@@ -94,9 +94,7 @@ fn first_line<'a>(extension: &str, text: &'a str) -> Option<(usize, &'a str)> {
     let mut inside_attribute = false;
     for (i, line) in text.lines().enumerate() {
         let trimmed = line.trim();
-        if inside_attribute {
-            inside_attribute = !trimmed.ends_with(']');
-        } else if extension == "rs" && trimmed.starts_with("#![") {
+        if inside_attribute || (extension == "rs" && trimmed.starts_with("#![")) {
             inside_attribute = !trimmed.ends_with(']');
         } else if !(trimmed.is_empty() || trimmed.starts_with("#!")) {
             return Some((i + 1, trimmed));

@@ -177,8 +177,7 @@ fn unfit(context: &Context<'_>, toolkit: &Toolkit) -> Option<Unfit> {
         return because("E10", format!("it is CUDA {version}, and 12.0 is the oldest that is supported"));
     }
     if let Err(refusal) = host::for_nvcc(context, &toolkit.ceiling) {
-        let remedy =
-            refusal.instead.map(|compiler| format!("export CUDAHOSTCXX={}", compiler.path.display()));
+        let remedy = refusal.instead.map(|compiler| format!("export CUDAHOSTCXX={}", compiler.display()));
         return Some(Unfit { code: "E20", why: refusal.why, remedy });
     }
     let oldest = toolkit.gpu_codes.first().copied().unwrap_or_default();

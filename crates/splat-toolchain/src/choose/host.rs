@@ -1,5 +1,7 @@
 //! The host's own tools: the C++ compiler that nvcc uses, cmake, ninja, and the interpreter that brings packages.
 
+use std::path::{Path, PathBuf};
+
 use super::{Chosen, Context};
 use crate::{
     finding::{Finding, Severity},
@@ -18,7 +20,7 @@ const MIN_NINJA: [u32; 2] = [1, 10];
 pub(crate) struct Refusal {
     pub(crate) why: String,
     /// A compiler on this machine that would be taken, had the user not named another.
-    pub(crate) instead: Option<HostCompiler>,
+    pub(crate) instead: Option<PathBuf>,
 }
 
 /// Whether a toolkit with these bounds takes this compiler; if not, the bound.
@@ -56,7 +58,7 @@ pub(crate) fn for_nvcc<'a>(
         None => Ok(first),
         Some(why) if first.explicit => Err(Refusal {
             why: format!("{} names a compiler it refuses: {why}", first.source),
-            instead: accepted().cloned(),
+            instead: accepted().map(|compiler| compiler.path.clone()),
         }),
         Some(why) => accepted().ok_or(Refusal { why, instead: None }),
     }
@@ -90,7 +92,7 @@ pub(crate) fn compiler(context: &Context<'_>, ceiling: Option<&HostCeiling>) -> 
             }
             Err(Refusal { why, instead }) => {
                 explained.because.clone_from(&why);
-                findings.push(unsupported(&why, instead.as_ref(), ceiling));
+                findings.push(unsupported(&why, instead.as_deref(), ceiling));
                 choice = None;
             }
         }
@@ -100,9 +102,9 @@ pub(crate) fn compiler(context: &Context<'_>, ceiling: Option<&HostCeiling>) -> 
     Chosen { choice, explained, findings }
 }
 
-fn unsupported(why: &str, instead: Option<&HostCompiler>, ceiling: &HostCeiling) -> Finding {
+fn unsupported(why: &str, instead: Option<&Path>, ceiling: &HostCeiling) -> Finding {
     let hint = match (instead, ceiling.gcc_max) {
-        (Some(compiler), _) => format!("export CUDAHOSTCXX={}", compiler.path.display()),
+        (Some(compiler), _) => format!("export CUDAHOSTCXX={}", compiler.display()),
         (None, Some(max)) => format!(
             "install g++-{max} (Debian and Ubuntu: `sudo apt install g++-{max}`); it is found by its name"
         ),
