@@ -80,46 +80,46 @@ CurrentDevice::~CurrentDevice() {
   if (previous_ != device_) cudaSetDevice(previous_);
 }
 
-namespace {
-
-// Makes `later` wait for what is queued on `earlier`.
-cudaError_t order(cudaStream_t earlier, cudaStream_t later) {
-  cudaEvent_t event;
-  cudaError_t code = cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
-  if (code != cudaSuccess) return code;
-  code = cudaEventRecord(event, earlier);
-  if (code == cudaSuccess) code = cudaStreamWaitEvent(later, event, 0);
-  // Released by the driver once it has passed.
-  cudaEventDestroy(event);
-  return code;
+OnCallersStream::OnCallersStream(void *stream)
+    : stream_(static_cast<cudaStream_t>(stream)), event_(nullptr), open_(stream_ && stream_ != cudaStreamLegacy) {
+  if (!open_) return;
+  cuda(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "making an event");
+  try {
+    catch_up();
+  } catch (...) {
+    cudaEventDestroy(event_);
+    throw;
+  }
 }
 
-}  // namespace
-
-OnCallersStream::OnCallersStream(void *stream)
-    : stream_(static_cast<cudaStream_t>(stream)), open_(stream_ && stream_ != cudaStreamLegacy) {
-  if (open_) cuda(order(stream_, cudaStreamLegacy), "waiting for the caller's stream (work queued before this call)");
+void OnCallersStream::catch_up() const {
+  if (!open_) return;
+  const char *stage = "waiting for the caller's stream (work queued before this call, or the allocator's)";
+  cuda(cudaEventRecord(event_, stream_), stage);
+  cuda(cudaStreamWaitEvent(cudaStreamLegacy, event_, 0), stage);
 }
 
 void OnCallersStream::close() {
   if (!open_) return;
+  const char *stage = "handing the results to the caller's stream";
+  cuda(cudaEventRecord(event_, cudaStreamLegacy), stage);
+  cuda(cudaStreamWaitEvent(stream_, event_, 0), stage);
   open_ = false;
-  cuda(order(cudaStreamLegacy, stream_), "handing the results to the caller's stream");
 }
 
 OnCallersStream::~OnCallersStream() {
-  if (open_) order(cudaStreamLegacy, stream_);
+  if (open_ && cudaEventRecord(event_, cudaStreamLegacy) == cudaSuccess) cudaStreamWaitEvent(stream_, event_, 0);
+  // Released by the driver once it has passed.
+  if (event_) cudaEventDestroy(event_);
 }
 
-Memory::Memory(const splat_context &context) : context_(context) {
-  if (!context.alloc)
-    fail(SPLAT_INVALID_ARGUMENT, "`context.alloc` is NULL, but this engine allocates nothing itself");
-}
+Memory::Memory(const splat_context &context, const OnCallersStream &stream) : context_(context), stream_(stream) {}
 
 void *Memory::get(uint32_t kind, size_t bytes, const char *what) const {
   void *memory = context_.alloc(context_.user, kind, bytes);
   if (!memory && bytes)
     fail(SPLAT_OUT_OF_MEMORY, "the caller's allocator gave no memory for %s (%zu bytes)", what, bytes);
+  stream_.catch_up();
   return memory;
 }
 

@@ -35,6 +35,8 @@ class OnCallersStream {
   explicit OnCallersStream(void *stream);
   // Also after a failure the caller's stream waits: what was queued still uses the caller's memory.
   ~OnCallersStream();
+  // Lets the work that follows here wait for what the caller's stream holds by now.
+  void catch_up() const;
   // Closes the bracket with an error where the destructor could only be silent.
   void close();
   OnCallersStream(const OnCallersStream &) = delete;
@@ -42,20 +44,23 @@ class OnCallersStream {
 
  private:
   cudaStream_t stream_;
+  cudaEvent_t event_;
   bool open_;
 };
 
 // The caller's allocator. Memory is the engine's to write until the call ends (SCRATCH) or backward has run
-// (SAVED).
+// (SAVED). It may be ordered by the caller's stream (cudaMallocAsync, or an allocator that fills what it gives):
+// every allocation is followed by a catch_up.
 class Memory {
  public:
-  explicit Memory(const splat_context &context);
+  Memory(const splat_context &context, const OnCallersStream &stream);
   // Never NULL; throws SPLAT_OUT_OF_MEMORY, naming `what`.
   void *get(uint32_t kind, size_t bytes, const char *what) const;
   float *scratch(size_t floats, const char *what) const;
 
  private:
   const splat_context &context_;
+  const OnCallersStream &stream_;
 };
 
 }  // namespace splat

@@ -51,7 +51,11 @@ using CudaRasterizer::Rasterizer;
 // Order of the buffers in splat_saved.
 enum { GEOMETRY, BINNING, IMAGE, BUFFERS };
 
-void check_context(const splat_context &context) { check_size("splat_context", context.struct_size, sizeof context); }
+void check_context(const splat_context &context) {
+  check_size("splat_context", context.struct_size, sizeof context);
+  if (!context.alloc)
+    fail(SPLAT_INVALID_ARGUMENT, "`context.alloc` is NULL, but engine `inria` allocates nothing itself");
+}
 
 // The original indexes with `int`: refuses what it would count wrongly.
 void check_extent(const Scene &scene) {
@@ -211,9 +215,9 @@ void forward_or_throw(splat_forward_args &args) {
   if (scene.count > 0) required("radii", args.radii);
   refuse_output("depth", args.depth);
   refuse_output("alpha", args.alpha);
-  const Memory memory(args.context);
   const CurrentDevice device(args.context.device);
   OnCallersStream stream(args.context.stream);
+  const Memory memory(args.context, stream);
 
   FiniteScan scan;
   add_inputs(scan, scene);
@@ -282,10 +286,10 @@ void backward_or_throw(splat_backward_args &args) {
   if (grad_inv_depth) contiguous(ENGINE, "grad_inv_depth", args.grad_inv_depth, {1, h, w});
   if (p == 0) return;  // every gradient is empty
   required("radii", args.radii);
-  const Memory memory(args.context);
   const CurrentDevice device(args.context.device);
   check_saved(args.saved, scene);
   OnCallersStream stream(args.context.stream);
+  const Memory memory(args.context, stream);
 
   FiniteScan scan;
   scan.add("grad_color", grad_color, int64_t(3 * pixels));
@@ -339,9 +343,9 @@ void mark_visible_or_throw(splat_mark_visible_args &args) {
   required("view", args.view);
   required("proj", args.proj);
   required("visible", args.visible);
-  const Memory memory(args.context);
   const CurrentDevice device(args.context.device);
   OnCallersStream stream(args.context.stream);
+  const Memory memory(args.context, stream);
   FiniteScan scan;
   scan.add("view", args.view, 16);
   scan.add("proj", args.proj, 16);
