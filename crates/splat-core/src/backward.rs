@@ -145,17 +145,15 @@ fn blend_backward<T: Real>(
         tasks.into_par_iter().for_each(|(tile, list, sums)| {
             let mut grad = load_tile(grid, tile, settings, saved, upstream);
             let origin = [tile % grid.across * TILE, tile / grid.across * TILE];
-            T::dispatch(
-                tuning.lanes,
-                BlendTileBackward {
-                    splats,
-                    list,
-                    origin: origin.map(|o| T::from_f64_lossy(o as f64)),
-                    limits: Limits::new(tuning.cutoff),
-                    tile: &mut grad,
-                    sums,
-                },
-            );
+            let origin = origin.map(|o| T::from_f64_lossy(o as f64));
+            let (limits, tile) = (Limits::new(tuning.cutoff), &mut grad);
+            if upstream.inv_depth.is_some() || upstream.depth.is_some() {
+                let task = BlendTileBackward::<_, true> { splats, list, origin, limits, tile, sums };
+                T::dispatch(tuning.lanes, task);
+            } else {
+                let task = BlendTileBackward::<_, false> { splats, list, origin, limits, tile, sums };
+                T::dispatch(tuning.lanes, task);
+            }
         });
         merge(&mut totals, &lists[first..last], &rows);
         first = last;

@@ -49,38 +49,55 @@ impl<T: Real> Limits<T> {
     }
 }
 
-/// A splat of the current batch and the part of the tile it reaches: rows `y0..y1`, columns `x0..x1`.
+/// A splat of the current batch and the pixel columns of the tile that it reaches.
 #[derive(Clone, Copy)]
 pub(crate) struct Local<T> {
     pub(crate) splat: Splat<T>,
     /// 1-based place in the list.
     pub(crate) place: u32,
-    pub(crate) y0: usize,
-    pub(crate) y1: usize,
-    pub(crate) x0: usize,
-    pub(crate) x1: usize,
+    x0: u32,
+    x1: u32,
 }
 
 impl<T: Real> Local<T> {
-    /// `None` when the splat reaches no pixel of the tile at `origin` (pixels).
+    /// The splats of `list`, whose first has this 1-based place, that reach the tile at `origin` (pixels).
     #[inline(always)]
-    pub(crate) fn new(splat: &Splat<T>, place: u32, origin: [T; 2]) -> Option<Self> {
-        let [x, y] = splat.mean;
-        let (x0, x1) = bounds(x - origin[0], splat.reach[0]);
-        let (y0, y1) = bounds(y - origin[1], splat.reach[1]);
-        (x0 < x1 && y0 < y1).then_some(Self { splat: *splat, place, y0, y1, x0, x1 })
+    pub(crate) fn gather(batch: &mut Vec<Self>, splats: &[Splat<T>], list: &[u32], place: u32, origin: T) {
+        batch.clear();
+        batch.extend(list.iter().zip(place..).filter_map(|(&id, place)| {
+            let splat = splats[id as usize];
+            let x = splat.mean[0] - origin;
+            let (x0, x1) = bounds(x - splat.reach.half[0], x + splat.reach.half[0]);
+            (x0 < x1).then_some(Self { splat, place, x0: x0 as u32, x1: x1 as u32 })
+        }));
+    }
+
+    /// Vectors across that hold its columns.
+    #[inline(always)]
+    pub(crate) fn blocks(&self, lanes: usize) -> std::ops::Range<usize> {
+        self.x0 as usize / lanes..(self.x1 as usize).div_ceil(lanes)
+    }
+
+    /// Rows that it reaches in the `lanes` columns from `x`; `origin` is the tile's, all in pixels.
+    #[inline(always)]
+    pub(crate) fn rows(&self, x: T, lanes: usize, origin: T) -> std::ops::Range<usize> {
+        let s = &self.splat;
+        let dx = x - s.mean[0];
+        let (low, high) = s.reach.vertical(dx, dx + T::from_f64_lossy((lanes - 1) as f64));
+        let y = s.mean[1] - origin;
+        let (y0, y1) = bounds(y + low, y + high);
+        y0..y1
     }
 }
 
-/// Pixels `[low, high)` of 0..16 within `reach` of `center`.
+/// Pixels `[a, b)` of 0..16 from `low` to `high`.
 #[inline(always)]
-fn bounds<T: Real>(center: T, reach: T) -> (usize, usize) {
+fn bounds<T: Real>(low: T, high: T) -> (usize, usize) {
     let (zero, side) = (T::zero(), T::from_f64_lossy(TILE as f64));
     let clamp = |x: T| if x > zero { if x < side { x } else { side } } else { zero };
     // Ceiling of the lower end and floor + 1 of the upper, by truncation of positive numbers.
-    let low = TILE - (side - clamp(center - reach)).to_f64_exact() as usize;
-    let high = clamp(center + reach + T::one()).to_f64_exact() as usize;
-    (low, high)
+    let first = TILE - (side - clamp(low)).to_f64_exact() as usize;
+    (first, clamp(high + T::one()).to_f64_exact() as usize)
 }
 
 /// Blends `list` over `tile`, whose pixels outside the image are marked finished.
@@ -100,8 +117,8 @@ impl<T: Real> Kernel<T> for BlendTile<'_, T> {
     fn run<V: Vector<T>>(self, v: V) {
         let Tile { t, rgb, inv_depth, depth, contributors } = self.tile;
         let t = v.view_mut(t);
-        let [r, g, b] = rgb;
-        let (r, g, b) = (v.view_mut(r), v.view_mut(g), v.view_mut(b));
+        let [red, green, blue] = rgb;
+        let (red, green, blue) = (v.view_mut(red), v.view_mut(green), v.view_mut(blue));
         let (inv_depth, depth) = (v.view_mut(inv_depth), v.view_mut(depth));
         let contributors = v.view_index_mut(contributors);
 
@@ -111,8 +128,7 @@ impl<T: Real> Kernel<T> for BlendTile<'_, T> {
         let alpha_min = v.splat(self.limits.alpha_min);
         let alpha_max = v.splat(self.limits.alpha_max);
         let t_min = v.splat(self.limits.t_min);
-        let half = v.splat(T::from_f64_lossy(-0.5));
-        let iota = v.iota();
+        let minus_half = v.splat(T::from_f64_lossy(-0.5));
 
         let mut alive = [false; PIXELS];
         let mut left = 0;
@@ -123,53 +139,55 @@ impl<T: Real> Kernel<T> for BlendTile<'_, T> {
 
         let mut batch: Vec<Local<T>> = Vec::with_capacity(BATCH);
         for (part, ids) in self.list.chunks(BATCH).enumerate() {
-            batch.clear();
-            batch.extend(ids.iter().enumerate().filter_map(|(k, &id)| {
-                Local::new(&self.splats[id as usize], (part * BATCH + k) as u32 + 1, self.origin)
-            }));
+            Local::gather(&mut batch, self.splats, ids, (part * BATCH) as u32 + 1, self.origin[0]);
             for local in &batch {
                 if left == 0 {
                     return;
                 }
                 let s = &local.splat;
-                let (blocks, place) = (local.x0 / V::LANES..local.x1.div_ceil(V::LANES), v.splat_index(local.place));
-                let [xx, xy, yy] = s.conic.map(|x| v.splat(x));
-                let opacity = v.splat(s.opacity);
-                for y in local.y0..local.y1 {
-                    let dy = v.splat(s.mean[1] - (self.origin[1] + T::from_f64_lossy(y as f64)));
-                    for block in blocks.clone() {
+                let place = v.splat_index(local.place);
+                let [xx, xy, yy] = s.conic;
+                let (opacity, z, inv_z) = (v.splat(s.opacity), v.splat(s.depth), v.splat(s.inv_depth));
+                let [r, g, b] = s.rgb.map(|x| v.splat(x));
+                for block in local.blocks(V::LANES) {
+                    let x = self.origin[0] + T::from_f64_lossy((block * V::LANES) as f64);
+                    let dx = v.sub(v.splat(s.mean[0]), v.add(v.splat(x), v.iota()));
+                    let xx_dx = v.mul(v.splat(xx), dx);
+                    let xy_dx = v.mul(v.splat(xy), dx);
+                    for y in local.rows(x, V::LANES, self.origin[1]) {
                         let k = y * across + block;
                         if !alive[k] {
                             continue;
                         }
-                        let first = v.splat(self.origin[0] + T::from_f64_lossy((block * V::LANES) as f64));
-                        let dx = v.sub(v.splat(s.mean[0]), v.add(first, iota));
                         // power = -0.5 (xx dx^2 + yy dy^2) - xy dx dy
-                        let square = v.fused(v.mul(xx, dx), dx, v.mul(v.mul(yy, dy), dy));
-                        let power = v.sub(v.mul(half, square), v.mul(v.mul(xy, dx), dy));
+                        let dy = s.mean[1] - (self.origin[1] + T::from_f64_lossy(y as f64));
+                        let square = v.fused(xx_dx, dx, v.splat(yy * dy * dy));
+                        let power = v.sub(v.mul(minus_half, square), v.mul(xy_dx, v.splat(dy)));
                         let alpha = v.min(alpha_max, v.mul(opacity, v.exp(power)));
-                        let reached = v.and(
-                            v.and(v.le(power, zero), v.le(alpha_min, alpha)),
-                            v.lt(zero, t[k]),
-                        );
+                        let reached =
+                            v.and(v.and(v.le(power, zero), v.le(alpha_min, alpha)), v.lt(zero, t[k]));
                         if !v.any(reached) {
                             continue;
                         }
-                        let next = v.mul(t[k], v.sub(one, alpha));
+                        let through = v.sub(one, alpha);
+                        let next = v.mul(t[k], through);
                         let blended = v.and(reached, v.le(t_min, next));
-                        let weight = v.select(blended, v.mul(alpha, t[k]), zero);
-                        r[k] = v.mul_add(weight, v.splat(s.rgb[0]), r[k]);
-                        g[k] = v.mul_add(weight, v.splat(s.rgb[1]), g[k]);
-                        b[k] = v.mul_add(weight, v.splat(s.rgb[2]), b[k]);
-                        inv_depth[k] = v.mul_add(weight, v.splat(s.inv_depth), inv_depth[k]);
-                        depth[k] = v.mul_add(weight, v.splat(s.depth), depth[k]);
-                        contributors[k] = v.select_index(blended, place, contributors[k]);
                         let stopped = v.and(reached, v.lt(next, t_min));
-                        let finished = v.select(stopped, v.sub(zero, t[k]), t[k]);
-                        t[k] = v.select(blended, next, finished);
-                        if v.any(stopped) && !v.any(v.lt(zero, t[k])) {
-                            alive[k] = false;
-                            left -= 1;
+                        let weight = v.select(blended, v.mul(alpha, t[k]), zero);
+                        red[k] = v.mul_add(weight, r, red[k]);
+                        green[k] = v.mul_add(weight, g, green[k]);
+                        blue[k] = v.mul_add(weight, b, blue[k]);
+                        inv_depth[k] = v.mul_add(weight, inv_z, inv_depth[k]);
+                        depth[k] = v.mul_add(weight, z, depth[k]);
+                        contributors[k] = v.max_index(blended, contributors[k], place);
+                        // A factor of 1 rather than a choice of T: compilers turn that into slow masked stores.
+                        t[k] = v.mul(t[k], v.select(blended, through, one));
+                        if v.any(stopped) {
+                            t[k] = v.select(stopped, v.sub(zero, t[k]), t[k]);
+                            if !v.any(v.lt(zero, t[k])) {
+                                alive[k] = false;
+                                left -= 1;
+                            }
                         }
                     }
                 }

@@ -45,8 +45,9 @@ pub(crate) struct TileGrad<T> {
     pub(crate) contributors: [u32; PIXELS],
 }
 
-/// Writes the sums of every splat of `list` (which ends at the last one that any pixel blended).
-pub(crate) struct BlendTileBackward<'a, T> {
+/// Writes the sums of every splat of `list` (which ends at the last one that any pixel blended). Without
+/// `DEPTH`, both depth gradients are known to be zero.
+pub(crate) struct BlendTileBackward<'a, T, const DEPTH: bool> {
     pub(crate) splats: &'a [Splat<T>],
     pub(crate) list: &'a [u32],
     pub(crate) origin: [T; 2],
@@ -56,14 +57,14 @@ pub(crate) struct BlendTileBackward<'a, T> {
     pub(crate) sums: &'a mut [Sums<T>],
 }
 
-impl<T: Real> Kernel<T> for BlendTileBackward<'_, T> {
+impl<T: Real, const DEPTH: bool> Kernel<T> for BlendTileBackward<'_, T, DEPTH> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector<T>>(self, v: V) {
         let TileGrad { rgb, inv_depth, depth, t, behind, contributors } = self.tile;
-        let [r, g, b] = rgb;
-        let (r, g, b) = (v.view(r), v.view(g), v.view(b));
+        let [red, green, blue] = rgb;
+        let (red, green, blue) = (v.view(red), v.view(green), v.view(blue));
         let (inv_depth, depth) = (v.view(inv_depth), v.view(depth));
         let (t, behind) = (v.view_mut(t), v.view_mut(behind));
         let contributors = v.view_index(contributors);
@@ -73,35 +74,35 @@ impl<T: Real> Kernel<T> for BlendTileBackward<'_, T> {
         let one = v.splat(T::one());
         let alpha_min = v.splat(self.limits.alpha_min);
         let alpha_max = v.splat(self.limits.alpha_max);
-        let half = v.splat(T::from_f64_lossy(-0.5));
-        let iota = v.iota();
+        let minus_half = v.splat(T::from_f64_lossy(-0.5));
 
         let mut batch: Vec<Local<T>> = Vec::with_capacity(BATCH);
         for (part, ids) in self.list.chunks(BATCH).enumerate().rev() {
-            batch.clear();
-            batch.extend(ids.iter().enumerate().filter_map(|(k, &id)| {
-                Local::new(&self.splats[id as usize], (part * BATCH + k) as u32 + 1, self.origin)
-            }));
+            Local::gather(&mut batch, self.splats, ids, (part * BATCH) as u32 + 1, self.origin[0]);
             for local in batch.iter().rev() {
                 let s = &local.splat;
                 let place = v.splat_index(local.place);
-                let blocks = local.x0 / V::LANES..local.x1.div_ceil(V::LANES);
-                let [xx, xy, yy] = s.conic.map(|x| v.splat(x));
+                let [xx, xy, yy] = s.conic;
                 let opacity = v.splat(s.opacity);
+                let [r, g, b] = s.rgb.map(|x| v.splat(x));
                 // d(1/z)/dz = -1/z^2
+                let (z, inv_z) = (v.splat(s.depth), v.splat(s.inv_depth));
                 let inv_slope = v.splat(-(s.inv_depth * s.inv_depth));
                 let (mut u0, mut ux, mut uy) = (zero, zero, zero);
                 let (mut uxx, mut uxy, mut uyy) = (zero, zero, zero);
                 let (mut sr, mut sg, mut sb, mut sz) = (zero, zero, zero, zero);
                 let mut touched = false;
-                for y in local.y0..local.y1 {
-                    let dy = v.splat(s.mean[1] - (self.origin[1] + T::from_f64_lossy(y as f64)));
-                    for block in blocks.clone() {
+                for block in local.blocks(V::LANES) {
+                    let x = self.origin[0] + T::from_f64_lossy((block * V::LANES) as f64);
+                    let dx = v.sub(v.splat(s.mean[0]), v.add(v.splat(x), v.iota()));
+                    let xx_dx = v.mul(v.splat(xx), dx);
+                    let xy_dx = v.mul(v.splat(xy), dx);
+                    for y in local.rows(x, V::LANES, self.origin[1]) {
                         let k = y * across + block;
-                        let first = v.splat(self.origin[0] + T::from_f64_lossy((block * V::LANES) as f64));
-                        let dx = v.sub(v.splat(s.mean[0]), v.add(first, iota));
-                        let square = v.fused(v.mul(xx, dx), dx, v.mul(v.mul(yy, dy), dy));
-                        let power = v.sub(v.mul(half, square), v.mul(v.mul(xy, dx), dy));
+                        let dy = s.mean[1] - (self.origin[1] + T::from_f64_lossy(y as f64));
+                        let square = v.fused(xx_dx, dx, v.splat(yy * dy * dy));
+                        let dy = v.splat(dy);
+                        let power = v.sub(v.mul(minus_half, square), v.mul(xy_dx, dy));
                         let uncapped = v.mul(opacity, v.exp(power));
                         let alpha = v.min(alpha_max, uncapped);
                         let blended = v.and(
@@ -115,16 +116,18 @@ impl<T: Real> Kernel<T> for BlendTileBackward<'_, T> {
                         let left = v.div(one, v.sub(one, alpha));
                         let t_here = v.mul(t[k], left);
                         let weight = v.select(blended, v.mul(alpha, t_here), zero);
-                        let mut value = v.mul(v.splat(s.rgb[0]), r[k]);
-                        value = v.mul_add(v.splat(s.rgb[1]), g[k], value);
-                        value = v.mul_add(v.splat(s.rgb[2]), b[k], value);
-                        value = v.mul_add(v.splat(s.inv_depth), inv_depth[k], value);
-                        value = v.mul_add(v.splat(s.depth), depth[k], value);
+                        let mut value = v.mul(r, red[k]);
+                        value = v.mul_add(g, green[k], value);
+                        value = v.mul_add(b, blue[k], value);
+                        if DEPTH {
+                            value = v.mul_add(inv_z, inv_depth[k], value);
+                            value = v.mul_add(z, depth[k], value);
+                        }
                         let grad_alpha = v.sub(v.mul(t_here, value), v.mul(behind[k], left));
                         // power -> exp -> alpha: dL/dpower = dL/dalpha * opacity * exp(power)
                         let u = v.select(blended, v.mul(grad_alpha, uncapped), zero);
                         behind[k] = v.mul_add(weight, value, behind[k]);
-                        t[k] = v.select(blended, t_here, t[k]);
+                        t[k] = v.mul(t[k], v.select(blended, left, one));
 
                         let (along_x, along_y) = (v.mul(u, dx), v.mul(u, dy));
                         u0 = v.add(u0, u);
@@ -133,10 +136,12 @@ impl<T: Real> Kernel<T> for BlendTileBackward<'_, T> {
                         uxx = v.mul_add(along_x, dx, uxx);
                         uxy = v.mul_add(along_x, dy, uxy);
                         uyy = v.mul_add(along_y, dy, uyy);
-                        sr = v.mul_add(weight, r[k], sr);
-                        sg = v.mul_add(weight, g[k], sg);
-                        sb = v.mul_add(weight, b[k], sb);
-                        sz = v.mul_add(weight, v.mul_add(inv_slope, inv_depth[k], depth[k]), sz);
+                        sr = v.mul_add(weight, red[k], sr);
+                        sg = v.mul_add(weight, green[k], sg);
+                        sb = v.mul_add(weight, blue[k], sb);
+                        if DEPTH {
+                            sz = v.mul_add(weight, v.mul_add(inv_slope, inv_depth[k], depth[k]), sz);
+                        }
                     }
                 }
                 if touched {

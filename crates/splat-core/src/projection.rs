@@ -11,6 +11,7 @@ use crate::{
     Camera, Color, Cutoff, Real, Scene, Settings, Shape, Tuning,
     covariance::covariance,
     fused::{affine_row, determinant, dot3, fma, symmetric_times},
+    reach::Reach,
     sh,
     tiles::Grid,
 };
@@ -42,9 +43,8 @@ pub(crate) struct Splat<T> {
     /// View-space z and its inverse.
     pub(crate) depth: T,
     pub(crate) inv_depth: T,
-    /// Half sides of a rectangle that holds every pixel with alpha of 1/255 or more; infinite where
-    /// unknown, negative where there is no such pixel.
-    pub(crate) reach: [T; 2],
+    /// Where alpha can be 1/255 or more.
+    pub(crate) reach: Reach<T>,
     /// 3-sigma radius in whole pixels, 0 = culled.
     pub(crate) radius: i32,
 }
@@ -60,7 +60,7 @@ impl<T: Real> Splat<T> {
             rgb: [o; 3],
             depth: o,
             inv_depth: o,
-            reach: [-T::one(); 2],
+            reach: Reach::nothing(),
             radius: 0,
         }
     }
@@ -237,7 +237,7 @@ fn project<T: Real>(
     let inv_det = T::one() / det;
     let conic = [d * inv_det, -b * inv_det, a * inv_det];
     let inv_depth = T::one() / depth;
-    let reach = reach(conic, opacity, tuning.cutoff);
+    let reach = Reach::new(conic, opacity, tuning.cutoff);
     let numbers = center.iter().chain(&conic).chain(&rgb).chain([&opacity, &depth, &inv_depth]);
     numbers.into_iter().all(|x| x.is_finite()).then_some(Splat {
         mean: center,
@@ -249,29 +249,4 @@ fn project<T: Real>(
         reach,
         radius,
     })
-}
-
-/// Half sides of the box around `{ d : opacity exp(power(d)) >= 1/255 }`, for the conic as rounded, wide
-/// enough that no rounding in evaluating `power` moves a pixel out of it.
-fn reach<T: Real>(conic: [T; 3], opacity: T, cutoff: Cutoff) -> [T; 2] {
-    if cutoff == Cutoff::Smooth {
-        return [T::infinity(); 2];
-    }
-    let Some((level, [a, b, c])) = level_set(conic, opacity) else { return [-T::one(); 2] };
-    let det = a * c - b * b;
-    if det <= 0.0 || a <= 0.0 {
-        return [T::infinity(); 2];
-    }
-    [(level * c / det).sqrt(), (level * a / det).sqrt()].map(|x| T::from_f64_lossy(x * 1.001 + 1e-3))
-}
-
-/// A level and a quadratic form whose `A dx^2 + 2 B dx dy + C dy^2 <= level` holds wherever `opacity
-/// exp(power)`, evaluated in type T, is 1/255 or more; `None` where that is nowhere.
-pub(crate) fn level_set<T: Real>(conic: [T; 3], opacity: T) -> Option<(f64, [f64; 3])> {
-    // 2 ln(255 opacity), a little raised for the roundings of exp.
-    let level = 2.0 * (opacity.to_f64_exact() / ALPHA_MIN).ln() + 1e-3;
-    // The form evaluated in T is off by a few ulps of its largest term: lower A and C by more than that.
-    let slack = 1.0 - 16.0 * T::epsilon().to_f64_exact();
-    let [a, b, c] = conic.map(Real::to_f64_exact);
-    (level >= 0.0).then_some((level, [a * slack, b, c * slack]))
 }

@@ -41,7 +41,8 @@ pub trait Vector<T: Real>: Copy {
     fn select(self, m: Self::M, yes: Self::V, no: Self::V) -> Self::V;
     fn sum(self, a: Self::V) -> T;
     fn splat_index(self, x: u32) -> Self::I;
-    fn select_index(self, m: Self::M, yes: Self::I, no: Self::I) -> Self::I;
+    /// The larger of `a` and, where `m`, `b`.
+    fn max_index(self, m: Self::M, a: Self::I, b: Self::I) -> Self::I;
     fn le_index(self, a: Self::I, b: Self::I) -> Self::M;
     /// The numbers as vectors; their count is a multiple of `LANES`.
     fn view(self, x: &[T]) -> &[Self::V];
@@ -206,8 +207,8 @@ impl<T: Real> Vector<T> for One {
         x
     }
     #[inline(always)]
-    fn select_index(self, m: bool, yes: u32, no: u32) -> u32 {
-        if m { yes } else { no }
+    fn max_index(self, m: bool, a: u32, b: u32) -> u32 {
+        if m { a.max(b) } else { a }
     }
     #[inline(always)]
     fn le_index(self, a: u32, b: u32) -> bool {
@@ -325,8 +326,8 @@ impl<S: Simd> Vector<f32> for Wide<S> {
         self.0.splat_u32s(x)
     }
     #[inline(always)]
-    fn select_index(self, m: S::m32s, yes: S::u32s, no: S::u32s) -> S::u32s {
-        self.0.select_u32s(m, yes, no)
+    fn max_index(self, m: S::m32s, a: S::u32s, b: S::u32s) -> S::u32s {
+        self.0.max_u32s(a, self.0.select_u32s(m, b, self.0.splat_u32s(0)))
     }
     #[inline(always)]
     fn le_index(self, a: S::u32s, b: S::u32s) -> S::m32s {

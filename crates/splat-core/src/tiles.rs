@@ -59,13 +59,22 @@ impl Grid {
     }
 }
 
-/// One splat on tiles `[x0, x1)` of tile row `y`.
+/// One splat on tiles `[y0, y1)` of tile column `x`.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     id: u32,
-    y: u32,
-    x0: u32,
-    x1: u32,
+    x: u32,
+    y0: u32,
+    y1: u32,
+}
+
+impl Span {
+    /// Places of its tiles in a band that begins with tile row `first`.
+    fn tiles(&self, first: usize, last: usize, across: usize) -> impl Iterator<Item = usize> {
+        let (y0, y1) = ((self.y0 as usize).max(first), (self.y1 as usize).min(last));
+        let x = self.x as usize;
+        (y0..y1).map(move |y| (y - first) * across + x)
+    }
 }
 
 /// The lists of all tiles: `point_list[ranges[tile][0]..ranges[tile][1]]` are splat indices, front to back.
@@ -88,7 +97,7 @@ pub(crate) fn bin<T: Real>(splats: &[Splat<T>], grid: &Grid, tuning: &Tuning<T>)
             spans
         })
         .collect();
-    let pairs: u64 = spans.iter().flatten().map(|s| u64::from(s.x1 - s.x0)).sum();
+    let pairs: u64 = spans.iter().flatten().map(|s| u64::from(s.y1 - s.y0)).sum();
     let mut point_list: Vec<u32> = Vec::new();
     let room = usize::try_from(pairs).ok().and_then(|n| point_list.try_reserve_exact(n).ok());
     if room.is_none() {
@@ -100,12 +109,10 @@ pub(crate) fn bin<T: Real>(splats: &[Splat<T>], grid: &Grid, tuning: &Tuning<T>)
     let rows = grid.down.div_ceil(rayon::current_num_threads().clamp(1, grid.down));
     let mut counts = vec![0_u64; grid.tiles()];
     counts.par_chunks_mut(rows * grid.across).enumerate().for_each(|(band, counts)| {
-        let first = (band * rows) as u32;
-        let last = first + (counts.len() / grid.across) as u32;
-        for s in spans.iter().flatten().filter(|s| (first..last).contains(&s.y)) {
-            let row = (s.y - first) as usize * grid.across;
-            for count in &mut counts[row + s.x0 as usize..row + s.x1 as usize] {
-                *count += 1;
+        let (first, last) = (band * rows, band * rows + counts.len() / grid.across);
+        for span in spans.iter().flatten() {
+            for tile in span.tiles(first, last, grid.across) {
+                counts[tile] += 1;
             }
         }
     });
@@ -128,15 +135,12 @@ pub(crate) fn bin<T: Real>(splats: &[Splat<T>], grid: &Grid, tuning: &Tuning<T>)
         rest = tail;
     }
     parts.into_par_iter().enumerate().for_each(|(index, (band, part))| {
-        let first = (index * rows) as u32;
-        let last = first + (band.len() / grid.across) as u32;
-        let start = band[0][0];
-        let mut next: Vec<usize> = band.iter().map(|r| (r[0] - start) as usize).collect();
-        for s in spans.iter().flatten().filter(|s| (first..last).contains(&s.y)) {
-            let row = (s.y - first) as usize * grid.across;
-            for next in &mut next[row + s.x0 as usize..row + s.x1 as usize] {
-                part[*next] = s.id;
-                *next += 1;
+        let (first, last) = (index * rows, index * rows + band.len() / grid.across);
+        let mut next: Vec<usize> = band.iter().map(|r| (r[0] - band[0][0]) as usize).collect();
+        for span in spans.iter().flatten() {
+            for tile in span.tiles(first, last, grid.across) {
+                part[next[tile]] = span.id;
+                next[tile] += 1;
             }
         }
     });
@@ -158,8 +162,30 @@ fn depth_order<T: Real>(splats: &[Splat<T>]) -> Vec<u32> {
 
 /// Appends the tiles of one splat.
 fn push_spans<T: Real>(s: &Splat<T>, id: u32, grid: &Grid, tuning: &Tuning<T>, spans: &mut Vec<Span>) {
-    let Some([x0, y0, x1, y1]) = grid.square(s.mean, s.radius, tuning.cutoff) else { return };
-    for y in y0..y1 {
-        spans.push(Span { id, y: y as u32, x0: x0 as u32, x1: x1 as u32 });
+    let Some([mut x0, y0, mut x1, y1]) = grid.square(s.mean, s.radius, tuning.cutoff) else { return };
+    let whole = |x: usize| Span { id, x: x as u32, y0: y0 as u32, y1: y1 as u32 };
+    if !tuning.cull_tiles {
+        spans.extend((x0..x1).map(whole));
+        return;
     }
+    let half = s.reach.half;
+    let (left, right) = tiles_between(s.mean[0] - half[0], s.mean[0] + half[0]);
+    (x0, x1) = (x0.max(left), x1.min(right));
+    let side = T::from_f64_lossy((TILE - 1) as f64);
+    for x in x0..x1 {
+        let dx = T::from_f64_lossy((x * TILE) as f64) - s.mean[0];
+        let (low, high) = s.reach.vertical(dx, dx + side);
+        let (top, bottom) = tiles_between(s.mean[1] + low, s.mean[1] + high);
+        let (y0, y1) = (y0.max(top), y1.min(bottom));
+        if y0 < y1 {
+            spans.push(Span { id, x: x as u32, y0: y0 as u32, y1: y1 as u32 });
+        }
+    }
+}
+
+/// Tiles that hold the pixels from `low` to `high`, as a half-open range; empty when there is none.
+fn tiles_between<T: Real>(low: T, high: T) -> (usize, usize) {
+    // `as` saturates, and takes numbers under 0 to 0.
+    let (low, high) = (low.to_f64_exact().ceil(), high.to_f64_exact().floor());
+    if high < 0.0 { (0, 0) } else { (low as usize / TILE, (high as usize / TILE).saturating_add(1)) }
 }

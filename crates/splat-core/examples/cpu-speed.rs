@@ -1,0 +1,80 @@
+//! Speed of the CPU engine: scalar code on one thread against vector code on one and two, alternately in
+//! one run, and nanoseconds a blended pixel-splat pair. Prints JSON.
+//!
+//! `cargo run --release -p splat-core --example cpu-speed -- [splats ...]` (default: 10000 100000)
+#![allow(clippy::print_stdout, reason = "the result goes to standard output")]
+
+#[path = "../benches/scene/mod.rs"]
+mod scene;
+
+use std::{fmt::Write, time::Instant};
+
+use rayon::ThreadPoolBuilder;
+use scene::Synthetic;
+use splat_core::{Lanes, Tuning, Upstream, backward_with, blended_pairs, forward_with};
+
+const ROUNDS: usize = 7;
+const MODES: [(&str, Lanes, usize); 3] =
+    [("scalar_1_thread", Lanes::Scalar, 1), ("simd_1_thread", Lanes::Auto, 1), ("simd_2_threads", Lanes::Auto, 2)];
+
+fn main() {
+    let mut counts: Vec<usize> = std::env::args().skip(1).map(|a| a.parse().expect("a number of splats")).collect();
+    if counts.is_empty() {
+        counts = vec![10_000, 100_000];
+    }
+    let cases: Vec<String> = counts.into_iter().map(measure).collect();
+    println!("{{\n  \"rounds\": {ROUNDS},\n  \"cases\": [\n{}\n  ]\n}}", cases.join(",\n"));
+}
+
+/// Milliseconds of every mode, medians over rounds that take the modes in turn.
+fn measure(count: usize) -> String {
+    let data = Synthetic::new(count);
+    let (scene, camera, settings) = (data.scene(), &data.camera, &data.settings);
+    let pools = MODES.map(|(_, _, threads)| ThreadPoolBuilder::new().num_threads(threads).build().expect("threads"));
+    let mut times: [[Vec<f64>; MODES.len()]; 2] = Default::default();
+    let mut pairs = 0;
+    let mut rendered = 0;
+    for _ in 0..ROUNDS {
+        for (mode, ((_, lanes, _), pool)) in MODES.iter().zip(&pools).enumerate() {
+            pool.install(|| {
+                let tuning = Tuning { lanes: *lanes, ..Tuning::default() };
+                let start = Instant::now();
+                let out = forward_with(&scene, camera, settings, &tuning).expect("forward");
+                times[0][mode].push(start.elapsed().as_secs_f64() * 1e3);
+                let upstream = Upstream { color: Some(&data.grad_color), ..Upstream::default() };
+                let start = Instant::now();
+                let saved = out.saved.as_ref();
+                backward_with(&scene, camera, settings, saved, &out.radii, &upstream, &tuning).expect("backward");
+                times[1][mode].push(start.elapsed().as_secs_f64() * 1e3);
+                if pairs == 0 {
+                    rendered = out.saved.rendered();
+                    pairs = blended_pairs(&scene, camera, settings, saved, &out.radii).expect("pairs");
+                }
+            });
+        }
+    }
+    let mut text = format!(
+        "    {{ \"splats\": {count}, \"width\": {}, \"height\": {}, \"tile_pairs\": {rendered}, \"pixel_pairs\": {pairs}",
+        camera.width, camera.height
+    );
+    for (pass, times) in ["forward", "backward"].iter().zip(&times) {
+        let medians = times.clone().map(median);
+        let best = times.clone().map(|t| t.into_iter().fold(f64::INFINITY, f64::min));
+        for ((name, _, _), (ms, least)) in MODES.iter().zip(medians.iter().zip(best)) {
+            let ns = ms * 1e6 / pairs as f64;
+            write!(text, ",\n      \"{pass}_{name}\": {{ \"median_ms\": {ms:.2}, \"best_ms\": {least:.2}, \"ns_per_pair\": {ns:.3} }}")
+                .expect("text");
+        }
+        // Ratios round by round: a busy moment then slows both sides.
+        for (name, mode) in [("simd_1_thread", 1), ("simd_2_threads", 2)] {
+            let ratio = median(times[0].iter().zip(&times[mode]).map(|(a, b)| a / b).collect());
+            write!(text, ",\n      \"{pass}_{name}_over_scalar\": {ratio:.2}").expect("text");
+        }
+    }
+    text + " }"
+}
+
+fn median(mut x: Vec<f64>) -> f64 {
+    x.sort_by(f64::total_cmp);
+    x[x.len() / 2]
+}
