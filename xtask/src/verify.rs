@@ -324,7 +324,7 @@ fn needed(bytes: &[u8]) -> Vec<String> {
     let Ok(strings) = sections.strings(endian, bytes, link) else { return Vec::new() };
     dynamic
         .iter()
-        .filter(|d| d.tag32(endian) == Some(object::elf::DT_NEEDED))
+        .filter(|d| d.tag(endian) == object::elf::DT_NEEDED)
         .filter_map(|d| d.string(endian, strings).ok())
         .map(|name| String::from_utf8_lossy(name).into_owned())
         .collect()

@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     };
     let drawn = picture.as_deref().map(draw).transpose();
     let (picture, op) = match drawn {
-        Ok(()) => (picture, op),
+        Ok(_) => (picture, op),
         Err(e) => (None, format!("failed: {e}")),
     };
     let ok = reference == "ok" && op == "ok" && engines.iter().all(|e| e.loaded && e.run != "failed");

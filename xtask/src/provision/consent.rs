@@ -93,6 +93,10 @@ fn decide(
 ) -> Result<Consent> {
     let given = |by: String| Ok(Consent::Given(Accepted { by }));
     if flag {
+        // Kept, so that `cargo xtask test` afterwards means the same engines.
+        if !read(path)?.inria.is_some_and(|r| r.accepted && r.license_sha256 == license) {
+            record(path, license, true)?;
+        }
         return given("--accept-license inria".to_owned());
     }
     if let Some(value) = variable.filter(|value| !value.trim().is_empty()) {
@@ -129,6 +133,16 @@ fn decide(
         });
     };
     let accepted = ask()?;
+    let date = record(path, license, accepted)?;
+    if accepted {
+        given(format!("`{}` of {date}", path.display()))
+    } else {
+        missing("the licence was declined just now".to_owned())
+    }
+}
+
+/// Writes the answer down; returns its date.
+fn record(path: &Path, license: &str, accepted: bool) -> Result<String> {
     let date = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let record = Record { accepted, date: date.clone(), license_sha256: license.to_owned() };
     let text = format!(
@@ -136,11 +150,7 @@ fn decide(
         toml::to_string(&Records { inria: Some(record) })?
     );
     fs::write(path, text)?;
-    if accepted {
-        given(format!("`{}` of {date}", path.display()))
-    } else {
-        missing("the licence was declined just now".to_owned())
-    }
+    Ok(date)
 }
 
 fn read(path: &Path) -> Result<Records> {
