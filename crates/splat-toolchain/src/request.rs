@@ -114,6 +114,9 @@ pub struct Repo {
     pub settings: Settings,
     /// `[env]` of `.cargo/toolchain.toml`: what cargo puts into our own environment.
     pub toolchain_env: BTreeMap<String, String>,
+    /// Whether the torch that it names is no longer there.
+    #[serde(default)]
+    pub torch_gone: bool,
     /// Why `.cargo/toolchain.toml` could not be read, if it could not.
     pub toolchain_error: Option<String>,
     /// The committed requirements, by repository path; absent where the row cannot be brought.

@@ -20,7 +20,7 @@ pub fn all(machine: &Machine, request: &Request, repo: &Repo, plan: &Plan) -> Ve
     let mut findings = Vec::new();
     findings.extend(rust(machine));
     findings.extend(python(machine, plan));
-    findings.extend(toolchain_file(repo));
+    findings.extend(toolchain_file(repo, plan));
     findings.extend(lock(request, repo, plan));
     findings.extend(torch(machine, plan));
     findings.extend(torch_sys_overrides(machine));
@@ -78,14 +78,28 @@ pub fn python(machine: &Machine, plan: &Plan) -> Option<Finding> {
     )
 }
 
-/// S14: `.cargo/toolchain.toml` cannot be read, or names a torch that is gone.
-pub fn toolchain_file(repo: &Repo) -> Option<Finding> {
-    let error = repo.toolchain_error.as_ref()?;
-    Some(
-        Finding::new("S14", Severity::Broken, error.clone())
-            .evidence(".cargo/toolchain.toml")
-            .hint("delete .cargo/toolchain.toml, then `cargo xtask build`"),
-    )
+/// S14: `.cargo/toolchain.toml` cannot be read, or names a torch that is gone; S16: it says another plan than this.
+pub fn toolchain_file(repo: &Repo, plan: &Plan) -> Option<Finding> {
+    let finding =
+        |code, severity, message: String| Finding::new(code, severity, message).evidence(crate::config::PATH);
+    if let Some(error) = &repo.toolchain_error {
+        return Some(
+            finding("S14", Severity::Broken, error.clone())
+                .hint("delete .cargo/toolchain.toml, then `cargo xtask build`"),
+        );
+    }
+    let named = repo.toolchain_env.get("LIBTORCH");
+    let planned = plan.torch.path().map(|path| path.display().to_string());
+    // What `switch` named ahead of its arrival is not gone.
+    if let Some(named) = named.filter(|named| repo.torch_gone && Some(*named) != planned.as_ref()) {
+        let message = format!("cargo is told to use the torch at {named}, and it is gone");
+        return Some(finding("S14", Severity::Warning, message).hint("`cargo xtask build` chooses again"));
+    }
+    let written = repo.toolchain_env.get("SPLATWRIGHT_FINGERPRINT")?;
+    (*written != plan.fingerprint).then(|| {
+        let message = "plain cargo and editors still use an earlier plan than this one".to_owned();
+        finding("S16", Severity::Info, message).hint("`cargo xtask build` puts this one in force")
+    })
 }
 
 /// E101: one tch fits exactly one libtorch, and the lock holds another row's.

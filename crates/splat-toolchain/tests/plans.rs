@@ -344,6 +344,30 @@ fn the_lock_must_hold_the_rows_tch() {
 }
 
 #[test]
+fn what_cargo_is_told_is_held_against_the_plan() {
+    let mut machine = Fixture::usual();
+    let found = |machine: &Fixture| -> Vec<String> {
+        let plan = machine.plan();
+        plan.findings
+            .iter()
+            .filter(|f| ["S14", "S16"].contains(&f.code.as_str()))
+            .map(|f| f.code.clone())
+            .collect()
+    };
+    let plan = machine.plan();
+    machine.repo.toolchain_env = plan.env;
+    machine.repo.torch_gone = true;
+    assert!(found(&machine).is_empty(), "what will be brought is not gone");
+    machine.repo.toolchain_env.insert("LIBTORCH".into(), "/gone".into());
+    assert_eq!(found(&machine), ["S14"]);
+    machine.repo.torch_gone = false;
+    machine.request.archs = Some(vec![80]);
+    assert_eq!(found(&machine), ["S16"]);
+    machine.repo.toolchain_error = Some("not TOML".into());
+    assert_eq!(codes(&machine.plan()), ["broken S14"]);
+}
+
+#[test]
 fn a_snapshot_replays_to_the_same_plan() {
     let fixture = Fixture::usual();
     fixture.toolkit("usr/local/cuda-12.6", "12.6.77", 13);

@@ -32,6 +32,7 @@ pub fn repo(root: &Path) -> Repo {
     if let Some(text) = read(config::PATH) {
         match config::parse(&text) {
             Ok((settings, env)) => {
+                repo.torch_gone = env.get("LIBTORCH").is_some_and(|path| !Path::new(path).is_dir());
                 repo.settings = settings;
                 repo.toolchain_env = env;
             }
