@@ -82,7 +82,8 @@ pub fn extract(
         let mut piece = vec![0; 1 << 16];
         let mut length = 0;
         loop {
-            let n = entry.read(&mut piece).with_context(|| format!("the archive is cut short at `{path}`"))?;
+            let n =
+                entry.read(&mut piece).with_context(|| format!("the archive is cut short at `{path}`"))?;
             if n == 0 {
                 break;
             }

@@ -55,9 +55,8 @@ impl Cache {
         let root = std::path::absolute(root).with_context(|| format!("`{}` is no path", root.display()))?;
         // A tag in a folder that holds other people's files would hide them from their backups.
         let ours = match fs::read_dir(&root) {
-            Ok(mut entries) => entries.all(|entry| {
-                entry.is_ok_and(|e| e.file_name() == BUCKET || e.file_name() == "CACHEDIR.TAG")
-            }),
+            Ok(mut entries) => entries
+                .all(|entry| entry.is_ok_and(|e| e.file_name() == BUCKET || e.file_name() == "CACHEDIR.TAG")),
             Err(_) => true,
         };
         if root.exists() && !root.is_dir() {
@@ -191,9 +190,10 @@ pub(super) fn free_space(path: &Path) -> Option<u64> {
 
 /// Whether an error below is that of a full disk.
 pub(super) fn is_disk_full(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|e| {
-        matches!(e.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
-    })
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|e| matches!(e.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded))
 }
 
 fn prepare(root: &Path, ours: bool) -> Result<()> {
@@ -223,7 +223,8 @@ fn waiting(holder: &Path, root: &Path) -> String {
 
 /// Removes a file, a link or a folder; read-only folders inside too.
 fn remove(path: &Path) -> Result<()> {
-    let result = if path.symlink_metadata()?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let result =
+        if path.symlink_metadata()?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     result.with_context(|| format!("cannot remove `{}`", path.display()))
 }
 

@@ -111,7 +111,8 @@ fn decide(
     let missing = |why: String| {
         Ok(Consent::Missing {
             because: format!("the engine `inria` is left out: {why}"),
-            hint: "to add it: `cargo xtask build --accept-license inria` (research and evaluation only)".into(),
+            hint: "to add it: `cargo xtask build --accept-license inria` (research and evaluation only)"
+                .into(),
         })
     };
     let mut changed = false;

@@ -93,9 +93,7 @@ pub(super) fn download_command(package: &Package) -> String {
     format!(
         "python3 -m pip download --require-hashes --no-deps --only-binary :all: --python-version {} -r {} -d DIR",
         package.wheels_for.as_ref().unwrap_or(&package.python_version),
-        Path::new("vendor/requirements")
-            .join(package.requirements.file_name().unwrap_or_default())
-            .display()
+        Path::new("vendor/requirements").join(package.requirements.file_name().unwrap_or_default()).display()
     )
 }
 

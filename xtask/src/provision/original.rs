@@ -77,10 +77,9 @@ pub fn ensure_original(
         }
     };
     original.hash = hash(&original)?;
-    original.notes.insert(
-        0,
-        format!("non-commercial licence of the original rasterizer accepted by {}", accepted.by),
-    );
+    original
+        .notes
+        .insert(0, format!("non-commercial licence of the original rasterizer accepted by {}", accepted.by));
     Ok(original)
 }
 
@@ -88,8 +87,12 @@ fn use_checkout(context: &Context<'_>, dir: &Path, progress: &mut dyn Progress) 
     let header = dir.join("cuda_rasterizer/rasterizer.h");
     let Ok(text) = fs::read_to_string(&header) else {
         return Err(hinted(
-            format!("`{CHECKOUT}` has no `cuda_rasterizer/rasterizer.h`, so it is no checkout of the rasterizer"),
-            format!("if it is a submodule: `git -C {CHECKOUT} submodule update --init --recursive`; or move it away, and the pinned sources are used"),
+            format!(
+                "`{CHECKOUT}` has no `cuda_rasterizer/rasterizer.h`, so it is no checkout of the rasterizer"
+            ),
+            format!(
+                "if it is a submodule: `git -C {CHECKOUT} submodule update --init --recursive`; or move it away, and the pinned sources are used"
+            ),
         ));
     };
     let mut notes = vec![format!("`{CHECKOUT}` is used as it is: nothing pins what it holds")];
@@ -109,7 +112,9 @@ fn use_checkout(context: &Context<'_>, dir: &Path, progress: &mut dyn Progress) 
     } else {
         let sources = Sources::read(context.repo)?;
         let pinned = ensure_pinned(context, &sources, progress).with_hint(
-            format!("`{CHECKOUT}` lacks GLM (`third_party/glm/glm/glm.hpp`), and the pinned one is not to be had"),
+            format!(
+                "`{CHECKOUT}` lacks GLM (`third_party/glm/glm/glm.hpp`), and the pinned one is not to be had"
+            ),
             format!("`git -C {CHECKOUT} submodule update --init --recursive`"),
         )?;
         notes.push(format!(
@@ -247,17 +252,18 @@ fn bring(
         (None, Origin::Index(index, tools)) => {
             fetch(context, sources, index, tools, scratch.path(), progress)?
         }
-        (None, Origin::Cache) => anyhow::bail!("`{}` left the cache while it was being used", sources.archive),
+        (None, Origin::Cache) => {
+            anyhow::bail!("`{}` left the cache while it was being used", sources.archive)
+        }
     };
     let tree = scratch.path().join("tree");
     fs::create_dir(&tree)?;
     let file = fs::File::open(&archive)?;
     let keep = |path: &str| sources.keep(path);
-    let files = archive::extract(file, &sources.top, &keep, &tree, archive::Limits::default())
-        .with_hint(
-            format!("`{}` was not extracted", sources.archive),
-            "report this: an archive with the pinned hash must not contain that",
-        )?;
+    let files = archive::extract(file, &sources.top, &keep, &tree, archive::Limits::default()).with_hint(
+        format!("`{}` was not extracted", sources.archive),
+        "report this: an archive with the pinned hash must not contain that",
+    )?;
     let lacks = INRIA.lacks(&tree);
     ensure!(lacks.is_empty(), "`{}` lacks {}", sources.archive, lacks.join(", "));
     progress.step(Step::Filled);

@@ -146,10 +146,9 @@ pub fn ensure(cache: &Cache, package: &Package, progress: &mut dyn Progress) -> 
     match package.state() {
         // Another build has done it while this one waited.
         State::Whole => return Ok(package.dir.clone()),
-        State::Damaged(why) => progress.say(&format!(
-            "`{}` in the cache is damaged and is brought again: {why}",
-            package.name
-        )),
+        State::Damaged(why) => {
+            progress.say(&format!("`{}` in the cache is damaged and is brought again: {why}", package.name))
+        }
         State::Absent => {}
     }
     check_space(cache, package)?;
@@ -184,9 +183,7 @@ pub fn ensure(cache: &Cache, package: &Package, progress: &mut dyn Progress) -> 
             ));
             Ok(package.dir.clone())
         }
-        Err(error) if cache::is_disk_full(&error) => {
-            Err(error.context(hinted_full(cache, package)))
-        }
+        Err(error) if cache::is_disk_full(&error) => Err(error.context(hinted_full(cache, package))),
         Err(error) => Err(error),
     }
 }
@@ -288,12 +285,10 @@ mod tests {
 
     #[test]
     fn a_header_gives_sizes_and_pythons() {
-        let text = "# CUDA 13.0\n# download: 130 MB\n# installed: 271 MB\n# python: 3.9-3.14\n--only-binary :all:\n";
+        let text =
+            "# CUDA 13.0\n# download: 130 MB\n# installed: 271 MB\n# python: 3.9-3.14\n--only-binary :all:\n";
         let header = Header::parse(text);
-        assert_eq!(
-            header,
-            Header { download: 130_000_000, installed: 271_000_000, python: Some((9, 14)) }
-        );
+        assert_eq!(header, Header { download: 130_000_000, installed: 271_000_000, python: Some((9, 14)) });
         assert_eq!(header.wheels_for(3, 11), None);
         assert_eq!(header.wheels_for(3, 8).as_deref(), Some("3.9"));
         assert_eq!(header.wheels_for(3, 15).as_deref(), Some("3.14"));
@@ -314,6 +309,10 @@ mod tests {
         fs::write(toolkit.join("bin/nvcc"), "").unwrap();
         add_links(dir.path()).unwrap();
         assert_eq!(fs::read_to_string(toolkit.join("lib64/libcudart.so")).unwrap(), "so");
-        assert_eq!(fs::read_link(toolkit.join("lib64")).unwrap(), Path::new("lib"), "relative: it moves along");
+        assert_eq!(
+            fs::read_link(toolkit.join("lib64")).unwrap(),
+            Path::new("lib"),
+            "relative: it moves along"
+        );
     }
 }

@@ -152,7 +152,8 @@ pub(super) fn cause(text: &str) -> Cause {
         };
         return Cause::Hash(after("Expected sha256"), after("Got"));
     }
-    if has(&["No space left on device", "[Errno 28]", "Disk quota exceeded", "not enough space on the disk"]) {
+    if has(&["No space left on device", "[Errno 28]", "Disk quota exceeded", "not enough space on the disk"])
+    {
         return Cause::DiskFull;
     }
     // Before "not offered": without a network, pip ends in that message too.
@@ -176,7 +177,8 @@ pub(super) fn cause(text: &str) -> Cause {
     ]) {
         return Cause::Network;
     }
-    if has(&["IncompleteRead", "Connection broken", "incomplete-download", "BadZipFile", "is not a zip file"]) {
+    if has(&["IncompleteRead", "Connection broken", "incomplete-download", "BadZipFile", "is not a zip file"])
+    {
         return Cause::CutShort;
     }
     for line in text.lines() {
@@ -193,21 +195,32 @@ pub(super) fn cause(text: &str) -> Cause {
 }
 
 /// The error for a failed installation of `name`.
-pub(super) fn explain(finished: &Finished, name: &str, python: &Path, needs: &str, offline_hint: &str) -> anyhow::Error {
+pub(super) fn explain(
+    finished: &Finished,
+    name: &str,
+    python: &Path,
+    needs: &str,
+    offline_hint: &str,
+) -> anyhow::Error {
     let text = format!("{}{}", finished.stdout, finished.stderr);
     let python = python.display();
     let (why, hint) = match cause(&text) {
         Cause::NoPip => (
             format!("`{python}` has no pip"),
-            format!("`{python} -m ensurepip --user`, or your system's package (Debian, Ubuntu: `apt install python3-pip python3-venv`)"),
+            format!(
+                "`{python} -m ensurepip --user`, or your system's package (Debian, Ubuntu: `apt install python3-pip python3-venv`)"
+            ),
         ),
         Cause::Hash(expected, got) => (
             format!("a download is not what is pinned: expected sha256 {expected}, got {got}"),
-            format!("`{python} -m pip cache purge`, then run again; if it stays so, your index or mirror serves another file than the one pinned"),
+            format!(
+                "`{python} -m pip cache purge`, then run again; if it stays so, your index or mirror serves another file than the one pinned"
+            ),
         ),
         Cause::DiskFull => (
             format!("the disk is full: {needs} are needed"),
-            "free some space, or name a cache on another disk: SPLATWRIGHT_HOME=/path cargo xtask build".to_owned(),
+            "free some space, or name a cache on another disk: SPLATWRIGHT_HOME=/path cargo xtask build"
+                .to_owned(),
         ),
         Cause::Network => (
             "the package index could not be reached".to_owned(),
@@ -217,10 +230,9 @@ pub(super) fn explain(finished: &Finished, name: &str, python: &Path, needs: &st
             format!("no package source that pip reached offers {requirement} for this Python and platform"),
             format!("see which sources pip asks: `{python} -m pip config list`; {offline_hint}"),
         ),
-        Cause::CutShort => (
-            "a download was cut short".to_owned(),
-            "run again; what was whole is kept by pip".to_owned(),
-        ),
+        Cause::CutShort => {
+            ("a download was cut short".to_owned(), "run again; what was whole is kept by pip".to_owned())
+        }
         Cause::Other => (
             format!("pip ended with {}", finished.status),
             "run again with PIP_VERBOSE=1 to see what pip does".to_owned(),
@@ -251,7 +263,10 @@ mod tests {
                  Expected sha256 aaa\n        Expected     or bbb\n             Got        ccc\n",
                 Cause::Hash("aaa".into(), "ccc".into()),
             ),
-            ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", Cause::DiskFull),
+            (
+                "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+                Cause::DiskFull,
+            ),
             (
                 "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError(...: Failed to \
                  establish a new connection: [Errno 111] Connection refused')': /simple/ninja/\n\
@@ -263,7 +278,10 @@ mod tests {
                  ERROR: No matching distribution found for torch==2.4.0\n",
                 Cause::NotOffered("torch==2.4.0".into()),
             ),
-            ("pip._vendor.urllib3.exceptions.ProtocolError: ('Connection broken: IncompleteRead(10 bytes read)')", Cause::CutShort),
+            (
+                "pip._vendor.urllib3.exceptions.ProtocolError: ('Connection broken: IncompleteRead(10 bytes read)')",
+                Cause::CutShort,
+            ),
             ("zipfile.BadZipFile: File is not a zip file", Cause::CutShort),
             ("Traceback: something new", Cause::Other),
         ];

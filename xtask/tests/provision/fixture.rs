@@ -173,7 +173,8 @@ impl Fixture {
 
     /// The requirements of `tools`, with `header` as comments before them.
     pub(crate) fn write_requirements(&self, header: &str) {
-        let text = format!("{header}--only-binary :all:\ntiny-tools==1.0 --hash=sha256:{}\n", sha256(&self.wheel()));
+        let text =
+            format!("{header}--only-binary :all:\ntiny-tools==1.0 --hash=sha256:{}\n", sha256(&self.wheel()));
         fs::write(self.repo.join(TOOLS.requirements), text).unwrap();
     }
 
@@ -259,7 +260,8 @@ impl Fixture {
 
 pub(crate) fn spawn(mut command: Command, order: &Order) -> Build {
     command.env(ORDER, serde_json::to_string(order).unwrap());
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let stderr = BufReader::new(child.stderr.take().unwrap());
     let (sender, lines) = mpsc::channel();
     std::thread::spawn(move || {

@@ -36,7 +36,9 @@ fn pinned_packages_and_sources_come_from_the_index() {
         command.args(["--exact", "fixture::one_build", "--nocapture"]);
         // The machine's own index settings hold, and the folder of wheels besides.
         let links = env::var("PIP_FIND_LINKS").unwrap_or_default();
-        command.env("PIP_RETRIES", "1").env("PIP_FIND_LINKS", format!("{links} {}", fixture.wheels.display()));
+        command
+            .env("PIP_RETRIES", "1")
+            .env("PIP_FIND_LINKS", format!("{links} {}", fixture.wheels.display()));
         spawn(command, &order).end()
     };
     let ended = run(fixture.tools());

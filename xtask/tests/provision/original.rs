@@ -27,7 +27,9 @@ fn an_altered_or_truncated_archive_is_refused_with_both_hashes() {
     let expected = sha256(&fixture.archive());
     let mut altered = good.clone();
     altered[50] ^= 1;
-    for (bad, more) in [(&altered[..], "got "), (&good[..good.len() - 20], "it may be cut short"), (&[], "(0 bytes)")] {
+    for (bad, more) in
+        [(&altered[..], "got "), (&good[..good.len() - 20], "it may be cut short"), (&[], "(0 bytes)")]
+    {
         fs::write(fixture.archive(), bad).unwrap();
         let got = sha256(&fixture.archive());
         fixture.run(&fixture.original()).failed_saying(&["is not what is pinned", &expected, &got, more]);

@@ -109,7 +109,11 @@ fn a_damaged_installation_is_seen_and_repaired() {
     for (why, damage) in damages {
         damage();
         let repaired = fixture.run(&fixture.tools()).succeeded();
-        assert!(repaired.says("is damaged and is brought again") && repaired.says(why), "{}", repaired.text());
+        assert!(
+            repaired.says("is damaged and is brought again") && repaired.says(why),
+            "{}",
+            repaired.text()
+        );
         assert_eq!(fs::metadata(tools.join("cmake/ballast")).unwrap().len(), 2 << 20);
         assert!(tools.join("unearth/__init__.py").exists() && fixture.left_over().is_empty());
     }
@@ -137,7 +141,9 @@ fn an_altered_or_truncated_wheel_is_refused_with_both_hashes_and_leaves_nothing(
 fn what_no_source_offers_is_named() {
     let fixture = Fixture::new();
     fs::remove_file(fixture.wheel()).unwrap();
-    let ended = fixture.run(&fixture.tools()).failed_saying(&["no package source that pip reached offers tiny-tools==1.0"]);
+    let ended = fixture
+        .run(&fixture.tools())
+        .failed_saying(&["no package source that pip reached offers tiny-tools==1.0"]);
     assert!(ended.line("hint: ").contains("pip config list"), "{}", ended.text());
     assert!(fixture.left_over().is_empty());
 }
