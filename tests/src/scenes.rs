@@ -118,6 +118,8 @@ pub fn synthetic(count: usize, size: f64, width: u32, height: u32) -> Case {
 pub fn adversarial() -> Vec<Case> {
     let mut cases = Vec::new();
     let mut add = |name: &str, (w, h, fov): (u32, u32, f64), settings: Settings, scene: OwnedScene| {
+        let stored = scene.sh_coeffs.map_or(0, |m| m.isqrt() as u32 - 1);
+        let settings = Settings { sh_degree: settings.sh_degree.min(stored), ..settings };
         cases.push(Case { name: name.into(), scene, camera: camera(w, h, fov), settings });
     };
     let usual = Settings::default();
@@ -183,7 +185,7 @@ pub fn adversarial() -> Vec<Case> {
         colors.cov3d.extend(m.map(|x| x as f32));
     }
     (colors.scales, colors.rotations) = (Vec::new(), Vec::new());
-    add("colours and covariances given", (75, 50, 50.0), Settings { sh_degree: 0, ..usual }, colors);
+    add("colours and covariances given", (75, 50, 50.0), usual, colors);
     cases
 }
 
@@ -206,8 +208,8 @@ pub fn shared_data() -> Option<PathBuf> {
     None
 }
 
-/// Trained scenes: `arkit` from its `.splat` and cameras, and any `*.ply` of `$SPLAT_SCENES` (the SOG scenes,
-/// converted) from the views that show something.
+/// Trained scenes, from views that show something: `arkit` from its `.splat`, and those PLY files of
+/// `$SPLAT_SCENES` that there are (the SOG scenes, converted).
 ///
 /// # Panics
 /// If a file that is there cannot be read.
@@ -226,14 +228,18 @@ pub fn trained(data: &Path) -> Vec<Case> {
             cov3d: Vec::new(),
         }
     };
-    let arkit = data.join("scenes/arkit");
-    if arkit.is_dir() {
-        let g = splat_scene::splat_file::read(&arkit.join("scene.splat")).expect("arkit's scene");
-        let cameras = splat_scene::cameras_json::read(&arkit.join("cameras.json")).expect("arkit's cameras");
-        let settings = Settings { sh_degree: g.sh_degree(), ..Settings::default() };
-        cases.push(Case { name: "arkit".into(), scene: owned(&g), camera: cameras[0].camera.clone(), settings });
-    }
     let up = [0.0, -1.0, 0.0];
+    let mut add = |name: &str, g: &splat_scene::Gaussians, camera: Camera| {
+        let settings = Settings { sh_degree: g.sh_degree(), ..Settings::default() };
+        cases.push(Case { name: name.into(), scene: owned(g), camera, settings });
+    };
+    let arkit = data.join("scenes/arkit/scene.splat");
+    if arkit.exists() {
+        // The cameras.json beside it is of another frame: none of its cameras sees the scene.
+        let g = splat_scene::splat_file::read(&arkit).expect("arkit's scene");
+        let camera = Camera::look_at(600, 600, 45.0, [1.4, 0.6, -7.9], [1.4, 0.82, -5.85], up);
+        add("arkit", &g, camera);
+    }
     let views = [
         ("playbot", [0.0, -1.2, -2.6], [0.0, -0.4, 0.0], 50.0, (960, 540)),
         ("street", [-10.0, -1.2, -2.0], [10.0, -1.0, -2.0], 60.0, (960, 540)),
@@ -244,9 +250,7 @@ pub fn trained(data: &Path) -> Vec<Case> {
         let file = folder.join(format!("{name}.ply"));
         if file.exists() {
             let g = splat_scene::ply::read_gaussians(&file).expect("a scene in PLY");
-            let settings = Settings { sh_degree: g.sh_degree(), ..Settings::default() };
-            let camera = Camera::look_at(w, h, fov, eye, target, up);
-            cases.push(Case { name: name.into(), scene: owned(&g), camera, settings });
+            add(name, &g, Camera::look_at(w, h, fov, eye, target, up));
         }
     }
     cases

@@ -20,6 +20,7 @@ use tch::Device;
 struct Figures {
     case: String,
     splats: usize,
+    visible: usize,
     pixels: usize,
     max_abs_color: f64,
     pixels_over_1e_5: usize,
@@ -52,6 +53,7 @@ fn compare(case: &Case, device: Device, engine: EngineChoice) -> Figures {
     Figures {
         case: case.name.clone(),
         splats: case.scene.opacities.len(),
+        visible: expected.radii.iter().filter(|r| **r > 0).count(),
         pixels,
         max_abs_color: max_abs(&found.color, &expected.color),
         pixels_over_1e_5: over,
@@ -74,6 +76,8 @@ const RADII: usize = 20_000;
 
 fn hold(f: &Figures) -> Result<(), String> {
     let check = |ok: bool, what: String| if ok { Ok(()) } else { Err(format!("{}: {what}", f.case)) };
+    // A view that shows nothing would agree without proving anything.
+    check(f.visible > 0, "no splat is visible".into())?;
     check(f.max_abs_color < 0.03, format!("a pixel differs by {:.1e}", f.max_abs_color))?;
     let allowed = 2 + f.pixels / 200;
     check(
@@ -95,9 +99,10 @@ fn run(cases: &[Case], file: &str) {
     let figures: Vec<Figures> = cases.iter().map(|c| compare(c, Device::Cuda(0), "inria".into())).collect();
     for f in &figures {
         println!(
-            "{:32} {:8} splats  max {:.1e}  over 1e-5: {}/{}  radii {}  gradients {}",
+            "{:32} {:8} splats {:8} visible  max {:.1e}  over 1e-5: {}/{}  radii {}  gradients {}",
             f.case,
             f.splats,
+            f.visible,
             f.max_abs_color,
             f.pixels_over_1e_5,
             f.pixels,

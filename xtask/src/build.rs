@@ -279,6 +279,10 @@ fn gather(
         let from = from.with_context(|| format!("cargo built no library for engine `{engine}`"))?;
         let to = folder.join(library_name(engine.as_str()));
         copy_if_changed(&from, &to)?;
+        let notice = from.with_file_name(format!("NOTICE.splat_{engine}"));
+        if notice.exists() {
+            copy_if_changed(&notice, &folder.join(notice.file_name().unwrap_or_default()))?;
+        }
         libraries.push(to);
     }
     let record = Gathered {

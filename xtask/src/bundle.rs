@@ -75,9 +75,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let mut copies: Vec<(PathBuf, PathBuf)> =
         programs.iter().map(|(name, e)| (e.path.clone(), Path::new("bin").join(name))).collect();
-    for library in &built.libraries {
-        copies.push((library.clone(), Path::new("engines").join(library.file_name().unwrap_or_default())));
-    }
+    // With the notices that lie beside the libraries.
+    copies.push((built.engine_dir.clone(), "engines".into()));
     copies.push((root.join("tests/data"), "tests-data".into()));
     for data in &args.data {
         let name = data.file_name().with_context(|| format!("`{}` has no name", data.display()))?;

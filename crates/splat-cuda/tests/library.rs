@@ -4,8 +4,10 @@
 #![expect(clippy::print_stdout, reason = "a skip is counted by its line")]
 
 use std::collections::BTreeSet;
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::c_void;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use object::read::elf::{Dyn, FileHeader};
 use object::{Object, ObjectSection, ObjectSymbol};
@@ -14,7 +16,12 @@ use splat_toolchain::fatbin;
 
 /// The shared library, or `None` after the line that counts as a skip.
 fn library() -> Option<&'static Path> {
-    let path = splat_cuda::library("inria");
+    static GATHERED: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+        // On another machine cargo's output folder does not exist; the bundle names its own.
+        let folder = std::env::var_os("SPLATWRIGHT_ENGINE_DIR")?;
+        Some(Path::new(&folder).join(format!("{DLL_PREFIX}splat_inria{DLL_SUFFIX}"))).filter(|p| p.exists())
+    });
+    let path = splat_cuda::library("inria").filter(|p| p.exists()).or(GATHERED.as_deref());
     if path.is_none() {
         println!("skipped: engine inria is not part of this build (SPLATWRIGHT_ENGINES)");
     }
