@@ -138,7 +138,7 @@ class Engine(unittest.TestCase):
     def test_nan_is_refused_by_name(self):
         args, _ = self.call(mean=(float("nan"), 0.0, 2.0))
         self.assertEqual(self.lib.splat_engine_forward(c.byref(args)), 1)
-        self.assertIn(b"means3d", self.lib.splat_engine_last_error())
+        self.assertIn(b"means3D", self.lib.splat_engine_last_error())
 
     def test_null_and_other_headers_are_refused(self):
         self.assertEqual(self.lib.splat_engine_forward(None), 1)

@@ -209,11 +209,13 @@ mod tests {
             Consent::Given(accepted) => accepted.by,
             Consent::Missing { because, .. } => panic!("{because}"),
         };
-        assert_eq!(by(true, None), "--accept-license inria");
         assert_eq!(by(false, Some("inria")), "SPLATWRIGHT_ACCEPT_LICENSE=inria");
         missing(decide(&path, "h", false, Some(""), NOBODY).unwrap());
         let error = decide(&path, "h", false, Some("yes"), NOBODY).unwrap_err();
         assert!(error.to_string().contains("the licence `yes`"), "{error}");
+        assert!(!path.exists(), "the variable speaks for its own call alone");
+        assert_eq!(by(true, None), "--accept-license inria");
+        assert!(by(false, None).contains("consent.toml"), "the flag's answer is kept for the next command");
     }
 
     #[test]
