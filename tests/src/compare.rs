@@ -19,7 +19,13 @@ pub fn rel_l2(a: &[f32], reference: &[f32]) -> f64 {
     let size: f64 = reference.iter().map(|y| square(f64::from(*y))).sum();
     match (error, size) {
         (e, _) if e.is_nan() => f64::INFINITY,
-        (e, s) if s == 0.0 => if e == 0.0 { 0.0 } else { f64::INFINITY },
+        (e, s) if s == 0.0 => {
+            if e == 0.0 {
+                0.0
+            } else {
+                f64::INFINITY
+            }
+        }
         (e, s) => (e / s).sqrt(),
     }
 }

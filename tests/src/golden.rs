@@ -62,8 +62,7 @@ impl Golden {
             proj: fixed(get("projmatrix")),
             campos: three(get("campos")),
         };
-        let settings =
-            Settings { background: three(get("bg")), scale_modifier, sh_degree, antialiasing };
+        let settings = Settings { background: three(get("bg")), scale_modifier, sh_degree, antialiasing };
         let (means3d, opacities) = (get("means3D"), get("opacities"));
         let (color, radii, inv_depth) = (get("color"), get("radii"), get("invdepth"));
         let (grad_color, grad_inv_depth) = (get("grad_color"), get("grad_invdepth"));

@@ -58,7 +58,12 @@ impl Random {
 type Splat = ([f64; 3], [f64; 3], [f64; 4], f64);
 
 /// `count` splats by `make`, SH of the given degree with random coefficients.
-fn scene(count: usize, degree: u32, seed: u64, mut make: impl FnMut(usize, &mut Random) -> Splat) -> OwnedScene {
+fn scene(
+    count: usize,
+    degree: u32,
+    seed: u64,
+    mut make: impl FnMut(usize, &mut Random) -> Splat,
+) -> OwnedScene {
     let mut random = Random::new(seed);
     let coeffs = (degree as usize + 1).pow(2);
     let mut s = OwnedScene {
@@ -124,55 +129,138 @@ pub fn adversarial() -> Vec<Case> {
     };
     let usual = Settings::default();
     let round = [1.0, 0.0, 0.0, 0.0];
-    add("all in one tile", (64, 64, 40.0), usual, scene(5000, 3, 1, |_, r| {
-        ([0.02 * r.normal(), 0.02 * r.normal(), 4.0 + r.uniform()], [0.01; 3], turn(r), 0.02 + 0.3 * r.uniform())
-    }));
-    add("opaque wall", (160, 96, 60.0), usual, scene(4000, 0, 2, |i, r| {
-        let (x, y) = ((i % 80) as f64 / 40.0 - 1.0, (i / 80) as f64 / 25.0 - 1.0);
-        ([2.5 * x, 1.5 * y, 3.0 + 0.01 * r.uniform()], [0.08; 3], round, 1.0)
-    }));
-    add("full-screen splats", (96, 64, 60.0), usual, scene(300, 1, 3, |_, r| {
-        ([0.3 * r.normal(), 0.3 * r.normal(), 5.0 + r.normal()], [4.0, 3.0, 2.0], turn(r), 0.05 + 0.1 * r.uniform())
-    }));
-    add("all faint", (80, 80, 50.0), usual, scene(3000, 0, 4, |_, r| {
-        ([r.normal(), r.normal(), 5.0 + r.normal()], [0.15; 3], turn(r), 0.01)
-    }));
-    add("needles", (120, 75, 60.0), usual, scene(600, 2, 5, |_, r| {
-        ([r.normal(), 0.6 * r.normal(), 4.0 + r.normal()], [1.5, 0.002, 0.002], turn(r), 0.6)
-    }));
-    add("behind and at the camera", (75, 50, 90.0), usual, scene(800, 3, 6, |_, r| {
-        ([0.5 * r.normal(), 0.5 * r.normal(), 0.6 * r.normal()], [0.05; 3], turn(r), 0.5)
-    }));
-    add("far outside the frustum", (64, 48, 70.0), usual, scene(500, 1, 7, |_, r| {
-        ([6.0 * r.normal(), 6.0 * r.normal(), 1.0 + r.uniform()], [1.0, 0.3, 0.2], turn(r), 0.4)
-    }));
-    add("equal depths", (64, 64, 50.0), usual, scene(500, 0, 8, |_, r| {
-        ([0.5 * r.normal(), 0.5 * r.normal(), 3.0], [0.1; 3], round, 0.5)
-    }));
-    add("opacities 0, 1/255, 1", (50, 50, 50.0), usual, scene(300, 0, 9, |i, r| {
-        ([0.6 * r.normal(), 0.6 * r.normal(), 3.0 + r.uniform()], [0.1; 3], turn(r), [0.0, 1.0 / 255.0, 1.0][i % 3])
-    }));
-    add("quaternions of other lengths", (64, 48, 50.0), usual, scene(300, 1, 10, |_, r| {
-        let length = 0.4 + 1.5 * r.uniform();
-        ([0.8 * r.normal(), 0.6 * r.normal(), 4.0 + r.normal()], [0.2, 0.1, 0.05], turn(r).map(|x| length * x), 0.7)
-    }));
+    add(
+        "all in one tile",
+        (64, 64, 40.0),
+        usual,
+        scene(5000, 3, 1, |_, r| {
+            (
+                [0.02 * r.normal(), 0.02 * r.normal(), 4.0 + r.uniform()],
+                [0.01; 3],
+                turn(r),
+                0.02 + 0.3 * r.uniform(),
+            )
+        }),
+    );
+    add(
+        "opaque wall",
+        (160, 96, 60.0),
+        usual,
+        scene(4000, 0, 2, |i, r| {
+            let (x, y) = ((i % 80) as f64 / 40.0 - 1.0, (i / 80) as f64 / 25.0 - 1.0);
+            ([2.5 * x, 1.5 * y, 3.0 + 0.01 * r.uniform()], [0.08; 3], round, 1.0)
+        }),
+    );
+    add(
+        "full-screen splats",
+        (96, 64, 60.0),
+        usual,
+        scene(300, 1, 3, |_, r| {
+            (
+                [0.3 * r.normal(), 0.3 * r.normal(), 5.0 + r.normal()],
+                [4.0, 3.0, 2.0],
+                turn(r),
+                0.05 + 0.1 * r.uniform(),
+            )
+        }),
+    );
+    add(
+        "all faint",
+        (80, 80, 50.0),
+        usual,
+        scene(3000, 0, 4, |_, r| ([r.normal(), r.normal(), 5.0 + r.normal()], [0.15; 3], turn(r), 0.01)),
+    );
+    add(
+        "needles",
+        (120, 75, 60.0),
+        usual,
+        scene(600, 2, 5, |_, r| {
+            ([r.normal(), 0.6 * r.normal(), 4.0 + r.normal()], [1.5, 0.002, 0.002], turn(r), 0.6)
+        }),
+    );
+    add(
+        "behind and at the camera",
+        (75, 50, 90.0),
+        usual,
+        scene(800, 3, 6, |_, r| {
+            ([0.5 * r.normal(), 0.5 * r.normal(), 0.6 * r.normal()], [0.05; 3], turn(r), 0.5)
+        }),
+    );
+    add(
+        "far outside the frustum",
+        (64, 48, 70.0),
+        usual,
+        scene(500, 1, 7, |_, r| {
+            ([6.0 * r.normal(), 6.0 * r.normal(), 1.0 + r.uniform()], [1.0, 0.3, 0.2], turn(r), 0.4)
+        }),
+    );
+    add(
+        "equal depths",
+        (64, 64, 50.0),
+        usual,
+        scene(500, 0, 8, |_, r| ([0.5 * r.normal(), 0.5 * r.normal(), 3.0], [0.1; 3], round, 0.5)),
+    );
+    add(
+        "opacities 0, 1/255, 1",
+        (50, 50, 50.0),
+        usual,
+        scene(300, 0, 9, |i, r| {
+            (
+                [0.6 * r.normal(), 0.6 * r.normal(), 3.0 + r.uniform()],
+                [0.1; 3],
+                turn(r),
+                [0.0, 1.0 / 255.0, 1.0][i % 3],
+            )
+        }),
+    );
+    add(
+        "quaternions of other lengths",
+        (64, 48, 50.0),
+        usual,
+        scene(300, 1, 10, |_, r| {
+            let length = 0.4 + 1.5 * r.uniform();
+            (
+                [0.8 * r.normal(), 0.6 * r.normal(), 4.0 + r.normal()],
+                [0.2, 0.1, 0.05],
+                turn(r).map(|x| length * x),
+                0.7,
+            )
+        }),
+    );
     let antialiased = Settings { antialiasing: true, background: [0.9, 0.4, 0.1], ..usual };
-    add("sub-pixel, antialiased", (97, 61, 60.0), antialiased, scene(4000, 3, 11, |_, r| {
-        ([2.0 * r.normal(), 1.2 * r.normal(), 8.0 + r.normal()], [0.004, 0.002, 0.003], turn(r), 0.8)
-    }));
+    add(
+        "sub-pixel, antialiased",
+        (97, 61, 60.0),
+        antialiased,
+        scene(4000, 3, 11, |_, r| {
+            ([2.0 * r.normal(), 1.2 * r.normal(), 8.0 + r.normal()], [0.004, 0.002, 0.003], turn(r), 0.8)
+        }),
+    );
     let modified = Settings { scale_modifier: 0.6, sh_degree: 1, background: [1.0; 3], ..usual };
-    add("modifier, lower degree, white", (33, 17, 45.0), modified, scene(400, 3, 12, |_, r| {
-        ([r.normal(), 0.5 * r.normal(), 4.0 + r.normal()], [0.2, 0.1, 0.15], turn(r), 0.6)
-    }));
-    add("one pixel", (1, 1, 60.0), usual, scene(50, 3, 13, |_, r| {
-        ([0.1 * r.normal(), 0.1 * r.normal(), 2.0 + r.uniform()], [0.3; 3], turn(r), 0.3)
-    }));
-    add("one huge splat", (64, 48, 60.0), usual, scene(3, 0, 14, |i, _| {
-        ([0.0, 0.0, 1.0 + i as f64], [400.0, 300.0, 1.0], round, 0.3)
-    }));
-    let mut colors = scene(500, 0, 15, |_, r| {
-        ([r.normal(), r.normal(), 4.0 + r.normal()], [0.1; 3], round, 0.5)
-    });
+    add(
+        "modifier, lower degree, white",
+        (33, 17, 45.0),
+        modified,
+        scene(400, 3, 12, |_, r| {
+            ([r.normal(), 0.5 * r.normal(), 4.0 + r.normal()], [0.2, 0.1, 0.15], turn(r), 0.6)
+        }),
+    );
+    add(
+        "one pixel",
+        (1, 1, 60.0),
+        usual,
+        scene(50, 3, 13, |_, r| {
+            ([0.1 * r.normal(), 0.1 * r.normal(), 2.0 + r.uniform()], [0.3; 3], turn(r), 0.3)
+        }),
+    );
+    add(
+        "one huge splat",
+        (64, 48, 60.0),
+        usual,
+        scene(3, 0, 14, |i, _| ([0.0, 0.0, 1.0 + i as f64], [400.0, 300.0, 1.0], round, 0.3)),
+    );
+    let mut colors =
+        scene(500, 0, 15, |_, r| ([r.normal(), r.normal(), 4.0 + r.normal()], [0.1; 3], round, 0.5));
     let p = colors.opacities.len();
     colors.sh_coeffs = None;
     colors.color = Random::new(16).normals(3 * p).iter().map(|x| 0.5 + 0.2 * x).collect();

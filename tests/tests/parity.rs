@@ -32,7 +32,8 @@ struct Figures {
 fn on_cpu(case: &Case, upstream: &Upstream<f32>) -> Answer {
     let (engine, scene) = (splat_engine::cpu(), case.scene.scene());
     let r = host::forward(&*engine, &scene, &case.camera, &case.settings).expect("cpu forward");
-    let g = host::backward(&*engine, &scene, &case.camera, &case.settings, &r, upstream).expect("cpu backward");
+    let g =
+        host::backward(&*engine, &scene, &case.camera, &case.settings, &r, upstream).expect("cpu backward");
     Answer { color: r.color, radii: r.radii, inv_depth: r.inv_depth, gradients: answer::named(g, &scene) }
 }
 
@@ -46,9 +47,8 @@ fn compare(case: &Case, device: Device, engine: EngineChoice) -> Figures {
         answer::through_torch(&case.scene.scene(), &case.camera, &case.settings, &upstream, device, engine)
             .unwrap_or_else(|e| panic!("{}: {e}", case.name));
     let plane = |v: &[f32], i: usize| [v[i], v[i + pixels], v[i + 2 * pixels]];
-    let over = (0..pixels)
-        .filter(|i| max_abs(&plane(&found.color, *i), &plane(&expected.color, *i)) > 1e-5)
-        .count();
+    let over =
+        (0..pixels).filter(|i| max_abs(&plane(&found.color, *i), &plane(&expected.color, *i)) > 1e-5).count();
     let largest = expected.inv_depth.iter().fold(1e-6_f64, |m, x| m.max(f64::from(*x)));
     Figures {
         case: case.name.clone(),
@@ -84,7 +84,10 @@ fn hold(f: &Figures) -> Result<(), String> {
         f.pixels_over_1e_5 <= allowed,
         format!("{} of {} pixels differ by more than 1e-5, over {allowed}", f.pixels_over_1e_5, f.pixels),
     )?;
-    check(f.max_rel_inv_depth < 0.03, format!("inverse depth differs by {:.1e} of its largest", f.max_rel_inv_depth))?;
+    check(
+        f.max_rel_inv_depth < 0.03,
+        format!("inverse depth differs by {:.1e} of its largest", f.max_rel_inv_depth),
+    )?;
     check(
         f.radii_that_differ <= f.splats / RADII,
         format!("{} of {} radii differ", f.radii_that_differ, f.splats),
@@ -112,7 +115,8 @@ fn run(cases: &[Case], file: &str) {
     }
     if let Some(out) = std::env::var_os("SPLAT_PARITY_OUT") {
         let path = std::path::Path::new(&out).join(file);
-        std::fs::write(&path, serde_json::to_string_pretty(&figures).expect("JSON")).expect("the report is written");
+        std::fs::write(&path, serde_json::to_string_pretty(&figures).expect("JSON"))
+            .expect("the report is written");
     }
     let trouble: Vec<String> = figures.iter().filter_map(|f| hold(f).err()).collect();
     assert!(trouble.is_empty(), "{}", trouble.join("\n"));

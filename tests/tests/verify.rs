@@ -37,8 +37,10 @@ SPLAT_API const char *splat_engine_last_error(void) {{ return ""; }}
 
 /// Runs `splat-verify` on libraries: whether it passed, and its report (`Null` if it printed none).
 fn verify(libraries: &[&Path]) -> (bool, Value) {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_splat-verify")).args(libraries).output().expect("splat-verify starts");
+    let output = Command::new(env!("CARGO_BIN_EXE_splat-verify"))
+        .args(libraries)
+        .output()
+        .expect("splat-verify starts");
     let stdout = String::from_utf8_lossy(&output.stdout);
     let report = stdout.lines().last().and_then(|l| serde_json::from_str(l).ok()).unwrap_or(Value::Null);
     (output.status.success(), report)

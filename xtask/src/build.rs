@@ -101,13 +101,21 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let root = cargo::root();
     let planned = planned(&root, args, !args.dry_run)?;
     if args.dry_run {
-        if args.json { ui::json(&planned.plan)? } else { ui::data(&explain(&planned.plan))? }
+        if args.json {
+            ui::json(&planned.plan)?
+        } else {
+            ui::data(&explain(&planned.plan))?
+        }
         return Ok(ExitCode::SUCCESS);
     }
     ui::note(&explain(&planned.plan));
     let built = compiled(&root, args, planned)?;
     let report = proven(&built)?;
-    if args.json { ui::json(&report)? } else { ui::data(&verify::table(&report))? }
+    if args.json {
+        ui::json(&report)?
+    } else {
+        ui::data(&verify::table(&report))?
+    }
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
@@ -183,15 +191,7 @@ fn compiled(root: &Path, args: &Args, planned: Planned) -> anyhow::Result<Built>
     switch::put_in_force(root, &plan)?;
     let made = compile::run(
         root,
-        &[
-            "build",
-            "--release",
-            "--workspace",
-            "--exclude",
-            "xtask",
-            "--jobs",
-            &plan.jobs.to_string(),
-        ],
+        &["build", "--release", "--workspace", "--exclude", "xtask", "--jobs", &plan.jobs.to_string()],
     )?;
     let engine_dir = root.join(&plan.target_dir).join("engines");
     let libraries = gather(&plan, &made, original.as_ref(), &engine_dir)?;
@@ -272,9 +272,9 @@ fn gather(
     for engine in &plan.engines {
         let from = match engine {
             EngineName::Cpu => made.libraries.get("splat-engine").cloned(),
-            other => made.out_dirs.get("splat-cuda").map(|out| {
-                out.join("lib").join(library_name(other.as_str()))
-            }),
+            other => {
+                made.out_dirs.get("splat-cuda").map(|out| out.join("lib").join(library_name(other.as_str())))
+            }
         };
         let from = from.with_context(|| format!("cargo built no library for engine `{engine}`"))?;
         let to = folder.join(library_name(engine.as_str()));
@@ -288,7 +288,10 @@ fn gather(
     let record = Gathered {
         fingerprint: plan.fingerprint.clone(),
         sources: original.map(|o| o.hash.clone()).unwrap_or_default(),
-        libraries: libraries.iter().filter_map(|l| Some(l.file_name()?.to_string_lossy().into_owned())).collect(),
+        libraries: libraries
+            .iter()
+            .filter_map(|l| Some(l.file_name()?.to_string_lossy().into_owned()))
+            .collect(),
     };
     // A library of an engine that is no longer planned would be verified by nobody.
     for entry in fs_err::read_dir(folder)? {
@@ -363,7 +366,11 @@ pub fn explain(plan: &Plan) -> String {
     rows.push(vec!["engines".into(), engines, "target folder ".to_owned() + &plan.target_dir]);
     let bring = plan.to_bring();
     for (item, dir) in &bring {
-        rows.push(vec!["to bring".into(), item.name.into(), format!("about {} into {}", ui::bytes(item.bytes), dir.display())]);
+        rows.push(vec![
+            "to bring".into(),
+            item.name.into(),
+            format!("about {} into {}", ui::bytes(item.bytes), dir.display()),
+        ]);
     }
     let mut text = ui::table(&["plan", "chosen", "because"], rows);
     for finding in &plan.findings {

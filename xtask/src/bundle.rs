@@ -58,7 +58,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let built = build::ensure_compiled()?;
     let mut made = compile::run(&root, &["test", "--release", "--workspace", "--no-run"])?.executables;
-    made.extend(compile::run(&root, &["build", "--release", "--workspace", "--bins", "--examples"])?.executables);
+    made.extend(
+        compile::run(&root, &["build", "--release", "--workspace", "--bins", "--examples"])?.executables,
+    );
     if !args.no_benches {
         made.extend(compile::run(&root, &["bench", "--workspace", "--benches", "--no-run"])?.executables);
     }

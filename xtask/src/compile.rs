@@ -100,10 +100,7 @@ pub fn run(root: &Path, arguments: &[&str]) -> anyhow::Result<Artifacts> {
     if child.wait()?.success() {
         return Ok(made);
     }
-    Err(hinted(
-        format!("`{shown}` failed; the first error above says why"),
-        "cargo xtask doctor",
-    ))
+    Err(hinted(format!("`{shown}` failed; the first error above says why"), "cargo xtask doctor"))
 }
 
 /// `splat-engine` from a package id such as `path+file:///repo/crates/splat-engine#0.1.0` or `...#name@1.0.0`.

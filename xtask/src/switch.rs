@@ -315,3 +315,55 @@ fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     }
     Ok(result?)
 }
+
+#[cfg(test)]
+mod tests {
+    use splat_toolchain::{Machine, Repo, plan};
+
+    use super::*;
+
+    fn planned(root: &Path, row: &str) -> Plan {
+        let request = Request { row: Some(row.into()), ..Request::default() };
+        plan(&Machine::default(), &request, &Repo { root: root.to_owned(), ..Repo::default() })
+    }
+
+    #[test]
+    fn a_lock_that_cannot_move_leaves_everything_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, file) = (dir.path(), dir.path().join(config::PATH));
+        // No manifest: cargo cannot move anything here.
+        let lock = "[[package]]\nname = \"tch\"\nversion = \"0.24.0\"\n";
+        fs_err::write(root.join("Cargo.lock"), lock).unwrap();
+        let error = put_in_force(root, &planned(root, "2.4")).unwrap_err();
+        assert!(error.to_string().contains("tch from 0.24.0 to 0.17.0"), "{error:#}");
+        assert!(crate::hint::of(&error).unwrap().contains("cargo update -p tch --precise 0.17.0"));
+        assert!(!file.exists());
+        assert_eq!(fs_err::read_to_string(root.join("Cargo.lock")).unwrap(), lock);
+
+        put_in_force(root, &planned(root, "2.11")).unwrap();
+        let before = fs_err::read_to_string(&file).unwrap();
+        put_in_force(root, &planned(root, "2.4")).unwrap_err();
+        assert_eq!(fs_err::read_to_string(&file).unwrap(), before);
+        let left = fs_err::read_dir(root.join(".cargo")).unwrap().count();
+        assert_eq!(left, 1, "a temporary file was left behind");
+    }
+
+    #[test]
+    fn a_file_that_says_so_already_is_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = planned(dir.path(), "2.11");
+        assert!(put_in_force(dir.path(), &plan).unwrap().file);
+        let time = || fs_err::metadata(dir.path().join(config::PATH)).unwrap().modified().unwrap();
+        let before = time();
+        assert_eq!(put_in_force(dir.path(), &plan).unwrap(), Changed::default());
+        assert_eq!(time(), before);
+    }
+
+    #[test]
+    fn versions_and_words_are_no_paths() {
+        for text in ["12.6", "managed", "auto"] {
+            assert_eq!(absolute(text), text);
+        }
+        assert!(Path::new(&absolute("./cuda")).is_absolute());
+    }
+}

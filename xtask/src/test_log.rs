@@ -71,7 +71,9 @@ impl CargoLog {
         if let Some(rest) = line.strip_prefix("test result: ") {
             self.section = None;
             let number = |what: &str| -> usize {
-                rest.split([';', '.']).find_map(|part| part.trim().strip_suffix(what)?.trim().parse().ok()).unwrap_or(0)
+                rest.split([';', '.'])
+                    .find_map(|part| part.trim().strip_suffix(what)?.trim().parse().ok())
+                    .unwrap_or(0)
             };
             self.counts.passed += number("passed").saturating_sub(std::mem::take(&mut self.pending));
             self.counts.failed += number("failed");
@@ -93,7 +95,9 @@ impl CargoLog {
     pub fn finish(mut self, succeeded: bool) -> Counts {
         if !succeeded && self.counts.failed == 0 {
             self.counts.failed = 1;
-            self.counts.failures.push("cargo test ended early: a target did not build, or a test program crashed".into());
+            self.counts
+                .failures
+                .push("cargo test ended early: a target did not build, or a test program crashed".into());
         }
         self.counts
     }

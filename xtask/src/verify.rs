@@ -159,7 +159,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         picture: &built.picture,
     };
     let report = verify(&subject)?;
-    if args.json { ui::json(&report)? } else { ui::data(&table(&report))? }
+    if args.json {
+        ui::json(&report)?
+    } else {
+        ui::data(&table(&report))?
+    }
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
@@ -351,7 +355,11 @@ fn check_inside(path: &Path, inside: &Inside, subject: &Subject<'_>, findings: &
     if !missing.is_empty() && subject.fingerprint.is_some() {
         findings.push(broken(
             "V09",
-            format!("`{file}` has GPU code for {}, but the plan asks for {} too", inside.archs.join(" "), missing.join(" ")),
+            format!(
+                "`{file}` has GPU code for {}, but the plan asks for {} too",
+                inside.archs.join(" "),
+                missing.join(" ")
+            ),
         ));
     }
 }
@@ -371,7 +379,8 @@ pub fn table(report: &Report) -> String {
             e.path.display().to_string(),
         ]
     });
-    let mut text = ui::table(&["engine", "loaded", "run", "pixel diff", "gradient diff", "GPU code", "library"], rows);
+    let mut text =
+        ui::table(&["engine", "loaded", "run", "pixel diff", "gradient diff", "GPU code", "library"], rows);
     text += &format!(
         "\n\ntorch {}: operation {}, {}",
         report.torch.version,
