@@ -97,6 +97,13 @@ impl Dataset {
         }
         let Some(folder) = colmap::find(path) else { return Err(unknown(path)) };
         let model = colmap::read(&folder, colmap::Tracks::Skip)?;
+        if model.images.is_empty() {
+            return Err(Error::NotADataset {
+                path: folder,
+                message: "a COLMAP model without images: nothing was registered".into(),
+                hint: "look at the largest model that COLMAP made: sparse/0, sparse/1, ...",
+            });
+        }
         let posed = model
             .images
             .iter()

@@ -172,6 +172,9 @@ impl Error {
             Self::Aspect { .. } => "use the images that the poses were computed from, or their `images_N` \
                                     reductions; `colmap image_undistorter` writes a matching pair"
                 .into(),
+            Self::MissingImages { missing, total, .. } if missing == total => {
+                "name the folder of the photographs with --images".into()
+            }
             Self::MissingImages { .. } => "leave out --strict to go on without them".into(),
             Self::NotADataset { hint, .. } => (*hint).into(),
             _ => return None,

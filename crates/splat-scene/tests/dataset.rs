@@ -78,8 +78,9 @@ fn missing_photographs_are_one_warning_or_an_error() {
     colmap(dir.path(), &["a.JPG", "b.JPG", "c.JPG", "../../escape.png"]);
     photo(&dir.path().join("escape.png"), 40, 20);
     fs::create_dir_all(dir.path().join("images")).unwrap();
-    let error = open(dir.path(), None).unwrap_err().to_string();
-    assert!(error.contains("4 of 4 photographs are missing"), "{error}");
+    let error = open(dir.path(), None).unwrap_err();
+    assert!(error.to_string().contains("4 of 4 photographs are missing"), "{error}");
+    assert!(error.hint().unwrap().contains("--images"));
     // Another extension of the same stem is that photograph.
     photo(&dir.path().join("images/a.png"), 40, 20);
     photo(&dir.path().join("images/b.JPG"), 40, 20);
@@ -143,6 +144,8 @@ fn what_is_no_dataset_says_what_it_is() {
     assert!(text(dir.path()).contains("transforms.json"));
     colmap(dir.path(), &["a.png"]);
     assert!(text(dir.path()).contains("no folder `images`"));
+    colmap(dir.path(), &[]);
+    assert!(text(dir.path()).contains("without images"));
 }
 
 /// The area average keeps the mean, also at ratios that are not whole, and weighs colours by alpha.
