@@ -17,17 +17,10 @@ pub fn rel_l2(a: &[f32], reference: &[f32]) -> f64 {
     let square = |x: f64| x * x;
     let error: f64 = a.iter().zip(reference).map(|(x, y)| square(f64::from(*x) - f64::from(*y))).sum();
     let size: f64 = reference.iter().map(|y| square(f64::from(*y))).sum();
-    match (error, size) {
-        (e, _) if e.is_nan() => f64::INFINITY,
-        (e, s) if s == 0.0 => {
-            if e == 0.0 {
-                0.0
-            } else {
-                f64::INFINITY
-            }
-        }
-        (e, s) => (e / s).sqrt(),
+    if error.is_nan() || (size == 0.0 && error > 0.0) {
+        return f64::INFINITY;
     }
+    if error == 0.0 { 0.0 } else { (error / size).sqrt() }
 }
 
 /// `1 - cosine` of the angle between the two, 0 when both are zero.

@@ -5,6 +5,8 @@
 //! differ by up to 1/255 of a colour. A case therefore states two things: how many pixels differ by more than 1e-5, and
 //! by how much at most. With `$SPLAT_PARITY_OUT` the figures are written there as JSON.
 
+#![expect(clippy::print_stdout, reason = "figures, and skips that are counted by their line")]
+
 use splat_core::Upstream;
 use splat_engine::host;
 use splat_tch::EngineChoice;

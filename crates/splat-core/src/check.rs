@@ -99,9 +99,9 @@ pub(crate) fn length(
 
 /// No NaN, no infinity; the error names the first.
 pub(crate) fn finite<T: Real>(input: &'static str, values: &[T]) -> Result<(), Error> {
-    // x - x is 0 for finite x and NaN otherwise, and sums keep NaN: one branch a chunk.
+    // 0 x is 0 for finite x and NaN otherwise, and sums keep NaN: one branch a chunk.
     let bad_chunk = |chunk: &[T]| {
-        let sum = chunk.iter().fold(T::zero(), |acc, &x| acc + (x - x));
+        let sum = chunk.iter().fold(T::zero(), |acc, &x| acc + T::zero() * x);
         sum.is_nan()
     };
     let first = values.par_chunks(CHUNK).position_first(bad_chunk);

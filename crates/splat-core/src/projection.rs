@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use crate::{
-    Camera, Color, Cutoff, Real, Scene, Settings, Shape, Tuning,
+    Camera, Color, Real, Scene, Settings, Shape, Tuning,
     covariance::covariance,
     fused::{affine_row, determinant, dot3, fma, symmetric_times},
     reach::Reach,

@@ -89,6 +89,10 @@ fn something_that_is_no_engine_is_refused_by_name() {
     assert!(matches!(other, LoadError::Symbol { symbol: "splat_engine_capabilities", .. }), "{other}");
 }
 
+/// What the allocator gave; boxed, so that its address holds while a `Call` moves.
+#[derive(Default)]
+struct Blocks(Vec<Vec<u64>>);
+
 /// A forward call whose members a test may spoil.
 struct Call {
     args: abi::ForwardArgs,
@@ -96,12 +100,12 @@ struct Call {
     _radii: Vec<i32>,
     _camera: Camera,
     _background: Box<[f32; 3]>,
-    _blocks: Box<Vec<Vec<u64>>>,
+    _blocks: Box<Blocks>,
 }
 
 unsafe extern "C" fn alloc(user: *mut c_void, _kind: u32, bytes: u64) -> *mut c_void {
     // SAFETY: `user` is the boxed list of `Call::new`.
-    let blocks = unsafe { &mut *user.cast::<Vec<Vec<u64>>>() };
+    let Blocks(blocks) = unsafe { &mut *user.cast::<Blocks>() };
     blocks.push(vec![0; bytes as usize / 8 + 64]);
     let at = blocks.last_mut().expect("just pushed").as_mut_ptr();
     // SAFETY: 512 spare bytes were allocated, so an aligned address lies inside.
@@ -119,7 +123,7 @@ impl Call {
         let mut color = vec![f32::NAN; 3 * w * h];
         let mut radii = vec![-1; p];
         let background = Box::new([0.0_f32; 3]);
-        let mut blocks: Box<Vec<Vec<u64>>> = Box::default();
+        let mut blocks: Box<Blocks> = Box::default();
         let input = |v: &Vec<f32>, n: i64| abi::In::contiguous(v.as_ptr(), &[p as i64, n]);
         let args = abi::ForwardArgs {
             struct_size: abi::size::<abi::ForwardArgs>(),
