@@ -66,12 +66,21 @@ impl Inputs {
                 ));
             }
         }
+        let cmake = variable("SPLATWRIGHT_CMAKE").map_or_else(|| "cmake".into(), PathBuf::from);
+        let bare = cmake.as_os_str() == "cmake";
+        if !bare && (cmake.file_stem().is_none_or(|name| name != "cmake") || !cmake.is_file()) {
+            stop(&format!("SPLATWRIGHT_CMAKE (`{}`) is no program named cmake", cmake.display()));
+        }
+        let ninja = variable("SPLATWRIGHT_NINJA").map(PathBuf::from);
+        if let Some(path) = ninja.as_ref().filter(|path| !path.is_file()) {
+            stop(&format!("SPLATWRIGHT_NINJA (`{}`) is not a file", path.display()));
+        }
         Self {
             cuda,
             cuda_libraries,
             archs: architectures(&text("SPLATWRIGHT_CUDA_ARCHS", "the GPU architectures, such as \"80;90\"")),
-            cmake: variable("SPLATWRIGHT_CMAKE").map_or_else(|| "cmake".into(), PathBuf::from),
-            ninja: variable("SPLATWRIGHT_NINJA").map(PathBuf::from),
+            cmake,
+            ninja,
             source,
             version: variable("SPLATWRIGHT_INRIA_VERSION").unwrap_or_else(|| "unpinned".into()),
             fingerprint: variable("SPLATWRIGHT_FINGERPRINT").unwrap_or_default(),
@@ -81,7 +90,7 @@ impl Inputs {
 
     /// Runs CMake and returns the folder of the libraries.
     fn compile(&self) -> PathBuf {
-        let crate_dir = PathBuf::from(text("CARGO_MANIFEST_DIR", "this package's folder"));
+        let crate_dir = folder_of_cargo("CARGO_MANIFEST_DIR");
         for path in ["CMakeLists.txt", "adapters", "cmake"] {
             println!("cargo::rerun-if-changed={path}");
         }
@@ -93,7 +102,7 @@ impl Inputs {
             .std("c++17")
             .compile("splat_cuda_bridge");
 
-        let out = PathBuf::from(text("OUT_DIR", "cargo's output folder"));
+        let out = folder_of_cargo("OUT_DIR");
         let mut config = cmake::Config::new(&crate_dir);
         config
             .out_dir(out.join(format!("cmake-{:016x}", self.tools())))
@@ -114,15 +123,9 @@ impl Inputs {
         }
         // The cmake crate runs the program `cmake`: ours comes first.
         if let Some(folder) = self.cmake.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            if self.cmake.file_stem().is_none_or(|name| name != "cmake") || !self.cmake.is_file() {
-                stop(&format!("SPLATWRIGHT_CMAKE (`{}`) is no program named cmake", self.cmake.display()));
-            }
             config.env("PATH", prepended("PATH", folder));
         }
         if let Some(ninja) = &self.ninja {
-            if !ninja.is_file() {
-                stop(&format!("SPLATWRIGHT_NINJA (`{}`) is not a file", ninja.display()));
-            }
             config.generator("Ninja").define("CMAKE_MAKE_PROGRAM", ninja);
         }
         // The crate panics when CMake fails; its text, not a backtrace, is what helps.
@@ -205,6 +208,12 @@ fn prepended(name: &str, folder: &Path) -> OsString {
 fn variable(name: &str) -> Option<String> {
     println!("cargo::rerun-if-env-changed={name}");
     env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A folder that cargo names for every build script.
+fn folder_of_cargo(name: &str) -> PathBuf {
+    env::var_os(name)
+        .map_or_else(|| stop(&format!("{name} is not set: cargo runs this program")), PathBuf::from)
 }
 
 fn text(name: &str, what: &str) -> String {
