@@ -148,7 +148,7 @@ pub fn adversarial() -> Vec<Case> {
         usual,
         scene(4000, 0, 2, |i, r| {
             let (x, y) = ((i % 80) as f64 / 40.0 - 1.0, (i / 80) as f64 / 25.0 - 1.0);
-            ([2.5 * x, 1.5 * y, 3.0 + 0.01 * r.uniform()], [0.08; 3], round, 1.0)
+            ([2.5 * x, 1.5 * y, 3.0 + 0.01 * r.uniform()], [0.08, 0.06, 0.07], round, 1.0)
         }),
     );
     add(
@@ -198,7 +198,7 @@ pub fn adversarial() -> Vec<Case> {
         "equal depths",
         (64, 64, 50.0),
         usual,
-        scene(500, 0, 8, |_, r| ([0.5 * r.normal(), 0.5 * r.normal(), 3.0], [0.1; 3], round, 0.5)),
+        scene(500, 0, 8, |_, r| ([0.5 * r.normal(), 0.5 * r.normal(), 3.0], [0.1, 0.07, 0.12], round, 0.5)),
     );
     add(
         "opacities 0, 1/255, 1",
