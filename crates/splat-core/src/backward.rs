@@ -38,7 +38,8 @@ impl<T> Default for Upstream<'_, T> {
     }
 }
 
-/// Gradients of the loss for the inputs. Rows of splats with radius 0 are exact zeros.
+/// Gradients of the loss for the inputs. Rows of splats with radius 0 are exact zeros; every number is
+/// finite (one that overflows becomes the largest of its type).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gradients<T = f32> {
     /// `[P,3]`, world units.
@@ -112,7 +113,7 @@ fn blend_backward<T: Real>(
     tuning: &Tuning<T>,
 ) -> Vec<Sums<f64>> {
     let mut totals = vec![Sums::<f64>::default(); splats.len()];
-    // Each tile's list, cut after the last splat that any of its pixels blended.
+    // Each tile's list, cut where the last of its pixels stopped.
     let lists: Vec<&[u32]> = (0..grid.tiles())
         .into_par_iter()
         .map(|tile| {
@@ -284,7 +285,7 @@ fn parameters<T: Real>(
             let grad = splat_backward(scene, view, settings, tuning, i, &sums[i], sh);
             round(&grad.mean3d, mean3d);
             round(&grad.mean2d, &mut mean2d[..2]);
-            *opacity = T::from_f64_lossy(grad.opacity);
+            round(&[grad.opacity], std::slice::from_mut(opacity));
             round(&grad.color, color);
             round(&grad.scale, scale);
             round(&grad.rotation, rotation);
@@ -294,8 +295,10 @@ fn parameters<T: Real>(
     out
 }
 
+/// Rounds to the type of the inputs; what is beyond it becomes its largest number, what is undefined 0.
 fn round<T: Real>(from: &[f64], to: &mut [T]) {
+    let most = T::max_value().to_f64_exact();
     for (to, &from) in to.iter_mut().zip(from) {
-        *to = T::from_f64_lossy(from);
+        *to = if from.is_nan() { T::zero() } else { T::from_f64_lossy(from.clamp(-most, most)) };
     }
 }

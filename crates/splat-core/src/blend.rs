@@ -5,6 +5,8 @@
 //! under 1e-4. Channels are sums of `w_i` times colour, inverse depth and depth. Adds no background and
 //! knows nothing of the image around the tile.
 
+use std::ops::Range;
+
 use crate::{
     Cutoff, Real,
     projection::{ALPHA_MIN, Splat},
@@ -26,7 +28,7 @@ pub(crate) struct Tile<T> {
     pub(crate) rgb: [[T; PIXELS]; 3],
     pub(crate) inv_depth: [T; PIXELS],
     pub(crate) depth: [T; PIXELS],
-    /// 1-based place in the list of the last splat blended, 0 = none.
+    /// Splats of the list before the one that the pixel stopped at; the list's length where it did not.
     pub(crate) contributors: [u32; PIXELS],
 }
 
@@ -67,37 +69,36 @@ impl<T: Real> Local<T> {
         batch.extend(list.iter().zip(place..).filter_map(|(&id, place)| {
             let splat = splats[id as usize];
             let x = splat.mean[0] - origin;
-            let (x0, x1) = bounds(x - splat.reach.half[0], x + splat.reach.half[0]);
-            (x0 < x1).then_some(Self { splat, place, x0: x0 as u32, x1: x1 as u32 })
+            let Range { start, end } = bounds(x - splat.reach.half[0], x + splat.reach.half[0]);
+            (start < end).then_some(Self { splat, place, x0: start, x1: end })
         }));
     }
 
     /// Vectors across that hold its columns.
     #[inline(always)]
-    pub(crate) fn blocks(&self, lanes: usize) -> std::ops::Range<usize> {
+    pub(crate) fn blocks(&self, lanes: usize) -> Range<usize> {
         self.x0 as usize / lanes..(self.x1 as usize).div_ceil(lanes)
     }
 
     /// Rows that it reaches in the `lanes` columns from `x`; `origin` is the tile's, all in pixels.
     #[inline(always)]
-    pub(crate) fn rows(&self, x: T, lanes: usize, origin: T) -> std::ops::Range<usize> {
+    pub(crate) fn rows(&self, x: T, lanes: usize, origin: T) -> Range<u32> {
         let s = &self.splat;
         let dx = x - s.mean[0];
         let (low, high) = s.reach.vertical(dx, dx + T::from_f64_lossy((lanes - 1) as f64));
         let y = s.mean[1] - origin;
-        let (y0, y1) = bounds(y + low, y + high);
-        y0..y1
+        bounds(y + low, y + high)
     }
 }
 
-/// Pixels `[a, b)` of 0..16 from `low` to `high`.
+/// Pixels of 0..16 from `low` to `high`.
 #[inline(always)]
-fn bounds<T: Real>(low: T, high: T) -> (usize, usize) {
+fn bounds<T: Real>(low: T, high: T) -> Range<u32> {
     let (zero, side) = (T::zero(), T::from_f64_lossy(TILE as f64));
     let clamp = |x: T| if x > zero { if x < side { x } else { side } } else { zero };
     // Ceiling of the lower end and floor + 1 of the upper, by truncation of positive numbers.
-    let first = TILE - (side - clamp(low)).to_f64_exact() as usize;
-    (first, clamp(high + T::one()).to_f64_exact() as usize)
+    let whole = |x: T| x.to_f64_exact() as i32 as u32;
+    TILE as u32 - whole(side - clamp(low))..whole(clamp(high + T::one()))
 }
 
 /// Blends `list` over `tile`, whose pixels outside the image are marked finished.
@@ -145,7 +146,6 @@ impl<T: Real> Kernel<T> for BlendTile<'_, T> {
                     return;
                 }
                 let s = &local.splat;
-                let place = v.splat_index(local.place);
                 let [xx, xy, yy] = s.conic;
                 let (opacity, z, inv_z) = (v.splat(s.opacity), v.splat(s.depth), v.splat(s.inv_depth));
                 let [r, g, b] = s.rgb.map(|x| v.splat(x));
@@ -154,13 +154,15 @@ impl<T: Real> Kernel<T> for BlendTile<'_, T> {
                     let dx = v.sub(v.splat(s.mean[0]), v.add(v.splat(x), v.iota()));
                     let xx_dx = v.mul(v.splat(xx), dx);
                     let xy_dx = v.mul(v.splat(xy), dx);
-                    for y in local.rows(x, V::LANES, self.origin[1]) {
-                        let k = y * across + block;
+                    let rows = local.rows(x, V::LANES, self.origin[1]);
+                    let mut y = self.origin[1] + T::from_f64_lossy(f64::from(rows.start));
+                    for k in rows.map(|row| row as usize * across + block) {
+                        // power = -0.5 (xx dx^2 + yy dy^2) - xy dx dy
+                        let dy = s.mean[1] - y;
+                        y += T::one();
                         if !alive[k] {
                             continue;
                         }
-                        // power = -0.5 (xx dx^2 + yy dy^2) - xy dx dy
-                        let dy = s.mean[1] - (self.origin[1] + T::from_f64_lossy(y as f64));
                         let square = v.fused(xx_dx, dx, v.splat(yy * dy * dy));
                         let power = v.sub(v.mul(minus_half, square), v.mul(xy_dx, v.splat(dy)));
                         let alpha = v.min(alpha_max, v.mul(opacity, v.exp(power)));
@@ -179,11 +181,12 @@ impl<T: Real> Kernel<T> for BlendTile<'_, T> {
                         blue[k] = v.mul_add(weight, b, blue[k]);
                         inv_depth[k] = v.mul_add(weight, inv_z, inv_depth[k]);
                         depth[k] = v.mul_add(weight, z, depth[k]);
-                        contributors[k] = v.max_index(blended, contributors[k], place);
                         // A factor of 1 rather than a choice of T: compilers turn that into slow masked stores.
                         t[k] = v.mul(t[k], v.select(blended, through, one));
                         if v.any(stopped) {
                             t[k] = v.select(stopped, v.sub(zero, t[k]), t[k]);
+                            let before = v.splat_index(local.place - 1);
+                            contributors[k] = v.select_index(stopped, before, contributors[k]);
                             if !v.any(v.lt(zero, t[k])) {
                                 alive[k] = false;
                                 left -= 1;

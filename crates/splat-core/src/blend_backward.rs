@@ -45,7 +45,7 @@ pub(crate) struct TileGrad<T> {
     pub(crate) contributors: [u32; PIXELS],
 }
 
-/// Writes the sums of every splat of `list` (which ends at the last one that any pixel blended). Without
+/// Writes the sums of every splat of `list` (which ends where the last pixel stopped). Without
 /// `DEPTH`, both depth gradients are known to be zero.
 pub(crate) struct BlendTileBackward<'a, T, const DEPTH: bool> {
     pub(crate) splats: &'a [Splat<T>],
@@ -97,9 +97,11 @@ impl<T: Real, const DEPTH: bool> Kernel<T> for BlendTileBackward<'_, T, DEPTH> {
                     let dx = v.sub(v.splat(s.mean[0]), v.add(v.splat(x), v.iota()));
                     let xx_dx = v.mul(v.splat(xx), dx);
                     let xy_dx = v.mul(v.splat(xy), dx);
-                    for y in local.rows(x, V::LANES, self.origin[1]) {
-                        let k = y * across + block;
-                        let dy = s.mean[1] - (self.origin[1] + T::from_f64_lossy(y as f64));
+                    let rows = local.rows(x, V::LANES, self.origin[1]);
+                    let mut y = self.origin[1] + T::from_f64_lossy(f64::from(rows.start));
+                    for k in rows.map(|row| row as usize * across + block) {
+                        let dy = s.mean[1] - y;
+                        y += T::one();
                         let square = v.fused(xx_dx, dx, v.splat(yy * dy * dy));
                         let dy = v.splat(dy);
                         let power = v.sub(v.mul(minus_half, square), v.mul(xy_dx, dy));

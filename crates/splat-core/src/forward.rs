@@ -40,7 +40,8 @@ pub struct Saved<T = f32> {
     pub ranges: Vec<[u64; 2]>,
     /// `[H,W]` transmittance left.
     pub final_t: Vec<T>,
-    /// `[H,W]` 1-based place in its tile's list of the last splat blended, 0 = none.
+    /// `[H,W]` how many splats of its tile's list the pixel looked at: those before the one it stopped at,
+    /// or all.
     pub contributors: Vec<u32>,
 }
 
@@ -185,7 +186,7 @@ fn blend_tile<T: Real>(
         rgb: [[T::zero(); PIXELS]; 3],
         inv_depth: [T::zero(); PIXELS],
         depth: [T::zero(); PIXELS],
-        contributors: [0; PIXELS],
+        contributors: [list.len() as u32; PIXELS],
     });
     let origin = [x, y].map(|o| T::from_f64_lossy(o as f64));
     let limits = Limits::new(tuning.cutoff);

@@ -1,52 +1,125 @@
-//! Golden parity
-mod common;
-use std::path::PathBuf;
-use common::Golden;
-use splat_core::*;
+//! The engine against what the original CUDA rasterizer answered, on recorded cases.
+//!
+//! Seven cases stand in `tests/data/golden` (provenance there); further `.npz` of the same kind are taken
+//! from `$SPLAT_GOLDEN`, default `../shared/golden` beside the repository.
+#![allow(clippy::print_stdout, reason = "measured figures and skips are shown with --show-output")]
 
-fn rel_l2(a: &[f32], b: &[f32]) -> f64 {
-    let d: f64 = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
-    let n: f64 = b.iter().map(|b| f64::from(*b).powi(2)).sum();
-    if n == 0.0 { d.sqrt() } else { (d / n).sqrt() }
+#[path = "support/golden.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use support::Golden;
+use splat_core::{Lanes, Tuning, Upstream, backward_with, forward_with};
+
+/// Largest difference of an image.
+const FORWARD: f32 = 1e-5;
+/// Largest relative difference (Euclidean) of a gradient.
+const GRADIENT: f64 = 1e-4;
+/// A pixel whose alpha or transmittance is this close to a threshold may fall on its other side.
+const UNDECIDED_SHARE: f64 = 1e-3;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-#[test]
-fn cases() {
-    let dir = PathBuf::from("/work/shared/golden");
-    let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|f| f.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "npz")).collect();
+/// Every `.npz` of a folder, by name.
+fn cases(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut files: Vec<PathBuf> = entries.map(|f| f.expect("a folder entry").path()).collect();
+    files.retain(|f| f.extension().is_some_and(|e| e == "npz"));
     files.sort();
-    for f in files {
-        let mut g = Golden::open(&f);
-        let out = forward(&g.scene(), &g.camera, &g.settings).unwrap();
-        let tun = Tuning { cull_tiles: false, ..Tuning::default() };
-        let full = forward_with(&g.scene(), &g.camera, &g.settings, &tun).unwrap();
-        let worst = |a: &[f32], b: &[f32]| {
-            let mut d: Vec<f32> = a.iter().zip(b).map(|(a, b)| (a - b).abs()).collect();
-            d.sort_by(f32::total_cmp);
-            let over = d.iter().filter(|x| **x > 1e-5).count();
-            format!("max {:.2e} 2nd {:.2e} 99% {:.2e} over {over}", d[d.len()-1], d[d.len()-4], d[d.len()*99/100])
-        };
-        println!("{}: color {} | inv {}", g.name, worst(&out.color, &g.color), worst(&out.inv_depth, &g.inv_depth));
-        let bad: Vec<_> = out.radii.iter().zip(&g.radii).enumerate().filter(|(_, (a,b))| a != b).collect();
-        println!("   radii bad {:?} rendered {} culled {} want {}", bad, full.saved.rendered(), out.saved.rendered(), g.num_rendered);
-        let up = Upstream { color: Some(&g.grad_color), inv_depth: Some(&g.grad_inv_depth), depth: None, alpha: None };
-        eprintln!("CASE {}", g.name);
-        let grad = backward(&g.scene(), &g.camera, &g.settings, out.saved.as_ref(), &out.radii, &up).unwrap();
-        for (k, v) in [("d_means2D", &grad.means2d), ("d_means3D", &grad.means3d), ("d_opacities", &grad.opacities), ("d_shs", &grad.sh), ("d_colors_precomp", &grad.colors), ("d_scales", &grad.scales), ("d_rotations", &grad.rotations), ("d_cov3D_precomp", &grad.cov3d)] {
-            if let Some(want) = g.gradient(k) { if !v.is_empty() { print!("   {k} {:.1e}", rel_l2(v, &want)); } }
-        }
-        let bytes: Vec<u8> = grad.cov3d.iter().flat_map(|x| x.to_le_bytes()).collect(); std::fs::write(format!("/tmp/{}_cov.bin", g.name), bytes).unwrap();
-        println!();
-        for (k, v, e) in [("d_means3D", &grad.means3d, 3), ("d_cov3D_precomp", &grad.cov3d, 6), ("d_means2D", &grad.means2d, 3)] {
-            let Some(want) = g.gradient(k) else { continue };
-            let total: f64 = want.iter().map(|x| f64::from(*x).powi(2)).sum();
-            let mut rows: Vec<(f64, usize)> = (0..want.len()/e).map(|i| ((0..e).map(|j| f64::from(v[i*e+j]-want[i*e+j]).powi(2)).sum::<f64>(), i)).collect();
-            rows.sort_by(|a,b| b.0.total_cmp(&a.0));
-            println!("   {k}: total {:.2e}", total.sqrt());
-            for (d, i) in rows.iter().take(3) {
-                println!("      #{i} err {:.2e} want {:?} got {:?} radius {} ", d.sqrt()/total.sqrt(), &want[i*e..i*e+e], &v[i*e..i*e+e], out.radii[*i]);
-                if let Some(s) = &g.scales { println!("         scale {:?} mean {:?}", &s[3*i..3*i+3], &g.means3d[3*i..3*i+3]); }
-            }
-        }
+    files
+}
+
+fn relative_l2(ours: &[f32], theirs: &[f32]) -> f64 {
+    let sum = |f: &dyn Fn(usize) -> f64| (0..theirs.len()).map(|i| f(i).powi(2)).sum::<f64>();
+    let difference = sum(&|i| f64::from(ours[i]) - f64::from(theirs[i]));
+    let norm = sum(&|i| f64::from(theirs[i]));
+    if norm == 0.0 { difference.sqrt() } else { (difference / norm).sqrt() }
+}
+
+/// Largest difference, and how many numbers differ by more than the tolerance.
+fn compare(name: &str, ours: &[f32], theirs: &[f32]) -> f32 {
+    assert_eq!(ours.len(), theirs.len(), "{name}: sizes");
+    let differences = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs());
+    let over = differences.clone().filter(|d| d.is_nan() || *d > FORWARD).count();
+    let worst = differences.fold(0.0, f32::max);
+    assert!(
+        over as f64 <= UNDECIDED_SHARE * theirs.len() as f64,
+        "{name}: {over} of {} numbers differ by more than {FORWARD:e}, the most by {worst:e}",
+        theirs.len()
+    );
+    worst
+}
+
+fn check(path: &Path, lanes: Lanes) {
+    let mut case = Golden::open(path);
+    let name = case.name.clone();
+    let tuning = Tuning { lanes, ..Tuning::default() };
+    let (camera, settings) = (case.camera.clone(), case.settings);
+    let out = forward_with(&case.scene(), &camera, &settings, &tuning).expect("forward");
+    let color = compare(&format!("{name} color"), &out.color, &case.color);
+    let inv_depth = compare(&format!("{name} invdepth"), &out.inv_depth, &case.inv_depth);
+    let wrong = out.radii.iter().zip(&case.radii).filter(|(a, b)| a != b).count();
+    assert_eq!(wrong, 0, "{name}: {wrong} of {} radii differ", case.radii.len());
+
+    let whole = Tuning { cull_tiles: false, ..tuning };
+    let squares = forward_with(&case.scene(), &camera, &settings, &whole).expect("forward");
+    assert_eq!(squares.saved.rendered(), case.num_rendered, "{name}: (splat, tile) pairs of the squares");
+
+    let upstream = Upstream {
+        color: Some(&case.grad_color),
+        inv_depth: Some(&case.grad_inv_depth),
+        ..Upstream::default()
+    };
+    let saved = out.saved.as_ref();
+    let grad = backward_with(&case.scene(), &camera, &settings, saved, &out.radii, &upstream, &tuning)
+        .expect("backward");
+    let mut line = format!("{name} {lanes:?}: color {color:.1e}, invdepth {inv_depth:.1e}, radii exact");
+    for (key, ours) in [
+        ("d_means2D", &grad.means2d),
+        ("d_means3D", &grad.means3d),
+        ("d_opacities", &grad.opacities),
+        ("d_shs", &grad.sh),
+        ("d_colors_precomp", &grad.colors),
+        ("d_scales", &grad.scales),
+        ("d_rotations", &grad.rotations),
+        ("d_cov3D_precomp", &grad.cov3d),
+    ] {
+        let Some(theirs) = case.gradient(key) else { continue };
+        assert_eq!(ours.len(), theirs.len(), "{name} {key}: sizes");
+        let difference = relative_l2(ours, &theirs);
+        assert!(difference <= GRADIENT, "{name} {key}: relative difference {difference:e} over {GRADIENT:e}");
+        line += &format!(", {key} {difference:.1e}");
+    }
+    println!("{line}");
+}
+
+/// Images, radii, pair counts and every gradient of the seven recorded cases, with vectors and without.
+#[test]
+fn agrees_with_the_original_on_the_recorded_cases() {
+    let files = cases(&repository().join("tests/data/golden"));
+    assert_eq!(files.len(), 7, "tests/data/golden holds seven cases");
+    for file in &files {
+        check(file, Lanes::Auto);
+        check(file, Lanes::Scalar);
+    }
+}
+
+/// The same for whatever cases `$SPLAT_GOLDEN` holds.
+#[test]
+fn agrees_with_the_original_on_shared_cases() {
+    let folder =
+        std::env::var_os("SPLAT_GOLDEN").map_or_else(|| repository().join("../shared/golden"), PathBuf::from);
+    if !folder.is_dir() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{} not found", folder.display());
+        println!("skipped: {} not found", folder.display());
+        return;
+    }
+    let files = cases(&folder);
+    assert!(!files.is_empty(), "{} holds no .npz", folder.display());
+    for file in &files {
+        check(file, Lanes::Auto);
     }
 }

@@ -4,10 +4,10 @@
 use splat_core::{Camera, Color, Scene, Settings, Shape};
 
 /// Splats, the camera and upstream gradients for one measurement.
-pub struct Synthetic {
-    pub camera: Camera<f32>,
-    pub settings: Settings<f32>,
-    pub grad_color: Vec<f32>,
+pub(crate) struct Synthetic {
+    pub(crate) camera: Camera<f32>,
+    pub(crate) settings: Settings<f32>,
+    pub(crate) grad_color: Vec<f32>,
     means3d: Vec<f32>,
     opacities: Vec<f32>,
     sh: Vec<f32>,
@@ -18,7 +18,7 @@ pub struct Synthetic {
 impl Synthetic {
     /// `count` splats: centres N(0,1) * (2, 1.2, 2) + (0, 0, 6), scales exp(N(ln s, 0.7)), random unit
     /// quaternions, opacities sigmoid(N(0, 2)), SH of degree 3 N(0, 0.2); identity view, 60 degrees.
-    pub fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         let (width, height, scale) = match count {
             0..200_000 => (800, 800, 0.02_f64),
             200_000..2_000_000 => (1920, 1080, 0.01),
@@ -60,7 +60,7 @@ impl Synthetic {
         }
     }
 
-    pub fn scene(&self) -> Scene<'_, f32> {
+    pub(crate) fn scene(&self) -> Scene<'_, f32> {
         Scene {
             means3d: &self.means3d,
             opacities: &self.opacities,

@@ -1,5 +1,4 @@
 //! Golden cases: what the original rasterizer was given and what it answered.
-#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::{fs::File, io::BufReader, path::Path};
 
@@ -7,28 +6,28 @@ use npyz::npz::NpzArchive;
 use splat_core::{Camera, Color, Scene, Settings, Shape};
 
 /// One `.npz`.
-pub struct Golden {
-    pub name: String,
-    pub camera: Camera<f32>,
-    pub settings: Settings<f32>,
-    pub means3d: Vec<f32>,
-    pub opacities: Vec<f32>,
-    pub shs: Option<Vec<f32>>,
-    pub colors: Option<Vec<f32>>,
-    pub scales: Option<Vec<f32>>,
-    pub rotations: Option<Vec<f32>>,
-    pub cov3d: Option<Vec<f32>>,
-    pub color: Vec<f32>,
-    pub inv_depth: Vec<f32>,
-    pub radii: Vec<i32>,
-    pub num_rendered: u64,
-    pub grad_color: Vec<f32>,
-    pub grad_inv_depth: Vec<f32>,
+pub(crate) struct Golden {
+    pub(crate) name: String,
+    pub(crate) camera: Camera<f32>,
+    pub(crate) settings: Settings<f32>,
+    pub(crate) means3d: Vec<f32>,
+    pub(crate) opacities: Vec<f32>,
+    pub(crate) shs: Option<Vec<f32>>,
+    pub(crate) colors: Option<Vec<f32>>,
+    pub(crate) scales: Option<Vec<f32>>,
+    pub(crate) rotations: Option<Vec<f32>>,
+    pub(crate) cov3d: Option<Vec<f32>>,
+    pub(crate) color: Vec<f32>,
+    pub(crate) inv_depth: Vec<f32>,
+    pub(crate) radii: Vec<i32>,
+    pub(crate) num_rendered: u64,
+    pub(crate) grad_color: Vec<f32>,
+    pub(crate) grad_inv_depth: Vec<f32>,
     archive: NpzArchive<BufReader<File>>,
 }
 
 impl Golden {
-    pub fn open(path: &Path) -> Self {
+    pub(crate) fn open(path: &Path) -> Self {
         let mut archive = NpzArchive::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let z = &mut archive;
         let numbers = |z: &mut NpzArchive<_>, key| optional(z, key).unwrap_or_else(|| panic!("{key} missing"));
@@ -73,11 +72,11 @@ impl Golden {
     }
 
     /// A gradient as the original gave it; `None` where the file has none.
-    pub fn gradient(&mut self, key: &str) -> Option<Vec<f32>> {
+    pub(crate) fn gradient(&mut self, key: &str) -> Option<Vec<f32>> {
         optional(&mut self.archive, key)
     }
 
-    pub fn scene(&self) -> Scene<'_, f32> {
+    pub(crate) fn scene(&self) -> Scene<'_, f32> {
         let p = self.opacities.len();
         let color = match (&self.shs, &self.colors) {
             (Some(values), _) => Color::Sh { values, coeffs: values.len() / (3 * p) },
