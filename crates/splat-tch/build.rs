@@ -23,4 +23,8 @@ fn main() {
         build.define("_GLIBCXX_USE_CXX11_ABI", if torch.cxx11_abi { "1" } else { "0" });
     }
     build.compile("splat_tch");
+    if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+        // dlsym; part of libc itself since glibc 2.34.
+        println!("cargo::rustc-link-lib=dl");
+    }
 }

@@ -1,3 +1,4 @@
+// The autograd node: what it keeps, what its backward hands to Rust, and what it refuses. See render.h.
 #include "splat-tch/cpp/render.h"
 
 #include <array>

@@ -4,6 +4,10 @@
 
 mod bridge;
 mod call;
+mod frame;
 mod memory;
+mod scope;
+mod tensors;
 
-pub(crate) use call::{Frame, Inputs, forward, mark_visible};
+pub(crate) use call::{forward, mark_visible};
+pub(crate) use frame::{Frame, Inputs};

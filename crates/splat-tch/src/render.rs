@@ -110,7 +110,8 @@ fn check_scene(g: &Gaussians<'_>) -> Result<i64, Error> {
     match g.color {
         Color::Rgb(t) => matrix("colors", t, 3)?,
         Color::Sh(t) => {
-            let m = if t.dim() == 3 { t.size()[1] } else { -1 };
+            check_kind("sh", t)?;
+            let m = t.size().get(1).copied().unwrap_or(-1);
             check("sh", t, device, &[&[p, m, 3]], || rows(&format!("[{p}, M, 3]")))?;
         }
     }
@@ -125,9 +126,12 @@ fn check_scene(g: &Gaussians<'_>) -> Result<i64, Error> {
 }
 
 fn check_means(means3d: &Tensor) -> Result<i64, Error> {
-    let p = means3d.size().first().copied().unwrap_or(-1);
-    check("means3d", means3d, means3d.device(), &[&[p, 3]], || "centres need [P, 3]".into())?;
-    Ok(p)
+    check_kind("means3d", means3d)?;
+    let found = means3d.size();
+    match found[..] {
+        [p, 3] => Ok(p),
+        _ => Err(Error::Shape { input: "means3d", found, needed: "centres need [P, 3]".into() }),
+    }
 }
 
 fn check(
@@ -137,6 +141,17 @@ fn check(
     shapes: &[&[i64]],
     needed: impl FnOnce() -> String,
 ) -> Result<(), Error> {
+    check_kind(input, t)?;
+    same_device(input, t.device(), device)?;
+    let found = t.size();
+    if shapes.iter().any(|s| *s == found) {
+        return Ok(());
+    }
+    Err(Error::Shape { input, found, needed: needed() })
+}
+
+/// A dense Float32 tensor, on whatever device.
+fn check_kind(input: &'static str, t: &Tensor) -> Result<(), Error> {
     if !t.defined() {
         return Err(Error::Settings(format!("`{input}` is an undefined tensor")));
     }
@@ -145,16 +160,10 @@ fn check(
             "`{input}` is not a dense tensor; hint: .to_dense(None, false)"
         )));
     }
-    let found = t.f_kind()?;
-    if found != Kind::Float {
-        return Err(Error::Kind { input, found });
+    match t.f_kind()? {
+        Kind::Float => Ok(()),
+        found => Err(Error::Kind { input, found }),
     }
-    same_device(input, t.device(), device)?;
-    let found = t.size();
-    if shapes.iter().any(|s| *s == found) {
-        return Ok(());
-    }
-    Err(Error::Shape { input, found, needed: needed() })
 }
 
 fn same_device(input: &'static str, found: Device, expected: Device) -> Result<(), Error> {

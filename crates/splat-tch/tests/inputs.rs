@@ -164,6 +164,20 @@ fn other_kinds_are_refused_with_what_to_do() {
 }
 
 #[test]
+fn undefined_and_sparse_tensors_are_refused() {
+    let scene = Scene::new(5);
+    let plain = scene.gaussians(true, false);
+    let nothing = Tensor::new();
+    let text = refused(&Gaussians { means3d: &nothing, ..plain }, &Settings::default());
+    assert_says(&text, &["`means3d` is an undefined tensor"]);
+    let text = refused(&Gaussians { color: Color::Sh(&nothing), ..plain }, &Settings::default());
+    assert_says(&text, &["`sh` is an undefined tensor"]);
+    let sparse = scene.leaves.colors.detach().to_sparse_sparse_dim(2);
+    let text = refused(&Gaussians { color: Color::Rgb(&sparse), ..plain }, &Settings::default());
+    assert_says(&text, &["`colors` is not a dense tensor", ".to_dense("]);
+}
+
+#[test]
 fn wrong_shapes_are_named_with_both_shapes() {
     let (five, seven) = (Scene::new(5), Scene::new(7));
     let plain = five.gaussians(true, false);

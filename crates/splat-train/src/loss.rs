@@ -11,8 +11,12 @@ const C2: f64 = 0.03 * 0.03;
 
 /// Structural similarity with an 11x11 Gaussian window of sigma 1.5 and zeros beyond the border, averaged
 /// over pixels and channels. The window is separable: two passes of 11 weights.
+///
+/// Depth-wise convolutions: on CUDA, torch computes those of floats in full precision, while others may be
+/// rounded to TF32, whose 10 bits are too few for a variance of nearly equal colours.
 #[derive(Debug)]
 pub struct Ssim {
+    /// `[9,1,1,11]` and `[9,1,11,1]`: room for three images of three channels.
     across: Tensor,
     down: Tensor,
 }
@@ -26,30 +30,32 @@ impl Ssim {
         let weight = |x: i64| (-(x * x) as f64 / (2.0 * SIGMA * SIGMA)).exp();
         let sum: f64 = (-RADIUS..=RADIUS).map(weight).sum();
         let window: Vec<f32> = (-RADIUS..=RADIUS).map(|x| (weight(x) / sum) as f32).collect();
-        let window = Tensor::f_from_slice(&window)?.f_to_device(device)?;
+        let window = Tensor::f_from_slice(&window.repeat(9))?.f_to_device(device)?;
         let size = 2 * RADIUS + 1;
-        Ok(Self { across: window.f_view([1, 1, 1, size])?, down: window.f_view([1, 1, size, 1])? })
+        Ok(Self { across: window.f_view([9, 1, 1, size])?, down: window.f_view([9, 1, size, 1])? })
     }
 
-    /// Windowed mean of each image of `[N,1,H,W]`.
-    fn blur(&self, images: &Tensor) -> Result<Tensor> {
+    /// Windowed mean of each channel of images `[3,H,W]`, up to three of them, joined: `[C,H,W]`.
+    fn blur(&self, images: &[&Tensor]) -> Result<Tensor> {
         let none: Option<&Tensor> = None;
-        let across = images.f_conv2d(&self.across, none, [1, 1], [0, RADIUS], [1, 1], 1)?;
-        Ok(across.f_conv2d(&self.down, none, [1, 1], [RADIUS, 0], [1, 1], 1)?)
+        let joined = Tensor::f_cat(images, 0)?;
+        let channels = joined.size()[0];
+        let pass = |t: &Tensor, window: &Tensor, padding: [i64; 2]| {
+            t.f_conv2d(&window.f_narrow(0, 0, channels)?, none, [1, 1], padding, [1, 1], channels)
+        };
+        let across = pass(&joined.f_unsqueeze(0)?, &self.across, [0, RADIUS])?;
+        Ok(pass(&across, &self.down, [RADIUS, 0])?.f_squeeze_dim(0)?)
     }
 
-    /// SSIM of two images, a scalar; differentiable in `image` alone.
+    /// SSIM of two images `[3,H,W]`, a scalar; differentiable in `image` alone.
     ///
     /// # Errors
     /// Torch's, such as for shapes that differ.
     pub fn compare(&self, image: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let n = image.size()[0];
-        let image = image.f_unsqueeze(1)?;
-        let target = target.f_detach()?.f_unsqueeze(1)?;
-        let of_image =
-            self.blur(&Tensor::f_cat(&[&image, &image.f_square()?, &image.f_mul(&target)?], 0)?)?;
-        let of_target = self.blur(&Tensor::f_cat(&[&target, &target.f_square()?], 0)?)?;
-        let part = |t: &Tensor, k: i64| t.f_narrow(0, k * n, n);
+        let target = &target.f_detach()?;
+        let of_image = self.blur(&[image, &image.f_square()?, &image.f_mul(target)?])?;
+        let of_target = self.blur(&[target, &target.f_square()?])?;
+        let part = |t: &Tensor, k: i64| t.f_narrow(0, 3 * k, 3);
         let (mean_a, mean_b) = (part(&of_image, 0)?, part(&of_target, 0)?);
         let mean_ab = mean_a.f_mul(&mean_b)?;
         let means = mean_a.f_square()?.f_add(&mean_b.f_square()?)?;

@@ -79,10 +79,6 @@ impl Trainer {
         let host = init::initial(&dataset.points, config.max_points, config.sh_degree, config.seed)?;
         let gaussians = Gaussians::upload(&host, device)?;
         let frames = frames::load(dataset, config.background, device)?;
-        if device.is_cuda() {
-            // Sizes repeat, so cuDNN's search for the quickest convolution pays.
-            tch::Cuda::cudnn_set_benchmark(true);
-        }
         let settings = Settings {
             background: Background::Tensor(Tensor::f_from_slice(&config.background)?.f_to_device(device)?),
             sh_degree: 0,

@@ -4,49 +4,17 @@
 //! backward may run on another thread, and inside another backward.
 #![expect(unsafe_code, reason = "hands tensors to an engine and to C++ as pointers")]
 
-use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use splat_engine::{EngineError, SharedEngine, abi};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::bridge::cpp;
+use super::frame::{Frame, Inputs, PROJ};
 use super::memory::Arena;
+use super::scope::Scope;
+use super::tensors::{borrow, clone_ref, give, take};
 use crate::Error;
-
-/// The tensors of a scene, in the order of the autograd node's inputs. `means2d` is never read.
-#[derive(Clone, Copy)]
-pub(crate) struct Inputs<'a> {
-    pub(crate) means3d: &'a Tensor,
-    pub(crate) means2d: Option<&'a Tensor>,
-    pub(crate) opacities: &'a Tensor,
-    /// `[P,M,3]` or `[P,3]`, as [`Frame::sh_coeffs`] says.
-    pub(crate) color: &'a Tensor,
-    /// `[P,3]` scales, or `[P,6]` covariances when there are no rotations.
-    pub(crate) shape: &'a Tensor,
-    pub(crate) rotations: Option<&'a Tensor>,
-}
-
-/// What a call is made of besides tensors.
-#[derive(Clone)]
-pub(crate) struct Frame {
-    pub(crate) engine: SharedEngine,
-    pub(crate) device: Device,
-    /// Whether the engine reads strides; otherwise it gets contiguous tensors.
-    pub(crate) strided: bool,
-    pub(crate) width: i32,
-    pub(crate) height: i32,
-    pub(crate) tan_fovx: f32,
-    pub(crate) tan_fovy: f32,
-    pub(crate) flags: u32,
-    pub(crate) scale_modifier: f32,
-    pub(crate) sh_degree: i32,
-    pub(crate) count: i64,
-    /// `M` when colours come from SH.
-    pub(crate) sh_coeffs: Option<i64>,
-    pub(crate) depth: bool,
-    pub(crate) alpha: bool,
-}
 
 /// What the autograd node keeps of a forward, beside tensors.
 pub(super) struct Call {
@@ -286,117 +254,6 @@ pub(crate) fn mark_visible(
     Ok(visible)
 }
 
-/// Offsets into the camera's tensor: view, proj, campos.
-const PROJ: usize = 16;
-const CAMPOS: usize = 32;
-
-impl Frame {
-    fn camera(&self, tensor: &Tensor) -> abi::Camera {
-        let data = tensor.data_ptr().cast::<f32>().cast_const();
-        abi::Camera {
-            struct_size: abi::size::<abi::Camera>(),
-            width: self.width,
-            height: self.height,
-            tan_fovx: self.tan_fovx,
-            tan_fovy: self.tan_fovy,
-            view: data,
-            proj: data.wrapping_add(PROJ),
-            campos: data.wrapping_add(CAMPOS),
-        }
-    }
-
-    fn settings(&self, background: &Tensor) -> abi::Settings {
-        abi::Settings {
-            struct_size: abi::size::<abi::Settings>(),
-            flags: self.flags,
-            background: background.data_ptr().cast(),
-            scale_modifier: self.scale_modifier,
-            sh_degree: self.sh_degree,
-        }
-    }
-
-    fn gaussians(&self, lent: &Lent, camera: &Tensor) -> abi::Gaussians {
-        let input = |t: &Tensor| self.input(t, camera);
-        let (color, shape) = (input(&lent.color), input(&lent.shape));
-        let only = |yes: bool, i: abi::In| if yes { i } else { abi::In::ABSENT };
-        let (sh, scales) = (self.sh_coeffs.is_some(), lent.rotations.is_some());
-        abi::Gaussians {
-            struct_size: abi::size::<abi::Gaussians>(),
-            count: self.count,
-            sh_coeffs: self.sh_coeffs.unwrap_or(0),
-            means3d: input(&lent.means3d),
-            opacities: input(&lent.opacities),
-            sh: only(sh, color),
-            colors: only(!sh, color),
-            scales: only(scales, shape),
-            rotations: lent.rotations.as_ref().map_or(abi::In::ABSENT, input),
-            cov3d: only(!scales, shape),
-        }
-    }
-
-    /// A tensor as an engine's input. An empty one gets the address of `some`: null would say "absent".
-    fn input(&self, t: &Tensor, some: &Tensor) -> abi::In {
-        let data = if t.numel() == 0 { some.data_ptr() } else { t.data_ptr() };
-        if !self.strided {
-            return abi::In::contiguous(data.cast(), &t.size());
-        }
-        let mut stride = [0; 3];
-        for (to, from) in stride.iter_mut().zip(t.stride()) {
-            *to = from;
-        }
-        abi::In { data: data.cast(), stride }
-    }
-
-    /// The tensor itself, or a contiguous copy for an engine that reads no strides. No graph is recorded.
-    fn lend_one(&self, t: &Tensor) -> Result<Tensor, Error> {
-        let plain = t.f_detach()?;
-        Ok(if self.strided { plain } else { plain.f_contiguous()? })
-    }
-
-    fn lend(&self, inputs: &Inputs<'_>) -> Result<Lent, Error> {
-        Ok(Lent {
-            means3d: self.lend_one(inputs.means3d)?,
-            opacities: self.lend_one(inputs.opacities)?,
-            color: self.lend_one(inputs.color)?,
-            shape: self.lend_one(inputs.shape)?,
-            rotations: inputs.rotations.map(|t| self.lend_one(t)).transpose()?,
-        })
-    }
-}
-
-/// Inputs as one engine call reads them.
-struct Lent {
-    means3d: Tensor,
-    opacities: Tensor,
-    color: Tensor,
-    shape: Tensor,
-    rotations: Option<Tensor>,
-}
-
-/// Device and stream of a call; on CUDA the device is current until this is dropped.
-struct Scope {
-    device: i32,
-    stream: *mut c_void,
-    _current: cxx::UniquePtr<cpp::DeviceScope>,
-}
-
-impl Scope {
-    fn enter(device: Device) -> Result<Self, Error> {
-        let Device::Cuda(index) = device else {
-            return Ok(Self { device: -1, stream: std::ptr::null_mut(), _current: cxx::UniquePtr::null() });
-        };
-        let device = i32::try_from(index).map_err(|_| Error::Torch(format!("no CUDA device {index}")))?;
-        let torch = |e: cxx::Exception| Error::Torch(e.what().to_owned());
-        let current = cpp::device_scope(device).map_err(torch)?;
-        let stream = cpp::current_stream(device).map_err(torch)?;
-        Ok(Self { device, stream: std::ptr::with_exposed_provenance_mut(stream), _current: current })
-    }
-
-    fn context(&self, arena: &Arena) -> abi::Context {
-        arena.context(self.device, self.stream)
-    }
-}
-
 /// Runs an engine's call; its panic becomes an error.
 fn guarded(engine: &SharedEngine, call: impl FnOnce() -> Result<(), EngineError>) -> Result<(), EngineError> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
@@ -408,40 +265,6 @@ fn guarded(engine: &SharedEngine, call: impl FnOnce() -> Result<(), EngineError>
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
-}
-
-fn borrow(t: Option<&Tensor>) -> cpp::TensorRef {
-    cpp::TensorRef { tensor: t.map_or(std::ptr::null(), |t| t.as_ptr().cast()) }
-}
-
-/// # Safety
-/// The reference is null or points to a living tensor.
-unsafe fn clone_ref(r: &cpp::TensorRef) -> Option<Tensor> {
-    if r.tensor.is_null() {
-        return None;
-    }
-    // SAFETY: a living `at::Tensor`, which is what tch's pointers point to; the clone holds its own count.
-    Some(unsafe { Tensor::clone_from_ptr(r.tensor.cast_mut().cast()) })
-}
-
-/// Gives a tensor to C++.
-fn give(t: Option<Tensor>) -> cpp::OwnedTensor {
-    let tensor = match t {
-        None => cxx::UniquePtr::null(),
-        Some(t) => {
-            let mut t = std::mem::ManuallyDrop::new(t);
-            // SAFETY: tch made this `at::Tensor` by `new`, as `UniquePtr` expects, and will not free it.
-            unsafe { cxx::UniquePtr::from_raw(t.as_mut_ptr().cast()) }
-        }
-    };
-    cpp::OwnedTensor { tensor }
-}
-
-/// Takes a tensor from C++.
-fn take(t: cpp::OwnedTensor) -> Option<Tensor> {
-    let raw = t.tensor.into_raw();
-    // SAFETY: made by `new` in C++, freed by tch's `delete`; nobody else owns it.
-    (!raw.is_null()).then(|| unsafe { Tensor::from_ptr(raw.cast()) })
 }
 
 #[cfg(test)]

@@ -75,6 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let output = Output::create(&args.output)?;
     let (device, engine) = device_for(&args.engine)?;
+    share_threads(device);
     let config = Config {
         iterations: args.iterations,
         sh_degree: args.sh_degree,
@@ -108,4 +109,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     output.save(&trainer, &dataset, &outcome, &machine, run, &mut listen)?;
     progress.finish(&outcome);
     Ok(())
+}
+
+/// On the CPU, torch's threads and the rasterizer's take turns, and torch's spin while they wait: where
+/// there are few processors they then take them from the rasterizer (4x the CPU time on two).
+fn share_threads(device: tch::Device) {
+    if device.is_cuda() || std::env::var_os("OMP_NUM_THREADS").is_some() {
+        return;
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    tch::set_num_threads(i32::try_from(threads / 4).unwrap_or(1).max(1));
 }
