@@ -14,11 +14,15 @@ use scene::Synthetic;
 use splat_core::{Lanes, Tuning, Upstream, backward_with, blended_pairs, forward_with};
 
 const ROUNDS: usize = 7;
-const MODES: [(&str, Lanes, usize); 3] =
-    [("scalar_1_thread", Lanes::Scalar, 1), ("simd_1_thread", Lanes::Auto, 1), ("simd_2_threads", Lanes::Auto, 2)];
+const MODES: [(&str, Lanes, usize); 3] = [
+    ("scalar_1_thread", Lanes::Scalar, 1),
+    ("simd_1_thread", Lanes::Auto, 1),
+    ("simd_2_threads", Lanes::Auto, 2),
+];
 
 fn main() {
-    let mut counts: Vec<usize> = std::env::args().skip(1).map(|a| a.parse().expect("a number of splats")).collect();
+    let mut counts: Vec<usize> =
+        std::env::args().skip(1).map(|a| a.parse().expect("a number of splats")).collect();
     if counts.is_empty() {
         counts = vec![10_000, 100_000];
     }
@@ -30,7 +34,8 @@ fn main() {
 fn measure(count: usize) -> String {
     let data = Synthetic::new(count);
     let (scene, camera, settings) = (data.scene(), &data.camera, &data.settings);
-    let pools = MODES.map(|(_, _, threads)| ThreadPoolBuilder::new().num_threads(threads).build().expect("threads"));
+    let pools =
+        MODES.map(|(_, _, threads)| ThreadPoolBuilder::new().num_threads(threads).build().expect("threads"));
     let mut times: [[Vec<f64>; MODES.len()]; 2] = Default::default();
     let mut pairs = 0;
     let mut rendered = 0;
@@ -44,7 +49,8 @@ fn measure(count: usize) -> String {
                 let upstream = Upstream { color: Some(&data.grad_color), ..Upstream::default() };
                 let start = Instant::now();
                 let saved = out.saved.as_ref();
-                backward_with(&scene, camera, settings, saved, &out.radii, &upstream, &tuning).expect("backward");
+                backward_with(&scene, camera, settings, saved, &out.radii, &upstream, &tuning)
+                    .expect("backward");
                 times[1][mode].push(start.elapsed().as_secs_f64() * 1e3);
                 if pairs == 0 {
                     rendered = out.saved.rendered();

@@ -64,8 +64,7 @@ impl<T: Real> Camera<T> {
         let campos = std::array::from_fn(|c| {
             T::from_f64_lossy(-(0..3).map(|r| rotation[r][c] * translation[r]).sum::<f64>())
         });
-        let column_major =
-            |m: [[f64; 4]; 4]| std::array::from_fn(|i| T::from_f64_lossy(m[i % 4][i / 4]));
+        let column_major = |m: [[f64; 4]; 4]| std::array::from_fn(|i| T::from_f64_lossy(m[i % 4][i / 4]));
         Self {
             width,
             height,

@@ -4,9 +4,7 @@
 
 use rayon::prelude::*;
 
-use crate::{
-    Camera, Color, Error, Real, SavedRef, Scene, Settings, Shape, Tuning, Upstream, tiles::Grid,
-};
+use crate::{Camera, Color, Error, Real, SavedRef, Scene, Settings, Shape, Tuning, Upstream, tiles::Grid};
 
 /// Largest image side; beyond it the pixel count no longer fits the index types.
 const MAX_SIDE: u32 = 1 << 20;
@@ -123,12 +121,7 @@ pub(crate) fn shift<T: Real>(scene: &Scene<T>, tuning: &Tuning<T>) -> Result<(),
 }
 
 /// What forward left fits the inputs: every index that backward follows is in range.
-pub(crate) fn saved<T: Real>(
-    saved: &SavedRef<T>,
-    radii: &[i32],
-    p: usize,
-    grid: &Grid,
-) -> Result<(), Error> {
+pub(crate) fn saved<T: Real>(saved: &SavedRef<T>, radii: &[i32], p: usize, grid: &Grid) -> Result<(), Error> {
     let (w, h) = (grid.width, grid.height);
     length("radii", radii.len(), p, || format!("P = {p}"))?;
     length("ranges", saved.ranges.len(), grid.tiles(), || format!("tiles of {w} x {h} pixels"))?;

@@ -175,11 +175,7 @@ pub(crate) fn project_all<T: Real>(
 ) -> Vec<Splat<T>> {
     let view = View::new(camera);
     let one = |i| if wanted(i) { project(scene, &view, settings, tuning, i) } else { None };
-    (0..scene.len())
-        .into_par_iter()
-        .with_min_len(256)
-        .map(|i| one(i).unwrap_or_else(Splat::culled))
-        .collect()
+    (0..scene.len()).into_par_iter().with_min_len(256).map(|i| one(i).unwrap_or_else(Splat::culled)).collect()
 }
 
 /// Projects splat `i`; `None` when it is culled.

@@ -9,9 +9,7 @@ use crate::{
     blend_backward::Sums,
     covariance::covariance_backward,
     fused::{affine_row, determinant, dot3, symmetric_times},
-    projection::{
-        AA_FLOOR, Affine, DILATION, View, W_EPSILON, antialiasing_factor, covariance3d, row,
-    },
+    projection::{AA_FLOOR, Affine, DILATION, View, W_EPSILON, antialiasing_factor, covariance3d, row},
     sh,
 };
 

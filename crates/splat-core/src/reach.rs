@@ -75,7 +75,15 @@ impl<T: Real> Reach<T> {
     /// Lowest and highest `dy` over `dx` in `[x0, x1]`; meaningful where that overlaps the box.
     #[inline(always)]
     pub(crate) fn vertical(&self, x0: T, x1: T) -> (T, T) {
-        let clamp = |x: T| if x < x0 { x0 } else if x > x1 { x1 } else { x };
+        let clamp = |x: T| {
+            if x < x0 {
+                x0
+            } else if x > x1 {
+                x1
+            } else {
+                x
+            }
+        };
         let (low, high) = (clamp(self.tip), clamp(-self.tip));
         let root = |x: T| {
             let under = self.square - self.bend * x * x;

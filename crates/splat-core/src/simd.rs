@@ -2,7 +2,10 @@
 //!
 //! [`One`] is plain Rust on one number. Blending is written once against [`Vector`] and compiled for each.
 //! Knows nothing of splats.
-#![allow(unreachable_pub, reason = "`Real` is public and names these traits in a supertrait; the module is not")]
+#![allow(
+    unreachable_pub,
+    reason = "`Real` is public and names these traits in a supertrait; the module is not"
+)]
 
 use pulp::{Arch, Simd, WithSimd};
 

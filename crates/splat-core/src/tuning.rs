@@ -24,7 +24,13 @@ pub struct Tuning<'a, T = f32> {
 
 impl<T> Default for Tuning<'_, T> {
     fn default() -> Self {
-        Self { lanes: Lanes::Auto, cutoff: Cutoff::Contract, cull_tiles: true, derivative: Derivative::Original, ndc_shift: &[] }
+        Self {
+            lanes: Lanes::Auto,
+            cutoff: Cutoff::Contract,
+            cull_tiles: true,
+            derivative: Derivative::Original,
+            ndc_shift: &[],
+        }
     }
 }
 

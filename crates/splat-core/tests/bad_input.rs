@@ -6,14 +6,19 @@ mod random;
 
 use random::{Owned, Weights, camera, settings};
 use splat_core::{
-    Camera, Color, Error, Forward, Gradients, Scene, Settings, Shape, Upstream, backward, forward, mark_visible,
+    Camera, Color, Error, Forward, Gradients, Scene, Settings, Shape, Upstream, backward, forward,
+    mark_visible,
 };
 
 fn scene() -> Owned<f32> {
     Owned::new(1, 5, (0.1, 0.4))
 }
 
-fn both(scene: &Scene<f32>, camera: &Camera<f32>, settings: &Settings<f32>) -> (Forward<f32>, Gradients<f32>) {
+fn both(
+    scene: &Scene<f32>,
+    camera: &Camera<f32>,
+    settings: &Settings<f32>,
+) -> (Forward<f32>, Gradients<f32>) {
     let out = forward(scene, camera, settings).expect("forward");
     let weights = Weights::new(2, camera);
     let grad = backward(scene, camera, settings, out.saved.as_ref(), &out.radii, &weights.upstream())
@@ -124,10 +129,13 @@ fn wrong_lengths() {
     let out = forward(&s.scene(), &c, &settings()).expect("forward");
     let saved = out.saved.as_ref();
     let upstream = Upstream { color: Some(&[0.0; 3]), ..Upstream::default() };
-    let text = backward(&s.scene(), &c, &settings(), saved, &out.radii, &upstream).expect_err("took it").to_string();
+    let text =
+        backward(&s.scene(), &c, &settings(), saved, &out.radii, &upstream).expect_err("took it").to_string();
     assert!(text.contains("`grad_color` has 3 numbers") && text.contains("1200"), "{text}");
     let none = Upstream::default();
-    let text = backward(&s.scene(), &c, &settings(), saved, &out.radii[1..], &none).expect_err("took it").to_string();
+    let text = backward(&s.scene(), &c, &settings(), saved, &out.radii[1..], &none)
+        .expect_err("took it")
+        .to_string();
     assert!(text.contains("`radii` has 4 numbers"), "{text}");
 }
 
@@ -165,8 +173,7 @@ fn impossible_settings() {
         let text = error(&s.scene(), &c, &settings()).to_string();
         assert!(text.contains(&format!("{width} x {height}")), "{text}");
     }
-    let text =
-        error(&s.scene(), &camera(20, 20), &Settings { sh_degree: 4, ..settings() }).to_string();
+    let text = error(&s.scene(), &camera(20, 20), &Settings { sh_degree: 4, ..settings() }).to_string();
     assert!(text.contains("sh_degree is 4"), "{text}");
     for fov in [0.0, -1.0] {
         let c = Camera { tan_fovx: fov, ..camera(20, 20) };
@@ -306,11 +313,8 @@ const IDENTITY: [[f64; 3]; 3] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.
 fn projections_that_overflow() {
     let c = camera::<f32>(40, 40);
     let alone = both(&scene().scene(), &c, &settings()).0;
-    let overflow: [fn(&mut Owned<f32>); 3] = [
-        |s| s.scales[..3].fill(1e30),
-        |s| s.rotations[..4].fill(1e30),
-        |s| s.means3d[..2].fill(3e38),
-    ];
+    let overflow: [fn(&mut Owned<f32>); 3] =
+        [|s| s.scales[..3].fill(1e30), |s| s.rotations[..4].fill(1e30), |s| s.means3d[..2].fill(3e38)];
     for (case, spoil) in overflow.into_iter().enumerate() {
         let mut s = scene();
         spoil(&mut s);

@@ -9,8 +9,8 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use support::Golden;
 use splat_core::{Lanes, Tuning, Upstream, backward_with, forward_with};
+use support::Golden;
 
 /// Largest difference of an image.
 const FORWARD: f32 = 1e-5;

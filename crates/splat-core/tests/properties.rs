@@ -114,7 +114,8 @@ proptest! {
                     let full = channel * 96 * 64 + (y + y0) * 96 + x + x0;
                     let own = channel * width * height + y * width + x;
                     let (full, own) = (a.color[full as usize], b.color[own as usize]);
-                    prop_assert!((full - own).abs() < 1e-9, "({}, {}): {} {}", x, y, full, own);
+                    // Not to the last bit: the 1e-7 beside w moves with the principal point.
+                    prop_assert!((full - own).abs() < 1e-7, "({}, {}): {} {}", x, y, full, own);
                 }
             }
         }

@@ -40,24 +40,9 @@ impl Synthetic {
         }
         let mut random = Random(7);
         let grad_color = (0..3 * width * height).map(|_| random.normal() as f32).collect();
-        let camera = Camera::look_at(
-            width as u32,
-            height as u32,
-            60.0,
-            [0.0; 3],
-            [0.0, 0.0, 1.0],
-            [0.0, -1.0, 0.0],
-        );
-        Self {
-            camera,
-            settings: Settings::default(),
-            grad_color,
-            means3d,
-            opacities,
-            sh,
-            scales,
-            rotations,
-        }
+        let camera =
+            Camera::look_at(width as u32, height as u32, 60.0, [0.0; 3], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]);
+        Self { camera, settings: Settings::default(), grad_color, means3d, opacities, sh, scales, rotations }
     }
 
     pub(crate) fn scene(&self) -> Scene<'_, f32> {

@@ -30,7 +30,8 @@ impl Golden {
     pub(crate) fn open(path: &Path) -> Self {
         let mut archive = NpzArchive::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let z = &mut archive;
-        let numbers = |z: &mut NpzArchive<_>, key| optional(z, key).unwrap_or_else(|| panic!("{key} missing"));
+        let numbers =
+            |z: &mut NpzArchive<_>, key| optional(z, key).unwrap_or_else(|| panic!("{key} missing"));
         let number = |z: &mut NpzArchive<_>, key| scalar(z, key);
         let sixteen = |v: Vec<f32>| -> [f32; 16] { v.try_into().expect("a 4x4 matrix") };
         let three = |v: Vec<f32>| -> [f32; 3] { v.try_into().expect("three numbers") };
