@@ -37,21 +37,22 @@ fn measure(count: usize) -> String {
     let pools =
         MODES.map(|(_, _, threads)| ThreadPoolBuilder::new().num_threads(threads).build().expect("threads"));
     let mut times: [[Vec<f64>; MODES.len()]; 2] = Default::default();
+    let mut cpu = times.clone();
     let mut pairs = 0;
     let mut rendered = 0;
     for _ in 0..ROUNDS {
         for (mode, ((_, lanes, _), pool)) in MODES.iter().zip(&pools).enumerate() {
             pool.install(|| {
                 let tuning = Tuning { lanes: *lanes, ..Tuning::default() };
-                let start = Instant::now();
+                let start = Clock::new();
                 let out = forward_with(&scene, camera, settings, &tuning).expect("forward");
-                times[0][mode].push(start.elapsed().as_secs_f64() * 1e3);
+                start.stop(&mut times[0][mode], &mut cpu[0][mode]);
                 let upstream = Upstream { color: Some(&data.grad_color), ..Upstream::default() };
-                let start = Instant::now();
+                let start = Clock::new();
                 let saved = out.saved.as_ref();
                 backward_with(&scene, camera, settings, saved, &out.radii, &upstream, &tuning)
                     .expect("backward");
-                times[1][mode].push(start.elapsed().as_secs_f64() * 1e3);
+                start.stop(&mut times[1][mode], &mut cpu[1][mode]);
                 if pairs == 0 {
                     rendered = out.saved.rendered();
                     pairs = blended_pairs(&scene, camera, settings, saved, &out.radii).expect("pairs");
@@ -63,7 +64,7 @@ fn measure(count: usize) -> String {
         "    {{ \"splats\": {count}, \"width\": {}, \"height\": {}, \"tile_pairs\": {rendered}, \"pixel_pairs\": {pairs}",
         camera.width, camera.height
     );
-    for (pass, times) in ["forward", "backward"].iter().zip(&times) {
+    for ((pass, times), cpu) in ["forward", "backward"].iter().zip(&times).zip(&cpu) {
         let medians = times.clone().map(median);
         let best = times.clone().map(|t| t.into_iter().fold(f64::INFINITY, f64::min));
         for ((name, _, _), (ms, least)) in MODES.iter().zip(medians.iter().zip(best)) {
@@ -76,8 +77,36 @@ fn measure(count: usize) -> String {
             let ratio = median(times[0].iter().zip(&times[mode]).map(|(a, b)| a / b).collect());
             write!(text, ",\n      \"{pass}_{name}_over_scalar\": {ratio:.2}").expect("text");
         }
+        // The same on the processor's own clock, which other programs do not slow: one thread only.
+        if !cpu[0].is_empty() {
+            let ratio = median(cpu[0].iter().zip(&cpu[1]).map(|(a, b)| a / b).collect());
+            let ns = median(cpu[1].clone()) * 1e6 / pairs as f64;
+            write!(text, ",\n      \"{pass}_simd_1_thread_cpu_time\": {{ \"over_scalar\": {ratio:.2}, \"ns_per_pair\": {ns:.3} }}")
+                .expect("text");
+        }
     }
     text + " }"
+}
+
+/// Wall time, and where the system tells it (Linux) this thread's time on the processor.
+struct Clock(Instant, Option<f64>);
+
+impl Clock {
+    fn new() -> Self {
+        Self(Instant::now(), on_processor())
+    }
+
+    /// Appends milliseconds.
+    fn stop(&self, wall: &mut Vec<f64>, cpu: &mut Vec<f64>) {
+        wall.push(self.0.elapsed().as_secs_f64() * 1e3);
+        cpu.extend(on_processor().zip(self.1).map(|(now, then)| now - then));
+    }
+}
+
+/// Milliseconds that this thread has run.
+fn on_processor() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split(' ').next()?.parse::<f64>().ok().map(|ns| ns / 1e6)
 }
 
 fn median(mut x: Vec<f64>) -> f64 {

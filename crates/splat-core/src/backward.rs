@@ -279,7 +279,8 @@ fn parameters<T: Real>(
     );
     rows.into_par_iter().enumerate().with_min_len(256).for_each(
         |(i, (mean3d, mean2d, opacity, sh, color, scale, rotation, cov3d))| {
-            if !splats[i].visible() {
+            // Nothing to pass on: the rows stay zero.
+            if !splats[i].visible() || sums[i] == Sums::default() {
                 return;
             }
             let grad = splat_backward(scene, view, settings, tuning, i, &sums[i], sh);

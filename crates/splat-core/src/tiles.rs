@@ -150,12 +150,16 @@ pub(crate) fn bin<T: Real>(splats: &[Splat<T>], grid: &Grid, tuning: &Tuning<T>)
 /// Indices of the visible splats by view depth, ties by index.
 fn depth_order<T: Real>(splats: &[Splat<T>]) -> Vec<u32> {
     // Depths are positive: their bits order as they do.
-    let mut keys: Vec<(u64, u32)> = splats
-        .par_iter()
-        .enumerate()
-        .filter(|(_, s)| s.visible())
-        .map(|(id, s)| (s.depth.to_f64_exact().to_bits(), id as u32))
-        .collect();
+    let visible = splats.par_iter().enumerate().filter(|(_, s)| s.visible());
+    if size_of::<T>() == size_of::<f32>() {
+        // One word a splat sorts in half the time of a pair.
+        let bits = |s: &Splat<T>| u64::from((s.depth.to_f64_exact() as f32).to_bits());
+        let mut keys: Vec<u64> = visible.map(|(id, s)| bits(s) << 32 | id as u64).collect();
+        keys.par_sort_unstable();
+        return keys.into_par_iter().map(|key| key as u32).collect();
+    }
+    let mut keys: Vec<(u64, u32)> =
+        visible.map(|(id, s)| (s.depth.to_f64_exact().to_bits(), id as u32)).collect();
     keys.par_sort_unstable();
     keys.into_par_iter().map(|(_, id)| id).collect()
 }
