@@ -46,7 +46,8 @@ pub struct Saved<T = f32> {
 }
 
 impl<T> Saved<T> {
-    /// Number of (splat, tile) pairs that were blended.
+    /// Number of (splat, tile) pairs in the lists; the original counts also pairs without a pixel over the
+    /// opacity threshold.
     #[must_use]
     pub fn rendered(&self) -> u64 {
         self.point_list.len() as u64

@@ -1,13 +1,9 @@
 //! 3D Gaussian Splatting on the CPU: the specification of every engine of this project.
 //!
-//! The equations stand here once, generic over `f32` (for use) and `f64` (for tests); kernels elsewhere
-//! name the function they implement. Units and frames: world coordinates as the scene has them, camera
-//! frame x right, y down, z forward (OpenCV), pixels with centres at integers, quaternions wxyz.
+//! Equations stand here once, a file a stage, generic over `f32` (for use) and `f64` (for tests): checks,
+//! `covariance`, `projection`, `sh`, `tiles`, `blend`, and back `blend_backward`, `projection_backward`.
+//! Camera frame x right, y down, z forward (OpenCV); pixel centres at integers; quaternions wxyz.
 //! No unsafe code, no files, no torch, no printing.
-//!
-//! Stages, in the order of the forward pass: checking of inputs, `covariance`, `projection`, `sh`, `tiles`
-//! (binning and sorting), `blend`; the backward pass runs `blend_backward`, then `projection_backward`.
-//! [`forward()`] and [`backward()`] chain them on the current rayon pool.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

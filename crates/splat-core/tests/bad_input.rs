@@ -73,7 +73,8 @@ fn numbers_that_are_not_finite() {
                 other => panic!("{name} with {bad}: {other}"),
             }
         }
-        let cameras: [(&str, fn(&mut Camera<f32>, f32)); 5] = [
+        type Set = fn(&mut Camera<f32>, f32);
+        let cameras: [(&str, Set); 5] = [
             ("tanfovx", |c, x| c.tan_fovx = x),
             ("tanfovy", |c, x| c.tan_fovy = x),
             ("viewmatrix", |c, x| c.view[0] = x),
