@@ -17,7 +17,7 @@ use splat_toolchain::{Finding, Severity, fatbin};
 
 use crate::{build, ui};
 
-/// What every engine exports; `splat_engine::SYMBOLS` loads the same seven, and a test compares both lists.
+/// What every engine exports: the functions of `splat_engine.h`, in its order.
 pub const SYMBOLS: [&str; 7] = [
     "splat_engine_abi_version",
     "splat_engine_capabilities",
@@ -397,4 +397,19 @@ pub fn table(report: &Report) -> String {
         text += &format!("\n\n{}", ui::finding(finding));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SYMBOLS;
+
+    #[test]
+    fn the_symbols_are_those_that_the_header_declares() {
+        let header = include_str!("../../crates/splat-engine/include/splat_engine.h");
+        let declared: Vec<&str> = header
+            .lines()
+            .filter_map(|line| line.strip_prefix("SPLAT_API ")?.split('(').next()?.rsplit([' ', '*']).next())
+            .collect();
+        assert_eq!(declared, SYMBOLS);
+    }
 }
