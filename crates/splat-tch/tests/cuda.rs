@@ -1,12 +1,16 @@
-//! On a GPU: the op on CUDA tensors agrees with the CPU engine, on torch's current stream and after other
-//! work of it, and mixed devices are refused. Without one these are skipped.
+//! On a GPU: the op on CUDA tensors agrees with the CPU engine; backward runs in torch's own thread of the
+//! device, re-entrantly too, and its errors come back; mixed devices are refused. Without one these are skipped.
 #![expect(clippy::print_stdout, reason = "says what is skipped")]
 
 mod common;
 
+use std::sync::{Arc, Mutex};
+
+use common::engines::around;
 use common::{Scene, camera_on, numbers, weighted, weights};
-use splat_tch::{Gaussians, Settings, render};
-use tch::{Cuda, Device, Tensor};
+use splat_engine::EngineError;
+use splat_tch::{EngineChoice, Gaussians, Settings, render};
+use tch::{Cuda, Device, Kind, Tensor};
 
 /// The CUDA engines of this program, if a GPU can run them.
 fn engines() -> Vec<&'static str> {
@@ -71,6 +75,73 @@ fn strides_and_empty_scenes_work_on_the_gpu() {
         let empty = Scene::on(0, device);
         let got = render(&empty.gaussians(true, false), &camera_on(device), &settings).unwrap();
         assert!(numbers(&got.color.get(1)).iter().all(|v| *v == 0.2));
+    }
+}
+
+/// The gradient of the centres for a fixed loss on the GPU.
+fn gradient(p: usize, engine: EngineChoice) -> Result<Vec<f32>, String> {
+    let device = Device::Cuda(0);
+    let scene = Scene::on(p, device);
+    let settings = Settings { engine, ..Settings::default() };
+    let got =
+        tch::with_grad(|| render(&scene.gaussians(true, false), &camera_on(device), &settings)).unwrap();
+    let loss = tch::with_grad(|| weighted(&got.color, &weights(3, 1).to_device(device)));
+    loss.f_backward().map_err(|e| e.to_string())?;
+    Ok(numbers(&scene.leaves.means3d.grad()))
+}
+
+#[test]
+fn backward_inside_a_backward_works_on_the_gpu() {
+    for name in engines() {
+        let inner = Arc::new(Mutex::new(Vec::new()));
+        let (store, thread) = (inner.clone(), std::thread::current().id());
+        let mut outer = around(splat_tch::engine(name).unwrap());
+        outer.backward = Box::new(move |_| {
+            assert_ne!(
+                std::thread::current().id(),
+                thread,
+                "torch runs a GPU's backward in a thread of its own"
+            );
+            *store.lock().unwrap() = gradient(8, name.into()).map_err(EngineError::Internal)?;
+            Ok(())
+        });
+        let outer = gradient(30, EngineChoice::Handle(outer.shared())).unwrap();
+        // Atomic sums on a GPU have no fixed order, so not bit for bit.
+        assert!(relative(&outer, &gradient(30, name.into()).unwrap()) < 1e-4);
+        assert!(relative(&inner.lock().unwrap(), &gradient(8, name.into()).unwrap()) < 1e-4);
+    }
+}
+
+#[test]
+fn errors_and_panics_of_the_gpus_backward_thread_reach_the_caller() {
+    for name in engines() {
+        let mut failing = around(splat_tch::engine(name).unwrap());
+        failing.backward = Box::new(|_| Err(EngineError::Device("kernel `blend`: it was raining".into())));
+        let text = gradient(5, EngineChoice::Handle(failing.shared())).unwrap_err();
+        assert!(text.contains("engine `hooked`: kernel `blend`: it was raining"), "{text}");
+        let mut panicking = around(splat_tch::engine(name).unwrap());
+        panicking.backward = Box::new(|_| panic!("index {} out of range", 8));
+        let text = gradient(5, EngineChoice::Handle(panicking.shared())).unwrap_err();
+        assert!(text.contains("engine `hooked` panicked: index 8 out of range"), "{text}");
+        gradient(5, name.into()).unwrap();
+    }
+}
+
+#[test]
+fn many_renders_reuse_the_gpus_memory() {
+    // A render's images and image-sized buffers take over 100 MiB: 2,000 of them are more than any GPU has.
+    for name in engines() {
+        let device = Device::Cuda(0);
+        let scene = Scene::on(20, device);
+        let view = splat_core::Camera { width: 3000, height: 2000, ..common::camera() };
+        let camera = splat_tch::Camera::new(view, device).unwrap();
+        let settings = Settings { engine: name.into(), ..Settings::default() };
+        for i in 0..2000 {
+            let color = render(&scene.gaussians(true, false), &camera, &settings).unwrap().color;
+            if i % 4 == 0 {
+                color.sum(Kind::Float).backward();
+            }
+        }
     }
 }
 

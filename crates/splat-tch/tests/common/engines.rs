@@ -1,4 +1,4 @@
-//! The CPU engine with something added before each call: what an engine may do to its caller.
+//! An engine with something added before each call: what an engine may do to its caller.
 #![expect(unsafe_code, reason = "implements Engine, whose calls take raw pointers")]
 
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use splat_engine::{Capabilities, Engine, EngineError, SharedEngine, abi};
 type Hook<T> = Box<dyn Fn(&mut T) -> Result<(), EngineError> + Send + Sync>;
 
 pub struct Hooked {
+    inner: SharedEngine,
     pub capabilities: Capabilities,
     pub forward: Hook<abi::ForwardArgs>,
     pub backward: Hook<abi::BackwardArgs>,
@@ -21,8 +22,13 @@ impl std::fmt::Debug for Hooked {
 
 /// The CPU engine under another name.
 pub fn hooked() -> Hooked {
-    let capabilities = Capabilities { name: "hooked".into(), ..splat_engine::cpu().capabilities() };
-    Hooked { capabilities, forward: Box::new(|_| Ok(())), backward: Box::new(|_| Ok(())) }
+    around(splat_engine::cpu())
+}
+
+/// An engine under the name `hooked`.
+pub fn around(inner: SharedEngine) -> Hooked {
+    let capabilities = Capabilities { name: "hooked".into(), ..inner.capabilities() };
+    Hooked { inner, capabilities, forward: Box::new(|_| Ok(())), backward: Box::new(|_| Ok(())) }
 }
 
 impl Hooked {
@@ -55,17 +61,17 @@ impl Engine for Hooked {
     unsafe fn forward(&self, args: &mut abi::ForwardArgs) -> Result<(), EngineError> {
         (self.forward)(args)?;
         // SAFETY: by the caller's word.
-        unsafe { splat_engine::cpu().forward(args) }
+        unsafe { self.inner.forward(args) }
     }
 
     unsafe fn backward(&self, args: &mut abi::BackwardArgs) -> Result<(), EngineError> {
         (self.backward)(args)?;
         // SAFETY: by the caller's word.
-        unsafe { splat_engine::cpu().backward(args) }
+        unsafe { self.inner.backward(args) }
     }
 
     unsafe fn mark_visible(&self, args: &mut abi::MarkVisibleArgs) -> Result<(), EngineError> {
         // SAFETY: by the caller's word.
-        unsafe { splat_engine::cpu().mark_visible(args) }
+        unsafe { self.inner.mark_visible(args) }
     }
 }
