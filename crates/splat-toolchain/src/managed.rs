@@ -1,8 +1,8 @@
 //! Installations that Splatwright brings itself: their names, where each lies in the cache, and the files that
 //! show it whole. Naming only: bringing them is xtask's work, and nothing here touches the network or writes.
 //!
-//! Layout: `<cache root>/v1/<name>-<python tag>-<12 hex of sha256(requirements text)>/`, a `pip --target` folder.
-//! A changed pin is a new folder, never a migration.
+//! Layout: `<cache root>/v1/<name>-<python tag>-<12 hex of sha256(pin lines)>/`, a `pip --target` folder.
+//! A changed pin is a new folder, never a migration; a changed comment is neither.
 
 use std::path::{Path, PathBuf};
 
@@ -120,7 +120,7 @@ impl ManagedItem {
     /// Its folder: a pure function of what is pinned, so two machines with one pin agree.
     /// `python_tag` is the interpreter's (`cp311`); the sources ignore it.
     pub fn dir(&self, cache_root: &Path, requirements_text: &str, python_tag: &str) -> PathBuf {
-        let hash = hex(&Sha256::digest(requirements_text.as_bytes()));
+        let hash = pin_hash(requirements_text);
         let short = &hash[..12];
         let name = if self.per_python {
             format!("{}-{python_tag}-{short}", self.name)
@@ -164,6 +164,16 @@ pub struct ManagedState {
     pub lacks: Vec<String>,
 }
 
+/// sha256 over what a file of pins pins: its lines without comments, blank lines and indentation.
+pub fn pin_hash(text: &str) -> String {
+    let mut hasher = Sha256::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        hasher.update(line.as_bytes());
+        hasher.update(b"\n");
+    }
+    hex(&hasher.finalize())
+}
+
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -183,6 +193,15 @@ mod tests {
         let name = one.file_name().unwrap().to_str().unwrap();
         assert!(one.starts_with("/c/v1") && name.starts_with("cuda-13.0-cp311-"), "{name}");
         assert_eq!(name.len(), "cuda-13.0-cp311-".len() + 12);
+    }
+
+    #[test]
+    fn a_changed_comment_is_the_same_folder() {
+        let pins = "nvidia-cuda-nvcc==13.0.88 \\\n    --hash=sha256:56fe\n";
+        let told = format!("# Made from cuda-13.0.in.\n# download: 105 MB\n\n{}", pins.replace("    ", "\t"));
+        assert_eq!(pin_hash(pins), pin_hash(&told));
+        assert_eq!(pin_hash(pins), pin_hash(&pins.replace('\n', "\r\n")));
+        assert_ne!(pin_hash(pins), pin_hash(&pins.replace("56fe", "56ff")));
     }
 
     #[test]

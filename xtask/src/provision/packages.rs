@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use fs_err as fs;
-use sha2::{Digest, Sha256};
-use splat_toolchain::managed::{ManagedItem, hex};
+use splat_toolchain::managed::{ManagedItem, pin_hash};
 
 use super::{
     Context,
@@ -23,7 +22,7 @@ pub struct Package {
     pub name: String,
     /// The requirements file; hashes for every wheel.
     pub requirements: PathBuf,
-    /// sha256 of its text.
+    /// sha256 of its pin lines.
     pub hash: String,
     /// The folder in the cache.
     pub dir: PathBuf,
@@ -55,7 +54,7 @@ impl Package {
         let (major, minor) = (version.major(), version.minor());
         Ok(Self {
             name: item.name.to_owned(),
-            hash: hex(&Sha256::digest(text.as_bytes())),
+            hash: pin_hash(&text),
             dir: item.dir(context.cache.root(), &text, &context.python.tag()),
             markers: item.markers().iter().map(|&marker| marker.to_owned()).collect(),
             download: header.download,
