@@ -19,13 +19,14 @@ class In(c.Structure):
 
 class Camera(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("width", c.c_int32), ("height", c.c_int32),
-                ("tan_fovx", c.c_float), ("tan_fovy", c.c_float), ("view", F), ("proj", F), ("campos", F)]
+                ("tan_fovx", c.c_float), ("tan_fovy", c.c_float), ("model", c.c_int32), ("view", F), ("proj", F),
+                ("campos", F)]
 
 
 class Gaussians(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("count", c.c_int64), ("sh_coeffs", c.c_int64),
-                ("means3d", In), ("opacities", In), ("sh", In), ("colors", In), ("scales", In),
-                ("rotations", In), ("cov3d", In)]
+                ("feature_count", c.c_int64), ("means3d", In), ("opacities", In), ("sh", In), ("sh_rest", In),
+                ("colors", In), ("scales", In), ("rotations", In), ("cov3d", In), ("features", In)]
 
 
 class Settings(c.Structure):
@@ -35,26 +36,28 @@ class Settings(c.Structure):
 
 class Context(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("device", c.c_int32), ("stream", c.c_void_p),
-                ("alloc", ALLOC), ("user", c.c_void_p)]
+                ("workspace", c.c_void_p), ("alloc", ALLOC), ("user", c.c_void_p)]
 
 
 class Saved(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("buffer_count", c.c_uint32), ("rendered", c.c_int64),
-                ("buffer", c.c_void_p * 6), ("bytes", c.c_uint64 * 6)]
+                ("rejected", c.c_int64), ("ticket", c.c_int64), ("buffer", c.c_void_p * 6), ("bytes", c.c_uint64 * 6)]
 
 
 class ForwardArgs(c.Structure):
-    _fields_ = [("struct_size", c.c_uint32), ("context", Context), ("camera", Camera), ("gaussians", Gaussians),
-                ("settings", Settings), ("color", F), ("radii", c.POINTER(c.c_int32)), ("inv_depth", F),
-                ("depth", F), ("alpha", F), ("saved", Saved)]
+    _fields_ = [("struct_size", c.c_uint32), ("context", Context), ("camera_count", c.c_uint32),
+                ("cameras", c.POINTER(Camera)), ("gaussians", Gaussians), ("settings", Settings), ("color", F),
+                ("radii", c.POINTER(c.c_int32)), ("inv_depth", F), ("depth", F), ("alpha", F), ("features", F),
+                ("saved", Saved)]
 
 
 class BackwardArgs(c.Structure):
-    _fields_ = [("struct_size", c.c_uint32), ("context", Context), ("camera", Camera), ("gaussians", Gaussians),
-                ("settings", Settings), ("saved", Saved), ("radii", c.POINTER(c.c_int32)),
-                ("grad_color", In), ("grad_inv_depth", In), ("grad_depth", In), ("grad_alpha", In),
-                ("means3d", F), ("means2d", F), ("opacities", F), ("sh", F), ("colors", F), ("scales", F),
-                ("rotations", F), ("cov3d", F)]
+    _fields_ = [("struct_size", c.c_uint32), ("context", Context), ("camera_count", c.c_uint32),
+                ("cameras", c.POINTER(Camera)), ("gaussians", Gaussians), ("settings", Settings), ("saved", Saved),
+                ("radii", c.POINTER(c.c_int32)), ("grad_color", F), ("grad_inv_depth", F), ("grad_depth", F),
+                ("grad_alpha", F), ("grad_features", F), ("means3d", F), ("means2d", F), ("means2d_abs", F),
+                ("opacities", F), ("sh", F), ("sh_rest", F), ("colors", F), ("scales", F), ("rotations", F),
+                ("cov3d", F), ("features", F), ("background", F), ("view", F)]
 
 
 def sized(struct, **members):
@@ -98,8 +101,9 @@ class Engine(unittest.TestCase):
         k = self.keep
         shared = dict(
             context=sized(Context, device=-1, alloc=self.allocator()),
-            camera=sized(Camera, width=side, height=side, tan_fovx=tan, tan_fovy=tan, view=c.cast(identity, F),
-                         proj=c.cast(proj, F), campos=c.cast(k["campos"], F)),
+            camera_count=1,
+            cameras=c.pointer(sized(Camera, width=side, height=side, tan_fovx=tan, tan_fovy=tan,
+                                    view=c.cast(identity, F), proj=c.cast(proj, F), campos=c.cast(k["campos"], F))),
             gaussians=sized(Gaussians, count=1, means3d=dense(k["means"], 3, 1, 0),
                             opacities=dense(k["opacity"], 1, 0, 0), colors=dense(k["color"], 3, 1, 0),
                             scales=dense(k["scales"], 3, 1, 0), rotations=dense(k["rotations"], 4, 1, 0)),
@@ -110,7 +114,7 @@ class Engine(unittest.TestCase):
         return args, shared
 
     def test_abi_version_is_the_header_s(self):
-        self.assertEqual(self.lib.splat_engine_abi_version(), 1)
+        self.assertEqual(self.lib.splat_engine_abi_version(), 2)
 
     def test_middle_pixel_is_opacity_times_color(self):
         args, _ = self.call()
@@ -126,7 +130,7 @@ class Engine(unittest.TestCase):
         ones = floats(*([1.0] * len(self.image)))
         colors, opacities = floats(0, 0, 0), floats(0)
         back = sized(BackwardArgs, saved=args.saved, radii=self.radii,
-                     grad_color=dense(ones, self.SIDE ** 2, self.SIDE, 1),
+                     grad_color=c.cast(ones, F),
                      colors=c.cast(colors, F), opacities=c.cast(opacities, F), **shared)
         self.assertEqual(self.lib.splat_engine_backward(c.byref(back)), 0, self.lib.splat_engine_last_error())
         # One splat on black: image = weight * color, so the gradient of a color is the sum of weights.

@@ -18,13 +18,19 @@ use splat_toolchain::{Finding, Severity, fatbin};
 use crate::{build, ui};
 
 /// What every engine exports: the functions of `splat_engine.h`, in its order.
-pub const SYMBOLS: [&str; 7] = [
+pub const SYMBOLS: [&str; 13] = [
     "splat_engine_abi_version",
     "splat_engine_capabilities",
     "splat_engine_device_ready",
     "splat_engine_forward",
     "splat_engine_backward",
     "splat_engine_mark_visible",
+    "splat_engine_workspace_new",
+    "splat_engine_workspace_free",
+    "splat_engine_poll",
+    "splat_engine_adam",
+    "splat_engine_ssim_forward",
+    "splat_engine_ssim_backward",
     "splat_engine_last_error",
 ];
 

@@ -80,17 +80,7 @@ unsafe fn owned(text: *const c_char) -> String {
 
 impl Engine for Inria {
     fn capabilities(&self) -> Capabilities {
-        let mut raw = abi::Capabilities {
-            struct_size: abi::size::<abi::Capabilities>(),
-            abi: 0,
-            device_kind: abi::DEVICE_CUDA,
-            outputs: 0,
-            features: 0,
-            max_sh_degree: 0,
-            name: std::ptr::null(),
-            version: std::ptr::null(),
-            fingerprint: std::ptr::null(),
-        };
+        let mut raw = abi::Capabilities::EMPTY;
         // SAFETY: a valid struct of this ABI; the wrapper is transparent.
         let status = unsafe { ffi::capabilities((&raw mut raw).cast()) };
         // Only a header of another version could fail here, and both sides were compiled with one.

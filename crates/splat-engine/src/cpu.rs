@@ -44,7 +44,9 @@ impl Engine for CpuEngine {
         check_size("splat_forward_args", args.struct_size, abi::size::<abi::ForwardArgs>())?;
         check_size("splat_saved", args.saved.struct_size, abi::size::<abi::Saved>())?;
         // SAFETY: the caller of `forward` vouches for every pointer in `args`.
-        let call = unsafe { Call::read(&args.camera, &args.gaussians, &args.settings)? };
+        let camera = unsafe { one_camera(args.cameras, args.camera_count)? };
+        // SAFETY: as above.
+        let call = unsafe { Call::read(camera, &args.gaussians, &args.settings)? };
         let (pixels, count) = (call.pixels(), call.count);
         required("color", args.color)?;
         if count > 0 {
@@ -63,8 +65,7 @@ impl Engine for CpuEngine {
             struct_size: abi::size::<abi::Saved>(),
             buffer_count: 4,
             rendered: out.saved.point_list.len() as i64,
-            buffer: [std::ptr::null_mut(); 6],
-            bytes: [0; 6],
+            ..abi::Saved::EMPTY
         };
         let parts: [&[u8]; 4] = [
             bytemuck::cast_slice(&out.saved.point_list),
@@ -86,8 +87,9 @@ impl Engine for CpuEngine {
     unsafe fn backward(&self, args: &mut abi::BackwardArgs) -> Result<(), EngineError> {
         check_size("splat_backward_args", args.struct_size, abi::size::<abi::BackwardArgs>())?;
         // SAFETY: the caller of `backward` vouches for every pointer in `args`.
-        let call = unsafe { Call::read(&args.camera, &args.gaussians, &args.settings)? };
-        let (w, h) = (i64::from(args.camera.width), i64::from(args.camera.height));
+        let camera = unsafe { one_camera(args.cameras, args.camera_count)? };
+        // SAFETY: as above.
+        let call = unsafe { Call::read(camera, &args.gaussians, &args.settings)? };
         let (pixels, count) = (call.pixels(), call.count);
         let saved = &args.saved;
         if saved.buffer_count != 4 {
@@ -110,20 +112,15 @@ impl Engine for CpuEngine {
             };
             let radii: &[i32] = slice(args.radii, count);
             let upstream = [
-                optional(&args.grad_color, &[3, h, w]),
-                optional(&args.grad_inv_depth, &[1, h, w]),
-                optional(&args.grad_depth, &[1, h, w]),
-                optional(&args.grad_alpha, &[1, h, w]),
+                optional(args.grad_color, 3 * pixels),
+                optional(args.grad_inv_depth, pixels),
+                optional(args.grad_depth, pixels),
+                optional(args.grad_alpha, pixels),
             ];
             (state, radii, upstream)
         };
         let [color, inv_depth, depth, alpha] = &upstream;
-        let upstream = core::Upstream {
-            color: color.as_deref(),
-            inv_depth: inv_depth.as_deref(),
-            depth: depth.as_deref(),
-            alpha: alpha.as_deref(),
-        };
+        let upstream = core::Upstream { color: *color, inv_depth: *inv_depth, depth: *depth, alpha: *alpha };
         debug_assert_eq!(state.final_t.len(), pixels, "saved transmittance covers the image");
         let out = core::backward(&call.scene(), &call.camera, &call.settings, state, radii, &upstream)
             .map_err(refused)?;
@@ -188,6 +185,16 @@ impl<'a> Call<'a> {
         check_size("splat_camera", camera.struct_size, abi::size::<abi::Camera>())?;
         check_size("splat_gaussians", g.struct_size, abi::size::<abi::Gaussians>())?;
         check_size("splat_settings", settings.struct_size, abi::size::<abi::Settings>())?;
+        let refused = [
+            (camera.model != abi::PINHOLE, "`model`"),
+            (settings.flags & abi::EXACT != 0, "SPLAT_EXACT"),
+            (settings.flags & abi::RAW != 0, "SPLAT_RAW"),
+            (!g.sh_rest.data.is_null(), "`sh_rest`"),
+            (g.feature_count != 0 || !g.features.data.is_null(), "`features`"),
+        ];
+        if let Some((_, name)) = refused.iter().find(|(asked, _)| *asked) {
+            return Err(EngineError::Unsupported(format!("the cpu engine does not take {name}")));
+        }
         let count = extent("count", g.count)?;
         let coeffs = extent("sh_coeffs", g.sh_coeffs)?;
         if camera.width < 1 || camera.height < 1 {
@@ -274,7 +281,7 @@ fn refused(e: core::Error) -> EngineError {
     EngineError::InvalidArgument(e.to_string())
 }
 
-fn check_size(name: &str, found: u32, expected: u32) -> Result<(), EngineError> {
+pub(crate) fn check_size(name: &str, found: u32, expected: u32) -> Result<(), EngineError> {
     if found == expected {
         return Ok(());
     }
@@ -339,13 +346,21 @@ unsafe fn gather<'a>(name: &str, input: &In, shape: &[i64]) -> Result<Cow<'a, [f
 }
 
 /// # Safety
-/// As [`gather`]; an absent input is `None`.
-unsafe fn optional<'a>(input: &In, shape: &[i64]) -> Option<Cow<'a, [f32]>> {
-    if input.data.is_null() {
-        return None;
+/// `data` is null or points to `len` numbers that outlive `'a`.
+unsafe fn optional<'a>(data: *const f32, len: usize) -> Option<&'a [f32]> {
+    // SAFETY: forwarded from the caller.
+    (!data.is_null()).then(|| unsafe { slice(data, len) })
+}
+
+/// # Safety
+/// `cameras` is null or points to `count` cameras.
+unsafe fn one_camera<'a>(cameras: *const abi::Camera, count: u32) -> Result<&'a abi::Camera, EngineError> {
+    required("cameras", cameras.cast_mut())?;
+    if count != 1 {
+        return Err(EngineError::Unsupported(format!("`camera_count` is {count}, but this engine takes 1")));
     }
-    // SAFETY: forwarded; the pointer is not null, so `gather` cannot refuse it.
-    unsafe { gather("grad", input, shape).ok() }
+    // SAFETY: not null, and of one camera by the caller's word.
+    Ok(unsafe { &*cameras })
 }
 
 /// # Safety

@@ -51,6 +51,81 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     /// # Safety
     /// As [`Engine::forward`].
     unsafe fn mark_visible(&self, args: &mut abi::MarkVisibleArgs) -> Result<(), EngineError>;
+
+    /// Makes what [`Workspace`](crate::Workspace) owns; users take that.
+    ///
+    /// # Errors
+    /// [`EngineError`]; [`EngineError::Unsupported`] without [`Features::WORKSPACE`].
+    fn workspace_new(&self, device: i32) -> Result<*mut abi::Workspace, EngineError> {
+        let _ = device;
+        Err(self.lacks("a workspace"))
+    }
+
+    /// Frees what [`Engine::workspace_new`] made.
+    ///
+    /// # Safety
+    /// `workspace` is of this engine and not freed yet, or null; no call that used it is under way.
+    unsafe fn workspace_free(&self, workspace: *mut abi::Workspace) {
+        debug_assert!(workspace.is_null(), "an engine without workspaces was handed one");
+    }
+
+    /// What the forward call that left `saved` needed; with `wait` it waits for the device.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    ///
+    /// # Safety
+    /// `workspace` is of this engine and alive, and `saved` of a call that used it.
+    unsafe fn poll(
+        &self,
+        workspace: *mut abi::Workspace,
+        saved: &abi::Saved,
+        wait: bool,
+    ) -> Result<abi::Progress, EngineError> {
+        let _ = (workspace, saved, wait);
+        Err(self.lacks("a workspace"))
+    }
+
+    /// One Adam step of up to eight parameter tensors.
+    ///
+    /// # Errors
+    /// [`EngineError`]; [`EngineError::Unsupported`] without [`Features::OPTIMIZE`].
+    ///
+    /// # Safety
+    /// As [`Engine::forward`].
+    unsafe fn adam(&self, args: &mut abi::AdamArgs) -> Result<(), EngineError> {
+        let _ = args;
+        Err(self.lacks("an Adam step"))
+    }
+
+    /// Structural similarity of two images.
+    ///
+    /// # Errors
+    /// As [`Engine::adam`].
+    ///
+    /// # Safety
+    /// As [`Engine::forward`].
+    unsafe fn ssim_forward(&self, args: &mut abi::SsimArgs) -> Result<(), EngineError> {
+        let _ = args;
+        Err(self.lacks("SSIM"))
+    }
+
+    /// Gradient of the similarity for the first image.
+    ///
+    /// # Errors
+    /// As [`Engine::adam`].
+    ///
+    /// # Safety
+    /// As [`Engine::forward`]; `args.partials` is what `ssim_forward` wrote for the same images.
+    unsafe fn ssim_backward(&self, args: &mut abi::SsimArgs) -> Result<(), EngineError> {
+        let _ = args;
+        Err(self.lacks("SSIM"))
+    }
+
+    /// The error for something that this engine does not have.
+    fn lacks(&self, what: &str) -> EngineError {
+        EngineError::Unsupported(format!("engine `{}` has not {what}", self.capabilities().name))
+    }
 }
 
 /// Whose memory an engine reads and writes.
@@ -65,7 +140,7 @@ pub enum DeviceKind {
 /// What an engine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
-    /// `cpu`, `inria`.
+    /// `cpu`, `cuda`, `inria`.
     pub name: String,
     /// Version of the engine, or of the sources it was built from.
     pub version: String,
@@ -98,6 +173,8 @@ impl Outputs {
     pub const DEPTH: Self = Self(8);
     /// Accumulated opacity, `[1,H,W]`.
     pub const ALPHA: Self = Self(16);
+    /// Blended feature channels, `[F,H,W]`.
+    pub const FEATURES: Self = Self(32);
 
     /// Whether every bit of `other` is set.
     #[must_use]
@@ -113,8 +190,32 @@ pub struct Features(pub u32);
 impl Features {
     /// Reads inputs of any strides.
     pub const STRIDED_INPUTS: Self = Self(1);
-    /// Bit-identical gradients from run to run.
+    /// Bit-identical gradients from run to run, always.
     pub const DETERMINISTIC: Self = Self(2);
+    /// Takes [`abi::EXACT`].
+    pub const EXACT: Self = Self(4);
+    /// Takes [`abi::RAW`].
+    pub const RAW: Self = Self(8);
+    /// Takes [`abi::REPRODUCIBLE`].
+    pub const REPRODUCE: Self = Self(16);
+    /// Renders several cameras in a call.
+    pub const BATCH: Self = Self(32);
+    /// Takes [`abi::ORTHOGRAPHIC`] cameras.
+    pub const ORTHOGRAPHIC: Self = Self(64);
+    /// Takes the SH in two tensors.
+    pub const SPLIT_SH: Self = Self(128);
+    /// Gives absolute `means2d` gradients, and those of view and background.
+    pub const EXTRA_GRADIENTS: Self = Self(256);
+    /// Renders without waiting for the device, by a workspace.
+    pub const WORKSPACE: Self = Self(512);
+    /// Has Adam and SSIM.
+    pub const OPTIMIZE: Self = Self(1024);
+
+    /// The bits of both.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 
     /// Whether every bit of `other` is set.
     #[must_use]

@@ -1,4 +1,4 @@
-//! The CPU engine as the seven C functions of `splat_engine.h`.
+//! The CPU engine as the C functions of `splat_engine.h`.
 //!
 //! Every function catches panics: none crosses the border. Messages are kept a thread.
 #![expect(unsafe_code, reason = "exports C functions")]
@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 
 use crate::abi;
-use crate::cpu::CpuEngine;
+use crate::cpu::{CpuEngine, check_size};
 use crate::engine::{Capabilities, Engine, EngineError};
 
 thread_local! {
@@ -55,14 +55,7 @@ pub unsafe extern "C" fn splat_engine_capabilities(out: *mut abi::Capabilities) 
     border(|| {
         // SAFETY: null or a valid struct, by the caller's word.
         let out = unsafe { out.as_mut() }.ok_or_else(|| null("out"))?;
-        if out.struct_size != abi::size::<abi::Capabilities>() {
-            return Err(EngineError::InvalidArgument(format!(
-                "`splat_capabilities.struct_size` is {}, but ABI {} has {}",
-                out.struct_size,
-                abi::ABI,
-                abi::size::<abi::Capabilities>()
-            )));
-        }
+        check_size("splat_capabilities", out.struct_size, abi::size::<abi::Capabilities>())?;
         let (c, [name, version, fingerprint]) = &*TEXTS;
         *out = abi::Capabilities {
             struct_size: out.struct_size,
@@ -113,6 +106,84 @@ pub unsafe extern "C" fn splat_engine_backward(args: *mut abi::BackwardArgs) -> 
 pub unsafe extern "C" fn splat_engine_mark_visible(args: *mut abi::MarkVisibleArgs) -> i32 {
     // SAFETY: forwarded from the caller.
     border(|| unsafe { CpuEngine.mark_visible(args.as_mut().ok_or_else(|| null("args"))?) })
+}
+
+/// See the header.
+///
+/// # Safety
+/// `out` is null or points to a place for a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn splat_engine_workspace_new(device: i32, out: *mut *mut abi::Workspace) -> i32 {
+    border(|| {
+        // SAFETY: null or a valid place, by the caller's word.
+        let out = unsafe { out.as_mut() }.ok_or_else(|| null("out"))?;
+        *out = CpuEngine.workspace_new(device)?;
+        Ok(())
+    })
+}
+
+/// See the header.
+///
+/// # Safety
+/// As [`Engine::workspace_free`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn splat_engine_workspace_free(workspace: *mut abi::Workspace) {
+    // SAFETY: forwarded from the caller.
+    border(|| unsafe {
+        CpuEngine.workspace_free(workspace);
+        Ok(())
+    });
+}
+
+/// See the header.
+///
+/// # Safety
+/// As [`Engine::poll`]; `saved` and `out` may be null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn splat_engine_poll(
+    workspace: *mut abi::Workspace,
+    saved: *const abi::Saved,
+    wait: u32,
+    out: *mut abi::Progress,
+) -> i32 {
+    // SAFETY: forwarded from the caller; null or valid structs.
+    border(|| unsafe {
+        let saved = saved.as_ref().ok_or_else(|| null("saved"))?;
+        let out = out.as_mut().ok_or_else(|| null("out"))?;
+        check_size("splat_progress", out.struct_size, abi::size::<abi::Progress>())?;
+        *out = CpuEngine.poll(workspace, saved, wait != 0)?;
+        Ok(())
+    })
+}
+
+/// See the header.
+///
+/// # Safety
+/// As [`Engine::adam`]; `args` may be null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn splat_engine_adam(args: *mut abi::AdamArgs) -> i32 {
+    // SAFETY: forwarded from the caller.
+    border(|| unsafe { CpuEngine.adam(args.as_mut().ok_or_else(|| null("args"))?) })
+}
+
+/// See the header.
+///
+/// # Safety
+/// As [`Engine::ssim_forward`]; `args` may be null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn splat_engine_ssim_forward(args: *mut abi::SsimArgs) -> i32 {
+    // SAFETY: forwarded from the caller.
+    border(|| unsafe { CpuEngine.ssim_forward(args.as_mut().ok_or_else(|| null("args"))?) })
+}
+
+/// See the header.
+///
+/// # Safety
+/// As [`Engine::ssim_backward`]; `args` may be null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn splat_engine_ssim_backward(args: *mut abi::SsimArgs) -> i32 {
+    // SAFETY: forwarded from the caller.
+    border(|| unsafe { CpuEngine.ssim_backward(args.as_mut().ok_or_else(|| null("args"))?) })
 }
 
 /// See the header.

@@ -55,10 +55,11 @@ pub fn forward(
     let image = |o| capabilities.outputs.contains(o).then(|| vec![f32::NAN; pixels]);
     let (mut depth, mut alpha) = (image(Outputs::DEPTH), image(Outputs::ALPHA));
     let mut memory = Arena::default();
+    let camera = camera_of(camera)?;
     let mut args = abi::ForwardArgs {
-        struct_size: abi::size::<abi::ForwardArgs>(),
         context: context(&mut memory),
-        camera: camera_of(camera)?,
+        camera_count: 1,
+        cameras: &raw const camera,
         gaussians: gaussians_of(scene)?,
         settings: settings_of(settings),
         color: color.as_mut_ptr(),
@@ -66,13 +67,7 @@ pub fn forward(
         inv_depth: inv_depth.as_mut_ptr(),
         depth: depth.as_mut().map_or(std::ptr::null_mut(), |v| v.as_mut_ptr()),
         alpha: alpha.as_mut().map_or(std::ptr::null_mut(), |v| v.as_mut_ptr()),
-        saved: abi::Saved {
-            struct_size: abi::size::<abi::Saved>(),
-            buffer_count: 0,
-            rendered: 0,
-            buffer: [std::ptr::null_mut(); 6],
-            bytes: [0; 6],
-        },
+        ..abi::ForwardArgs::EMPTY
     };
     // SAFETY: inputs were measured by `gaussians_of`, outputs are sized above, the arena outlives the call.
     unsafe { engine.forward(&mut args)? };
@@ -117,8 +112,8 @@ pub fn backward(
         cov3d: numbers(6),
     };
     let grad = |name: &str, g: Option<&[f32]>, channels: i64| match g {
-        None => Ok(In::ABSENT),
-        Some(g) if g.len() as i64 == channels * w * h => Ok(In::contiguous(g.as_ptr(), &[channels, h, w])),
+        None => Ok(std::ptr::null()),
+        Some(g) if g.len() as i64 == channels * w * h => Ok(g.as_ptr()),
         Some(g) => Err(EngineError::InvalidArgument(format!(
             "the gradient of `{name}` has {} numbers, but the image has {channels}x{h}x{w}",
             g.len()
@@ -126,10 +121,11 @@ pub fn backward(
     };
     let mut memory = Arena::default();
     let wanted = |v: &mut Vec<f32>| if v.is_empty() { std::ptr::null_mut() } else { v.as_mut_ptr() };
+    let camera = camera_of(camera)?;
     let mut args = abi::BackwardArgs {
-        struct_size: abi::size::<abi::BackwardArgs>(),
         context: context(&mut memory),
-        camera: camera_of(camera)?,
+        camera_count: 1,
+        cameras: &raw const camera,
         gaussians: gaussians_of(scene)?,
         settings: settings_of(settings),
         saved: rendered.saved,
@@ -146,6 +142,7 @@ pub fn backward(
         scales: wanted(&mut out.scales),
         rotations: wanted(&mut out.rotations),
         cov3d: wanted(&mut out.cov3d),
+        ..abi::BackwardArgs::EMPTY
     };
     // SAFETY: as in `forward`; `rendered` still owns the saved buffers.
     unsafe { engine.backward(&mut args)? };
@@ -195,13 +192,7 @@ unsafe extern "C" fn alloc(user: *mut c_void, _kind: u32, bytes: u64) -> *mut c_
 }
 
 fn context(arena: &mut Arena) -> abi::Context {
-    abi::Context {
-        struct_size: abi::size::<abi::Context>(),
-        device: -1,
-        stream: std::ptr::null_mut(),
-        alloc: Some(alloc),
-        user: std::ptr::from_mut(arena).cast(),
-    }
+    abi::Context { alloc: Some(alloc), user: std::ptr::from_mut(arena).cast(), ..abi::Context::EMPTY }
 }
 
 fn camera_of(camera: &Camera) -> Result<abi::Camera, EngineError> {
@@ -210,7 +201,6 @@ fn camera_of(camera: &Camera) -> Result<abi::Camera, EngineError> {
             .map_err(|_| EngineError::InvalidArgument(format!("an image side is {n} pixels, over 2^31 - 1")))
     };
     Ok(abi::Camera {
-        struct_size: abi::size::<abi::Camera>(),
         width: side(camera.width)?,
         height: side(camera.height)?,
         tan_fovx: camera.tan_fovx,
@@ -218,16 +208,17 @@ fn camera_of(camera: &Camera) -> Result<abi::Camera, EngineError> {
         view: camera.view.as_ptr(),
         proj: camera.proj.as_ptr(),
         campos: camera.campos.as_ptr(),
+        ..abi::Camera::EMPTY
     })
 }
 
 fn settings_of(settings: &Settings) -> abi::Settings {
     abi::Settings {
-        struct_size: abi::size::<abi::Settings>(),
         flags: if settings.antialiasing { abi::ANTIALIASING } else { 0 },
         background: settings.background.as_ptr(),
         scale_modifier: settings.scale_modifier,
         sh_degree: settings.sh_degree as i32,
+        ..abi::Settings::EMPTY
     }
 }
 
@@ -246,16 +237,10 @@ fn gaussians_of(scene: &Scene) -> Result<abi::Gaussians, EngineError> {
         Ok(In::contiguous(data.as_ptr(), &shape))
     };
     let mut g = abi::Gaussians {
-        struct_size: abi::size::<abi::Gaussians>(),
         count: p as i64,
-        sh_coeffs: 0,
         means3d: input("means3d", scene.means3d, &[3])?,
         opacities: input("opacities", scene.opacities, &[])?,
-        sh: In::ABSENT,
-        colors: In::ABSENT,
-        scales: In::ABSENT,
-        rotations: In::ABSENT,
-        cov3d: In::ABSENT,
+        ..abi::Gaussians::EMPTY
     };
     match scene.color {
         Color::Sh { values, coeffs } => {

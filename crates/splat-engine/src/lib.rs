@@ -14,7 +14,9 @@ mod engine;
 mod exports;
 pub mod host;
 mod loaded;
+mod workspace;
 
 pub use cpu::cpu;
 pub use engine::{Capabilities, DeviceKind, Engine, EngineError, Features, Outputs, SharedEngine};
 pub use loaded::{LoadError, LoadedEngine, SYMBOLS};
+pub use workspace::{Progress, Workspace};

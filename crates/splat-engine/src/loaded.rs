@@ -13,13 +13,19 @@ use crate::abi;
 use crate::engine::{Capabilities, DeviceKind, Engine, EngineError, Features, Outputs};
 
 /// The symbols that every engine library exports.
-pub const SYMBOLS: [&str; 7] = [
+pub const SYMBOLS: [&str; 13] = [
     "splat_engine_abi_version",
     "splat_engine_capabilities",
     "splat_engine_device_ready",
     "splat_engine_forward",
     "splat_engine_backward",
     "splat_engine_mark_visible",
+    "splat_engine_workspace_new",
+    "splat_engine_workspace_free",
+    "splat_engine_poll",
+    "splat_engine_adam",
+    "splat_engine_ssim_forward",
+    "splat_engine_ssim_backward",
     "splat_engine_last_error",
 ];
 
@@ -71,6 +77,12 @@ pub struct LoadedEngine {
     forward: unsafe extern "C" fn(*mut abi::ForwardArgs) -> i32,
     backward: unsafe extern "C" fn(*mut abi::BackwardArgs) -> i32,
     mark_visible: unsafe extern "C" fn(*mut abi::MarkVisibleArgs) -> i32,
+    workspace_new: unsafe extern "C" fn(i32, *mut *mut abi::Workspace) -> i32,
+    workspace_free: unsafe extern "C" fn(*mut abi::Workspace),
+    poll: unsafe extern "C" fn(*mut abi::Workspace, *const abi::Saved, u32, *mut abi::Progress) -> i32,
+    adam: unsafe extern "C" fn(*mut abi::AdamArgs) -> i32,
+    ssim_forward: unsafe extern "C" fn(*mut abi::SsimArgs) -> i32,
+    ssim_backward: unsafe extern "C" fn(*mut abi::SsimArgs) -> i32,
     last_error: unsafe extern "C" fn() -> *const c_char,
     // Dropped last: the functions above point into it.
     _library: Library,
@@ -101,23 +113,26 @@ impl LoadedEngine {
         let backward = symbol!("splat_engine_backward", unsafe extern "C" fn(*mut abi::BackwardArgs) -> i32);
         let mark_visible =
             symbol!("splat_engine_mark_visible", unsafe extern "C" fn(*mut abi::MarkVisibleArgs) -> i32);
+        let workspace_new =
+            symbol!("splat_engine_workspace_new", unsafe extern "C" fn(i32, *mut *mut abi::Workspace) -> i32);
+        let workspace_free =
+            symbol!("splat_engine_workspace_free", unsafe extern "C" fn(*mut abi::Workspace));
+        let poll = symbol!(
+            "splat_engine_poll",
+            unsafe extern "C" fn(*mut abi::Workspace, *const abi::Saved, u32, *mut abi::Progress) -> i32
+        );
+        let adam = symbol!("splat_engine_adam", unsafe extern "C" fn(*mut abi::AdamArgs) -> i32);
+        let ssim_forward =
+            symbol!("splat_engine_ssim_forward", unsafe extern "C" fn(*mut abi::SsimArgs) -> i32);
+        let ssim_backward =
+            symbol!("splat_engine_ssim_backward", unsafe extern "C" fn(*mut abi::SsimArgs) -> i32);
         let last_error = symbol!("splat_engine_last_error", unsafe extern "C" fn() -> *const c_char);
         // SAFETY: takes nothing and returns a number in every ABI version.
         let found = unsafe { abi_version() };
         if found != abi::ABI {
             return Err(LoadError::Abi { path: path.into(), found, expected: abi::ABI });
         }
-        let mut raw = abi::Capabilities {
-            struct_size: abi::size::<abi::Capabilities>(),
-            abi: 0,
-            device_kind: 0,
-            outputs: 0,
-            features: 0,
-            max_sh_degree: 0,
-            name: std::ptr::null(),
-            version: std::ptr::null(),
-            fingerprint: std::ptr::null(),
-        };
+        let mut raw = abi::Capabilities::EMPTY;
         // SAFETY: `raw` is a struct of the ABI version just checked.
         let status = unsafe { describe(&raw mut raw) };
         if status != abi::OK {
@@ -145,6 +160,12 @@ impl LoadedEngine {
             forward,
             backward,
             mark_visible,
+            workspace_new,
+            workspace_free,
+            poll,
+            adam,
+            ssim_forward,
+            ssim_backward,
             last_error,
             _library: library,
         })
@@ -189,6 +210,45 @@ impl Engine for LoadedEngine {
     unsafe fn mark_visible(&self, args: &mut abi::MarkVisibleArgs) -> Result<(), EngineError> {
         // SAFETY: forwarded from the caller.
         self.result(unsafe { (self.mark_visible)(args) })
+    }
+
+    fn workspace_new(&self, device: i32) -> Result<*mut abi::Workspace, EngineError> {
+        let mut out = std::ptr::null_mut();
+        // SAFETY: `out` is a local that the call fills.
+        self.result(unsafe { (self.workspace_new)(device, &raw mut out) })?;
+        Ok(out)
+    }
+
+    unsafe fn workspace_free(&self, workspace: *mut abi::Workspace) {
+        // SAFETY: forwarded from the caller.
+        unsafe { (self.workspace_free)(workspace) };
+    }
+
+    unsafe fn poll(
+        &self,
+        workspace: *mut abi::Workspace,
+        saved: &abi::Saved,
+        wait: bool,
+    ) -> Result<abi::Progress, EngineError> {
+        let mut out = abi::Progress::EMPTY;
+        // SAFETY: forwarded from the caller; `out` is a local that the call fills.
+        self.result(unsafe { (self.poll)(workspace, saved, u32::from(wait), &raw mut out) })?;
+        Ok(out)
+    }
+
+    unsafe fn adam(&self, args: &mut abi::AdamArgs) -> Result<(), EngineError> {
+        // SAFETY: forwarded from the caller.
+        self.result(unsafe { (self.adam)(args) })
+    }
+
+    unsafe fn ssim_forward(&self, args: &mut abi::SsimArgs) -> Result<(), EngineError> {
+        // SAFETY: forwarded from the caller.
+        self.result(unsafe { (self.ssim_forward)(args) })
+    }
+
+    unsafe fn ssim_backward(&self, args: &mut abi::SsimArgs) -> Result<(), EngineError> {
+        // SAFETY: forwarded from the caller.
+        self.result(unsafe { (self.ssim_backward)(args) })
     }
 }
 

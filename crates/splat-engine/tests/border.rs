@@ -96,6 +96,7 @@ struct Blocks(Vec<Vec<u64>>);
 /// A forward call whose members a test may spoil.
 struct Call {
     args: abi::ForwardArgs,
+    view: abi::Camera,
     color: Vec<f32>,
     _radii: Vec<i32>,
     _camera: Camera,
@@ -126,72 +127,50 @@ impl Call {
         let mut blocks: Box<Blocks> = Box::default();
         let input = |v: &Vec<f32>, n: i64| abi::In::contiguous(v.as_ptr(), &[p as i64, n]);
         let args = abi::ForwardArgs {
-            struct_size: abi::size::<abi::ForwardArgs>(),
             context: abi::Context {
-                struct_size: abi::size::<abi::Context>(),
-                device: -1,
-                stream: std::ptr::null_mut(),
                 alloc: Some(alloc),
                 user: std::ptr::from_mut(&mut *blocks).cast(),
+                ..abi::Context::EMPTY
             },
-            camera: abi::Camera {
-                struct_size: abi::size::<abi::Camera>(),
-                width: w as i32,
-                height: h as i32,
-                tan_fovx: camera.tan_fovx,
-                tan_fovy: camera.tan_fovy,
-                view: std::ptr::null(),
-                proj: std::ptr::null(),
-                campos: std::ptr::null(),
-            },
+            camera_count: 1,
             gaussians: abi::Gaussians {
-                struct_size: abi::size::<abi::Gaussians>(),
                 count: p as i64,
-                sh_coeffs: 0,
                 means3d: input(&blob.means3d, 3),
                 opacities: abi::In::contiguous(blob.opacities.as_ptr(), &[p as i64]),
-                sh: abi::In::ABSENT,
                 colors: input(&blob.colors, 3),
                 scales: input(&blob.scales, 3),
                 rotations: input(&blob.rotations, 4),
-                cov3d: abi::In::ABSENT,
+                ..abi::Gaussians::EMPTY
             },
-            settings: abi::Settings {
-                struct_size: abi::size::<abi::Settings>(),
-                flags: 0,
-                background: background.as_ptr(),
-                scale_modifier: 1.0,
-                sh_degree: 0,
-            },
+            settings: abi::Settings { background: background.as_ptr(), ..abi::Settings::EMPTY },
             color: color.as_mut_ptr(),
             radii: radii.as_mut_ptr(),
-            inv_depth: std::ptr::null_mut(),
-            depth: std::ptr::null_mut(),
-            alpha: std::ptr::null_mut(),
-            saved: abi::Saved {
-                struct_size: abi::size::<abi::Saved>(),
-                buffer_count: 0,
-                rendered: 0,
-                buffer: [std::ptr::null_mut(); 6],
-                bytes: [0; 6],
-            },
+            ..abi::ForwardArgs::EMPTY
         };
-        Self { args, color, _radii: radii, _camera: camera, _background: background, _blocks: blocks }
+        let view = abi::Camera {
+            width: w as i32,
+            height: h as i32,
+            tan_fovx: camera.tan_fovx,
+            tan_fovy: camera.tan_fovy,
+            ..abi::Camera::EMPTY
+        };
+        Self { args, view, color, _radii: radii, _camera: camera, _background: background, _blocks: blocks }
     }
 
     fn run(&mut self) -> Result<(), EngineError> {
-        self.args.camera.view = self._camera.view.as_ptr();
-        self.args.camera.proj = self._camera.proj.as_ptr();
-        self.args.camera.campos = self._camera.campos.as_ptr();
+        self.view.view = self._camera.view.as_ptr();
+        self.view.proj = self._camera.proj.as_ptr();
+        self.view.campos = self._camera.campos.as_ptr();
+        self.args.cameras = &raw const self.view;
         // SAFETY: every pointer set by `new` and above is valid; tests null or resize only what must be refused.
         unsafe { cpu().forward(&mut self.args) }
     }
 }
 
-fn refusal(spoil: impl FnOnce(&mut abi::ForwardArgs)) -> String {
+fn refusal(spoil: impl FnOnce(&mut abi::ForwardArgs, &mut abi::Camera)) -> String {
     let blob = Blob::new(3);
     let mut call = Call::new(&blob);
-    spoil(&mut call.args);
+    spoil(&mut call.args, &mut call.view);
     call.run().expect_err("the call is refused").to_string()
 }
 
@@ -200,16 +179,16 @@ fn wrong_calls_are_refused_with_the_two_values() {
     let has = |text: String, parts: &[&str]| {
         assert!(parts.iter().all(|p| text.contains(p)), "`{text}` should name {parts:?}");
     };
-    has(refusal(|a| a.struct_size = 8), &["splat_forward_args.struct_size", "8"]);
-    has(refusal(|a| a.camera.struct_size = 4), &["splat_camera.struct_size", "4"]);
-    has(refusal(|a| a.gaussians.count = -1), &["count", "-1"]);
-    has(refusal(|a| a.gaussians.count = i64::MAX), &["count", "2^48"]);
-    has(refusal(|a| a.camera.width = 0), &["0x23"]);
-    has(refusal(|a| a.settings.sh_degree = -2), &["sh_degree", "-2"]);
-    has(refusal(|a| a.color = std::ptr::null_mut()), &["`color` is NULL"]);
-    has(refusal(|a| a.gaussians.colors = abi::In::ABSENT), &["`sh` and `colors`", "none"]);
-    has(refusal(|a| a.gaussians.cov3d = a.gaussians.scales), &["`cov3d`", "both"]);
-    has(refusal(|a| a.settings.background = std::ptr::null()), &["`background` is NULL"]);
+    has(refusal(|a, _| a.struct_size = 8), &["splat_forward_args.struct_size", "8"]);
+    has(refusal(|_, c| c.struct_size = 4), &["splat_camera.struct_size", "4"]);
+    has(refusal(|a, _| a.gaussians.count = -1), &["count", "-1"]);
+    has(refusal(|a, _| a.gaussians.count = i64::MAX), &["count", "2^48"]);
+    has(refusal(|_, c| c.width = 0), &["0x23"]);
+    has(refusal(|a, _| a.settings.sh_degree = -2), &["sh_degree", "-2"]);
+    has(refusal(|a, _| a.color = std::ptr::null_mut()), &["`color` is NULL"]);
+    has(refusal(|a, _| a.gaussians.colors = abi::In::ABSENT), &["`sh` and `colors`", "none"]);
+    has(refusal(|a, _| a.gaussians.cov3d = a.gaussians.scales), &["`cov3d`", "both"]);
+    has(refusal(|a, _| a.settings.background = std::ptr::null()), &["`background` is NULL"]);
 }
 
 #[test]

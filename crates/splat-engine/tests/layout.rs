@@ -16,30 +16,46 @@ fn rust_layout() -> Vec<(&'static str, &'static str, usize)> {
         };
     }
     layout!(In, "splat_in", data, stride);
-    layout!(Camera, "splat_camera", struct_size, width, height, tan_fovx, tan_fovy, view, proj, campos);
+    layout!(
+        Camera,
+        "splat_camera",
+        struct_size,
+        width,
+        height,
+        tan_fovx,
+        tan_fovy,
+        model,
+        view,
+        proj,
+        campos
+    );
     layout!(
         Gaussians,
         "splat_gaussians",
         struct_size,
         count,
         sh_coeffs,
+        feature_count,
         means3d,
         opacities,
         sh,
+        sh_rest,
         colors,
         scales,
         rotations,
-        cov3d
+        cov3d,
+        features
     );
     layout!(Settings, "splat_settings", struct_size, flags, background, scale_modifier, sh_degree);
-    layout!(Context, "splat_context", struct_size, device, stream, alloc, user);
-    layout!(Saved, "splat_saved", struct_size, buffer_count, rendered, buffer, bytes);
+    layout!(Context, "splat_context", struct_size, device, stream, workspace, alloc, user);
+    layout!(Saved, "splat_saved", struct_size, buffer_count, rendered, rejected, ticket, buffer, bytes);
     layout!(
         ForwardArgs,
         "splat_forward_args",
         struct_size,
         context,
-        camera,
+        camera_count,
+        cameras,
         gaussians,
         settings,
         color,
@@ -47,6 +63,7 @@ fn rust_layout() -> Vec<(&'static str, &'static str, usize)> {
         inv_depth,
         depth,
         alpha,
+        features,
         saved
     );
     layout!(
@@ -54,7 +71,8 @@ fn rust_layout() -> Vec<(&'static str, &'static str, usize)> {
         "splat_backward_args",
         struct_size,
         context,
-        camera,
+        camera_count,
+        cameras,
         gaussians,
         settings,
         saved,
@@ -63,14 +81,20 @@ fn rust_layout() -> Vec<(&'static str, &'static str, usize)> {
         grad_inv_depth,
         grad_depth,
         grad_alpha,
+        grad_features,
         means3d,
         means2d,
+        means2d_abs,
         opacities,
         sh,
+        sh_rest,
         colors,
         scales,
         rotations,
-        cov3d
+        cov3d,
+        features,
+        background,
+        view
     );
     layout!(
         MarkVisibleArgs,
@@ -95,6 +119,40 @@ fn rust_layout() -> Vec<(&'static str, &'static str, usize)> {
         name,
         version,
         fingerprint
+    );
+    layout!(Progress, "splat_progress", struct_size, done, overflow, reserved, rendered, rejected, capacity);
+    layout!(
+        AdamGroup,
+        "splat_adam_group",
+        param,
+        grad,
+        exp_avg,
+        exp_avg_sq,
+        width,
+        step,
+        lr,
+        beta1,
+        beta2,
+        eps
+    );
+    layout!(AdamArgs, "splat_adam_args", struct_size, context, rows, visible, group_count, groups);
+    layout!(
+        SsimArgs,
+        "splat_ssim_args",
+        struct_size,
+        context,
+        planes,
+        width,
+        height,
+        valid,
+        image,
+        target,
+        map,
+        mean,
+        partials,
+        grad_mean,
+        grad_map,
+        grad_image
     );
     rows
 }

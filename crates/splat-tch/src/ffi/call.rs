@@ -51,10 +51,11 @@ pub(crate) fn forward(
     let lent = frame.lend(&inputs)?;
     let arena = Arena::new(device);
     let scope = Scope::enter(device)?;
+    let view = frame.camera(camera);
     let mut args = abi::ForwardArgs {
-        struct_size: abi::size::<abi::ForwardArgs>(),
         context: scope.context(&arena),
-        camera: frame.camera(camera),
+        camera_count: 1,
+        cameras: &raw const view,
         gaussians: frame.gaussians(&lent, camera),
         settings: frame.settings(background),
         color: at(0),
@@ -63,13 +64,7 @@ pub(crate) fn forward(
         inv_depth: at(2),
         depth: or_null(depth),
         alpha: or_null(alpha),
-        saved: abi::Saved {
-            struct_size: abi::size::<abi::Saved>(),
-            buffer_count: 0,
-            rendered: 0,
-            buffer: [std::ptr::null_mut(); 6],
-            bytes: [0; 6],
-        },
+        ..abi::ForwardArgs::EMPTY
     };
     // SAFETY: every pointer is of a tensor on the engine's device whose shape was checked and which lives
     // past the call (`lent`, `camera`, `background`, `outputs`, `arena`); outputs are fresh.
@@ -183,19 +178,21 @@ impl Call {
             upstream(frame.depth.then_some(3)),
             upstream(frame.alpha.then_some(3 + usize::from(frame.depth))),
         ];
-        let upstream = upstream.map(|t| t.map(|t| frame.lend_one(t)).transpose());
+        let upstream = upstream.map(|t| t.map(|t| t.f_detach()?.f_contiguous()).transpose());
         let [grad_color, grad_inv_depth, grad_depth, grad_alpha] = upstream;
         let upstream = [grad_color?, grad_inv_depth?, grad_depth?, grad_alpha?];
-        let [grad_color, grad_inv_depth, grad_depth, grad_alpha] =
-            upstream.each_ref().map(|t| t.as_ref().map_or(abi::In::ABSENT, |t| frame.input(t, camera)));
+        let [grad_color, grad_inv_depth, grad_depth, grad_alpha] = upstream
+            .each_ref()
+            .map(|t| t.as_ref().map_or(std::ptr::null(), |t| t.data_ptr().cast::<f32>().cast_const()));
 
         let sh = frame.sh_coeffs.is_some();
         let arena = Arena::new(frame.device);
         let scope = Scope::enter(frame.device)?;
+        let view = frame.camera(camera);
         let mut args = abi::BackwardArgs {
-            struct_size: abi::size::<abi::BackwardArgs>(),
             context: scope.context(&arena),
-            camera: frame.camera(camera),
+            camera_count: 1,
+            cameras: &raw const view,
             gaussians: frame.gaussians(&lent, camera),
             settings: frame.settings(background),
             saved: self.saved,
@@ -212,6 +209,7 @@ impl Call {
             scales: only(self.has_rotations, &shape),
             rotations: pointer(&rotations),
             cov3d: only(!self.has_rotations, &shape),
+            ..abi::BackwardArgs::EMPTY
         };
         // SAFETY: as in `forward`; the node kept inputs and buffers alive, and torch's version counters have
         // told that they are unchanged. Gradients are fresh and of their inputs' sizes.

@@ -50,7 +50,6 @@ impl Frame {
     pub(super) fn camera(&self, tensor: &Tensor) -> abi::Camera {
         let data = tensor.data_ptr().cast::<f32>().cast_const();
         abi::Camera {
-            struct_size: abi::size::<abi::Camera>(),
             width: self.width,
             height: self.height,
             tan_fovx: self.tan_fovx,
@@ -58,16 +57,17 @@ impl Frame {
             view: data,
             proj: data.wrapping_add(PROJ),
             campos: data.wrapping_add(CAMPOS),
+            ..abi::Camera::EMPTY
         }
     }
 
     pub(super) fn settings(&self, background: &Tensor) -> abi::Settings {
         abi::Settings {
-            struct_size: abi::size::<abi::Settings>(),
             flags: self.flags,
             background: background.data_ptr().cast(),
             scale_modifier: self.scale_modifier,
             sh_degree: self.sh_degree,
+            ..abi::Settings::EMPTY
         }
     }
 
@@ -77,7 +77,6 @@ impl Frame {
         let only = |yes: bool, i: abi::In| if yes { i } else { abi::In::ABSENT };
         let (sh, scales) = (self.sh_coeffs.is_some(), lent.rotations.is_some());
         abi::Gaussians {
-            struct_size: abi::size::<abi::Gaussians>(),
             count: self.count,
             sh_coeffs: self.sh_coeffs.unwrap_or(0),
             means3d: input(&lent.means3d),
@@ -87,6 +86,7 @@ impl Frame {
             scales: only(scales, shape),
             rotations: lent.rotations.as_ref().map_or(abi::In::ABSENT, input),
             cov3d: only(!scales, shape),
+            ..abi::Gaussians::EMPTY
         }
     }
 

@@ -36,11 +36,11 @@ impl Arena {
     /// The context of a call that allocates here. `self` must outlive the call.
     pub(super) fn context(&self, device: i32, stream: *mut c_void) -> abi::Context {
         abi::Context {
-            struct_size: abi::size::<abi::Context>(),
             device,
             stream,
             alloc: Some(alloc),
             user: std::ptr::from_ref(self).cast_mut().cast(),
+            ..abi::Context::EMPTY
         }
     }
 
