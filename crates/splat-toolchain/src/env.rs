@@ -6,12 +6,15 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-/// A program that says nothing for this long is counted as not answering.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::machine::Fact;
+
+/// A program that has not ended after this long is ended and reported (S17).
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Os {
@@ -47,6 +50,12 @@ pub struct Env {
     own: BTreeMap<String, String>,
     root: PathBuf,
     pub os: Os,
+    /// Interpreters that the request names, besides those that are active.
+    pub pythons: Vec<PathBuf>,
+    /// How long a program may take.
+    pub patience: Duration,
+    /// Programs that took longer, with the seconds they were given.
+    silent: Arc<Mutex<Vec<Fact<u64>>>>,
 }
 
 impl Env {
@@ -63,7 +72,47 @@ impl Env {
         // Windows finds variables whatever their case.
         let fold = |name: String| if os == Os::Windows { name.to_uppercase() } else { name };
         let vars = vars.into_iter().map(|(name, value)| (fold(name), value)).collect();
-        Self { vars, own: BTreeMap::new(), root: root.into(), os }
+        Self {
+            vars,
+            own: BTreeMap::new(),
+            root: root.into(),
+            os,
+            pythons: Vec::new(),
+            patience: PATIENCE,
+            silent: Arc::default(),
+        }
+    }
+
+    /// A machine in a folder. `machine.env` in it has a variable a line, `{root}` standing for the folder; `OS` says
+    /// which system it is. Programs that have a `.says` file beside them are not run: it holds, after each
+    /// `$ arguments` line, what they print.
+    ///
+    /// # Errors
+    /// There is no `machine.env`.
+    pub fn fixture(root: &Path) -> std::io::Result<Self> {
+        let text = fs_err::read_to_string(root.join("machine.env"))?;
+        let shown = root.display().to_string();
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let vars: BTreeMap<String, String> = lines
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.trim().to_owned(), value.trim().replace("{root}", &shown)))
+            .collect();
+        let os = match vars.get("OS").map(|os| os.to_lowercase()) {
+            Some(os) if os.starts_with("windows") => Os::Windows,
+            Some(os) if os == "macos" => Os::Macos,
+            _ => Os::Linux,
+        };
+        Ok(Self::new(vars, root, os))
+    }
+
+    /// Whether this is a folder that stands for a machine.
+    pub fn is_fixture(&self) -> bool {
+        self.root != Path::new("/")
+    }
+
+    /// Programs that were ended because they did not answer.
+    pub fn silent(&self) -> Vec<Fact<u64>> {
+        self.silent.lock().map(|list| list.clone()).unwrap_or_default()
     }
 
     /// With the values that `.cargo/toolchain.toml` sets, so that [`Self::user`] can tell them from the user's.
@@ -129,7 +178,16 @@ impl Env {
             return Some(PathBuf::from(program)).into_iter().filter(|path| path.is_file()).collect();
         }
         let name = if program.ends_with(".exe") { program.to_owned() } else { self.exe(program) };
-        self.path_dirs().into_iter().map(|dir| dir.join(&name)).filter(|path| is_program(path)).collect()
+        self.path_dirs().into_iter().map(|dir| dir.join(&name)).filter(|path| self.is_program(path)).collect()
+    }
+
+    /// Whether there is a program of that path.
+    pub(crate) fn has_program(&self, path: &Path) -> bool {
+        path.is_file() || (self.is_fixture() && says(path).is_file())
+    }
+
+    fn is_program(&self, path: &Path) -> bool {
+        is_program(path) || (self.is_fixture() && says(path).is_file())
     }
 
     /// The file that the shell would run.
@@ -137,8 +195,13 @@ impl Env {
         self.all_on_path(program).into_iter().next()
     }
 
-    /// Standard output and then standard error of a program that ends well within [`PATIENCE`].
+    /// Standard output and then standard error of a program that ends well within [`Self::patience`].
     pub fn run(&self, program: &Path, args: &[&str]) -> Option<String> {
+        if self.is_fixture()
+            && let Ok(text) = fs_err::read_to_string(says(program))
+        {
+            return said(&text, &args.join(" "));
+        }
         let mut command = Command::new(program);
         command.args(args).env_clear().envs(&self.vars);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -151,12 +214,11 @@ impl Env {
             }
             Err(_) => Some(None),
         })??;
-        let mut out = child.stdout.take()?;
-        let mut err = child.stderr.take()?;
-        // Read on threads: a program that fills a pipe would otherwise wait for us for ever.
-        let out = thread::spawn(move || read_lossy(&mut out));
-        let err = thread::spawn(move || read_lossy(&mut err));
-        let deadline = Instant::now() + PATIENCE;
+        // Read on threads: a program that fills a pipe would otherwise wait for us for ever. Not joined: what the
+        // program leaves running may hold its pipes open.
+        let (out, err) = (read_aside(child.stdout.take()?), read_aside(child.stderr.take()?));
+        let deadline = Instant::now() + self.patience;
+        let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
         let status = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break status,
@@ -164,13 +226,52 @@ impl Env {
                 _ => {
                     let _ = child.kill();
                     let _ = child.wait();
+                    self.note_silent(program, args);
                     return None;
                 }
             }
         };
-        let text = out.join().ok()? + &err.join().ok()?;
+        let text = out.recv_timeout(left()).ok()? + &err.recv_timeout(left()).ok()?;
         status.success().then_some(text)
     }
+
+    fn note_silent(&self, program: &Path, args: &[&str]) {
+        if let Ok(mut list) = self.silent.lock() {
+            let line = format!("{} {}", program.display(), args.join(" "));
+            list.push(Fact::new(self.patience.as_secs(), line.trim_end()));
+        }
+    }
+}
+
+/// Where a fixture keeps what a program says: `nvcc.exe` has `nvcc.exe.says` beside it.
+fn says(program: &Path) -> PathBuf {
+    let mut name = program.file_name().unwrap_or_default().to_owned();
+    name.push(".says");
+    program.with_file_name(name)
+}
+
+/// The lines after `$ arguments`, or after `$ *` where the arguments are not listed.
+fn said(text: &str, args: &str) -> Option<String> {
+    let mut sections = Vec::new();
+    for line in text.lines() {
+        match line.strip_prefix("$ ") {
+            Some(heading) => sections.push((heading.trim(), String::new())),
+            None => {
+                if let Some((_, body)) = sections.last_mut() {
+                    body.push_str(line);
+                    body.push('\n');
+                }
+            }
+        }
+    }
+    let named = |name: &str| sections.iter().find(|(heading, _)| *heading == name);
+    named(args).or_else(|| named("*")).map(|(_, body)| body.clone())
+}
+
+fn read_aside(mut from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || send.send(read_lossy(&mut from)));
+    receive
 }
 
 fn read_lossy(from: &mut impl Read) -> String {
@@ -223,6 +324,29 @@ mod tests {
     #[test]
     fn empty_variables_are_unset() {
         assert_eq!(env(&[("CUDA_HOME", " ")], Os::Linux).var("CUDA_HOME"), None);
+    }
+
+    #[test]
+    fn a_fixture_speaks_for_its_programs() {
+        let text = "$ --version\nrelease 12.6\n$ *\nanything\n";
+        assert_eq!(said(text, "--version").as_deref(), Some("release 12.6\n"));
+        assert_eq!(said(text, "-x y").as_deref(), Some("anything\n"));
+        assert_eq!(said("$ --version\n1\n", "--help"), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_that_hangs_is_ended_and_reported() {
+        let mut env = Env::real();
+        env.patience = Duration::from_secs(1);
+        let start = Instant::now();
+        // The shell's child keeps the pipe open after the shell is gone.
+        assert_eq!(env.run(Path::new("/bin/sh"), &["-c", "sleep 20; echo late"]), None);
+        assert!(start.elapsed() < Duration::from_secs(5), "took {:?}", start.elapsed());
+        assert_eq!(env.silent(), [Fact::new(1, "/bin/sh -c sleep 20; echo late")]);
+        let start = Instant::now();
+        let _ = env.run(Path::new("/bin/sh"), &["-c", "sleep 20 & echo now"]);
+        assert!(start.elapsed() < Duration::from_secs(5), "took {:?}", start.elapsed());
     }
 
     #[cfg(unix)]

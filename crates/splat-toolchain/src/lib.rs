@@ -5,16 +5,23 @@
 //! never initialises CUDA and never touches the network; it knows no Gaussians.
 //!
 //! Reading order: [`machine`] (facts), [`request`] (what was asked), [`plan`] (the answer), [`rows`] and
-//! [`managed`] (the tables), [`rules`] (what goes wrong, by code).
+//! [`managed`] (the tables), [`rules`] (what would go wrong here, by code), [`catalogue`] (what each code means),
+//! [`explain`] (which of them a log shows).
 
+pub mod catalogue;
 mod choose;
 pub mod config;
 pub mod env;
+pub mod explain;
+pub mod ext;
+pub mod ext_sources;
+pub mod ext_symbols;
 pub mod fatbin;
 pub mod finding;
 pub mod link;
 pub mod machine;
 pub mod managed;
+pub mod paths;
 pub mod plan;
 pub mod probe;
 pub mod request;

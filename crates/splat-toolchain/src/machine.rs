@@ -44,6 +44,37 @@ pub struct Machine {
     pub torches: Vec<Torch>,
     pub toolkits: Vec<Toolkit>,
     pub host_compilers: Vec<HostCompiler>,
+    /// C compilers: `CC`, then `gcc` and `cc` on PATH. A torch extension's nvcc gets `CC`, else the first `gcc`.
+    #[serde(default)]
+    pub c_compilers: Vec<HostCompiler>,
+    /// Set on the Windows Subsystem for Linux: the kernel's version line.
+    #[serde(default)]
+    pub wsl: Option<Fact<String>>,
+    /// The driver's own library (`libcuda.so.1`, `nvcuda.dll`), which no toolkit brings.
+    #[serde(default)]
+    pub driver_library: Option<Fact<PathBuf>>,
+    #[serde(default)]
+    pub cudnn: Vec<Cudnn>,
+    #[serde(default)]
+    pub locale: Locale,
+    /// Folders that builds and caches use; their spelling alone breaks some tools.
+    #[serde(default)]
+    pub folders: Vec<Folder>,
+    /// Windows: whether paths over 260 characters are allowed (`LongPathsEnabled`).
+    #[serde(default)]
+    pub long_paths: Option<Fact<bool>>,
+    /// Windows SDKs, newest first.
+    #[serde(default)]
+    pub windows_sdks: Vec<Fact<Version>>,
+    /// Conda packages that are mistaken for a toolkit: name and version (`cudatoolkit`).
+    #[serde(default)]
+    pub conda_packages: BTreeMap<String, String>,
+    /// Lock files of torch's just-in-time builds that stand there now, with their age in seconds.
+    #[serde(default)]
+    pub extension_locks: Vec<Fact<u64>>,
+    /// Programs that were started and did not answer: command line, and after how many seconds they were ended.
+    #[serde(default)]
+    pub silent: Vec<Fact<u64>>,
     /// The NVIDIA driver's version.
     pub driver: Option<Fact<Version>>,
     /// The newest CUDA that the driver runs (what `nvidia-smi` heads its table with): not a toolkit.
@@ -65,7 +96,7 @@ pub struct Disk {
 }
 
 /// A Python interpreter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Python {
     pub path: PathBuf,
     pub version: Version,
@@ -75,6 +106,16 @@ pub struct Python {
     /// `None`: not asked.
     pub has_pip: Option<bool>,
     pub has_venv: Option<bool>,
+    /// Build tools among its packages, by name: `setuptools`, `wheel`, `ninja`, `packaging`, and extensions of
+    /// known sources. Read from the `*.dist-info` folders.
+    #[serde(default)]
+    pub packages: BTreeMap<String, String>,
+    /// Whether `Python.h` (and on Windows `python3XY.lib`) is there; `None`: not asked.
+    #[serde(default)]
+    pub has_headers: Option<bool>,
+    /// Where packages came from that were not installed from an index (`direct_url.json`), by package.
+    #[serde(default)]
+    pub origins: BTreeMap<String, String>,
 }
 
 impl Python {
@@ -85,7 +126,7 @@ impl Python {
 }
 
 /// A libtorch: the `torch` folder of a Python package, or an unpacked libtorch archive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Torch {
     /// The folder that holds `lib` and `include`: what `LIBTORCH` names.
     pub root: PathBuf,
@@ -102,6 +143,24 @@ pub struct Torch {
     /// `lib` and `include` hold what a build needs.
     pub complete: bool,
     pub source: String,
+    /// The ROCm version of a HIP build.
+    #[serde(default)]
+    pub hip: Option<String>,
+    /// `pip`, `uv` or `conda`, from the package's INSTALLER file.
+    #[serde(default)]
+    pub installer: Option<String>,
+    /// The C++ standard that its headers demand: 14, 17, 20.
+    #[serde(default)]
+    pub cxx_standard: Option<u32>,
+    /// Machine code it holds, as torch itself lists it: `sm_75 ... sm_120`; empty if not found.
+    #[serde(default)]
+    pub gpu_codes: Vec<u32>,
+    /// The interpreter whose packages folder it lies in.
+    #[serde(default)]
+    pub python: Option<PathBuf>,
+    /// It lies in an environment that is not active: listed, and not taken unless it is named.
+    #[serde(default)]
+    pub inactive: bool,
     /// Set by `LIBTORCH` in the user's own environment: an explicit choice.
     pub explicit: bool,
     /// It lies in our cache.
@@ -109,7 +168,7 @@ pub struct Torch {
 }
 
 /// A CUDA toolkit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Toolkit {
     pub root: PathBuf,
     pub nvcc: Option<PathBuf>,
@@ -124,6 +183,18 @@ pub struct Toolkit {
     pub ceiling: HostCeiling,
     /// Architectures it emits machine code for (`nvcc --list-gpu-code`), two or three digits.
     pub gpu_codes: Vec<u32>,
+    /// `-lcudart` finds something: `libcudart.so` without a number, or `cudart.lib`.
+    #[serde(default)]
+    pub links_cudart: bool,
+    /// Folders with DLLs (Windows): `bin`, `bin\\x64`, `bin\\x86_64`.
+    #[serde(default)]
+    pub dll_folders: Vec<PathBuf>,
+    /// `include/cccl`, where CUB and Thrust lie from 13.0 on.
+    #[serde(default)]
+    pub cccl: Option<PathBuf>,
+    /// What its `crt/math_functions.h` knows of newer C libraries.
+    #[serde(default)]
+    pub guards: Guards,
     /// Every place that led here, the first first.
     pub sources: Vec<String>,
     /// Named by CUDA_HOME or CUDA_PATH in the user's own environment: an explicit choice.
@@ -156,16 +227,54 @@ pub struct HostCeiling {
     pub evidence: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Guards in `crt/math_functions.h` against declarations that newer C libraries make too (E24).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guards {
+    /// The header was found and read; without it nothing is known.
+    pub known: bool,
+    /// cospi, sinpi, ... of glibc 2.41.
+    pub iec_60559: bool,
+    /// rsqrt of glibc 2.42.
+    pub rsqrt: bool,
+}
+
+/// cuDNN, with the header that says its version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cudnn {
+    pub version: Version,
+    pub header: PathBuf,
+    pub source: String,
+}
+
+/// What decides how compilers and Python read and write text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Locale {
+    /// `LC_ALL`, `LC_CTYPE` or `LANG`: the first that is set.
+    pub language: Option<Fact<String>>,
+    /// Windows: the ANSI and OEM code pages (65001 is UTF-8).
+    pub ansi: Option<Fact<u32>>,
+    pub oem: Option<Fact<u32>>,
+}
+
+/// A folder that builds or caches use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folder {
+    /// `repository`, `cache`, `home`, `temporary`.
+    pub role: String,
+    pub path: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CompilerKind {
+    #[default]
     Gcc,
     Clang,
     Msvc,
 }
 
 /// A C++ compiler of the host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostCompiler {
     pub path: PathBuf,
     pub kind: CompilerKind,
@@ -173,6 +282,33 @@ pub struct HostCompiler {
     pub source: String,
     /// Named by CUDAHOSTCXX in the user's own environment: nvcc gets this one or none.
     pub explicit: bool,
+    /// For an MSVC toolset that vswhere led to.
+    #[serde(default)]
+    pub msvc: Option<Msvc>,
+}
+
+impl HostCompiler {
+    /// `_MSC_VER`: cl 19.42 is 1942.
+    pub fn msc_ver(&self) -> Option<u32> {
+        (self.kind == CompilerKind::Msvc).then(|| self.version.major() * 100 + self.version.minor())
+    }
+}
+
+/// A toolset of one Visual Studio or Build Tools installation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Msvc {
+    /// `Visual Studio Community 2022`.
+    pub product: String,
+    /// 17.12, as the installer calls it.
+    pub product_version: Version,
+    /// 14.42.34433: what `vcvars64.bat -vcvars_ver=` takes.
+    pub toolset: Version,
+    /// `None`: the installation has lost it (E30).
+    pub vcvars: Option<PathBuf>,
+    /// The CUDA that its standard library demands: "expected CUDA 12.4 or newer" in `yvals_core.h`.
+    pub stl_cuda: Option<Version>,
+    /// The installation's default toolset.
+    pub default: bool,
 }
 
 /// A GPU the driver reports.

@@ -127,7 +127,7 @@ impl ManagedItem {
         } else {
             format!("{}-{short}", self.name)
         };
-        cache_root.join(BUCKET).join(name)
+        crate::paths::join(cache_root, &format!("{BUCKET}/{name}"))
     }
 
     /// Files (relative to [`Self::dir`]) that a whole installation has.

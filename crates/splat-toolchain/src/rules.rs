@@ -6,6 +6,7 @@ use crate::{
     finding::{Finding, Severity},
     machine::Machine,
     managed::ManagedItem,
+    paths,
     plan::{Choice, JOB_MEMORY, Plan, Sources},
     request::{Repo, Request},
     tables,
@@ -315,7 +316,7 @@ pub fn to_bring(machine: &Machine, request: &Request, plan: &Plan) -> Vec<Findin
     let bytes: u64 = items.iter().map(|(item, _)| item.bytes).sum();
     let gb = |bytes: u64| bytes as f64 / 1e9;
     let mut findings = Vec::new();
-    let folder = first.1.parent().map(|dir| dir.display().to_string()).unwrap_or_default();
+    let folder = paths::parent(&first.1).map(|dir| dir.display().to_string()).unwrap_or_default();
     if request.offline {
         findings.push(
             Finding::new(

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use super::{Chosen, Context, host, presence};
 use crate::{
-    env::real_path,
     finding::{Finding, Severity},
     machine::Toolkit,
     managed::CUDA,
+    paths,
     plan::{Choice, Explained},
     tables::{self, MIN_CUDA},
     version::Version,
@@ -47,10 +47,10 @@ pub(crate) fn choose(context: &Context<'_>) -> Chosen<Choice> {
 }
 
 fn by_name(context: &Context<'_>, asked: &str, explained: &mut Explained) -> (Choice, Vec<Finding>) {
-    let path = Path::new(asked);
     let matches = |toolkit: &&Toolkit| {
-        if path.is_absolute() {
-            return toolkit.root == path || real_path(&toolkit.root) == real_path(path);
+        // The probe was told of the folder and lists it under that name, whatever links lead there.
+        if paths::is_absolute(asked) {
+            return toolkit.root == Path::new(asked);
         }
         let version: Option<Version> = asked.parse().ok();
         version.zip(toolkit.version.as_ref()).is_some_and(|(version, have)| have.value.starts_with(&version))

@@ -13,6 +13,7 @@ use crate::{
     finding::Finding,
     machine::{Machine, Python},
     managed::ManagedItem,
+    paths,
     plan::{Choice, Explained},
     request::{EngineName, Repo, Settings},
     rows::Row,
@@ -63,7 +64,7 @@ impl Context<'_> {
         }
         // What another interpreter brought is as good: no choice of ours is loaded into Python.
         let others = self.machine.managed.iter().filter(|state| state.item == item && state.lacks.is_empty());
-        let pin = |dir: &Path| dir.file_name()?.to_str()?.rsplit_once('-').map(|(_, hash)| hash.to_owned());
+        let pin = |dir: &Path| paths::file_name(dir).rsplit_once('-').map(|(_, hash)| hash.to_owned());
         let same_pin = others.map(|state| &state.dir).find(|other| pin(other) == pin(&dir));
         Some(same_pin.map_or((dir, false), |other| (other.clone(), true)))
     }
@@ -71,8 +72,7 @@ impl Context<'_> {
     /// `item` as a choice; `inside` leads from its folder to what the choice names.
     pub(crate) fn managed_choice(&self, item: ManagedItem, inside: &str) -> Option<Choice> {
         let (dir, present) = self.managed(item)?;
-        // Joined part by part so that the separators are the platform's own.
-        let path = inside.split('/').fold(dir.clone(), |path, part| path.join(part));
+        let path = paths::join(&dir, inside);
         Some(Choice::Managed { item, dir, path, version: item.version.parse().unwrap_or_default(), present })
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     env::{Env, Os, real_path},
-    machine::{Fact, HostCeiling, Python, Toolkit},
+    machine::{Fact, Guards, HostCeiling, Python, Toolkit},
     managed::ManagedState,
     tables,
     version::{Version, parse_arch},
@@ -42,7 +42,7 @@ pub(crate) fn probe(
 fn candidates(env: &Env, pythons: &[Python], managed: &[ManagedState], asked: &[PathBuf]) -> Vec<Candidate> {
     let mut list: Vec<Candidate> = Vec::new();
     let mut add = |root: PathBuf, source: String, explicit: bool, managed: bool| {
-        if explicit || root.join("bin").join(env.exe("nvcc")).is_file() {
+        if explicit || env.has_program(&root.join("bin").join(env.exe("nvcc"))) {
             list.push(Candidate { root, source, explicit, managed });
         }
     };
@@ -117,7 +117,7 @@ fn versioned(parent: &Path, prefix: &str) -> Vec<PathBuf> {
 /// CUDA_HOME as people write it: a list, nvcc itself, or its bin folder (E05). What was changed is said.
 fn normalise(env: &Env, value: &str) -> (PathBuf, &'static str) {
     let nvcc = env.exe("nvcc");
-    let has_nvcc = |root: &Path| root.join("bin").join(&nvcc).is_file();
+    let has_nvcc = |root: &Path| env.has_program(&root.join("bin").join(&nvcc));
     let whole = Path::new(value.trim());
     if has_nvcc(whole) {
         return (whole.to_owned(), "");
@@ -136,7 +136,7 @@ fn normalise(env: &Env, value: &str) -> (PathBuf, &'static str) {
 
 fn read(env: &Env, group: &[Candidate]) -> Option<Toolkit> {
     let root = &group.first()?.root;
-    let nvcc = Some(root.join("bin").join(env.exe("nvcc"))).filter(|path| path.is_file());
+    let nvcc = Some(root.join("bin").join(env.exe("nvcc"))).filter(|path| env.has_program(path));
     let include = first_dir(
         root,
         &["include", "targets/x86_64-linux/include", "targets/sbsa-linux/include"],
@@ -151,6 +151,7 @@ fn read(env: &Env, group: &[Candidate]) -> Option<Toolkit> {
         "lib/aarch64-linux-gnu",
         "lib/x64",
     ];
+    let link_name = if env.os == Os::Windows { "cudart.lib" } else { "libcudart.so" };
     let library = if env.os == Os::Windows { "cudart_static.lib" } else { "libcudart_static.a" };
     let mut versions = Vec::new();
     if let Some(nvcc) = &nvcc
@@ -183,6 +184,14 @@ fn read(env: &Env, group: &[Candidate]) -> Option<Toolkit> {
     Some(Toolkit {
         root: root.clone(),
         ceiling: include.as_deref().map(read_ceiling).unwrap_or_default(),
+        links_cudart: first_dir(root, &libraries, link_name).is_some(),
+        dll_folders: ["bin", "bin/x64", "bin/x86_64"]
+            .iter()
+            .map(|inner| root.join(inner))
+            .filter(|folder| env.os == Os::Windows && has_runtime_dll(folder))
+            .collect(),
+        cccl: include.as_ref().map(|include| include.join("cccl")).filter(|cccl| cccl.is_dir()),
+        guards: include.as_deref().map(read_guards).unwrap_or_default(),
         lib: first_dir(root, &libraries, library),
         nvcc,
         include,
@@ -195,12 +204,17 @@ fn read(env: &Env, group: &[Candidate]) -> Option<Toolkit> {
     })
 }
 
+fn has_runtime_dll(folder: &Path) -> bool {
+    let entries = fs_err::read_dir(folder).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("cudart64_"))
+}
+
 fn first_dir(root: &Path, folders: &[&str], file: &str) -> Option<PathBuf> {
     folders.iter().map(|folder| root.join(folder)).find(|folder| folder.join(file).is_file())
 }
 
 /// `Cuda compilation tools, release 13.0, V13.0.88`.
-fn parse_nvcc_version(text: &str) -> Option<Version> {
+pub fn parse_nvcc_version(text: &str) -> Option<Version> {
     let (_, after) = text.split_once("release ")?;
     match after.split_once(", V") {
         Some((_, full)) => full.parse().ok(),
@@ -209,20 +223,20 @@ fn parse_nvcc_version(text: &str) -> Option<Version> {
 }
 
 /// `{"cuda": {"name": "CUDA SDK", "version": "12.4.1"}, ...}`.
-fn parse_version_json(text: &str) -> Option<Version> {
+pub fn parse_version_json(text: &str) -> Option<Version> {
     let json: serde_json::Value = serde_json::from_str(text).ok()?;
     json.get("cuda")?.get("version")?.as_str()?.parse().ok()
 }
 
 /// `#define CUDA_VERSION 12040`.
-fn parse_cuda_h(text: &str) -> Option<Version> {
+pub fn parse_cuda_h(text: &str) -> Option<Version> {
     let number = text.lines().find_map(|line| line.trim().strip_prefix("#define CUDA_VERSION"))?;
     let number: u32 = number.trim().parse().ok()?;
     Some(Version::new(&[number / 1000, number % 1000 / 10]))
 }
 
 /// `sm_75` a line. Variants (`sm_90a`) are one chip's own and not asked for.
-fn parse_gpu_codes(text: &str) -> Vec<u32> {
+pub fn parse_gpu_codes(text: &str) -> Vec<u32> {
     let mut codes: Vec<u32> =
         text.lines().filter(|line| line.starts_with("sm_")).filter_map(parse_arch).collect();
     codes.sort_unstable();
@@ -238,8 +252,22 @@ fn read_ceiling(include: &Path) -> HostCeiling {
     ceiling
 }
 
+fn read_guards(include: &Path) -> Guards {
+    let header = include.join("crt/math_functions.h");
+    fs_err::read(header).map(|bytes| parse_guards(&String::from_utf8_lossy(&bytes))).unwrap_or_default()
+}
+
+/// Whether the declarations that glibc 2.41 and 2.42 make too are guarded.
+pub fn parse_guards(text: &str) -> Guards {
+    Guards {
+        known: true,
+        iec_60559: text.contains("__NV_IEC_60559_FUNCS_EXCEPTION_SPECIFIER"),
+        rsqrt: text.contains("_NV_RSQRT_SPECIFIER"),
+    }
+}
+
 /// The bounds in `crt/host_config.h`; `evidence` is the line of GCC's.
-fn parse_host_config(text: &str) -> HostCeiling {
+pub fn parse_host_config(text: &str) -> HostCeiling {
     let after = |line: &str, what: &str| -> Option<u32> {
         let digits = line.split_once(what)?.1.trim_start();
         let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::msvc;
 use crate::{
     env::{Env, Os, real_path},
     machine::{CompilerKind, HostCompiler, Tool},
@@ -33,8 +34,33 @@ pub(crate) fn compilers(env: &Env) -> Vec<HostCompiler> {
             None => unique.push((path, source, explicit)),
         }
     }
+    let mut found = asked(env, unique);
+    for toolset in msvc::toolsets(env) {
+        // The prompt's own cl on PATH is one of them; what is known of the toolset is added to it.
+        match found.iter_mut().find(|known| real_path(&known.path) == real_path(&toolset.path)) {
+            Some(known) => known.msvc = toolset.msvc,
+            None => found.push(toolset),
+        }
+    }
+    found
+}
+
+/// `CC` of the user, then what torch's nvcc would find by itself: `gcc`, and `cc`.
+pub(crate) fn c_compilers(env: &Env) -> Vec<HostCompiler> {
+    if env.os == Os::Windows {
+        return Vec::new();
+    }
+    let named = env.user("CC").and_then(|value| compiler_of(env, value)).map(|path| (path, "CC".into(), false));
+    let found = ["gcc", "cc"].iter().filter_map(|name| {
+        Some((env.on_path(name)?, format!("{name} on PATH"), false))
+    });
+    asked(env, named.into_iter().chain(found).collect())
+}
+
+/// Each asked for its version, side by side.
+fn asked(env: &Env, candidates: Vec<(PathBuf, String, bool)>) -> Vec<HostCompiler> {
     std::thread::scope(|scope| {
-        let handles: Vec<_> = unique
+        let handles: Vec<_> = candidates
             .into_iter()
             .map(|(path, source, explicit)| {
                 scope.spawn(move || {
@@ -42,7 +68,7 @@ pub(crate) fn compilers(env: &Env) -> Vec<HostCompiler> {
                     let args: &[&str] =
                         if env.os == Os::Windows && path.ends_with("cl.exe") { &[] } else { &["--version"] };
                     let (kind, version) = parse_compiler(&env.run(&path, args)?)?;
-                    Some(HostCompiler { path, kind, version, source, explicit })
+                    Some(HostCompiler { path, kind, version, source, explicit, msvc: None })
                 })
             })
             .collect();
@@ -77,7 +103,7 @@ fn numbered(env: &Env) -> Vec<(PathBuf, String)> {
 }
 
 /// `g++ (Debian 12.2.0-14) 12.2.0`, `Ubuntu clang version 18.1.3`, `... Compiler Version 19.42.34435 for x64`.
-fn parse_compiler(text: &str) -> Option<(CompilerKind, Version)> {
+pub fn parse_compiler(text: &str) -> Option<(CompilerKind, Version)> {
     if let Some((_, after)) = text.split_once("clang version ") {
         return Some((CompilerKind::Clang, after.parse().ok()?));
     }
@@ -87,7 +113,7 @@ fn parse_compiler(text: &str) -> Option<(CompilerKind, Version)> {
     // The vendor's text in brackets may hold versions of its own.
     let first = text.lines().next()?;
     let plain = first.rsplit_once(')').map_or(first, |(_, after)| after);
-    let gnu = text.contains("Free Software Foundation") || first.starts_with("g++") || first.contains("GCC");
+    let gnu = text.contains("Free Software Foundation") || first.starts_with("g++") || first.starts_with("gcc") || first.contains("GCC");
     if gnu { Some((CompilerKind::Gcc, Version::find_in(plain)?)) } else { None }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::sites;
 use crate::{
     env::{Env, Os, real_path},
     machine::Python,
@@ -15,7 +16,7 @@ const QUESTION: &str = "import sys,json,sysconfig,site,importlib.util as u
 f=lambda n:u.find_spec(n) is not None
 p=[sysconfig.get_paths()[k] for k in('purelib','platlib')]+site.getsitepackages()
 if sys.prefix==sys.base_prefix:p.append(site.getusersitepackages())
-print(json.dumps({'version':'%d.%d.%d'%sys.version_info[:3],'executable':sys.executable,'paths':p,'pip':f('pip'),'venv':f('venv')and f('ensurepip')}))";
+print(json.dumps({'version':'%d.%d.%d'%sys.version_info[:3],'executable':sys.executable,'paths':p,'pip':f('pip'),'venv':f('venv')and f('ensurepip'),'include':sysconfig.get_paths()['include'],'base':sys.base_prefix}))";
 
 #[derive(Deserialize)]
 struct Answer {
@@ -24,6 +25,10 @@ struct Answer {
     paths: Vec<PathBuf>,
     pip: bool,
     venv: bool,
+    #[serde(default)]
+    include: Option<PathBuf>,
+    #[serde(default)]
+    base: Option<PathBuf>,
 }
 
 /// Interpreters that are active (virtual environment, conda, `python3`, `python`), asked; then every other
@@ -52,9 +57,15 @@ pub(crate) fn probe(env: &Env) -> Vec<Python> {
 fn active(env: &Env) -> Vec<(PathBuf, String)> {
     let inside = if env.os == Os::Windows { "Scripts/python.exe" } else { "bin/python" };
     let mut found: Vec<(PathBuf, String)> = Vec::new();
+    // What the request names comes first: an interpreter, or the folder of an environment.
+    for named in &env.pythons {
+        let inner = [inside, "python.exe", "bin/python3"].map(|inner| named.join(inner));
+        let path = if named.is_dir() { inner.into_iter().find(|path| path.is_file()) } else { Some(named.clone()) };
+        found.extend(path.map(|path| (path, "the request".to_owned())));
+    }
     let mut add = |path: PathBuf, source: String| {
         let folder_known = |known: &Path| known.parent() == path.parent();
-        if path.is_file() && !found.iter().any(|(known, _)| folder_known(known)) {
+        if env.has_program(&path) && !found.iter().any(|(known, _)| folder_known(known)) {
             found.push((path, source));
         }
     };
@@ -102,13 +113,21 @@ fn ask(env: &Env, path: &Path, source: &str) -> Option<Python> {
             site_packages.push(folder);
         }
     }
+    let (packages, origins) = sites::packages(&site_packages);
     Some(Python {
+        has_headers: answer.include.map(|include| include.join("Python.h").is_file()).map(|header| {
+            let library = format!("libs/python{}{}.lib", answer.version.major(), answer.version.minor());
+            let base = answer.base.unwrap_or_default();
+            header && (env.os != Os::Windows || base.join(library).is_file())
+        }),
         path: answer.executable,
         version: answer.version,
         source: source.to_owned(),
         site_packages,
         has_pip: Some(answer.pip),
         has_venv: Some(answer.venv),
+        packages,
+        origins,
     })
 }
 
@@ -118,9 +137,7 @@ fn by_name(env: &Env) -> Vec<Python> {
         path,
         version,
         source: source.to_owned(),
-        site_packages: Vec::new(),
-        has_pip: None,
-        has_venv: None,
+        ..Python::default()
     };
     let mut found = Vec::new();
     for dir in env.path_dirs().iter().filter(|dir| !dir.ends_with("shims")) {

@@ -37,8 +37,30 @@ fn parse_meminfo(text: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
+/// As Rust names it. A fixture says it in `ARCH`.
+pub(crate) fn arch(env: &Env) -> String {
+    let stated = env.var("ARCH").filter(|_| env.is_fixture());
+    stated.unwrap_or(std::env::consts::ARCH).to_owned()
+}
+
+/// Processors that may be used. A fixture says it in `NUMBER_OF_PROCESSORS`.
+pub(crate) fn cpus(env: &Env) -> usize {
+    if env.is_fixture() {
+        return env.var("NUMBER_OF_PROCESSORS").and_then(|text| text.parse().ok()).unwrap_or(1);
+    }
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Free space where the repository and the cache lie; a fixture's disk is not the machine's.
+pub(crate) fn disks(env: &Env, repo: &Path, cache: Option<&Path>) -> Vec<Disk> {
+    if env.is_fixture() {
+        return Vec::new();
+    }
+    disk("repository", repo).into_iter().chain(cache.and_then(|cache| disk("cache", cache))).collect()
+}
+
 /// Free space where `path` lies or will lie.
-pub(crate) fn disk(holds: &str, path: &Path) -> Option<Disk> {
+fn disk(holds: &str, path: &Path) -> Option<Disk> {
     let existing = path.ancestors().find(|folder| folder.is_dir())?;
     let free = fs4::available_space(existing).ok()?;
     Some(Disk { holds: holds.into(), path: path.to_owned(), free })
