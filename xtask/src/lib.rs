@@ -7,6 +7,7 @@ pub mod cargo;
 pub mod clean;
 pub mod compile;
 pub mod doctor;
+pub mod ext;
 pub mod hint;
 mod list;
 pub mod provision;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build, bundle, clean, doctor, switch, test, tidy, ui, verify};
+use xtask::{build, bundle, clean, doctor, ext, switch, test, tidy, ui, verify};
 
 /// Builds, checks and tests Splatwright. Start with `cargo xtask doctor`, then `cargo xtask build`.
 #[derive(Parser)]
@@ -18,6 +18,7 @@ enum Command {
     Doctor(doctor::Args),
     Switch(switch::Args),
     Build(build::Args),
+    Ext(ext::Args),
     VerifyImport(verify::Args),
     Test(test::Args),
     Clean(clean::Args),
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Build(args) => build::run(&args),
+        Command::Ext(args) => ext::run(&args),
         Command::Bundle(args) => bundle::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Test(args) => test::run(&args),

@@ -9,19 +9,19 @@ use super::pip;
 
 /// Where packages may come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Index {
-    pub(super) index_url: Option<String>,
-    pub(super) extra: Vec<String>,
-    pub(super) find_links: Vec<String>,
-    pub(super) trusted_hosts: Vec<String>,
-    pub(super) no_index: bool,
-    pub(super) proxy: Option<String>,
-    pub(super) cert: Option<String>,
+pub(crate) struct Index {
+    pub(crate) index_url: Option<String>,
+    pub(crate) extra: Vec<String>,
+    pub(crate) find_links: Vec<String>,
+    pub(crate) trusted_hosts: Vec<String>,
+    pub(crate) no_index: bool,
+    pub(crate) proxy: Option<String>,
+    pub(crate) cert: Option<String>,
 }
 
 impl Index {
     /// Asks this Python's pip. One that does not answer (older than 10, or none) leaves the defaults.
-    pub(super) fn of_pip(python: &Path) -> Result<Self> {
+    pub(crate) fn of_pip(python: &Path) -> Result<Self> {
         let mut command = pip::module(python, "pip");
         command.args(["config", "list"]);
         let finished = pip::run(command, false)?;
@@ -30,7 +30,7 @@ impl Index {
 
     /// Reads lines such as `global.index-url='…'` and `:env:.find-links='a b'`. A variable goes before a
     /// command's own section, which goes before the global one.
-    pub(super) fn parse(list: &str) -> Self {
+    pub(crate) fn parse(list: &str) -> Self {
         let get = |key: &str| {
             [":env:", "download", "install", "global"].iter().find_map(|section| {
                 let line = list.lines().find_map(|line| {
@@ -55,7 +55,7 @@ impl Index {
 
     /// The arguments of `unearth` for each attempt, in order. The default index is asked by giving no source at
     /// all, and so only alone: its address is not ours to write down.
-    pub(super) fn attempts(&self) -> Vec<Vec<String>> {
+    pub(crate) fn attempts(&self) -> Vec<Vec<String>> {
         let mut sources = Vec::new();
         if !self.no_index {
             for url in self.index_url.iter().chain(&self.extra) {
@@ -83,7 +83,7 @@ impl Index {
 }
 
 /// What pip takes for yes.
-pub(super) fn is_true(value: &str) -> bool {
+pub(crate) fn is_true(value: &str) -> bool {
     matches!(value.trim().to_ascii_lowercase().as_str(), "1" | "y" | "yes" | "t" | "true" | "on")
 }
 

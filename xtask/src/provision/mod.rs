@@ -5,11 +5,11 @@
 pub mod archive;
 pub mod cache;
 pub mod consent;
-mod index;
+pub(crate) mod index;
 pub mod offline;
 pub mod original;
 pub mod packages;
-mod pip;
+pub(crate) mod pip;
 pub mod progress;
 pub mod sources;
 pub mod stamp;

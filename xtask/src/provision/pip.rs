@@ -43,14 +43,14 @@ const NOT_OURS: &[&str] = &[
 ];
 
 /// What a finished child said on stderr (and on stdout, where that was not shown).
-pub(super) struct Finished {
-    pub(super) status: ExitStatus,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Finished {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// A Python that runs `module`; arguments follow.
-pub(super) fn module(python: &Path, module: &str) -> Command {
+pub(crate) fn module(python: &Path, module: &str) -> Command {
     let mut command = Command::new(python);
     command.args(["-c", RUN_MODULE, module]);
     command
@@ -58,7 +58,7 @@ pub(super) fn module(python: &Path, module: &str) -> Command {
 
 /// `pip install` of pinned wheels into `target`. `python_version` (`3.12`) asks for the wheels of another
 /// Python than the one that runs.
-pub(super) fn install(
+pub(crate) fn install(
     python: &Path,
     requirements: &Path,
     target: &Path,
@@ -92,7 +92,7 @@ pub(super) fn install(
 }
 
 /// Runs a child to its end. With `live`, its stdout (where pip draws) and stderr appear on our stderr.
-pub(super) fn run(mut command: Command, live: bool) -> Result<Finished> {
+pub(crate) fn run(mut command: Command, live: bool) -> Result<Finished> {
     command.stdin(if live { Stdio::inherit() } else { Stdio::null() });
     command.stdout(if live { Stdio::from(std::io::stderr()) } else { Stdio::piped() });
     command.stderr(Stdio::piped());
@@ -127,7 +127,7 @@ pub(super) fn run(mut command: Command, live: bool) -> Result<Finished> {
 
 /// What one failure means for the user.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(crate) enum Cause {
     NoPip,
     /// Expected and got.
     Hash(String, String),
@@ -140,7 +140,7 @@ pub(super) enum Cause {
 }
 
 /// Reads pip's (or unearth's) last words. Pure.
-pub(super) fn cause(text: &str) -> Cause {
+pub(crate) fn cause(text: &str) -> Cause {
     let has = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
     if has(&["No module named pip"]) {
         return Cause::NoPip;
@@ -195,7 +195,7 @@ pub(super) fn cause(text: &str) -> Cause {
 }
 
 /// The error for a failed installation of `name`.
-pub(super) fn explain(
+pub(crate) fn explain(
     finished: &Finished,
     name: &str,
     python: &Path,
@@ -244,7 +244,7 @@ pub(super) fn explain(
 }
 
 /// The last `n` lines that say something, indented.
-pub(super) fn last_lines(text: &str, n: usize) -> String {
+pub(crate) fn last_lines(text: &str, n: usize) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let from = lines.len().saturating_sub(n);
     lines[from..].iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")

@@ -1,0 +1,327 @@
+//! The extension's sources: a folder, or a source package that is fetched without executing anything of it. They are
+//! copied to a place without history (no `build`, no `*.egg-info`, no objects) and read for known faults.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use fs_err as fs;
+use serde::Deserialize;
+use splat_toolchain::{Finding, Severity, ext, ext_sources, managed::TOOLS};
+use tempfile::TempDir;
+
+use super::Setting;
+use crate::{
+    hint::hinted,
+    provision::{archive, index::Index, pip},
+    ui,
+};
+
+/// Sources ready to be built; the folder goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) scratch: TempDir,
+    /// The folder with `setup.py` or `pyproject.toml`, below the scratch.
+    pub(crate) dir: PathBuf,
+    pub(crate) name: String,
+    pub(crate) backend: Backend,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// PEP 517's `[build-system]`, with its defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Backend {
+    pub(crate) name: String,
+    pub(crate) path: Vec<String>,
+    pub(crate) requires: Vec<String>,
+}
+
+/// Folders and endings that a copy leaves out: what an earlier build made (E70), and what no build reads.
+const LEFT_OUT: &[&str] = &["build", "dist", ".eggs", "__pycache__", ".git", ".venv", "venv", ".tox"];
+const PRODUCTS: &[&str] = &["o", "obj", "pyc", "pyd", "egg"];
+
+/// Finds or fetches the sources, copies them, and looks for faults.
+pub(crate) fn prepare(
+    source: &str,
+    subfolder: Option<&str>,
+    setting: &Setting,
+    offline: bool,
+) -> Result<Source> {
+    let folder = Path::new(source);
+    let scratch = scratch(&setting.machine.os)?;
+    let dir = scratch.path().join("src");
+    let below = |root: &Path| subfolder.map_or_else(|| root.to_owned(), |inner| root.join(inner));
+    let mut has_git = false;
+    let name = if folder.is_dir() {
+        let from = std::path::absolute(below(folder))?;
+        has_git = from.join(".git").exists();
+        copy(&from, &dir)?;
+        from.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|| "extension".into())
+    } else if let Some((package, version)) = source.split_once("==") {
+        let unpacked = fetch(package, version, setting, scratch.path(), offline)?;
+        copy(&below(&unpacked), &dir)?;
+        subfolder.and_then(|inner| inner.rsplit('/').next()).unwrap_or(package).to_owned()
+    } else {
+        return Err(hinted(
+            format!("`{source}` is neither a folder nor a package with its version"),
+            "cargo xtask ext build path/to/extension --python VENV, or NAME==VERSION",
+        ));
+    };
+    let backend = backend(&dir)?;
+    let findings = faults(&dir, has_git)?;
+    if let Some(finding) = findings.iter().find(|finding| finding.severity >= Severity::Error) {
+        return Err(hinted(format!("{}: {}", finding.code, finding.message), finding.hint.clone()));
+    }
+    Ok(Source { scratch, dir, name, backend, findings })
+}
+
+/// A folder whose path harms no tool (E56, E91, E92).
+fn scratch(os: &str) -> Result<TempDir> {
+    let mut candidates = vec![std::env::temp_dir()];
+    candidates.extend(if cfg!(windows) {
+        vec!["C:\\".into(), "D:\\".into()]
+    } else {
+        vec!["/tmp".into(), "/var/tmp".into()]
+    });
+    let root = ext::build_root(&candidates, os).ok_or_else(|| {
+        hinted(
+            format!(
+                "`{}` cannot hold a build: torch and ninja stumble over such paths",
+                candidates[0].display()
+            ),
+            "set TMPDIR (Windows: TEMP) to a short folder without spaces and without `arch` in its name",
+        )
+    })?;
+    fs::create_dir_all(root)?;
+    Ok(tempfile::Builder::new().prefix("sw-").tempdir_in(root)?)
+}
+
+/// Copies a tree without its products. Links to files become files, links to folders are followed.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        if left_out(&name) {
+            continue;
+        }
+        let kind = fs::metadata(&path);
+        match kind {
+            Ok(kind) if kind.is_dir() => copy(&path, &to.join(&name))?,
+            Ok(_) => {
+                fs::copy(&path, to.join(&name))?;
+            }
+            // A link that leads nowhere is nobody's source.
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn left_out(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    LEFT_OUT.contains(&name)
+        || name.ends_with(".egg-info")
+        || PRODUCTS.contains(&ending)
+        || (ending == "so" && (name.contains(".cpython-") || name.contains(".abi3.")))
+}
+
+/// Reads `[build-system]`; refuses what is not setuptools.
+fn backend(dir: &Path) -> Result<Backend> {
+    #[derive(Deserialize, Default)]
+    struct Project {
+        #[serde(rename = "build-system", default)]
+        build: Build,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(rename_all = "kebab-case", default)]
+    struct Build {
+        build_backend: Option<String>,
+        backend_path: Vec<String>,
+        requires: Vec<String>,
+    }
+    let text = fs::read_to_string(dir.join("pyproject.toml"));
+    if text.is_err() && !dir.join("setup.py").is_file() {
+        let inner = extensions_below(dir);
+        let hint = match inner.first() {
+            Some(inner) => format!("it lies deeper: `--subfolder {inner}`"),
+            None => "name the folder that holds setup.py".into(),
+        };
+        return Err(hinted("there is no setup.py and no pyproject.toml in this source", hint));
+    }
+    let project: Project = toml::from_str(&text.unwrap_or_default()).context("in pyproject.toml")?;
+    let Build { build_backend, backend_path, requires } = project.build;
+    let name = build_backend.unwrap_or_else(|| "setuptools.build_meta:__legacy__".into());
+    if !name.starts_with("setuptools") && backend_path.is_empty() {
+        return Err(hinted(
+            format!("this project is built by `{name}`, not by setuptools: it has no CUDAExtension"),
+            "python -m pip wheel --no-build-isolation --no-deps SOURCE",
+        ));
+    }
+    Ok(Backend { name, path: backend_path, requires })
+}
+
+/// Folders one or two levels down with a setup.py.
+fn extensions_below(dir: &Path) -> Vec<String> {
+    let children = |dir: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+    };
+    let mut found: Vec<String> = children(dir)
+        .into_iter()
+        .flat_map(|child| std::iter::once(child.clone()).chain(children(&child)))
+        .filter(|path| path.join("setup.py").is_file())
+        .filter_map(|path| Some(path.strip_prefix(dir).ok()?.to_string_lossy().replace('\\', "/")))
+        .collect();
+    found.sort();
+    found
+}
+
+fn faults(dir: &Path, has_git: bool) -> Result<Vec<Finding>> {
+    let mut files = Vec::new();
+    list(dir, dir, &mut files)?;
+    let mut findings = Vec::new();
+    if let Ok(text) = fs::read_to_string(dir.join(".gitmodules")) {
+        findings.extend(ext_sources::empty_submodules(&text, &files, has_git));
+    }
+    for file in files.iter().filter(|file| ext_sources::is_source(file)) {
+        let bytes = fs::read(dir.join(file))?;
+        findings.extend(ext_sources::faults(file, &String::from_utf8_lossy(&bytes)));
+    }
+    // One line a header is enough: which of a hundred files forgot it changes nothing.
+    let mut seen = Vec::new();
+    findings.retain(|finding| {
+        let key = (finding.code.clone(), finding.message.rsplit('<').next().unwrap_or_default().to_owned());
+        let new = finding.severity >= Severity::Error || !seen.contains(&key);
+        seen.push(key);
+        new
+    });
+    Ok(findings)
+}
+
+fn list(root: &Path, dir: &Path, files: &mut Vec<String>) -> Result<()> {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            list(root, &path, files)?;
+        } else if let Ok(inner) = path.strip_prefix(root) {
+            files.push(inner.to_string_lossy().replace('\\', "/"));
+        }
+    }
+    Ok(())
+}
+
+/// Fetches a source package through pip's own sources; its folder.
+fn fetch(package: &str, version: &str, setting: &Setting, scratch: &Path, offline: bool) -> Result<PathBuf> {
+    let python = setting.machine.pythons.first().context("there is no Python that could fetch it")?;
+    let index = Index::of_pip(&python.path)?;
+    let stem = package.replace(['-', '.'], "_").to_lowercase();
+    let names = [format!("{stem}-{version}.tar.gz"), format!("{package}-{version}.tar.gz")];
+    let folders = index.find_links.iter().map(PathBuf::from);
+    let here = folders.flat_map(|link| names.clone().map(|name| link.join(name))).find(|file| file.is_file());
+    let archive = match here {
+        Some(file) => file,
+        None if offline => {
+            return Err(hinted(
+                format!("`{package}=={version}` is not at hand, and nothing may be fetched"),
+                format!("put {} into a folder DIR and set PIP_FIND_LINKS=DIR", names[0]),
+            ));
+        }
+        None => download(package, version, &index, setting, &python.path, scratch)?,
+    };
+    let into = scratch.join("unpacked");
+    fs::create_dir_all(&into)?;
+    let name = archive.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let top = name.strip_suffix(".tar.gz").unwrap_or(&name);
+    let all = |path: &str| (!path.is_empty()).then(|| path.to_owned());
+    archive::extract(fs::File::open(&archive)?, top, &all, &into, archive::Limits::default())
+        .with_context(|| format!("`{name}` was not unpacked"))?;
+    Ok(into)
+}
+
+fn download(
+    package: &str,
+    version: &str,
+    index: &Index,
+    setting: &Setting,
+    python: &Path,
+    scratch: &Path,
+) -> Result<PathBuf> {
+    let tools = setting.machine.managed.iter().find(|state| state.item == TOOLS && state.lacks.is_empty());
+    let tools = tools.context("unearth, which fetches source packages, is not in the cache")?;
+    let into = scratch.join("download");
+    fs::create_dir_all(&into)?;
+    let requirement = format!("{package}=={version}");
+    ui::note(&format!("fetching the sources of {requirement}"));
+    let mut words = String::new();
+    for attempt in index.attempts() {
+        let mut command = pip::module(python, "unearth");
+        command.arg("--no-binary").arg("--download").arg(&into).args(&attempt).arg(&requirement);
+        command.env("PYTHONPATH", &tools.dir).env("PYTHONDONTWRITEBYTECODE", "1").env("TMPDIR", scratch);
+        if let Some(cert) = &index.cert {
+            command.env("SSL_CERT_FILE", cert);
+        }
+        if let Some(proxy) = &index.proxy {
+            command.env("HTTPS_PROXY", proxy).env("HTTP_PROXY", proxy);
+        }
+        let finished = pip::run(command, false)?;
+        let mut entries = fs::read_dir(&into)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        if let (true, Some(file)) = (finished.status.success(), entries.pop()) {
+            return Ok(file);
+        }
+        words += &finished.stderr;
+    }
+    Err(hinted(
+        format!("the sources of `{requirement}` could not be fetched:\n{}", pip::last_lines(&words, 8)),
+        "see which sources pip asks: `python -m pip config list`; or unpack it yourself and name the folder",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_earlier_builds_left_is_not_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("a"), dir.path().join("b"));
+        for file in [
+            "setup.py",
+            "k.cu",
+            "build/temp/k.o",
+            "x.egg-info/PKG-INFO",
+            "pkg/_C.cpython-311-x86_64-linux-gnu.so",
+            "pkg/__init__.py",
+            "third_party/glm/glm.hpp",
+            "pkg/libdata.so",
+        ] {
+            let path = from.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        copy(&from, &to).unwrap();
+        let mut files = Vec::new();
+        list(&to, &to, &mut files).unwrap();
+        assert_eq!(
+            files,
+            ["k.cu", "pkg/__init__.py", "pkg/libdata.so", "setup.py", "third_party/glm/glm.hpp"]
+        );
+    }
+
+    #[test]
+    fn only_setuptools_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = backend(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("no setup.py"), "{error:#}");
+        fs::create_dir_all(dir.path().join("submodules/knn")).unwrap();
+        fs::write(dir.path().join("submodules/knn/setup.py"), "").unwrap();
+        let error = backend(dir.path()).unwrap_err();
+        assert_eq!(crate::hint::of(&error), Some("it lies deeper: `--subfolder submodules/knn`"));
+        fs::write(dir.path().join("setup.py"), "").unwrap();
+        assert_eq!(backend(dir.path()).unwrap().name, "setuptools.build_meta:__legacy__");
+        let text = "[build-system]\nrequires = [\"torch\"]\nbuild-backend = \"scikit_build_core.build\"\n";
+        fs::write(dir.path().join("pyproject.toml"), text).unwrap();
+        assert!(backend(dir.path()).unwrap_err().to_string().contains("scikit_build_core"));
+    }
+}

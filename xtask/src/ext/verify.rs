@@ -1,0 +1,271 @@
+//! Proves a wheel: every module in it is looked into, each symbol that it needs is found in what torch, CUDA and the
+//! system export, its GPU code is what was asked for, and it imports in a process of its own. Installs nothing.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result};
+use fs_err as fs;
+use splat_toolchain::{Finding, Severity, ext_symbols};
+
+use super::{
+    Setting,
+    around::{LIBRARIES, cuda_folders},
+    inside::{self, Inside},
+    report::{Module, Report},
+};
+
+/// Looks at the wheel and imports what it holds.
+pub(crate) fn prove(
+    wheel: &Path,
+    scratch: &Path,
+    setting: &Setting,
+    mut findings: Vec<Finding>,
+) -> Result<Report> {
+    let unpacked = scratch.join("proof");
+    unpack(wheel, &unpacked, setting)?;
+    let mut files = Vec::new();
+    modules(&unpacked, &unpacked, &mut files)?;
+    if files.is_empty() {
+        findings.push(
+            Finding::new(
+                "X01",
+                Severity::Broken,
+                "the wheel holds no compiled module: its setup.py left the extension out",
+            )
+            .hint("setup.py may want a variable set for it: `--env NAME=VALUE`"),
+        );
+    }
+    let mut modules = Vec::new();
+    for file in &files {
+        let inside =
+            inside::module(&unpacked.join(file)).with_context(|| format!("`{file}` is no library"))?;
+        let module = look(file, inside, &unpacked, setting, &mut findings)?;
+        modules.push(module);
+    }
+    if modules.iter().all(|module| module.archs.is_empty()) && !modules.is_empty() {
+        findings.push(
+            Finding::new("X02", Severity::Warning, "no module of the wheel holds GPU code")
+                .hint("setup.py may want a variable set for it: `--env NAME=VALUE`"),
+        );
+    }
+    let ok = findings.iter().all(|finding| finding.severity < Severity::Error);
+    Ok(Report { ok, wheel: wheel.to_owned(), seconds: None, log: None, modules, findings })
+}
+
+fn look(
+    file: &str,
+    inside: Inside,
+    unpacked: &Path,
+    setting: &Setting,
+    findings: &mut Vec<Finding>,
+) -> Result<Module> {
+    let torch = &setting.plan.torch;
+    let wanted = inside.undefined.len();
+    let (unresolved, lost) = resolve(&inside, unpacked.join(file).parent(), setting)?;
+    for name in &lost {
+        findings.push(missing_library(file, name, inside.windows));
+    }
+    let abi = if inside.windows { None } else { Some(torch.cxx11_abi.unwrap_or(true)) };
+    findings.extend(ext_symbols::undefined(file, &unresolved, &torch.full_version, abi));
+    let major = torch.cuda.as_ref().map_or(0, splat_toolchain::Version::major);
+    for name in ext_symbols::foreign_cuda(&inside.needed, major) {
+        findings.push(
+            Finding::new(
+                "E64",
+                Severity::Broken,
+                format!(
+                    "{file} needs {name}, and torch brings CUDA {major}: two CUDA runtimes in one process"
+                ),
+            )
+            .hint("build it with a toolkit of torch's major version"),
+        );
+    }
+    let expected = setting.plan.archs.iter().map(|arch| format!("sm_{arch}"));
+    let lacking: Vec<String> = expected.filter(|arch| !inside.archs.contains(arch)).collect();
+    if !inside.archs.is_empty() && !lacking.is_empty() {
+        findings.push(
+            Finding::new(
+                "E50",
+                Severity::Broken,
+                format!(
+                    "{file} has GPU code for {}, and {} was asked for too",
+                    inside.archs.join(" "),
+                    lacking.join(" ")
+                ),
+            )
+            .hint("its setup.py sets architectures of its own; look for `arch` or `gencode` in it"),
+        );
+    }
+    let name = module_name(file, &setting.target.suffix);
+    let import = import(&name, unpacked, setting)?;
+    if let Err(said) = &import {
+        findings.push(Finding::new("X03", Severity::Broken, format!("`import {name}` fails: {said}")).hint(
+            "the findings above say why; else the package needs something at import that is not there",
+        ));
+    }
+    Ok(Module {
+        name,
+        archs: inside.archs,
+        needed: inside.needed,
+        symbols: wanted,
+        unresolved: unresolved.into_iter().collect(),
+        imports: import.is_ok(),
+    })
+}
+
+/// The wheel is a zip archive; the environment's Python unpacks it.
+fn unpack(wheel: &Path, into: &Path, setting: &Setting) -> Result<()> {
+    let output = Command::new(&setting.target.executable)
+        .args(["-I", "-m", "zipfile", "-e"])
+        .args([wheel, into])
+        .output()
+        .context("cannot start the environment's Python")?;
+    anyhow::ensure!(
+        output.status.success(),
+        "`{}` cannot be unpacked: {}",
+        wheel.display(),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
+}
+
+fn modules(root: &Path, dir: &Path, found: &mut Vec<String>) -> Result<()> {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            modules(root, &path, found)?;
+        } else if path.extension().is_some_and(|ending| ending == "so" || ending == "pyd")
+            && let Ok(inner) = path.strip_prefix(root)
+        {
+            found.push(inner.to_string_lossy().replace('\\', "/"));
+        }
+    }
+    Ok(())
+}
+
+/// `simple_knn._C` for `simple_knn/_C.cpython-311-x86_64-linux-gnu.so`.
+fn module_name(file: &str, suffix: &str) -> String {
+    let stem = file.strip_suffix(suffix).filter(|_| !suffix.is_empty()).unwrap_or_else(|| {
+        let (folder, name) = file.rsplit_once('/').map_or(("", file), |(folder, name)| (folder, name));
+        let length = if folder.is_empty() { 0 } else { folder.len() + 1 };
+        &file[..length + name.find('.').unwrap_or(name.len())]
+    });
+    stem.replace('/', ".")
+}
+
+/// Symbols that no library in reach defines, and libraries that are nowhere in reach.
+fn resolve(
+    inside: &Inside,
+    beside: Option<&Path>,
+    setting: &Setting,
+) -> Result<(BTreeSet<String>, Vec<String>)> {
+    let mut wanted = inside.undefined.clone();
+    wanted.retain(|name| !ext_symbols::is_python(name) && !ext_symbols::is_system(name));
+    let folders = folders(beside, setting, inside.windows);
+    let (mut queue, mut seen, mut lost) = (inside.needed.clone(), BTreeSet::new(), Vec::new());
+    let mut direct = queue.len();
+    while let Some(name) = (!queue.is_empty()).then(|| queue.remove(0)) {
+        let is_direct = direct > 0;
+        direct = direct.saturating_sub(1);
+        if !seen.insert(name.to_lowercase()) {
+            continue;
+        }
+        match folders.iter().map(|folder| folder.join(&name)).find(|path| path.is_file()) {
+            Some(path) => {
+                let more = inside::resolve(&path, &mut wanted)
+                    .with_context(|| format!("in `{}`", path.display()))?;
+                queue.extend(more);
+            }
+            None if is_direct && !(inside.windows && is_windows_own(&name)) => lost.push(name),
+            None => {}
+        }
+        if wanted.is_empty() && direct == 0 {
+            break;
+        }
+    }
+    if inside.windows {
+        // What Windows' own libraries export is not asked; of torch's names none may stay.
+        wanted.retain(|name| ext_symbols::is_torch(name));
+    }
+    Ok((wanted, lost))
+}
+
+/// Where the loader of a process that has imported torch finds libraries.
+fn folders(beside: Option<&Path>, setting: &Setting, windows: bool) -> Vec<PathBuf> {
+    let torch = &setting.plan.torch.root;
+    let mut folders: Vec<PathBuf> = beside.map(Path::to_owned).into_iter().collect();
+    folders.push(torch.join("lib"));
+    folders.extend(cuda_folders(torch, LIBRARIES));
+    let prefix = &setting.target.prefix;
+    if windows {
+        folders.extend([prefix.clone(), prefix.join("DLLs"), prefix.join("Library/bin")]);
+        if let Some(root) = setting.plan.cuda.path() {
+            folders.extend(["bin", "bin/x64", "bin/x86_64"].map(|inner| root.join(inner)));
+        }
+        folders.extend(std::env::var_os("SystemRoot").map(|root| PathBuf::from(root).join("System32")));
+    } else {
+        folders.extend([prefix.join("lib"), setting.target.library.clone()]);
+        let arch = format!("{}-linux-gnu", setting.machine.arch);
+        for root in ["/lib", "/usr/lib", "/lib64", "/usr/lib64"] {
+            folders.extend([Path::new(root).join(&arch), PathBuf::from(root)]);
+        }
+    }
+    folders
+}
+
+fn is_windows_own(name: &str) -> bool {
+    let name = name.to_lowercase();
+    name.starts_with("api-ms-")
+        || name.starts_with("python3")
+        || ["kernel32.dll", "msvcrt.dll", "nvcuda.dll"].contains(&name.as_str())
+}
+
+fn missing_library(file: &str, name: &str, windows: bool) -> Finding {
+    let code = match (windows, name.starts_with("libcudart")) {
+        (true, _) => "E73",
+        (false, true) => "E63",
+        (false, false) => "E74",
+    };
+    Finding::new(
+        code,
+        Severity::Broken,
+        format!("{file} needs {name}, which neither torch nor the system has"),
+    )
+    .hint("install the package that holds it, or link it statically")
+}
+
+/// Imports the module after torch, as its users will; what Python said if it fails.
+fn import(name: &str, unpacked: &Path, setting: &Setting) -> Result<std::result::Result<(), String>> {
+    let order = format!(
+        "import torch, importlib, sys; importlib.import_module({name:?}); print('SPLATWRIGHT-IMPORTED')"
+    );
+    let mut command = Command::new(&setting.target.executable);
+    command.args(["-c", &order]).current_dir(unpacked).env_remove("PYTHONHOME");
+    command.env("PYTHONPATH", unpacked).env("PYTHONDONTWRITEBYTECODE", "1");
+    let output = command.output().context("cannot start the environment's Python")?;
+    if output.status.success() && String::from_utf8_lossy(&output.stdout).contains("SPLATWRIGHT-IMPORTED") {
+        return Ok(Ok(()));
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().to_owned();
+    Ok(Err(if last.is_empty() { format!("it ended with {}", output.status) } else { last }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::module_name;
+
+    #[test]
+    fn modules_are_named_as_python_imports_them() {
+        let suffix = ".cpython-311-x86_64-linux-gnu.so";
+        assert_eq!(module_name(&format!("simple_knn/_C{suffix}"), suffix), "simple_knn._C");
+        assert_eq!(module_name("pkg.data/_C.abi3.so", suffix), "pkg.data._C");
+        assert_eq!(module_name("_C.pyd", ""), "_C");
+    }
+}
