@@ -3,7 +3,7 @@
 //!
 //! World units; the knot lies within 2 of the origin. Colours are RGB, no spherical harmonics.
 
-use splat_core::{Camera, Color, Scene, Shape};
+use splat_core::{Camera, Color, Features, Scene, Shape};
 
 /// Gaussians that own their numbers; shapes as in [`Scene`].
 #[derive(Debug, Clone)]
@@ -40,6 +40,7 @@ impl OwnedScene {
             } else {
                 Shape::Covariance(&self.cov3d)
             },
+            features: Features::default(),
         }
     }
 }

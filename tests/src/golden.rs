@@ -6,7 +6,7 @@
 use std::io::{Cursor, Read, Seek};
 
 use npyz::{NpyFile, npz::NpzArchive};
-use splat_core::{Camera, Settings, Upstream};
+use splat_core::{Camera, Model, Settings, Upstream};
 
 use crate::demo::OwnedScene;
 
@@ -56,13 +56,16 @@ impl Golden {
         let camera = Camera {
             width,
             height,
+            model: Model::Pinhole,
             tan_fovx,
             tan_fovy,
             view: fixed(get("viewmatrix")),
             proj: fixed(get("projmatrix")),
             campos: three(get("campos")),
         };
-        let settings = Settings { background: three(get("bg")), scale_modifier, sh_degree, antialiasing };
+        let background = three(get("bg"));
+        let settings =
+            Settings { background, scale_modifier, sh_degree, antialiasing, ..Settings::default() };
         let (means3d, opacities) = (get("means3D"), get("opacities"));
         let (color, radii, inv_depth) = (get("color"), get("radii"), get("invdepth"));
         let (grad_color, grad_inv_depth) = (get("grad_color"), get("grad_invdepth"));
@@ -114,8 +117,7 @@ impl Golden {
         Upstream {
             color: Some(&self.grad_color),
             inv_depth: Some(&self.grad_inv_depth),
-            depth: None,
-            alpha: None,
+            ..Upstream::default()
         }
     }
 }

@@ -43,7 +43,7 @@ fn compare(case: &Case, device: Device, engine: EngineChoice) -> Figures {
     let pixels = (case.camera.width * case.camera.height) as usize;
     let mut random = Random::new(99);
     let (color, inv_depth) = (random.normals(3 * pixels), random.normals(pixels));
-    let upstream = Upstream { color: Some(&color), inv_depth: Some(&inv_depth), depth: None, alpha: None };
+    let upstream = Upstream { color: Some(&color), inv_depth: Some(&inv_depth), ..Upstream::default() };
     let expected = on_cpu(case, &upstream);
     let found =
         answer::through_torch(&case.scene.scene(), &case.camera, &case.settings, &upstream, device, engine)

@@ -2,7 +2,7 @@
 //!
 //! For pixel p and splat i in order: `alpha_i = min(0.99, o_i exp(power_i))`, skipped under 1/255,
 //! `w_i = alpha_i T_i`, `T_{i+1} = T_i (1 - alpha_i)`; a pixel stops before the splat that would bring T
-//! under 1e-4. Channels are sums of `w_i` times colour, inverse depth and depth. Adds no background and
+//! under 1e-4. Channels are sums of `w_i` times colour, inverse depth, depth and features. Adds no background and
 //! knows nothing of the image around the tile.
 
 use std::ops::Range;
@@ -101,6 +101,13 @@ fn bounds<T: Real>(low: T, high: T) -> Range<u32> {
     TILE as u32 - whole(side - clamp(low))..whole(clamp(high + T::one()))
 }
 
+/// Features `[P,F]` and the tile's sums of them, `F` planes of [`PIXELS`].
+pub(crate) struct Channels<'a, T> {
+    pub(crate) values: &'a [T],
+    pub(crate) count: usize,
+    pub(crate) planes: &'a mut [T],
+}
+
 /// Blends `list` over `tile`, whose pixels outside the image are marked finished.
 pub(crate) struct BlendTile<'a, T> {
     pub(crate) splats: &'a [Splat<T>],
@@ -109,13 +116,43 @@ pub(crate) struct BlendTile<'a, T> {
     pub(crate) origin: [T; 2],
     pub(crate) limits: Limits<T>,
     pub(crate) tile: &'a mut Tile<T>,
+    pub(crate) channels: Channels<'a, T>,
 }
+
+impl<'a, T: Real> BlendTile<'a, T> {
+    /// The same with features; without this they are left alone.
+    pub(crate) fn with_features(self) -> WithFeatures<'a, T> {
+        WithFeatures(self)
+    }
+}
+
+/// See [`BlendTile::with_features`].
+pub(crate) struct WithFeatures<'a, T>(BlendTile<'a, T>);
 
 impl<T: Real> Kernel<T> for BlendTile<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector<T>>(self, v: V) {
+        self.blend::<V, false>(v);
+    }
+}
+
+impl<T: Real> Kernel<T> for WithFeatures<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector<T>>(self, v: V) {
+        self.0.blend::<V, true>(v);
+    }
+}
+
+impl<T: Real> BlendTile<'_, T> {
+    #[inline(always)]
+    fn blend<V: Vector<T>, const FEATURES: bool>(self, v: V) {
+        let Channels { values, count, planes } = self.channels;
+        let planes = v.view_mut(planes);
+        let plane = PIXELS / V::LANES;
         let Tile { t, rgb, inv_depth, depth, contributors } = self.tile;
         let t = v.view_mut(t);
         let [red, green, blue] = rgb;
@@ -149,6 +186,12 @@ impl<T: Real> Kernel<T> for BlendTile<'_, T> {
                 let [xx, xy, yy] = s.conic;
                 let (opacity, z, inv_z) = (v.splat(s.opacity), v.splat(s.depth), v.splat(s.inv_depth));
                 let [r, g, b] = s.rgb.map(|x| v.splat(x));
+                let own = if FEATURES {
+                    let id = ids[(local.place - 1) as usize % BATCH] as usize;
+                    &values[id * count..(id + 1) * count]
+                } else {
+                    &[]
+                };
                 for block in local.blocks(V::LANES) {
                     let x = self.origin[0] + T::from_f64_lossy((block * V::LANES) as f64);
                     let dx = v.sub(v.splat(s.mean[0]), v.add(v.splat(x), v.iota()));
@@ -181,6 +224,11 @@ impl<T: Real> Kernel<T> for BlendTile<'_, T> {
                         blue[k] = v.mul_add(weight, b, blue[k]);
                         inv_depth[k] = v.mul_add(weight, inv_z, inv_depth[k]);
                         depth[k] = v.mul_add(weight, z, depth[k]);
+                        if FEATURES {
+                            for (value, sums) in own.iter().zip(planes.chunks_exact_mut(plane)) {
+                                sums[k] = v.mul_add(weight, v.splat(*value), sums[k]);
+                            }
+                        }
                         // A factor of 1 rather than a choice of T: compilers turn that into slow masked stores.
                         t[k] = v.mul(t[k], v.select(blended, through, one));
                         if v.any(stopped) {

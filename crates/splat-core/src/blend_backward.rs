@@ -1,6 +1,6 @@
 //! Gradient of one tile's blending, back to front.
 //!
-//! With `v_i` the upstream gradient of splat i's blended values (colour, inverse depth, depth) and `R_i`
+//! With `v_i` the upstream gradient of splat i's blended values (colour, inverse depth, depth, features) and `R_i`
 //! what lies behind it, `R_i = sum_{j>i} v_j w_j + T_final g_T`:
 //! `dL/dalpha_i = T_i v_i - R_i / (1 - alpha_i)`. T is recovered as `T_i = T_{i+1} / (1 - alpha_i)`.
 //! The cap of 0.99 is passed straight through, as in the original. Spatial gradients are kept as moments of
@@ -45,9 +45,26 @@ pub(crate) struct TileGrad<T> {
     pub(crate) contributors: [u32; PIXELS],
 }
 
-/// Writes the sums of every splat of `list` (which ends where the last pixel stopped). Without
-/// `DEPTH`, both depth gradients are known to be zero.
-pub(crate) struct BlendTileBackward<'a, T, const DEPTH: bool> {
+/// Levels of [`BlendTileBackward`]: both depth gradients and all features are known to be zero.
+pub(crate) const COLOR: u8 = 0;
+/// Depth gradients too.
+pub(crate) const DEPTH: u8 = 1;
+/// Depth, features and the absolute gradients for the centre.
+pub(crate) const ALL: u8 = 2;
+
+/// What level [`ALL`] reads and writes besides.
+pub(crate) struct Extra<'a, T> {
+    /// Features of all splats, `[P,F]`, and F.
+    pub(crate) values: &'a [T],
+    pub(crate) count: usize,
+    /// Upstream gradients of the tile's features, F planes of [`PIXELS`].
+    pub(crate) planes: &'a [T],
+    /// `2 + F` numbers a place of the list: absolute gradients for the centre in pixels, gradients for features.
+    pub(crate) sums: &'a mut [T],
+}
+
+/// Writes the sums of every splat of `list` (which ends where the last pixel stopped).
+pub(crate) struct BlendTileBackward<'a, T, const LEVEL: u8> {
     pub(crate) splats: &'a [Splat<T>],
     pub(crate) list: &'a [u32],
     pub(crate) origin: [T; 2],
@@ -55,9 +72,13 @@ pub(crate) struct BlendTileBackward<'a, T, const DEPTH: bool> {
     pub(crate) tile: &'a mut TileGrad<T>,
     /// As long as `list`, zeros at the start.
     pub(crate) sums: &'a mut [Sums<T>],
+    pub(crate) extra: Extra<'a, T>,
 }
 
-impl<T: Real, const DEPTH: bool> Kernel<T> for BlendTileBackward<'_, T, DEPTH> {
+/// Most features of a splat.
+const MOST: usize = 64;
+
+impl<T: Real, const LEVEL: u8> Kernel<T> for BlendTileBackward<'_, T, LEVEL> {
     type Output = ();
 
     #[inline(always)]
@@ -68,6 +89,8 @@ impl<T: Real, const DEPTH: bool> Kernel<T> for BlendTileBackward<'_, T, DEPTH> {
         let (inv_depth, depth) = (v.view(inv_depth), v.view(depth));
         let (t, behind) = (v.view_mut(t), v.view_mut(behind));
         let contributors = v.view_index(contributors);
+        let Extra { values, count, planes, sums: extra } = self.extra;
+        let (planes, plane) = (v.view(planes), PIXELS / V::LANES);
 
         let across = TILE / V::LANES;
         let zero = v.splat(T::zero());
@@ -91,6 +114,14 @@ impl<T: Real, const DEPTH: bool> Kernel<T> for BlendTileBackward<'_, T, DEPTH> {
                 let (mut u0, mut ux, mut uy) = (zero, zero, zero);
                 let (mut uxx, mut uxy, mut uyy) = (zero, zero, zero);
                 let (mut sr, mut sg, mut sb, mut sz) = (zero, zero, zero, zero);
+                let own = if LEVEL == ALL {
+                    let id = ids[(local.place - 1) as usize % BATCH] as usize;
+                    &values[id * count..(id + 1) * count]
+                } else {
+                    &[]
+                };
+                let (mut abs_x, mut abs_y) = (zero, zero);
+                let mut sums_own = [zero; MOST];
                 let mut touched = false;
                 for block in local.blocks(V::LANES) {
                     let x = self.origin[0] + T::from_f64_lossy((block * V::LANES) as f64);
@@ -121,9 +152,14 @@ impl<T: Real, const DEPTH: bool> Kernel<T> for BlendTileBackward<'_, T, DEPTH> {
                         let mut value = v.mul(r, red[k]);
                         value = v.mul_add(g, green[k], value);
                         value = v.mul_add(b, blue[k], value);
-                        if DEPTH {
+                        if LEVEL >= DEPTH {
                             value = v.mul_add(inv_z, inv_depth[k], value);
                             value = v.mul_add(z, depth[k], value);
+                        }
+                        if LEVEL == ALL {
+                            for (x, grad) in own.iter().zip(planes.chunks_exact(plane)) {
+                                value = v.mul_add(v.splat(*x), grad[k], value);
+                            }
                         }
                         let grad_alpha = v.sub(v.mul(t_here, value), v.mul(behind[k], left));
                         // power -> exp -> alpha: dL/dpower = dL/dalpha * opacity * exp(power)
@@ -141,8 +177,18 @@ impl<T: Real, const DEPTH: bool> Kernel<T> for BlendTileBackward<'_, T, DEPTH> {
                         sr = v.mul_add(weight, red[k], sr);
                         sg = v.mul_add(weight, green[k], sg);
                         sb = v.mul_add(weight, blue[k], sb);
-                        if DEPTH {
+                        if LEVEL >= DEPTH {
                             sz = v.mul_add(weight, v.mul_add(inv_slope, inv_depth[k], depth[k]), sz);
+                        }
+                        if LEVEL == ALL {
+                            // As `projection_backward` has it of the sums: -(conic d) u.
+                            let grad_x = v.mul_add(v.splat(xx), along_x, v.mul(v.splat(xy), along_y));
+                            let grad_y = v.mul_add(v.splat(yy), along_y, v.mul(v.splat(xy), along_x));
+                            abs_x = v.sub(abs_x, v.min(grad_x, v.sub(zero, grad_x)));
+                            abs_y = v.sub(abs_y, v.min(grad_y, v.sub(zero, grad_y)));
+                            for (sum, grad) in sums_own.iter_mut().zip(planes.chunks_exact(plane)) {
+                                *sum = v.mul_add(weight, grad[k], *sum);
+                            }
                         }
                     }
                 }
@@ -157,6 +203,14 @@ impl<T: Real, const DEPTH: bool> Kernel<T> for BlendTileBackward<'_, T, DEPTH> {
                         rgb: [v.sum(sr), v.sum(sg), v.sum(sb)],
                         z: v.sum(sz),
                     };
+                    if LEVEL == ALL {
+                        let each = 2 + count;
+                        let row = &mut extra[(local.place as usize - 1) * each..][..each];
+                        (row[0], row[1]) = (v.sum(abs_x), v.sum(abs_y));
+                        for (to, sum) in row[2..].iter_mut().zip(sums_own) {
+                            *to = v.sum(sum);
+                        }
+                    }
                 }
             }
         }

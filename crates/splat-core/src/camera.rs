@@ -1,4 +1,4 @@
-//! Pinhole cameras in the form the rasterizer takes: two 4x4 matrices, a centre and half-angle tangents.
+//! Cameras in the form the rasterizer takes: two 4x4 matrices, a centre and half-angle tangents (or half sizes).
 //!
 //! World-to-camera throughout (OpenCV axes: x right, y down, z forward). Matrices are 16 numbers in
 //! column-major order, element (row r, column c) at `[4*c + r]`: the original's "transposed" form.
@@ -9,6 +9,16 @@ use crate::Real;
 const NEAR: f64 = 0.01;
 const FAR: f64 = 100.0;
 
+/// How a camera projects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Model {
+    /// Perspective.
+    #[default]
+    Pinhole,
+    /// Along parallel lines: the last row of `proj` is 0 0 0 1, and SH are seen along the camera's axis.
+    Orthographic,
+}
+
 /// A camera and the size of its image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Camera<T = f32> {
@@ -16,9 +26,11 @@ pub struct Camera<T = f32> {
     pub width: u32,
     /// Image height in pixels.
     pub height: u32,
-    /// Tangent of half the horizontal field of view.
+    /// How depth acts.
+    pub model: Model,
+    /// Tangent of half the horizontal field of view; orthographic: half the image's width in world units.
     pub tan_fovx: T,
-    /// Tangent of half the vertical field of view.
+    /// The same vertically.
     pub tan_fovy: T,
     /// World to camera, column-major.
     pub view: [T; 16],
@@ -41,12 +53,6 @@ impl<T: Real> Camera<T> {
         translation: [f64; 3],
     ) -> Self {
         let (w, h) = (f64::from(width), f64::from(height));
-        let mut view = [[0.0; 4]; 4];
-        for r in 0..3 {
-            view[r][..3].copy_from_slice(&rotation[r]);
-            view[r][3] = translation[r];
-        }
-        view[3][3] = 1.0;
         // NDC x = (2 fx x/z + 2 cx - w) / w, and likewise y; z to [0, 1] between the planes.
         let projection = [
             [2.0 * fx / w, 0.0, (2.0 * cx - w) / w, 0.0],
@@ -54,6 +60,43 @@ impl<T: Real> Camera<T> {
             [0.0, 0.0, FAR / (FAR - NEAR), -FAR * NEAR / (FAR - NEAR)],
             [0.0, 0.0, 1.0, 0.0],
         ];
+        Self::assemble(Model::Pinhole, [width, height], [fx, fy], projection, rotation, translation)
+    }
+
+    /// A camera without perspective: `sx`, `sy` pixels a world unit, the rest as
+    /// [`from_pinhole`](Self::from_pinhole).
+    #[must_use]
+    pub fn from_orthographic(
+        width: u32,
+        height: u32,
+        [sx, sy, cx, cy]: [f64; 4],
+        rotation: [[f64; 3]; 3],
+        translation: [f64; 3],
+    ) -> Self {
+        let (w, h) = (f64::from(width), f64::from(height));
+        let projection = [
+            [2.0 * sx / w, 0.0, 0.0, (2.0 * cx - w) / w],
+            [0.0, 2.0 * sy / h, 0.0, (2.0 * cy - h) / h],
+            [0.0, 0.0, 1.0 / (FAR - NEAR), -NEAR / (FAR - NEAR)],
+            [0.0, 0.0, 0.0, 1.0],
+        ];
+        Self::assemble(Model::Orthographic, [width, height], [sx, sy], projection, rotation, translation)
+    }
+
+    fn assemble(
+        model: Model,
+        [width, height]: [u32; 2],
+        focal: [f64; 2],
+        projection: [[f64; 4]; 4],
+        rotation: [[f64; 3]; 3],
+        translation: [f64; 3],
+    ) -> Self {
+        let mut view = [[0.0; 4]; 4];
+        for r in 0..3 {
+            view[r][..3].copy_from_slice(&rotation[r]);
+            view[r][3] = translation[r];
+        }
+        view[3][3] = 1.0;
         let mut full = [[0.0; 4]; 4];
         for r in 0..4 {
             for c in 0..4 {
@@ -68,8 +111,9 @@ impl<T: Real> Camera<T> {
         Self {
             width,
             height,
-            tan_fovx: T::from_f64_lossy(w / (2.0 * fx)),
-            tan_fovy: T::from_f64_lossy(h / (2.0 * fy)),
+            model,
+            tan_fovx: T::from_f64_lossy(f64::from(width) / (2.0 * focal[0])),
+            tan_fovy: T::from_f64_lossy(f64::from(height) / (2.0 * focal[1])),
             view: column_major(view),
             proj: column_major(full),
             campos,
@@ -107,7 +151,7 @@ impl<T: Real> Camera<T> {
         Self::from_pinhole(width, height, [f, f, w / 2.0, h / 2.0], rotation, translation)
     }
 
-    /// Focal lengths in pixels: `size / (2 tan_fov)`.
+    /// Focal lengths in pixels: `size / (2 tan_fov)`; orthographic: pixels a world unit.
     #[must_use]
     pub fn focal(&self) -> [T; 2] {
         let two = T::from_f64_lossy(2.0);

@@ -1,15 +1,20 @@
-//! Refuses wrong lengths and numbers that are not finite, before anything is computed.
+//! Refuses wrong lengths, and camera, settings and upstream gradients that are not finite, before anything is
+//! computed. A splat's numbers may be anything: `projection` rejects the splat.
 //!
 //! Names are the original rasterizer's (`means3D`, `shs`, `viewmatrix`). Nothing here repairs an input.
 
 use rayon::prelude::*;
 
-use crate::{Camera, Color, Error, Real, SavedRef, Scene, Settings, Shape, Tuning, Upstream, tiles::Grid};
+use crate::{
+    Camera, Color, Error, Model, Real, SavedRef, Scene, Settings, Shape, Tuning, Upstream, tiles::Grid,
+};
 
 /// Largest image side; beyond it the pixel count no longer fits the index types.
 const MAX_SIDE: u32 = 1 << 20;
 /// Largest pixel count of an image.
 const MAX_PIXELS: u64 = 1 << 31;
+/// Most feature channels of a splat.
+const MAX_FEATURES: usize = 64;
 /// Numbers checked by one task.
 const CHUNK: usize = 1 << 16;
 
@@ -34,35 +39,60 @@ pub(crate) fn inputs<T: Real>(
     if u32::try_from(p).is_err() {
         return Err(Error::Settings(format!("the scene has {p} splats, the most is {}", u32::MAX)));
     }
-    array("means3D", scene.means3d, p, 3)?;
-    finite("opacities", scene.opacities)?;
-    match scene.color {
-        Color::Rgb(colors) => array("colors_precomp", colors, p, 3)?,
-        Color::Sh { values, coeffs } => {
-            if settings.sh_degree > 3 {
-                return Err(Error::Settings(format!("sh_degree is {}, the most is 3", settings.sh_degree)));
-            }
-            let needed = (settings.sh_degree as usize + 1).pow(2);
-            if coeffs < needed {
-                return Err(Error::Settings(format!(
-                    "`shs` stores {coeffs} coefficients a splat, but sh_degree {} needs {needed}",
-                    settings.sh_degree
-                )));
-            }
-            let width = coeffs.checked_mul(3).filter(|w| w.checked_mul(p).is_some()).ok_or_else(|| {
-                Error::Settings(format!("`shs` stores {coeffs} coefficients a splat for {p} splats"))
-            })?;
-            array("shs", values, p, width)?;
-        }
-    }
+    array("means3D", scene.means3d.len(), p, 3)?;
+    colors(&scene.color, settings.sh_degree, p)?;
     match scene.shape {
         Shape::ScaleRotation { scales, rotations } => {
-            array("scales", scales, p, 3)?;
-            array("rotations", rotations, p, 4)?;
+            array("scales", scales.len(), p, 3)?;
+            array("rotations", rotations.len(), p, 4)?;
         }
-        Shape::Covariance(cov3d) => array("cov3D_precomp", cov3d, p, 6)?,
+        Shape::Covariance(cov3d) => array("cov3D_precomp", cov3d.len(), p, 6)?,
+    }
+    if scene.features.count > MAX_FEATURES {
+        return Err(Error::Settings(format!(
+            "the scene has {} feature channels, the most is {MAX_FEATURES}",
+            scene.features.count
+        )));
+    }
+    array("features", scene.features.values.len(), p, scene.features.count)?;
+    if camera.model == Model::Orthographic {
+        let last: [T; 4] = std::array::from_fn(|c| camera.proj[4 * c + 3]);
+        let expected = [0.0, 0.0, 0.0, 1.0].map(T::from_f64_lossy);
+        if last != expected {
+            return Err(Error::Settings(format!(
+                "the last row of an orthographic `projmatrix` is {last:?}, but must be {expected:?}"
+            )));
+        }
     }
     Ok(())
+}
+
+/// Colours or coefficients for `p` splats, enough for the degree.
+fn colors<T>(color: &Color<T>, degree: u32, p: usize) -> Result<(), Error> {
+    let coeffs = match *color {
+        Color::Rgb(colors) => return array("colors_precomp", colors.len(), p, 3),
+        Color::Sh { coeffs, .. } | Color::SplitSh { coeffs, .. } => coeffs,
+    };
+    if degree > 3 {
+        return Err(Error::Settings(format!("sh_degree is {degree}, the most is 3")));
+    }
+    let needed = (degree as usize + 1).pow(2);
+    if coeffs < needed {
+        return Err(Error::Settings(format!(
+            "`shs` stores {coeffs} coefficients a splat, but sh_degree {degree} needs {needed}"
+        )));
+    }
+    let width = coeffs.checked_mul(3).filter(|w| w.checked_mul(p).is_some()).ok_or_else(|| {
+        Error::Settings(format!("`shs` stores {coeffs} coefficients a splat for {p} splats"))
+    })?;
+    match *color {
+        Color::Sh { values, .. } => array("shs", values.len(), p, width),
+        Color::SplitSh { first, rest, .. } => {
+            array("sh", first.len(), p, 3)?;
+            array("sh_rest", rest.len(), p, width - 3)
+        }
+        Color::Rgb(_) => Ok(()),
+    }
 }
 
 /// The image has at least one pixel and a size that can be indexed.
@@ -79,10 +109,9 @@ fn image_size<T>(camera: &Camera<T>) -> Result<(), Error> {
     Ok(())
 }
 
-/// `values` is `[p, each]` and finite.
-fn array<T: Real>(input: &'static str, values: &[T], p: usize, each: usize) -> Result<(), Error> {
-    length(input, values.len(), p * each, || format!("P = {p}, {each} each"))?;
-    finite(input, values)
+/// `found` numbers are `[p, each]`.
+fn array(input: &'static str, found: usize, p: usize, each: usize) -> Result<(), Error> {
+    length(input, found, p * each, || format!("P = {p}, {each} each"))
 }
 
 /// `found` numbers are `expected` numbers.
@@ -117,7 +146,11 @@ fn positive<T: Real>(input: &'static str, value: T) -> Result<(), Error> {
 
 /// The shift of the projected centres, where a test gives one.
 pub(crate) fn shift<T: Real>(scene: &Scene<T>, tuning: &Tuning<T>) -> Result<(), Error> {
-    if tuning.ndc_shift.is_empty() { Ok(()) } else { array("ndc_shift", tuning.ndc_shift, scene.len(), 2) }
+    if tuning.ndc_shift.is_empty() {
+        return Ok(());
+    }
+    array("ndc_shift", tuning.ndc_shift.len(), scene.len(), 2)?;
+    finite("ndc_shift", tuning.ndc_shift)
 }
 
 /// What forward left fits the inputs: every index that backward follows is in range.
@@ -163,7 +196,7 @@ pub(crate) fn saved<T: Real>(saved: &SavedRef<T>, radii: &[i32], p: usize, grid:
 }
 
 /// Upstream gradients are images of this size, finite.
-pub(crate) fn upstream<T: Real>(upstream: &Upstream<T>, grid: &Grid) -> Result<(), Error> {
+pub(crate) fn upstream<T: Real>(upstream: &Upstream<T>, grid: &Grid, features: usize) -> Result<(), Error> {
     let n = grid.pixels();
     let image = |input, values: Option<&[T]>, channels: usize| {
         let Some(values) = values else { return Ok(()) };
@@ -174,5 +207,6 @@ pub(crate) fn upstream<T: Real>(upstream: &Upstream<T>, grid: &Grid) -> Result<(
     image("grad_color", upstream.color, 3)?;
     image("grad_invdepth", upstream.inv_depth, 1)?;
     image("grad_depth", upstream.depth, 1)?;
-    image("grad_alpha", upstream.alpha, 1)
+    image("grad_alpha", upstream.alpha, 1)?;
+    image("grad_features", upstream.features, features)
 }

@@ -7,10 +7,10 @@ use rayon::prelude::*;
 
 use crate::{
     Camera, Error, Real, Scene, Settings, Tuning,
-    blend::{BlendTile, Limits, Tile},
+    blend::{BlendTile, Channels, Limits, Tile},
     check,
     fused::affine_row,
-    projection::{NEAR, Splat, project_all, row},
+    projection::{NEAR, REJECTED, Splat, project_all, row},
     tiles::{Grid, PIXELS, TILE, bin},
 };
 
@@ -27,6 +27,10 @@ pub struct Forward<T = f32> {
     pub depth: Vec<T>,
     /// `[1,H,W]` sum of weights, which is one minus the transmittance left.
     pub alpha: Vec<T>,
+    /// `[F,H,W]` sum of weight * feature; no background, empty without features.
+    pub features: Vec<T>,
+    /// Splats left out because one of their numbers (SH: in the active degree) is not finite, wherever they are.
+    pub rejected: u64,
     /// For [`crate::backward()`].
     pub saved: Saved<T>,
 }
@@ -82,11 +86,13 @@ pub struct SavedRef<'a, T = f32> {
 ///
 /// Where nothing is visible, `P = 0` included, the image is the background colour (the original gives
 /// zeros for `P = 0`). Splats are culled, with radius 0, when their centre is not more than 0.2 in front of
-/// the camera, when their square of 3 sigma touches no tile, and when their projection overflows.
+/// the camera, when their projection overflows, when a number of theirs is not finite, and when they reach nothing:
+/// in mode `compat` when their square of 3 sigma touches no tile, in mode `exact` when the box around the pixels
+/// where alpha can be 1/255 or more does not touch the image.
 ///
 /// # Errors
-/// [`Error`] for wrong lengths, numbers that are not finite, an empty image, an SH degree over 3 or over
-/// what the coefficients give, and when there is no memory for the tiles' lists.
+/// [`Error`] for wrong lengths, a camera or settings that are not finite, an empty image, an SH degree over 3 or
+/// over what the coefficients give, and when there is no memory for the tiles' lists.
 pub fn forward<T: Real>(
     scene: &Scene<T>,
     camera: &Camera<T>,
@@ -109,7 +115,7 @@ pub fn forward_with<T: Real>(
     check::shift(scene, tuning)?;
     let grid = Grid::new(camera.width, camera.height);
     let splats = project_all(scene, camera, settings, tuning, |_| true);
-    let lists = bin(&splats, &grid, tuning)?;
+    let lists = bin(&splats, &grid, settings.exact, tuning)?;
 
     let n = grid.pixels();
     let mut color = vec![T::zero(); 3 * n];
@@ -118,11 +124,18 @@ pub fn forward_with<T: Real>(
     let mut alpha = vec![T::zero(); n];
     let mut final_t = vec![T::one(); n];
     let mut contributors = vec![0_u32; n];
+    let mut features = vec![T::zero(); scene.features.count * n];
 
     // A band is one row of tiles: a contiguous part of every plane.
     let rows = TILE * grid.width;
     let (red, rest) = color.split_at_mut(n);
     let (green, blue) = rest.split_at_mut(n);
+    let mut feature_bands: Vec<Vec<&mut [T]>> = std::iter::repeat_with(Vec::new).take(grid.down).collect();
+    for plane in features.chunks_mut(n) {
+        for (band, part) in feature_bands.iter_mut().zip(plane.chunks_mut(rows)) {
+            band.push(part);
+        }
+    }
     let planes = (
         red.par_chunks_mut(rows),
         green.par_chunks_mut(rows),
@@ -133,19 +146,20 @@ pub fn forward_with<T: Real>(
         final_t.par_chunks_mut(rows),
         contributors.par_chunks_mut(rows),
         lists.ranges.par_chunks(grid.across),
+        feature_bands.par_iter_mut(),
     );
     planes.into_par_iter().enumerate().for_each(
-        |(band, (red, green, blue, inv_depth, depth, alpha, final_t, contributors, ranges))| {
-            let tiles: Vec<Box<Tile<T>>> = ranges
+        |(band, (red, green, blue, inv_depth, depth, alpha, final_t, contributors, ranges, features))| {
+            let tiles: Vec<Blended<T>> = ranges
                 .par_iter()
                 .enumerate()
                 .map(|(column, range)| {
                     let list = &lists.point_list[range[0] as usize..range[1] as usize];
-                    blend_tile(&splats, list, &grid, column, band, tuning)
+                    blend_tile(scene, &splats, list, &grid, [column, band], tuning)
                 })
                 .collect();
             let [bg_r, bg_g, bg_b] = settings.background;
-            for (column, tile) in tiles.iter().enumerate() {
+            for (column, Blended { tile, channels }) in tiles.iter().enumerate() {
                 let x = column * TILE;
                 let width = TILE.min(grid.width - x);
                 for (y, at) in (0..red.len() / grid.width).map(|y| (y, y * grid.width + x)) {
@@ -161,24 +175,34 @@ pub fn forward_with<T: Real>(
                         final_t[at] = t;
                         contributors[at] = tile.contributors[p];
                     }
+                    for (plane, tile) in features.iter_mut().zip(channels.chunks_exact(PIXELS)) {
+                        plane[at..at + width].copy_from_slice(&tile[y * TILE..y * TILE + width]);
+                    }
                 }
             }
         },
     );
-    let radii = splats.par_iter().map(|s| s.radius).collect();
+    let radii = splats.par_iter().map(|s| s.radius.max(0)).collect();
+    let rejected = splats.par_iter().filter(|s| s.radius == REJECTED).count() as u64;
     let saved = Saved { point_list: lists.point_list, ranges: lists.ranges, final_t, contributors };
-    Ok(Forward { color, radii, inv_depth, depth, alpha, saved })
+    Ok(Forward { color, radii, inv_depth, depth, alpha, features, rejected, saved })
 }
 
-/// Blends one tile from nothing.
+/// One tile, and its `F` planes of features.
+struct Blended<T> {
+    tile: Box<Tile<T>>,
+    channels: Vec<T>,
+}
+
+/// Blends the tile in this column and row from nothing.
 fn blend_tile<T: Real>(
+    scene: &Scene<T>,
     splats: &[Splat<T>],
     list: &[u32],
     grid: &Grid,
-    column: usize,
-    row: usize,
+    [column, row]: [usize; 2],
     tuning: &Tuning<T>,
-) -> Box<Tile<T>> {
+) -> Blended<T> {
     let (x, y) = (column * TILE, row * TILE);
     // Pixels outside the image are finished before they begin.
     let inside = |p: usize| x + p % TILE < grid.width && y + p / TILE < grid.height;
@@ -191,22 +215,33 @@ fn blend_tile<T: Real>(
     });
     let origin = [x, y].map(|o| T::from_f64_lossy(o as f64));
     let limits = Limits::new(tuning.cutoff);
-    T::dispatch(tuning.lanes, BlendTile { splats, list, origin, limits, tile: &mut tile });
-    tile
+    let count = scene.features.count;
+    let mut channels = vec![T::zero(); count * PIXELS];
+    let into = Channels { values: scene.features.values, count, planes: &mut channels };
+    let task = BlendTile { splats, list, origin, limits, tile: &mut tile, channels: into };
+    if count == 0 {
+        T::dispatch(tuning.lanes, task);
+    } else {
+        T::dispatch(tuning.lanes, task.with_features());
+    }
+    Blended { tile, channels }
 }
 
-/// Which centres lie in front of the camera: view-space z over 0.2. `view` is column-major.
+/// Which centres lie in front of the camera: view-space z over 0.2; centres that are not finite do not. `view` is
+/// column-major.
 ///
 /// # Errors
-/// [`Error`] for a length that is not a multiple of 3 and numbers that are not finite.
+/// [`Error`] for a length that is not a multiple of 3 and a matrix that is not finite.
 pub fn mark_visible<T: Real>(means3d: &[T], view: &[T; 16]) -> Result<Vec<bool>, Error> {
     let p = means3d.len() / 3;
     check::length("means3D", means3d.len(), 3 * p, || format!("P = {p}, 3 each"))?;
-    check::finite("means3D", means3d)?;
     check::finite("viewmatrix", view)?;
     Ok((0..p)
         .into_par_iter()
         .with_min_len(1024)
-        .map(|i| affine_row(view, 2, row(means3d, i)) > T::from_f64_lossy(NEAR))
+        .map(|i| {
+            let mean: [T; 3] = row(means3d, i);
+            mean.iter().all(|x| x.is_finite()) && affine_row(view, 2, mean) > T::from_f64_lossy(NEAR)
+        })
         .collect())
 }

@@ -1,16 +1,18 @@
 //! From the gradient of a splat on the image to the gradients of its parameters: the transposes of
 //! `projection`, `covariance` and `sh`, in f64.
 //!
-//! As in the original, camera, background and scale modifier get none. Where the original's formula is not
-//! the derivative, [`crate::Derivative`] says which is used.
+//! The camera's pose is gathered on the way (`pose`); the scale modifier gets no gradient. Where the original's
+//! formula is not the derivative, the mode and [`crate::Derivative`] say which is used.
 
 use crate::{
-    Color, Derivative, Real, Scene, Settings, Shape, Tuning,
+    Derivative, Model, Real, Scene, Settings, Shape, Tuning, activation,
+    affine::{Affine, View},
     blend_backward::Sums,
     covariance::covariance_backward,
     fused::{affine_row, determinant, dot3, symmetric_times},
-    projection::{AA_FLOOR, Affine, DILATION, View, W_EPSILON, antialiasing_factor, covariance3d, row},
-    sh,
+    pose::{Pose, PoseGrad},
+    projection::{AA_FLOOR, DILATION, antialiasing_factor, row},
+    sh::{self, Source, unit_backward},
 };
 
 /// Beside the squared determinant in the gradient of the conic.
@@ -27,21 +29,26 @@ pub(crate) struct SplatGrad {
     pub(crate) scale: [f64; 3],
     pub(crate) rotation: [f64; 4],
     pub(crate) cov3d: [f64; 6],
+    /// Column-major.
+    pub(crate) view: [f64; 16],
 }
 
-/// Gradients of visible splat `i` from its sums over all pixels; `grad_sh` is its `[M,3]` row, or empty.
+/// Gradients of visible splat `i` from its sums over all pixels; `grad_sh` are its rows of coefficients, the constant
+/// term and the others, or empty.
 pub(crate) fn splat_backward<T: Real>(
     scene: &Scene<T>,
     camera: &View<f64>,
+    pose: &Pose,
     settings: &Settings<T>,
     tuning: &Tuning<T>,
     i: usize,
     sums: &Sums<f64>,
-    grad_sh: &mut [T],
+    grad_sh: (&mut [T], &mut [T]),
 ) -> SplatGrad {
     let mut out = SplatGrad::default();
+    let mut grad_pose = PoseGrad::default();
     let mean: [f64; 3] = row(scene.means3d, i);
-    let sigma: [f64; 6] = covariance3d(&scene.shape, settings.scale_modifier, i);
+    let sigma: [f64; 6] = activation::covariance3d(scene, settings, i);
     let affine = Affine::new(camera, mean);
     let [a_raw, b, c_raw] = affine.project(&sigma);
     let (a, c) = (a_raw + DILATION, c_raw + DILATION);
@@ -53,15 +60,13 @@ pub(crate) fn splat_backward<T: Real>(
     out.mean2d = [grad_pixel[0] * 0.5 * camera.size[0], grad_pixel[1] * 0.5 * camera.size[1]];
     let grad_conic = [-0.5 * sums.uxx, -sums.uxy, -0.5 * sums.uyy];
 
-    let exact = tuning.derivative == Derivative::Exact;
+    let exact = settings.exact || tuning.derivative == Derivative::Exact;
     let epsilon = if exact { 0.0 } else { DET_EPSILON };
     let mut grad_cov = inverse_backward([a, b, c], det, epsilon, grad_conic);
 
     // u sums dL/dpower = dL/dalpha * alpha, and alpha is linear in the opacity.
-    let opacity = scene.opacities[i].to_f64_exact();
-    if opacity != 0.0 {
-        out.opacity = sums.u / opacity;
-    }
+    out.opacity =
+        activation::opacity_backward(activation::opacity(scene, settings.raw, i), settings.raw, sums.u);
     if settings.antialiasing {
         let ratio = determinant(a_raw, b, c_raw) / det;
         if ratio > AA_FLOOR {
@@ -74,42 +79,63 @@ pub(crate) fn splat_backward<T: Real>(
         }
     }
 
-    let grad_t;
-    (out.cov3d, grad_t) = affine_backward(camera, &affine, &sigma, grad_cov, exact);
-    let mut grad_view = grad_t;
+    let (mut grad_view, grad_rows);
+    (out.cov3d, grad_rows) = rows_backward(&affine, &sigma, grad_cov);
+    grad_view = match camera.model {
+        Model::Pinhole => jacobian_backward(camera, &affine, grad_rows, exact),
+        Model::Orthographic => [0.0; 3],
+    };
+    grad_pose.covariance(&affine, grad_rows);
     grad_view[2] += sums.z;
     for k in 0..3 {
         out.mean3d[k] += (0..3).map(|axis| camera.view[4 * k + axis] * grad_view[axis]).sum::<f64>();
     }
 
-    // ndc = p / (w + epsilon)
-    let inv_w = 1.0 / (affine_row(&camera.proj, 3, mean) + W_EPSILON);
+    // ndc = p / (w + epsilon), or p where w is the constant 1.
+    let inv_w = camera.inverse_w(mean);
+    let mut grad_clip = [0.0; 3];
     for axis in 0..2 {
-        let ndc = affine_row(&camera.proj, axis, mean) * inv_w;
+        let to_w = match camera.model {
+            Model::Pinhole => affine_row(&camera.proj, axis, mean) * inv_w,
+            Model::Orthographic => 0.0,
+        };
+        grad_clip[axis] = out.mean2d[axis] * inv_w;
+        grad_clip[2] -= grad_clip[axis] * to_w;
         for k in 0..3 {
-            let slope = (camera.proj[4 * k + axis] - camera.proj[4 * k + 3] * ndc) * inv_w;
+            let slope = (camera.proj[4 * k + axis] - camera.proj[4 * k + 3] * to_w) * inv_w;
             out.mean3d[k] += out.mean2d[axis] * slope;
         }
     }
+    grad_pose.position(pose, mean, grad_clip, grad_view);
 
     out.color = sums.rgb;
-    if let Color::Sh { values, coeffs } = scene.color {
-        let own = &values[3 * coeffs * i..3 * coeffs * (i + 1)];
-        let direction = sh::direction(mean, camera.campos);
-        let before_clamp = sh::color(settings.sh_degree, own, direction.0.map(T::from_f64_lossy));
+    if let Source::Sh(own) = Source::of(&scene.color, i) {
+        let (unit, length) = camera.direction(mean);
+        let before_clamp = sh::color(settings.sh_degree, own, unit.map(T::from_f64_lossy));
         let grad = std::array::from_fn(|k| if before_clamp[k] < T::zero() { 0.0 } else { out.color[k] });
-        let through = sh::color_backward(settings.sh_degree, own, direction, grad, grad_sh);
-        for (mean, through) in out.mean3d.iter_mut().zip(through) {
-            *mean += through;
+        let grad_unit = sh::color_backward(settings.sh_degree, own, unit, grad, grad_sh);
+        match camera.model {
+            Model::Pinhole => {
+                let through = unit_backward(unit, length, grad_unit);
+                for (mean, through) in out.mean3d.iter_mut().zip(through) {
+                    *mean += through;
+                }
+                grad_pose.center(pose, camera.campos, through);
+            }
+            Model::Orthographic => grad_pose.axis(grad_unit),
         }
     }
+    out.view = grad_pose.0;
     if let Shape::ScaleRotation { scales, rotations } = scene.shape {
         let modifier = settings.scale_modifier.to_f64_exact();
-        (out.scale, out.rotation) =
-            covariance_backward(row(scales, i), modifier, row(rotations, i), out.cov3d);
+        let scale = activation::scale(row(scales, i), settings.raw);
+        let rotation = activation::rotation(row(rotations, i), settings.raw);
+        let (mut grad_scale, grad_rotation) = covariance_backward(scale, modifier, rotation.0, out.cov3d);
         if exact {
-            out.scale = out.scale.map(|x| modifier * x);
+            grad_scale = grad_scale.map(|x| modifier * x);
         }
+        (out.scale, out.rotation) =
+            activation::shape_backward(scale, rotation, settings.raw, grad_scale, grad_rotation);
     }
     out
 }
@@ -133,18 +159,13 @@ fn ratio_slope([a, b, c]: [f64; 3]) -> [f64; 3] {
     [(c - ratio * wide_c) / wide, 2.0 * b * (ratio - 1.0) / wide, (a - ratio * wide_a) / wide]
 }
 
-/// Gradients for the covariance in space (off-diagonals count both halves) and for the camera-space
-/// position, from the gradient for the covariance on the image.
-///
-/// Where `x/z` or `y/z` was clamped, nothing reaches that coordinate, but the clamped `x` moves with z: the
-/// derivative of `x / z^2` is then `-x / z^3` instead of `-2 x / z^3`. The original keeps the factor 2.
-fn affine_backward(
-    camera: &View<f64>,
+/// Gradients for the covariance in space (off-diagonals count both halves) and for the rows of `J W`, from the
+/// gradient for the covariance on the image.
+fn rows_backward(
     affine: &Affine<f64>,
     sigma: &[f64; 6],
     [ga, gb, gc]: [f64; 3],
-    exact: bool,
-) -> ([f64; 6], [f64; 3]) {
+) -> ([f64; 6], [[f64; 3]; 2]) {
     let [u, v] = affine.rows;
     let off = |i: usize, j: usize| {
         2.0 * ga * u[i] * u[j] + gb * (u[i] * v[j] + u[j] * v[i]) + 2.0 * gc * v[i] * v[j]
@@ -153,10 +174,23 @@ fn affine_backward(
     let grad_sigma = [on(0), off(0, 1), off(0, 2), on(1), off(1, 2), on(2)];
 
     let (su, sv) = (symmetric_times(sigma, u), symmetric_times(sigma, v));
-    let grad_rows: [[f64; 3]; 2] = [
+    let grad_rows = [
         std::array::from_fn(|k| 2.0 * ga * su[k] + gb * sv[k]),
         std::array::from_fn(|k| gb * su[k] + 2.0 * gc * sv[k]),
     ];
+    (grad_sigma, grad_rows)
+}
+
+/// Gradient for the camera-space position through a pinhole camera's Jacobian.
+///
+/// Where `x/z` or `y/z` was clamped, nothing reaches that coordinate, but the clamped `x` moves with z: the
+/// derivative of `x / z^2` is then `-x / z^3` instead of `-2 x / z^3`. The original keeps the factor 2.
+fn jacobian_backward(
+    camera: &View<f64>,
+    affine: &Affine<f64>,
+    grad_rows: [[f64; 3]; 2],
+    exact: bool,
+) -> [f64; 3] {
     let towards = camera.axis(2);
     let z = affine.t[2];
     let mut grad_t = [0.0; 3];
@@ -170,5 +204,5 @@ fn affine_backward(
         let factor = if exact && affine.clamped[axis] { 1.0 } else { 2.0 };
         grad_t[2] += -focal / (z * z) * on_axis + factor * focal * affine.t[axis] / (z * z * z) * on_depth;
     }
-    (grad_sigma, grad_t)
+    grad_t
 }

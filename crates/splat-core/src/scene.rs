@@ -45,7 +45,8 @@ impl Real for f64 {
     }
 }
 
-/// `P` Gaussians. Values as the rasterizer takes them: scales after `exp`, opacities after the sigmoid.
+/// `P` Gaussians. Values as the rasterizer takes them: scales after `exp`, opacities after the sigmoid, unless
+/// [`Settings::raw`] says otherwise.
 #[derive(Debug, Clone, Copy)]
 pub struct Scene<'a, T = f32> {
     /// Centres, `[P,3]`, world coordinates.
@@ -56,6 +57,23 @@ pub struct Scene<'a, T = f32> {
     pub color: Color<'a, T>,
     /// Scales and rotations, or covariances.
     pub shape: Shape<'a, T>,
+    /// Further channels, blended like colours, over zero.
+    pub features: Features<'a, T>,
+}
+
+/// `F` further channels a splat; none by default.
+#[derive(Debug, Clone, Copy)]
+pub struct Features<'a, T = f32> {
+    /// `[P,F]`.
+    pub values: &'a [T],
+    /// `F`, 0 to 64.
+    pub count: usize,
+}
+
+impl<T> Default for Features<'_, T> {
+    fn default() -> Self {
+        Self { values: &[], count: 0 }
+    }
 }
 
 /// Where a splat's colour comes from.
@@ -65,6 +83,15 @@ pub enum Color<'a, T = f32> {
     Sh {
         /// The coefficients.
         values: &'a [T],
+        /// `M`.
+        coeffs: usize,
+    },
+    /// The same with the constant term apart, as trainings keep it.
+    SplitSh {
+        /// `[P,1,3]`.
+        first: &'a [T],
+        /// `[P,M-1,3]`.
+        rest: &'a [T],
         /// `M`.
         coeffs: usize,
     },
@@ -111,11 +138,25 @@ pub struct Settings<T = f32> {
     pub sh_degree: u32,
     /// Opacity compensation for the 0.3 px dilation.
     pub antialiasing: bool,
+    /// Mode `exact`: a splat reaches every pixel where its alpha is 1/255 or more, backward is the derivative
+    /// ([`crate::Derivative::Exact`]), and the Jacobian's clamp follows the principal point. Otherwise mode
+    /// `compat`: the tiles of the 3-sigma square, and the original's formulas.
+    pub exact: bool,
+    /// Scales are logarithms, opacities logits, rotations are normalised; gradients are for these raw values.
+    /// Does not apply to [`Shape::Covariance`].
+    pub raw: bool,
 }
 
 impl<T: Real> Default for Settings<T> {
-    /// Black background, scale 1, degree 3, no antialiasing.
+    /// Black background, scale 1, degree 3, no antialiasing, mode `compat`, values as the rasterizer takes them.
     fn default() -> Self {
-        Self { background: [T::zero(); 3], scale_modifier: T::one(), sh_degree: 3, antialiasing: false }
+        Self {
+            background: [T::zero(); 3],
+            scale_modifier: T::one(),
+            sh_degree: 3,
+            antialiasing: false,
+            exact: false,
+            raw: false,
+        }
     }
 }

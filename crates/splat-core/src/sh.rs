@@ -1,10 +1,11 @@
 //! Colour of a splat from spherical harmonics, and the gradient of that.
 //!
 //! Real SH of degree 0 to 3 with the sign convention of PlenOctrees (Yu et al. 2021): degree 1 is
-//! (-y, z, -x). The direction is from the camera centre to the splat, normalised. The colour is the sum
-//! plus 0.5, each channel not under 0; a channel that was clamped passes no gradient.
+//! (-y, z, -x). The direction is from the camera centre to the splat, normalised; of an orthographic camera it is
+//! the camera's axis, whatever the splat. The colour is the sum plus 0.5, each channel not under 0; a channel that
+//! was clamped passes no gradient.
 
-use crate::Real;
+use crate::{Color, Real};
 
 const C0: f64 = 0.282_094_791_773_878_14; // 1/2 sqrt(1/pi)
 const C1: f64 = 0.488_602_511_902_919_9; // sqrt(3/(4 pi))
@@ -98,11 +99,44 @@ pub(crate) fn direction<T: Real>(mean: [T; 3], campos: [T; 3]) -> ([T; 3], T) {
     (v.map(|x| x / length), length)
 }
 
-/// Colour before the clamp at 0; `sh` is one splat's `[M,3]`.
-pub(crate) fn color<T: Real>(degree: u32, sh: &[T], unit: [T; 3]) -> [T; 3] {
+/// One splat's `[M,3]` coefficients: the constant term and the others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<'a, T> {
+    pub(crate) first: &'a [T],
+    pub(crate) rest: &'a [T],
+}
+
+/// Where splat `i` has its colour from.
+pub(crate) enum Source<'a, T> {
+    Rgb(&'a [T]),
+    Sh(Row<'a, T>),
+}
+
+impl<'a, T> Source<'a, T> {
+    pub(crate) fn of(color: &Color<'a, T>, i: usize) -> Self {
+        match *color {
+            Color::Rgb(values) => Self::Rgb(&values[3 * i..3 * (i + 1)]),
+            Color::Sh { values, coeffs } => {
+                let (first, rest) = values[3 * coeffs * i..3 * coeffs * (i + 1)].split_at(3);
+                Self::Sh(Row { first, rest })
+            }
+            Color::SplitSh { first, rest, coeffs } => {
+                let each = 3 * (coeffs - 1);
+                let (first, rest) = (&first[3 * i..3 * (i + 1)], &rest[each * i..each * (i + 1)]);
+                Self::Sh(Row { first, rest })
+            }
+        }
+    }
+}
+
+/// Colour before the clamp at 0.
+pub(crate) fn color<T: Real>(degree: u32, sh: Row<'_, T>, unit: [T; 3]) -> [T; 3] {
     let b = basis(degree, unit);
     let mut rgb = [T::from_f64_lossy(0.5); 3];
-    for (weight, row) in b.iter().zip(sh.chunks_exact(3)).take(coefficients(degree)) {
+    for (value, coefficient) in rgb.iter_mut().zip(sh.first) {
+        *value += b[0] * *coefficient;
+    }
+    for (weight, row) in b[1..].iter().zip(sh.rest.chunks_exact(3)).take(coefficients(degree) - 1) {
         for (value, coefficient) in rgb.iter_mut().zip(row) {
             *value += *weight * *coefficient;
         }
@@ -110,34 +144,42 @@ pub(crate) fn color<T: Real>(degree: u32, sh: &[T], unit: [T; 3]) -> [T; 3] {
     rgb
 }
 
-/// Writes the gradient for one splat's `[M,3]` coefficients (exact zeros above the degree) and returns the
-/// gradient for the mean, through the direction. `grad` is for the colour, zero where it was clamped.
+/// Writes the gradient for one splat's coefficients (exact zeros above the degree) and returns that for the
+/// direction as three free numbers. `grad` is for the colour, zero where it was clamped.
 pub(crate) fn color_backward<T: Real>(
     degree: u32,
-    sh: &[T],
-    (unit, length): ([f64; 3], f64),
+    sh: Row<'_, T>,
+    unit: [f64; 3],
     grad: [f64; 3],
-    grad_sh: &mut [T],
+    (grad_first, grad_rest): (&mut [T], &mut [T]),
 ) -> [f64; 3] {
     let n = coefficients(degree);
     let b = basis(degree, unit);
-    for (k, row) in grad_sh.chunks_exact_mut(3).enumerate() {
+    for (k, row) in grad_first.chunks_exact_mut(3).chain(grad_rest.chunks_exact_mut(3)).enumerate() {
         for (value, g) in row.iter_mut().zip(grad) {
             *value = if k < n { T::from_f64_lossy(b[k] * g) } else { T::zero() };
         }
     }
-    if degree == 0 || length == 0.0 {
-        return [0.0; 3];
+    let mut grad_unit = [0.0; 3];
+    if degree == 0 {
+        return grad_unit;
     }
     let d = basis_derivatives(degree, unit);
-    let mut grad_unit = [0.0; 3];
-    for (derivative, row) in d.iter().zip(sh.chunks_exact(3)).take(n) {
+    for (derivative, row) in d[1..].iter().zip(sh.rest.chunks_exact(3)).take(n - 1) {
         let s: f64 = row.iter().zip(grad).map(|(c, g)| c.to_f64_exact() * g).sum();
         for (out, slope) in grad_unit.iter_mut().zip(derivative) {
             *out += slope * s;
         }
     }
-    // unit = v / |v|  =>  dL/dv = (g - unit (unit . g)) / |v|
-    let along: f64 = unit.iter().zip(grad_unit).map(|(u, g)| u * g).sum();
-    std::array::from_fn(|i| (grad_unit[i] - unit[i] * along) / length)
+    grad_unit
+}
+
+/// Gradient for a vector from that for its unit vector: `dL/dv = (g - unit (unit . g)) / |v|`; zero for a vector
+/// of length 0.
+pub(crate) fn unit_backward<const N: usize>(unit: [f64; N], length: f64, grad: [f64; N]) -> [f64; N] {
+    if length == 0.0 {
+        return [0.0; N];
+    }
+    let along: f64 = unit.iter().zip(grad).map(|(u, g)| u * g).sum();
+    std::array::from_fn(|i| (grad[i] - unit[i] * along) / length)
 }

@@ -1,12 +1,13 @@
 //! Which splats each tile of 16x16 pixels blends, front to back.
 //!
-//! A splat belongs to the tiles of the square of its 3-sigma radius, as in the original; from those, tiles
-//! are left out that it certainly leaves under the opacity threshold (see [`crate::Tuning::cull_tiles`]).
+//! In mode `compat` a splat belongs to the tiles of the square of its 3-sigma radius, as in the original, in mode
+//! `exact` to those of the box that its threshold ellipse needs. From those, tiles are left out that it certainly
+//! leaves under the opacity threshold (see [`crate::Tuning::cull_tiles`]).
 //! Order within a tile: view depth, then index. Pixels and tiles; no colours.
 
 use rayon::prelude::*;
 
-use crate::{Cutoff, Error, Real, Tuning, projection::Splat};
+use crate::{Cutoff, Error, Real, Tuning, projection::Splat, reach::Reach};
 
 /// Side of a tile in pixels.
 pub(crate) const TILE: usize = 16;
@@ -42,10 +43,24 @@ impl Grid {
         at / self.width / TILE * self.across + at % self.width / TILE
     }
 
-    /// Tiles `[x0, x1) x [y0, y1)` of the square around `mean`, as `[x0, y0, x1, y1]`; `None` if empty.
-    pub(crate) fn square<T: Real>(&self, mean: [T; 2], radius: i32, cutoff: Cutoff) -> Option<[usize; 4]> {
+    /// Tiles `[x0, x1) x [y0, y1)` that a splat may reach, as `[x0, y0, x1, y1]`; `None` if the splat is not
+    /// visible. Mode `compat`: those of the square of `radius` around `mean`. Mode `exact`: those of the box of its
+    /// `reach`, which must touch the image's pixel centres.
+    pub(crate) fn rect<T: Real>(
+        &self,
+        mean: [T; 2],
+        radius: i32,
+        reach: &Reach<T>,
+        exact: bool,
+        cutoff: Cutoff,
+    ) -> Option<[usize; 4]> {
         if cutoff == Cutoff::Smooth {
             return Some([0, 0, self.across, self.down]);
+        }
+        if exact {
+            let x = along(mean[0], reach.half[0], self.width)?;
+            let y = along(mean[1], reach.half[1], self.height)?;
+            return Some([x[0], y[0], x[1], y[1]]);
         }
         let tile = T::from_f64_lossy(TILE as f64);
         let r = T::from_f64_lossy(f64::from(radius));
@@ -57,6 +72,16 @@ impl Grid {
         let rect = [low(x, self.across), low(y, self.down), high(x, self.across), high(y, self.down)];
         (rect[0] < rect[2] && rect[1] < rect[3]).then_some(rect)
     }
+}
+
+/// Tiles of the pixels from `mean - half` to `mean + half`, of `size` pixels; `None` if they are all outside.
+fn along<T: Real>(mean: T, half: T, size: usize) -> Option<[usize; 2]> {
+    let (low, high) = ((mean - half).to_f64_exact(), (mean + half).to_f64_exact());
+    let last = (size - 1) as f64;
+    // An empty reach has a negative half, and what is not a number meets nothing.
+    let meets = low <= high && low <= last && high >= 0.0;
+    // `as` takes numbers under 0 to 0.
+    meets.then(|| [low.ceil().min(last) as usize / TILE, high.min(last) as usize / TILE + 1])
 }
 
 /// One splat on tiles `[y0, y1)` of tile column `x`.
@@ -85,14 +110,19 @@ pub(crate) struct Lists {
 }
 
 /// Sorts and bins the visible splats.
-pub(crate) fn bin<T: Real>(splats: &[Splat<T>], grid: &Grid, tuning: &Tuning<T>) -> Result<Lists, Error> {
+pub(crate) fn bin<T: Real>(
+    splats: &[Splat<T>],
+    grid: &Grid,
+    exact: bool,
+    tuning: &Tuning<T>,
+) -> Result<Lists, Error> {
     let order = depth_order(splats);
     let spans: Vec<Vec<Span>> = order
         .par_chunks(4096)
         .map(|ids| {
             let mut spans = Vec::with_capacity(2 * ids.len());
             for &id in ids {
-                push_spans(&splats[id as usize], id, grid, tuning, &mut spans);
+                push_spans(&splats[id as usize], id, grid, exact, tuning, &mut spans);
             }
             spans
         })
@@ -165,8 +195,16 @@ fn depth_order<T: Real>(splats: &[Splat<T>]) -> Vec<u32> {
 }
 
 /// Appends the tiles of one splat.
-fn push_spans<T: Real>(s: &Splat<T>, id: u32, grid: &Grid, tuning: &Tuning<T>, spans: &mut Vec<Span>) {
-    let Some([mut x0, y0, mut x1, y1]) = grid.square(s.mean, s.radius, tuning.cutoff) else { return };
+fn push_spans<T: Real>(
+    s: &Splat<T>,
+    id: u32,
+    grid: &Grid,
+    exact: bool,
+    tuning: &Tuning<T>,
+    spans: &mut Vec<Span>,
+) {
+    let rect = grid.rect(s.mean, s.radius, &s.reach, exact, tuning.cutoff);
+    let Some([mut x0, y0, mut x1, y1]) = rect else { return };
     let whole = |x: usize| Span { id, x: x as u32, y0: y0 as u32, y1: y1 as u32 };
     if !tuning.cull_tiles {
         spans.extend((x0..x1).map(whole));

@@ -56,7 +56,8 @@ pub enum Cutoff {
     Smooth,
 }
 
-/// Which formulas backward uses where the original's is not the derivative.
+/// Which formulas backward uses where the original's is not the derivative, in mode `compat`; mode `exact`
+/// ([`crate::Settings::exact`]) always takes the derivative.
 ///
 /// They differ in four places: the depth gradient of a splat so far outside the field of view that its
 /// Jacobian was clamped (the original has twice the term); the antialiasing factor (the original takes the

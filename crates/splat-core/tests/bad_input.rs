@@ -23,7 +23,7 @@ fn both(
     let weights = Weights::new(2, camera);
     let grad = backward(scene, camera, settings, out.saved.as_ref(), &out.radii, &weights.upstream())
         .expect("backward");
-    for v in [&out.color, &out.depth, &out.inv_depth, &out.alpha] {
+    for v in [&out.color, &out.depth, &out.inv_depth, &out.alpha, &out.features] {
         assert!(v.iter().all(|x| x.is_finite()), "an output is not finite");
     }
     for v in [
@@ -35,6 +35,9 @@ fn both(
         &grad.scales,
         &grad.rotations,
         &grad.cov3d,
+        &grad.features,
+        &grad.view.to_vec(),
+        &grad.background.to_vec(),
     ] {
         assert!(v.iter().all(|x| x.is_finite()), "a gradient is not finite");
     }
@@ -51,28 +54,60 @@ fn error(scene: &Scene<f32>, camera: &Camera<f32>, settings: &Settings<f32>) -> 
     error
 }
 
-/// NaN and both infinities in any input are refused with the input's name and the number's place.
+/// A splat with NaN or an infinity among its numbers is not rendered and counted, wherever it is; the others render
+/// as if it were not there.
+#[test]
+fn splats_that_are_not_finite_are_rejected() {
+    type Field = fn(&mut Owned<f32>) -> &mut Vec<f32>;
+    // A number of the second splat in each.
+    let fields: [(&str, bool, Field, usize); 8] = [
+        ("means3D", false, |s| &mut s.means3d, 3),
+        ("opacities", false, |s| &mut s.opacities, 1),
+        ("shs", false, |s| &mut s.sh, 48 + 5),
+        ("colors_precomp", true, |s| &mut s.colors, 4),
+        ("scales", false, |s| &mut s.scales, 5),
+        ("rotations", false, |s| &mut s.rotations, 7),
+        ("cov3D_precomp", true, |s| &mut s.cov3d, 6),
+        ("features", false, |s| &mut s.features, 3),
+    ];
+    let c = camera(20, 20);
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for exact in [false, true] {
+            let settings = Settings { exact, ..settings() };
+            for (name, given, field, at) in &fields {
+                let whole = Owned { use_sh: !given, use_cov: *given, ..scene().with_features(4, 2) };
+                let mut s = whole.clone();
+                field(&mut s)[*at] = bad;
+                let (out, grad) = both(&s.scene(), &c, &settings);
+                assert_eq!((out.rejected, out.radii[1]), (1, 0), "{name} with {bad}");
+                let without = whole.permuted(&[0, 2, 3, 4]);
+                let (expected, _) = both(&without.scene(), &c, &settings);
+                assert_eq!((&out.color, &out.features), (&expected.color, &expected.features), "{name}");
+                for (g, each) in [(&grad.means3d, 3), (&grad.opacities, 1), (&grad.features, 2)] {
+                    assert!(
+                        g[each..2 * each].iter().all(|x| *x == 0.0),
+                        "{name}: a gradient of the rejected"
+                    );
+                }
+            }
+        }
+    }
+    // Behind the camera it counts too; coefficients above the active degree do not.
+    let mut s = scene();
+    s.means3d[2] = -5.0;
+    s.scales[0] = f32::NAN;
+    s.sh[48 + 4 * 3] = f32::NAN;
+    let settings = Settings { sh_degree: 1, ..settings() };
+    let (out, _) = both(&s.scene(), &c, &settings);
+    assert_eq!(out.rejected, 1);
+    assert!(out.radii[1] > 0, "the second splat is fine in degree 1");
+    assert_eq!(mark_visible(&[0.0, f32::NAN, 9.0, 0.0, 0.0, 9.0], &camera(4, 4).view), Ok(vec![false, true]));
+}
+
+/// NaN and both infinities in camera, settings and upstream gradients are refused with the name and the place.
 #[test]
 fn numbers_that_are_not_finite() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        type Field = fn(&mut Owned<f32>) -> &mut Vec<f32>;
-        let fields: [(&str, bool, Field); 7] = [
-            ("means3D", false, |s| &mut s.means3d),
-            ("opacities", false, |s| &mut s.opacities),
-            ("shs", false, |s| &mut s.sh),
-            ("colors_precomp", true, |s| &mut s.colors),
-            ("scales", false, |s| &mut s.scales),
-            ("rotations", false, |s| &mut s.rotations),
-            ("cov3D_precomp", true, |s| &mut s.cov3d),
-        ];
-        for (name, given, field) in fields {
-            let mut s = Owned { use_sh: !given, use_cov: given, ..scene() };
-            field(&mut s)[3] = bad;
-            match error(&s.scene(), &camera(20, 20), &settings()) {
-                Error::Value { input, index, .. } => assert_eq!((input, index), (name, 3)),
-                other => panic!("{name} with {bad}: {other}"),
-            }
-        }
         type Set = fn(&mut Camera<f32>, f32);
         let cameras: [(&str, Set); 5] = [
             ("tanfovx", |c, x| c.tan_fovx = x),
@@ -95,7 +130,8 @@ fn numbers_that_are_not_finite() {
         let text = error(&scene().scene(), &camera(20, 20), &wrong).to_string();
         assert!(text.contains("`scale_modifier`"), "{text}");
 
-        assert!(mark_visible(&[0.0, bad, 0.0], &camera(4, 4).view).is_err(), "mark_visible took {bad}");
+        let matrix = [bad; 16];
+        assert!(mark_visible(&[0.0; 3], &matrix).is_err(), "mark_visible took {bad}");
         let (s, c) = (scene(), camera(20, 20));
         let out = forward(&s.scene(), &c, &settings()).expect("forward");
         let mut up = vec![0.0; 400];

@@ -200,17 +200,18 @@ proptest! {
         let exact = Owned::<f64> {
             means3d: wide(&scene.means3d), opacities: wide(&scene.opacities), sh: wide(&scene.sh),
             colors: wide(&scene.colors), scales: wide(&scene.scales), rotations: wide(&scene.rotations),
-            cov3d: wide(&scene.cov3d), use_sh: scene.use_sh, use_cov: scene.use_cov,
+            cov3d: wide(&scene.cov3d), features: Vec::new(), sh_first: Vec::new(), sh_rest: Vec::new(),
+            use_sh: scene.use_sh, use_cov: scene.use_cov,
         };
         let camera64 = Camera::<f64> {
-            width: camera.width, height: camera.height,
+            width: camera.width, height: camera.height, model: camera.model,
             tan_fovx: camera.tan_fovx.into(), tan_fovy: camera.tan_fovy.into(),
             view: camera.view.map(f64::from), proj: camera.proj.map(f64::from),
             campos: camera.campos.map(f64::from),
         };
         let settings64 = Settings::<f64> {
             background: settings.background.map(f64::from), scale_modifier: 1.0, sh_degree: 3,
-            antialiasing: false,
+            ..Settings::default()
         };
         let c = render(&exact, &camera64, &settings64);
         // A pixel near a threshold may fall on either side: all but a few must agree.

@@ -23,6 +23,7 @@ pub const DEBUG: u32 = 2;
 pub const EXACT: u32 = 4;
 pub const RAW: u32 = 8;
 pub const REPRODUCIBLE: u32 = 16;
+pub const FORWARD_ONLY: u32 = 32;
 
 pub const PINHOLE: i32 = 0;
 pub const ORTHOGRAPHIC: i32 = 1;

@@ -8,8 +8,8 @@ use crate::engine::{EngineError, SharedEngine};
 
 /// A workspace of one engine and device, freed when this is dropped.
 ///
-/// It may move between threads, but serves one call at a time. Dropping it waits for the calls that used it, as
-/// far as [`Workspace::poll`] has not told that they are done.
+/// It may move between threads, but serves one call at a time. The device must have passed every call that used it
+/// when this is dropped: [`Workspace::poll`] the last one with `wait` before.
 #[derive(Debug)]
 pub struct Workspace {
     engine: SharedEngine,

@@ -5,7 +5,7 @@
 use std::ffi::c_void;
 use std::path::PathBuf;
 
-use splat_core::{Camera, Color, Scene, Settings, Shape, Upstream};
+use splat_core::{Camera, Color, Features, Scene, Settings, Shape, Upstream};
 use splat_engine::{Engine, EngineError, LoadError, LoadedEngine, abi, cpu, host};
 
 struct Blob {
@@ -42,6 +42,7 @@ impl Blob {
             opacities: &self.opacities,
             color: Color::Rgb(&self.colors),
             shape: Shape::ScaleRotation { scales: &self.scales, rotations: &self.rotations },
+            features: Features::default(),
         }
     }
 }
@@ -68,7 +69,7 @@ fn a_loaded_library_answers_as_the_linked_engine_bit_for_bit() {
     assert!(a.color.iter().any(|c| *c > 0.1), "the scene is visible");
     assert_eq!((&a.color, &a.radii, &a.depth, &a.alpha), (&b.color, &b.radii, &b.depth, &b.alpha));
     let up = vec![1.0; a.color.len()];
-    let upstream = Upstream { color: Some(&up), inv_depth: None, depth: None, alpha: None };
+    let upstream = Upstream { color: Some(&up), ..Upstream::default() };
     let ga = host::backward(&*cpu(), &scene, &camera, &settings, &a, &upstream).expect("linked backward");
     let gb = host::backward(&loaded, &scene, &camera, &settings, &b, &upstream).expect("loaded backward");
     assert!(ga.means3d.iter().any(|g| *g != 0.0), "gradients are not all zero");
@@ -238,7 +239,7 @@ fn no_splats_give_the_background() {
     }
     assert_eq!(r.pairs(), 0);
     let up = vec![1.0; 3 * plane];
-    let upstream = Upstream { color: Some(&up), inv_depth: None, depth: None, alpha: None };
+    let upstream = Upstream { color: Some(&up), ..Upstream::default() };
     let g = host::backward(&*cpu(), &empty.scene(), &camera(), &settings, &r, &upstream).expect("P = 0");
     assert!(g.means3d.is_empty());
 }
@@ -249,7 +250,7 @@ fn upstream_gradients_of_another_size_are_refused() {
     let settings = Settings::default();
     let r = host::forward(&*cpu(), &blob.scene(), &camera(), &settings).expect("forward");
     let wrong = vec![0.0; 5];
-    let upstream = Upstream { color: Some(&wrong), inv_depth: None, depth: None, alpha: None };
+    let upstream = Upstream { color: Some(&wrong), ..Upstream::default() };
     let e =
         host::backward(&*cpu(), &blob.scene(), &camera(), &settings, &r, &upstream).expect_err("5 numbers");
     assert!(e.to_string().contains('5') && e.to_string().contains("3x23x37"), "{e}");

@@ -3,7 +3,7 @@
 //! World coordinates; quaternions wxyz, not normalised. Values are kept as found, NaN included:
 //! [`Gaussians::check`] names the first unusable one. The device's copy is the trainer's business.
 
-use splat_core::{Color, Error, Scene, Shape};
+use splat_core::{Color, Error, Features, Scene, Shape};
 
 /// The constant of the degree 0 spherical harmonic, `1 / (2 sqrt(pi))`: colour = 0.5 + this * `f_dc`.
 pub const SH_C0: f32 = 0.282_094_8;
@@ -144,6 +144,7 @@ impl Activated {
             opacities: &self.opacities,
             color: Color::Sh { values: &self.sh, coeffs: self.coeffs },
             shape: Shape::ScaleRotation { scales: &self.scales, rotations: &self.rotations },
+            features: Features::default(),
         }
     }
 }

@@ -14,13 +14,24 @@ const BACKGROUND: [f32; 3] = [0.2, 0.5, 0.9];
 fn same_as_engine(sh: bool, covariance: bool, antialiasing: bool) {
     let scene = Scene::new(40);
     let (wc, wi, wd, wa) = (weights(3, 1), weights(1, 2), weights(1, 3), weights(1, 4));
-    let core_settings =
-        splat_core::Settings { background: BACKGROUND, scale_modifier: 1.25, sh_degree: 2, antialiasing };
+    let core_settings = splat_core::Settings {
+        background: BACKGROUND,
+        scale_modifier: 1.25,
+        sh_degree: 2,
+        antialiasing,
+        ..splat_core::Settings::default()
+    };
     let cpu = splat_engine::cpu();
     let expected =
         splat_engine::host::forward(&*cpu, &scene.core(sh, covariance), &camera(), &core_settings).unwrap();
     let [nc, ni, nd, na] = [&wc, &wi, &wd, &wa].map(numbers);
-    let upstream = Upstream { color: Some(&nc), inv_depth: Some(&ni), depth: Some(&nd), alpha: Some(&na) };
+    let upstream = Upstream {
+        color: Some(&nc),
+        inv_depth: Some(&ni),
+        depth: Some(&nd),
+        alpha: Some(&na),
+        ..Upstream::default()
+    };
     let expected_grad = splat_engine::host::backward(
         &*cpu,
         &scene.core(sh, covariance),
@@ -131,7 +142,7 @@ fn a_loss_on_one_output_leaves_the_others_out() {
     let (core, plain) = (scene.core(false, false), splat_core::Settings::default());
     let expected = splat_engine::host::forward(&*cpu, &core, &camera(), &plain).unwrap();
     let alpha = numbers(&weight);
-    let upstream = Upstream { color: None, inv_depth: None, depth: None, alpha: Some(&alpha) };
+    let upstream = Upstream { alpha: Some(&alpha), ..Upstream::default() };
     let expected =
         splat_engine::host::backward(&*cpu, &core, &camera(), &plain, &expected, &upstream).unwrap();
     assert_same_bits("means3d", &numbers(&scene.leaves.means3d.grad()), &expected.means3d);

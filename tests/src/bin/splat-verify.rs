@@ -96,25 +96,13 @@ fn main() -> ExitCode {
 /// What the original answered, as an answer.
 fn of_golden(golden: &Golden) -> Answer {
     let scene = golden.scene.scene();
-    let inputs: Vec<&str> = answer::named(empty_gradients(), &scene).into_iter().map(|(n, _)| n).collect();
+    let inputs: Vec<&str> =
+        answer::named(splat_core::Gradients::default(), &scene).into_iter().map(|(n, _)| n).collect();
     Answer {
         color: golden.color.clone(),
         radii: golden.radii.clone(),
         inv_depth: golden.inv_depth.clone(),
         gradients: golden.gradients.iter().filter(|(n, _)| inputs.contains(n)).cloned().collect(),
-    }
-}
-
-fn empty_gradients() -> splat_core::Gradients<f32> {
-    splat_core::Gradients {
-        means3d: Vec::new(),
-        means2d: Vec::new(),
-        opacities: Vec::new(),
-        sh: Vec::new(),
-        colors: Vec::new(),
-        scales: Vec::new(),
-        rotations: Vec::new(),
-        cov3d: Vec::new(),
     }
 }
 

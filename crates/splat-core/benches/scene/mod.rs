@@ -49,6 +49,7 @@ impl Synthetic {
         Scene {
             means3d: &self.means3d,
             opacities: &self.opacities,
+            features: splat_core::Features::default(),
             color: Color::Sh { values: &self.sh, coeffs: 16 },
             shape: Shape::ScaleRotation { scales: &self.scales, rotations: &self.rotations },
         }

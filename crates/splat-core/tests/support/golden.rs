@@ -36,6 +36,7 @@ impl Golden {
         let sixteen = |v: Vec<f32>| -> [f32; 16] { v.try_into().expect("a 4x4 matrix") };
         let three = |v: Vec<f32>| -> [f32; 3] { v.try_into().expect("three numbers") };
         let camera = Camera {
+            model: splat_core::Model::Pinhole,
             width: number(z, "width") as u32,
             height: number(z, "height") as u32,
             tan_fovx: number(z, "tanfovx") as f32,
@@ -49,6 +50,7 @@ impl Golden {
             scale_modifier: number(z, "scale_modifier") as f32,
             sh_degree: number(z, "sh_degree") as u32,
             antialiasing: number(z, "antialiasing") != 0.0,
+            ..Settings::default()
         };
         let radii = z.by_name("radii").unwrap().expect("radii").into_vec::<i32>().unwrap();
         Self {
@@ -89,7 +91,8 @@ impl Golden {
             (_, _, Some(cov3d)) => Shape::Covariance(cov3d),
             _ => panic!("{}: neither scales and rotations nor cov3D_precomp", self.name),
         };
-        Scene { means3d: &self.means3d, opacities: &self.opacities, color, shape }
+        let features = splat_core::Features::default();
+        Scene { means3d: &self.means3d, opacities: &self.opacities, color, shape, features }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Random scenes in owned vectors, in f32 or f64, and losses over all outputs.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use splat_core::{Camera, Color, Forward, Real, Scene, Settings, Shape, Upstream};
+use splat_core::{Camera, Color, Features, Forward, Real, Scene, Settings, Shape, Upstream};
 
 /// Steele, Lea and Flood's SplitMix64.
 pub(crate) struct Random(pub(crate) u64);
@@ -35,6 +35,11 @@ pub(crate) struct Owned<T> {
     pub(crate) scales: Vec<T>,
     pub(crate) rotations: Vec<T>,
     pub(crate) cov3d: Vec<T>,
+    /// Any number of channels; none by default.
+    pub(crate) features: Vec<T>,
+    /// The same numbers as `sh`, apart, after [`Owned::split`]; used when not empty.
+    pub(crate) sh_first: Vec<T>,
+    pub(crate) sh_rest: Vec<T>,
     pub(crate) use_sh: bool,
     pub(crate) use_cov: bool,
 }
@@ -65,14 +70,55 @@ impl<T: Real> Owned<T> {
             q.iter_mut().for_each(|x| *x = T::from_f64_lossy(x.to_f64_exact() / length * wanted));
         }
         let cov3d = covariances(&scales, &rotations, 1.0);
-        Self { means3d, opacities, sh, colors, scales, rotations, cov3d, use_sh: true, use_cov: false }
+        Self {
+            means3d,
+            opacities,
+            sh,
+            colors,
+            scales,
+            rotations,
+            cov3d,
+            features: Vec::new(),
+            sh_first: Vec::new(),
+            sh_rest: Vec::new(),
+            use_sh: true,
+            use_cov: false,
+        }
+    }
+
+    /// With `count` feature channels.
+    pub(crate) fn with_features(self, seed: u64, count: usize) -> Self {
+        Self { features: Random(seed).list(count * self.opacities.len(), -1.0, 1.0), ..self }
+    }
+
+    /// With the coefficients in two parts.
+    pub(crate) fn split(self) -> Self {
+        let (mut sh_first, mut sh_rest) = (Vec::new(), Vec::new());
+        for row in self.sh.chunks_exact(48) {
+            sh_first.extend(&row[..3]);
+            sh_rest.extend(&row[3..]);
+        }
+        Self { sh_first, sh_rest, ..self }
+    }
+
+    /// The same splats as logarithms, logits and quaternions of another length.
+    pub(crate) fn raw(self) -> Self {
+        let t = T::from_f64_lossy;
+        Self {
+            opacities: self.opacities.iter().map(|o| -(T::one() / *o - T::one()).ln()).collect(),
+            scales: self.scales.iter().map(|s| s.ln()).collect(),
+            rotations: self.rotations.iter().map(|q| *q * t(0.7)).collect(),
+            ..self
+        }
     }
 
     pub(crate) fn scene(&self) -> Scene<'_, T> {
         Scene {
             means3d: &self.means3d,
             opacities: &self.opacities,
-            color: if self.use_sh {
+            color: if !self.sh_first.is_empty() {
+                Color::SplitSh { first: &self.sh_first, rest: &self.sh_rest, coeffs: 16 }
+            } else if self.use_sh {
                 Color::Sh { values: &self.sh, coeffs: self.sh.len() / (3 * self.opacities.len()).max(1) }
             } else {
                 Color::Rgb(&self.colors)
@@ -82,12 +128,20 @@ impl<T: Real> Owned<T> {
             } else {
                 Shape::ScaleRotation { scales: &self.scales, rotations: &self.rotations }
             },
+            features: Features {
+                values: &self.features,
+                count: self.features.len() / self.opacities.len().max(1),
+            },
         }
     }
 
-    /// The splats in another order: new place `k` holds old splat `order[k]`.
+    /// The splats in another order, or some of them: new place `k` holds old splat `order[k]`.
     pub(crate) fn permuted(&self, order: &[usize]) -> Self {
-        let pick = |values: &[T]| -> Vec<T> { permute(values, order) };
+        let p = self.opacities.len();
+        let pick = |values: &[T]| -> Vec<T> {
+            let each = values.len() / p;
+            order.iter().flat_map(|&i| values[i * each..(i + 1) * each].iter().copied()).collect()
+        };
         Self {
             means3d: pick(&self.means3d),
             opacities: pick(&self.opacities),
@@ -96,6 +150,7 @@ impl<T: Real> Owned<T> {
             scales: pick(&self.scales),
             rotations: pick(&self.rotations),
             cov3d: pick(&self.cov3d),
+            features: pick(&self.features),
             ..self.clone()
         }
     }
@@ -135,16 +190,41 @@ pub(crate) fn settings<T: Real>() -> Settings<T> {
     Settings { background: [t(0.3), t(0.6), t(0.1)], ..Settings::default() }
 }
 
-/// Random weights of a loss that is linear in all four outputs.
+/// Rotation and translation of [`camera`].
+fn pose() -> ([[f64; 3]; 3], [f64; 3]) {
+    let v = camera::<f64>(8, 8).view;
+    (std::array::from_fn(|r| std::array::from_fn(|k| v[4 * k + r])), [v[12], v[13], v[14]])
+}
+
+/// [`camera`] with its principal point far off centre.
+pub(crate) fn shifted_camera<T: Real>(width: u32, height: u32) -> Camera<T> {
+    let (w, h) = (f64::from(width), f64::from(height));
+    let (rotation, translation) = pose();
+    Camera::from_pinhole(width, height, [0.9 * h, 0.8 * h, 0.3 * w, 0.65 * h], rotation, translation)
+}
+
+/// An orthographic camera that sees the same splats, off centre too.
+pub(crate) fn orthographic_camera<T: Real>(width: u32, height: u32) -> Camera<T> {
+    let (w, h) = (f64::from(width), f64::from(height));
+    let (rotation, translation) = pose();
+    Camera::from_orthographic(width, height, [0.2 * h, 0.24 * h, 0.45 * w, 0.52 * h], rotation, translation)
+}
+
+/// Random weights of a loss that is linear in all outputs.
 pub(crate) struct Weights<T> {
     color: Vec<T>,
     inv_depth: Vec<T>,
     depth: Vec<T>,
     alpha: Vec<T>,
+    features: Vec<T>,
 }
 
 impl<T: Real> Weights<T> {
     pub(crate) fn new(seed: u64, camera: &Camera<T>) -> Self {
+        Self::with_features(seed, camera, 0)
+    }
+
+    pub(crate) fn with_features(seed: u64, camera: &Camera<T>, count: usize) -> Self {
         let n = camera.width as usize * camera.height as usize;
         let mut r = Random(seed);
         Self {
@@ -152,6 +232,7 @@ impl<T: Real> Weights<T> {
             inv_depth: r.list(n, -1.0, 1.0),
             depth: r.list(n, -0.3, 0.3),
             alpha: r.list(n, -1.0, 1.0),
+            features: r.list(count * n, -1.0, 1.0),
         }
     }
 
@@ -161,6 +242,8 @@ impl<T: Real> Weights<T> {
             inv_depth: Some(&self.inv_depth),
             depth: Some(&self.depth),
             alpha: Some(&self.alpha),
+            features: (!self.features.is_empty()).then_some(&self.features),
+            means2d_abs: false,
         }
     }
 
@@ -172,5 +255,6 @@ impl<T: Real> Weights<T> {
             + dot(&self.inv_depth, &out.inv_depth)
             + dot(&self.depth, &out.depth)
             + dot(&self.alpha, &out.alpha)
+            + dot(&self.features, &out.features)
     }
 }

@@ -120,6 +120,7 @@ impl Scene {
             } else {
                 splat_core::Shape::ScaleRotation { scales: &self.scales, rotations: &self.rotations }
             },
+            features: splat_core::Features::default(),
         }
     }
 }
