@@ -139,10 +139,16 @@ class Engine(unittest.TestCase):
             self.assertAlmostEqual(colors[channel] / total, 1.0, places=4)
         self.assertAlmostEqual(opacities[0] / (total / 0.8 * 1.6), 1.0, places=4)
 
-    def test_nan_is_refused_by_name(self):
+    def test_a_splat_that_is_not_finite_is_rejected_and_counted(self):
         args, _ = self.call(mean=(float("nan"), 0.0, 2.0))
+        self.assertEqual(self.lib.splat_engine_forward(c.byref(args)), 0, self.lib.splat_engine_last_error())
+        self.assertEqual((args.saved.rejected, self.radii[0], max(self.image)), (1, 0, 0.0))
+
+    def test_a_camera_that_is_not_finite_is_refused_by_name(self):
+        args, _ = self.call()
+        self.keep["identity"][5] = float("nan")
         self.assertEqual(self.lib.splat_engine_forward(c.byref(args)), 1)
-        self.assertIn(b"means3D", self.lib.splat_engine_last_error())
+        self.assertIn(b"viewmatrix", self.lib.splat_engine_last_error())
 
     def test_null_and_other_headers_are_refused(self):
         self.assertEqual(self.lib.splat_engine_forward(None), 1)
