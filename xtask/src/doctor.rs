@@ -1,20 +1,26 @@
 //! `cargo xtask doctor`: the machine's facts, each with its source, what the plan would choose and why, and every
 //! gap at once. It changes nothing and imports nothing.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use serde::Serialize;
 use splat_toolchain::{
-    Choice, Env, Fact, Finding, Machine, Plan, Repo, Request, Severity, Version, finding, plan, probe,
+    Choice, Env, Explained, Fact, Finding, Machine, Plan, Repo, Request, Severity, Version,
+    ext::{self, ExtPlan, ExtRequest},
+    finding, plan, probe,
+    rules::{self, tree::Tree},
 };
 
-use crate::{cargo, ui};
+use crate::{cargo, hint::WithHint, ui};
 
 /// Show what this machine has, what a build would use, and what is missing
 ///
 /// Looks for Rust, Python, a C++ compiler, PyTorch (without importing it), CUDA toolkits, the NVIDIA driver and
 /// GPUs, cmake and ninja. Prints where each fact came from, then what a build would use and why, then everything
 /// that is wrong, each with one hint. Changes nothing, needs no network.
+///
+/// With `--for ext`, the same for a torch extension of somebody else's: there torch's own rules hold (the toolkit's
+/// major version must be torch's), and `--source` looks at the extension's sources as well.
 ///
 /// Exit code: 0 if `cargo xtask build` can go ahead (what it will bring by itself is no gap), 1 if something is
 /// missing that you must provide, 2 if something here is damaged.
@@ -29,6 +35,21 @@ pub struct Args {
     /// Check as if nothing could be downloaded
     #[arg(long)]
     offline: bool,
+    /// Check for our own build, or for a torch extension of somebody else's
+    #[arg(long = "for", value_name = "TARGET", default_value = "own", value_parser = ["own", "ext"])]
+    target: String,
+    /// With `--for ext`: the extension's source folder
+    #[arg(long, value_name = "FOLDER")]
+    source: Option<PathBuf>,
+    /// With `--for ext`: the interpreter or environment it is for (default: the active one)
+    #[arg(long, value_name = "PYTHON")]
+    python: Option<PathBuf>,
+    /// With `--for ext`: this CUDA toolkit (a version or a folder) instead of the best
+    #[arg(long)]
+    cuda: Option<String>,
+    /// Look at a machine in a folder (with a `machine.env`) instead of this one
+    #[arg(long, value_name = "FOLDER")]
+    root: Option<PathBuf>,
     /// Show also why each other candidate was not taken
     #[arg(long, short)]
     verbose: bool,
@@ -46,16 +67,55 @@ pub struct Snapshot {
 impl Snapshot {
     /// Probes this machine and plans for the repository that xtask belongs to.
     pub fn take(request: Request) -> Self {
-        let repo = probe::repo(&cargo::root());
-        let machine = splat_toolchain::probe(&Env::real(), &repo, &request);
+        Self::of(&Env::real(), request)
+    }
+
+    /// The same for the machine that `env` shows. A machine in a folder has none of our recorded choices.
+    fn of(env: &Env, request: Request) -> Self {
+        let mut repo = probe::repo(&cargo::root());
+        if env.is_fixture() {
+            repo = Repo {
+                requirements: repo.requirements,
+                tch_locked: repo.tch_locked,
+                own_kernels: repo.own_kernels,
+                root: repo.root,
+                ..Repo::default()
+            };
+        }
+        let machine = splat_toolchain::probe(env, &repo, &request);
         let plan = plan(&machine, &request, &repo);
         Self { machine, repo, request, plan }
     }
 }
 
+/// What is told of another's extension.
+#[derive(Debug, Serialize)]
+struct ForExtension<'a> {
+    machine: &'a Machine,
+    repo: &'a Repo,
+    /// `None` without a torch to build for.
+    plan: Option<ExtPlan>,
+    findings: Vec<Finding>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// `--root` names no machine.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let request = Request { row: args.row.clone(), offline: args.offline, ..Request::default() };
-    let snapshot = Snapshot::take(request);
+    let mut env = match &args.root {
+        Some(root) => Env::fixture(root).with_hint(
+            format!("`{}` is no folder of a machine: it has no machine.env", root.display()),
+            "cargo xtask doctor",
+        )?,
+        None => Env::real(),
+    };
+    env.pythons.extend(args.python.clone());
+    let snapshot = Snapshot::of(&env, request);
+    if args.target == "ext" {
+        return for_extension(args, &snapshot);
+    }
     let findings = &snapshot.plan.findings;
     if args.json {
         ui::json(&snapshot)?;
@@ -73,7 +133,56 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(exit_code(findings))
 }
 
-fn exit_code(findings: &[Finding]) -> ExitCode {
+fn for_extension(args: &Args, snapshot: &Snapshot) -> anyhow::Result<ExitCode> {
+    let machine = &snapshot.machine;
+    // The request's interpreter is asked first, so it is the first that has a torch of its own.
+    let named =
+        args.python.is_some().then(|| machine.pythons.iter().find(|python| python.source == "the request"));
+    let python = named.flatten().map(|python| python.path.as_path());
+    let request = ExtRequest { cuda: args.cuda.clone(), ..ExtRequest::default() };
+    let plan = rules::ext::torch_of(machine, python)
+        .map(|torch| ext::plan(machine, torch, &request, &snapshot.repo));
+    let tree = args.source.as_deref().map(Tree::read);
+    let findings = match &plan {
+        Some(plan) => rules::ext::all(machine, plan, tree.as_ref()),
+        None => vec![rules::ext::no_torch(machine)],
+    };
+    let exit = exit_code(&findings);
+    if args.json {
+        ui::json(&ForExtension { machine, repo: &snapshot.repo, plan, findings })?;
+        return Ok(exit);
+    }
+    ui::data(&ui::table(&["Fact", "Value", "From"], facts(snapshot)))?;
+    if let Some(plan) = &plan {
+        let torch = row(
+            "torch",
+            format!("{} at {}", plan.torch.full_version, plan.torch.root.display()),
+            &plan.torch.source,
+        );
+        let rows = std::iter::once(torch)
+            .chain(plan.choices.iter().flat_map(|explained| told(explained, args.verbose)));
+        ui::data(&format!("\n{}", ui::table(&["An extension uses", "", "Because"], rows)))?;
+    }
+    for finding in &findings {
+        ui::data(&format!("\n{}", ui::finding(finding)))?;
+    }
+    let verdict = match finding::worst(&findings) {
+        Some(Severity::Error | Severity::Broken) => "not ready: an extension cannot be built as things are",
+        _ => "ready: `cargo xtask ext build` can go ahead",
+    };
+    ui::data(&format!("\n{verdict}"))?;
+    Ok(exit)
+}
+
+/// A choice, and with `all` also why each other candidate was not taken.
+fn told(explained: &Explained, all: bool) -> Vec<Vec<String>> {
+    let mut rows = vec![row(&explained.subject, &explained.chosen, &explained.because)];
+    let others = explained.rejected.iter().filter(|_| all);
+    rows.extend(others.map(|(candidate, why)| row("", format!("not {candidate}"), why)));
+    rows
+}
+
+pub(crate) fn exit_code(findings: &[Finding]) -> ExitCode {
     match finding::worst(findings) {
         Some(Severity::Broken) => ExitCode::from(2),
         Some(Severity::Error) => ExitCode::from(1),
@@ -131,13 +240,18 @@ fn facts(snapshot: &Snapshot) -> Vec<Vec<String>> {
     }
     for compiler in &machine.host_compilers {
         let kind = format!("{:?}", compiler.kind).to_lowercase();
+        let toolset =
+            compiler.msvc.as_ref().map(|msvc| format!(", toolset {}", msvc.toolset)).unwrap_or_default();
         rows.push(row(
             "C++ compiler",
-            format!("{kind} {} at {}", compiler.version, compiler.path.display()),
+            format!("{kind} {}{toolset} at {}", compiler.version, compiler.path.display()),
             &compiler.source,
         ));
     }
     // Three numbers that are easily taken for one another (E07): each has its own row.
+    if let Some(wsl) = &machine.wsl {
+        rows.push(row("Windows Subsystem for Linux", "yes", &wsl.source));
+    }
     rows.push(fact("NVIDIA driver", machine.driver.as_ref()));
     rows.push(fact("driver runs CUDA up to", machine.driver_cuda.as_ref()));
     rows.extend(toolkits(machine));
@@ -155,6 +269,18 @@ fn facts(snapshot: &Snapshot) -> Vec<Vec<String>> {
         for tool in tools {
             rows.push(row(name, format!("{} at {}", tool.version, tool.path.display()), &tool.source));
         }
+    }
+    for cudnn in &machine.cudnn {
+        rows.push(row("cuDNN", format!("{} at {}", cudnn.version, cudnn.header.display()), &cudnn.source));
+    }
+    for sdk in machine.windows_sdks.iter().take(1) {
+        rows.push(fact("Windows SDK", Some(sdk)));
+    }
+    if let Some(language) = &machine.locale.language {
+        rows.push(fact("language", Some(language)));
+    }
+    if let Some(page) = machine.locale.oem.as_ref().or(machine.locale.ansi.as_ref()) {
+        rows.push(fact("code page", Some(page)));
     }
     let lock = snapshot.repo.tch_locked.as_ref().map(|version| Fact::new(version.clone(), "Cargo.lock"));
     rows.push(fact("tch", lock.as_ref()));
@@ -216,7 +342,11 @@ fn torches(machine: &Machine) -> Vec<Vec<String>> {
             .cuda
             .as_ref()
             .map_or_else(|| "CPU only".to_owned(), |cuda| format!("built with CUDA {cuda}"));
-        let whole = if torch.complete { "" } else { ", not whole" };
+        let whole = match (torch.inactive, torch.complete) {
+            (true, _) => ", not active",
+            (false, true) => "",
+            (false, false) => ", not whole",
+        };
         format!("{version} ({cuda}{whole}) at {}", torch.root.display())
     };
     machine.torches.iter().map(|torch| row("torch", describe(torch), &torch.source)).collect()
@@ -240,10 +370,7 @@ fn choices(plan: &Plan, verbose: bool) -> Vec<Vec<String>> {
                 ("CUDA" | "cmake" | "ninja", Choice::Unneeded)
             )
         {
-            rows.push(row(&explained.subject, &explained.chosen, &explained.because));
-        }
-        for (candidate, why) in explained.rejected.iter().filter(|_| verbose) {
-            rows.push(row("", format!("not {candidate}"), why));
+            rows.extend(told(explained, verbose));
         }
     }
     rows

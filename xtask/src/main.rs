@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build, bundle, clean, doctor, ext, switch, test, tidy, ui, verify};
+use xtask::{build, bundle, clean, doctor, explain, ext, plan, switch, test, tidy, ui, verify};
 
 /// Builds, checks and tests Splatwright. Start with `cargo xtask doctor`, then `cargo xtask build`.
 #[derive(Parser)]
@@ -16,13 +16,15 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Doctor(doctor::Args),
+    Plan(plan::Args),
+    Explain(explain::Args),
     Switch(switch::Args),
     Build(build::Args),
-    Ext(ext::Args),
     VerifyImport(verify::Args),
     Test(test::Args),
     Clean(clean::Args),
     Bundle(bundle::Args),
+    Ext(ext::Args),
     Tidy(tidy::Args),
 }
 
@@ -30,9 +32,11 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Build(args) => build::run(&args),
-        Command::Ext(args) => ext::run(&args),
         Command::Bundle(args) => bundle::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Ext(args) => ext::run(&args),
         Command::Test(args) => test::run(&args),
         Command::VerifyImport(args) => verify::run(&args),
         Command::Switch(args) => switch::run(&args),

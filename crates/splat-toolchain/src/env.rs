@@ -85,7 +85,7 @@ impl Env {
 
     /// A machine in a folder. `machine.env` in it has a variable a line, `{root}` standing for the folder; `OS` says
     /// which system it is. Programs that have a `.says` file beside them are not run: it holds, after each
-    /// `$ arguments` line, what they print.
+    /// `$ arguments` line, what they print (`{root}` is the folder here too, with `/`).
     ///
     /// # Errors
     /// There is no `machine.env`.
@@ -200,7 +200,8 @@ impl Env {
         if self.is_fixture()
             && let Ok(text) = fs_err::read_to_string(says(program))
         {
-            return said(&text, &args.join(" "));
+            let root = self.root.display().to_string().replace('\\', "/");
+            return said(&text.replace("{root}", &root), &args.join(" "));
         }
         let mut command = Command::new(program);
         command.args(args).env_clear().envs(&self.vars);

@@ -118,16 +118,21 @@ pub fn scan(log: &[u8]) -> Report {
                 Anchor::Condition(text) => {
                     present.insert(text);
                 }
-                Anchor::Error if errors.len() < KEPT && errors.last().is_none_or(|(last, _)| *last != number) => {
+                Anchor::Error
+                    if errors.len() < KEPT && errors.last().is_none_or(|(last, _)| *last != number) =>
+                {
                     errors.push((number, found.start()));
                 }
                 Anchor::Error => {}
                 Anchor::Pattern(entry, pattern) => {
                     if pattern.matches(span.text(log)) {
                         // Thousands of equal warnings need not each be kept.
-                        let times = known.entry((std::ptr::from_ref(*pattern).addr(), entry.code)).or_default();
+                        let times =
+                            known.entry((std::ptr::from_ref(*pattern).addr(), entry.code)).or_default();
                         *times += 1;
-                        if *times <= KEPT || finds.last().is_some_and(|find| find.2 != number) && *times <= 10 * KEPT {
+                        if *times <= KEPT
+                            || finds.last().is_some_and(|find| find.2 != number) && *times <= 10 * KEPT
+                        {
                             finds.push((entry, pattern, number, found.start()));
                         }
                     }
@@ -205,7 +210,8 @@ struct Span {
 
 impl Span {
     fn cover(&mut self, log: &[u8], place: usize, number: usize) {
-        let near = self.range.0 <= place && place + QUOTED < self.range.1 || self.range.1 < self.range.0 + REACH;
+        let near =
+            self.range.0 <= place && place + QUOTED < self.range.1 || self.range.1 < self.range.0 + REACH;
         if self.number == number && near {
             return;
         }
@@ -312,7 +318,8 @@ mod tests {
 
     #[test]
     fn the_log_decides_between_two_meanings_of_one_line() {
-        let message = "OSError: CUDA_HOME environment variable is not set. Please set it to your CUDA install root.\n";
+        let message =
+            "OSError: CUDA_HOME environment variable is not set. Please set it to your CUDA install root.\n";
         assert_eq!(codes(message.as_bytes()), ["E03"]);
         assert_eq!(codes(format!("torch 2.4.1+cpu\n{message}").as_bytes()), ["E04"]);
         assert_eq!(codes(b"nvcc fatal   : Unsupported gpu architecture 'compute_61'"), ["E53"]);
@@ -331,7 +338,8 @@ mod tests {
 
     #[test]
     fn what_nobody_knows_is_quoted() {
-        let report = scan(b"ok\nmy.cu(7): error: no such thing\nerror: identifier \"FLT_MAX\" is undefined\n");
+        let report =
+            scan(b"ok\nmy.cu(7): error: no such thing\nerror: identifier \"FLT_MAX\" is undefined\n");
         assert_eq!(report.unexplained, Some((2, "my.cu(7): error: no such thing".to_owned())));
         assert_eq!(scan(b"\x1b[31mall good\x1b[0m\n"), Report { lines: 1, ..Report::default() });
         assert_eq!(scan(b""), Report::default());

@@ -273,7 +273,7 @@ fn unfit(
         ));
     }
     if let Err(refusal) = host::for_nvcc(context, &toolkit.ceiling) {
-        return Some(("E20", refusal.why));
+        return Some((host::refusal_code(&refusal.why), refusal.why));
     }
     let unknown = archs.iter().find(|arch| !toolkit.gpu_codes.contains(arch))?;
     Some(("E52", format!("it does not compile for sm_{unknown}")))

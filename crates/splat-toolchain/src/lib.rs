@@ -28,6 +28,7 @@ pub mod request;
 pub mod rows;
 pub mod rules;
 pub mod tables;
+pub mod torch_checks;
 pub mod version;
 
 pub use env::Env;

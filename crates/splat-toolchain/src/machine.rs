@@ -225,6 +225,9 @@ pub struct HostCeiling {
     pub msvc: Option<(u32, u32)>,
     /// The header and line that say so.
     pub evidence: Option<String>,
+    /// The toolkit's own version, against which Microsoft's library checks (E26).
+    #[serde(default)]
+    pub cuda: Option<Version>,
 }
 
 /// Guards in `crt/math_functions.h` against declarations that newer C libraries make too (E24).

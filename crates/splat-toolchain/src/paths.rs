@@ -54,7 +54,9 @@ mod tests {
         assert_eq!(parent(windows), Some(r"C:\Program Files\CUDA".into()));
         assert_eq!(file_name(windows), "v12.6");
         assert_eq!(file_name(Path::new("/usr/local/cuda-12.6/")), "cuda-12.6");
-        assert!(is_absolute("/usr") && is_absolute("D:/x") && is_absolute(r"\\server\x") && !is_absolute("12.6"));
+        assert!(
+            is_absolute("/usr") && is_absolute("D:/x") && is_absolute(r"\\server\x") && !is_absolute("12.6")
+        );
     }
 
     #[cfg(unix)]

@@ -1,15 +1,17 @@
 //! Rules: each a pure function of the facts and the plan that says what would go wrong, under a code of the
 //! catalogue. Rules that decide between candidates live with the choosers ([`crate::choose`]); these look at the whole.
 
+mod common;
+pub mod ext;
+pub mod tree;
+
 use crate::{
-    env::Os,
     finding::{Finding, Severity},
-    machine::Machine,
+    machine::{Fact, Machine, Torch},
     managed::ManagedItem,
     paths,
-    plan::{Choice, JOB_MEMORY, Plan, Sources},
+    plan::{Choice, Plan, Sources},
     request::{Repo, Request},
-    tables,
     version::Version,
 };
 
@@ -26,17 +28,23 @@ pub fn all(machine: &Machine, request: &Request, repo: &Repo, plan: &Plan) -> Ve
     findings.extend(torch(machine, plan));
     findings.extend(torch_sys_overrides(machine));
     findings.extend(cuda_facts(machine, plan));
-    findings.extend(driver(machine, plan));
-    findings.extend(glibc(machine, plan));
+    findings.extend(torch_sys(machine, plan));
+    findings.extend(common::driver(machine, plan.cuda.version(), &plan.archs));
+    if let Ok(cuda) = plan.row.cuda.parse() {
+        findings.extend(common::driver_for_torch(machine, &cuda, plan.row.torch));
+    }
+    findings.extend(common::driver_library(machine));
+    let toolkit = machine.toolkits.iter().find(|toolkit| Some(toolkit.root.as_path()) == plan.cuda.path());
+    findings.extend(common::glibc(machine, plan.cuda.version(), toolkit));
+    findings.extend(common::native(machine));
+    findings.extend(common::environments(machine));
+    findings.extend(paths_of(machine));
+    findings.extend(common::silent(machine));
     findings.extend(sources(plan));
-    findings.extend(memory(machine, plan));
+    findings.extend(common::memory(machine, plan.jobs));
     findings.extend(to_bring(machine, request, plan));
     findings.extend(damaged(machine, plan));
     findings
-}
-
-fn os(machine: &Machine) -> Os {
-    [Os::Windows, Os::Macos].into_iter().find(|os| os.name() == machine.os).unwrap_or(Os::Linux)
 }
 
 /// S10: the Rust that builds this is older than the workspace asks for.
@@ -150,16 +158,91 @@ pub fn torch_sys_overrides(machine: &Machine) -> Vec<Finding> {
         .collect()
 }
 
+/// The torch of the plan, if it is here.
+fn planned_torch<'a>(machine: &'a Machine, plan: &Plan) -> Option<&'a Torch> {
+    machine.torches.iter().find(|torch| Some(torch.root.as_path()) == plan.torch.path())
+}
+
+/// The CUDA of the plan's torch.
+fn torch_version(machine: &Machine, plan: &Plan) -> Option<Version> {
+    match planned_torch(machine, plan) {
+        Some(torch) => torch.cuda.clone(),
+        None => plan.row.cuda.parse().ok(),
+    }
+}
+
+/// E102: the user's LIBTORCH_CXX11_ABI contradicts torch; E104: TORCH_CUDA_VERSION asks for what torch-sys cannot
+/// fetch; E105: torch's headers demand more than the C++17 that torch-sys passes.
+pub fn torch_sys(machine: &Machine, plan: &Plan) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let torch = planned_torch(machine, plan);
+    let says = torch.map_or(plan.row.cxx11_abi, |torch| torch.cxx11_abi.unwrap_or(true));
+    if let Some(value) = machine.user_env.get("LIBTORCH_CXX11_ABI")
+        && (value == "1") != says
+    {
+        let message =
+            format!("LIBTORCH_CXX11_ABI is {value}, and torch {} has {}", plan.row.torch, u8::from(says));
+        findings.push(
+            Finding::new("E102", Severity::Error, message)
+                .evidence(format!("LIBTORCH_CXX11_ABI={value}"))
+                .hint("unset LIBTORCH_CXX11_ABI"),
+        );
+    }
+    let fetchable = ["cpu", "cu118", "cu121", "cu124", "cu126", "cu128"];
+    if let Some(value) =
+        machine.user_env.get("TORCH_CUDA_VERSION").filter(|value| !fetchable.contains(&value.as_str()))
+    {
+        findings.push(
+            Finding::new(
+                "E104",
+                Severity::Warning,
+                format!(
+                    "TORCH_CUDA_VERSION is {value}, which torch-sys does not know ({})",
+                    fetchable.join(", ")
+                ),
+            )
+            .evidence(format!("TORCH_CUDA_VERSION={value}"))
+            .hint("unset TORCH_CUDA_VERSION: torch is found or brought by `cargo xtask build`"),
+        );
+    }
+    if let Some(torch) = torch.filter(|torch| torch.cxx_standard.is_some_and(|standard| standard > 17)) {
+        let message = format!(
+            "torch {} demands C++20, and torch-sys {} compiles with C++17",
+            torch.full_version, plan.row.tch
+        );
+        findings.push(
+            Finding::new("E105", Severity::Error, message)
+                .evidence(torch.root.join("include/ATen/ATen.h").display().to_string())
+                .hint("`cargo xtask switch torch 2.11`, and unset LIBTORCH"),
+        );
+    }
+    findings
+}
+
+/// E91, E92: the repository's own path, where that matters (Windows).
+pub fn paths_of(machine: &Machine) -> Vec<Finding> {
+    let windows = machine.os == "windows";
+    let long = machine.long_paths.as_ref().is_some_and(|fact| fact.value);
+    let folders = machine
+        .folders
+        .iter()
+        .filter(|folder| windows && matches!(folder.role.as_str(), "repository" | "cache"));
+    folders
+        .flat_map(|folder| tree::hazards(&Fact::new(folder.path.display().to_string(), format!("the {}'s path", folder.role)), true))
+        .filter(|(code, _)| *code != "E56" && !(*code == "E92" && long))
+        .map(|(code, what)| {
+            Finding::new(code, Severity::Warning, what)
+                .evidence("the folder's name")
+                .hint("move it to a short path without spaces, such as C:\\w; or set SPLATWRIGHT_HOME for the cache")
+        })
+        .collect()
+}
+
 /// E01/E02: toolkit and torch differ, which is fatal elsewhere and harmless here; E13: a toolkit contradicts itself.
 pub fn cuda_facts(machine: &Machine, plan: &Plan) -> Vec<Finding> {
     let mut findings = Vec::new();
     let Some((path, version)) = plan.cuda.path().zip(plan.cuda.version()) else { return findings };
-    let torch_cuda = machine.torches.iter().find(|torch| Some(torch.root.as_path()) == plan.torch.path());
-    let torch_cuda = match torch_cuda {
-        Some(torch) => torch.cuda.clone(),
-        None => plan.row.cuda.parse().ok(),
-    };
-    if let Some(torch_cuda) = torch_cuda
+    if let Some(torch_cuda) = torch_version(machine, plan)
         && torch_cuda.series() != version.series()
     {
         let code = if torch_cuda.major() == version.major() { "E02" } else { "E01" };
@@ -170,100 +253,10 @@ pub fn cuda_facts(machine: &Machine, plan: &Plan) -> Vec<Finding> {
         );
         findings.push(Finding::new(code, Severity::Info, message).evidence(path.display().to_string()));
     }
-    if let Some(toolkit) = machine.toolkits.iter().find(|toolkit| toolkit.root == path)
-        && let Some(other) = toolkit.other_versions.first()
-    {
-        let message = format!(
-            "the toolkit's nvcc says {}, another of its files says {}",
-            version.series(),
-            other.value.series()
-        );
-        findings.push(
-            Finding::new("E13", Severity::Warning, message)
-                .evidence(other.source.clone())
-                .hint("two toolkits may lie in one folder; `cargo xtask switch list` shows the others"),
-        );
-    }
+    let toolkit = machine.toolkits.iter().find(|toolkit| toolkit.root == path);
+    findings.extend(toolkit.and_then(common::contradiction));
+    findings.extend(common::three_numbers(machine, Some(version), torch_version(machine, plan).as_ref()));
     findings
-}
-
-/// E60, E61: the driver against the toolkit, and against torch's own CUDA.
-pub fn driver(machine: &Machine, plan: &Plan) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let Some(driver) = &machine.driver else { return findings };
-    let os = os(machine);
-    if let Some(version) = plan.cuda.version() {
-        if let Some(least) = tables::driver_minimum(version, os).filter(|least| driver.value < *least) {
-            let message = format!(
-                "driver {} is older than the {least} that CUDA {} needs: nothing that nvcc compiles would run here",
-                driver.value,
-                version.series()
-            );
-            findings.push(
-                Finding::new("E61", Severity::Error, message)
-                    .evidence(driver.source.clone())
-                    .hint(format!("update the NVIDIA driver to {least}, or install a CUDA 12.x toolkit and `cargo xtask switch cuda 12`; `--engines cpu` builds without")),
-            );
-        } else if let Some(least) = tables::driver_for_ptx(version, os).filter(|least| driver.value < *least)
-        {
-            let without = machine
-                .gpus
-                .iter()
-                .find(|gpu| crate::choose::archs::code_for(gpu.arch, &plan.archs).is_none());
-            if let Some(gpu) = without {
-                let message = format!(
-                    "{} (sm_{}) would run PTX, and driver {} is older than the {least} that compiles PTX of CUDA {}",
-                    gpu.name,
-                    gpu.arch,
-                    driver.value,
-                    version.series()
-                );
-                findings.push(
-                    Finding::new("E60", Severity::Error, message)
-                        .evidence(driver.source.clone())
-                        .hint(format!("build machine code for it: `cargo xtask build --arch {}`; or update the driver to {least}", gpu.arch)),
-                );
-            }
-        }
-    }
-    let torch_cuda: Option<Version> = plan.row.cuda.parse().ok();
-    if let Some(cuda) = torch_cuda
-        && let Some(least) = tables::driver_minimum(&cuda, os).filter(|least| driver.value < *least)
-    {
-        let message = format!(
-            "driver {} is older than the {least} that torch {} (CUDA {cuda}) needs: `tch` will see no GPU",
-            driver.value, plan.row.torch
-        );
-        findings.push(
-            Finding::new("E61", Severity::Warning, message)
-                .evidence(driver.source.clone())
-                .hint("update the NVIDIA driver, or `cargo xtask switch torch 2.7` (CUDA 12.6)"),
-        );
-    }
-    findings
-}
-
-/// E24: a C library whose maths headers contradict the toolkit's.
-pub fn glibc(machine: &Machine, plan: &Plan) -> Option<Finding> {
-    let (glibc, cuda) = machine.glibc.as_ref().zip(plan.cuda.version())?;
-    let fails = |least: [u32; 2], below: [u32; 2]| {
-        glibc.value >= Version::new(&least) && *cuda < Version::new(&below)
-    };
-    let below = if fails([2, 42], [13, 2]) {
-        "13.2"
-    } else if fails([2, 41], [13, 0]) {
-        "13.0"
-    } else {
-        return None;
-    };
-    let message = format!(
-        "glibc {} declares functions (cospi, rsqrt) that CUDA {} declares otherwise; it is known to fail",
-        glibc.value,
-        cuda.series()
-    );
-    Some(Finding::new("E24", Severity::Warning, message).evidence(glibc.source.clone()).hint(format!(
-        "install CUDA {below} or newer and set CUDA_HOME to it, or build in a container with an older glibc"
-    )))
 }
 
 /// S09: sources that nothing pins.
@@ -278,34 +271,6 @@ pub fn sources(plan: &Plan) -> Option<Finding> {
         .evidence(path.display().to_string())
         .hint("move it away to build the pinned sources"),
     )
-}
-
-/// E85: fewer jobs than cores, or hardly memory for one.
-pub fn memory(machine: &Machine, plan: &Plan) -> Option<Finding> {
-    let memory = machine.memory.as_ref()?;
-    let gb = |bytes: u64| bytes as f64 / 1e9;
-    if memory.value < JOB_MEMORY {
-        let message = format!(
-            "{:.1} GB of memory are free, and one compile job may take {:.0} GB",
-            gb(memory.value),
-            gb(JOB_MEMORY)
-        );
-        return Some(
-            Finding::new("E85", Severity::Warning, message)
-                .evidence(memory.source.clone())
-                .hint("close other programs, or add swap; compilers killed for memory say `signal 9`"),
-        );
-    }
-    (plan.jobs < machine.cpus).then(|| {
-        let message = format!(
-            "{} jobs at a time rather than {}: {:.1} GB of memory are free and a job may take {:.0} GB",
-            plan.jobs,
-            machine.cpus,
-            gb(memory.value),
-            gb(JOB_MEMORY)
-        );
-        Finding::new("E85", Severity::Info, message).evidence(memory.source.clone())
-    })
 }
 
 /// S05: what will be brought; S07: and must not, or does not fit on the disk.

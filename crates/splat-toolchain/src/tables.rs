@@ -34,6 +34,7 @@ pub fn managed_ceiling() -> HostCeiling {
         clang_below: Some(21),
         msvc: Some((1920, 1950)),
         evidence: Some("crt/host_config.h of CUDA 13.0".into()),
+        cuda: Some(Version::new(&[13, 0])),
     }
 }
 

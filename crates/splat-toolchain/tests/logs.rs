@@ -49,7 +49,12 @@ fn every_log_shows_its_failure_and_no_other() {
 fn every_code_with_a_pattern_has_a_log() {
     let logs = logs();
     for entry in catalogue::all().filter(|entry| !entry.patterns.is_empty()) {
-        assert!(logs.values().any(|code| code == entry.code), "{} has no log in {}", entry.code, folder().display());
+        assert!(
+            logs.values().any(|code| code == entry.code),
+            "{} has no log in {}",
+            entry.code,
+            folder().display()
+        );
     }
 }
 

@@ -31,6 +31,7 @@ fn the_founding_case_is_no_conflict() {
     info E84: no ninja from 1.10 on is installed; `cargo xtask build` brings one
     info E101: Cargo.lock holds tch 0.24.0, and torch 2.4.0 goes with tch 0.17.0
     info E01: the toolkit is CUDA 13.1, torch was built with 12.4: harmless here, the kernels never see torch and bring their own runtime
+    info E07: the driver runs CUDA up to 13.2 (what nvidia-smi shows), the toolkit is 13.1, torch is 12.4: three different things, and they need not be equal
     info S05: `cargo xtask build` brings tools, inria-2.11.0 (about 0.2 GB on disk)
     "#);
     assert_eq!(plan.archs, [86]);

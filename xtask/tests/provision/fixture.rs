@@ -321,9 +321,7 @@ fn build(order: &Order, progress: &mut dyn Progress) -> anyhow::Result<(Option<P
         path: order.python.clone(),
         version: order.version.parse()?,
         source: "test".to_owned(),
-        site_packages: Vec::new(),
-        has_pip: None,
-        has_venv: None,
+        ..Python::default()
     };
     let context = Context { repo: &order.repo, cache: &cache, python: &python, offline: order.offline };
     let pinned = order.original && !order.repo.join(CHECKOUT).exists();

@@ -128,7 +128,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     fatal("E33", "the C++ standard is lower than torch's headers demand")
         .because("setup.py passes -std=c++14 (or 17), and torch's headers need C++17 from 2.1 on, C++20 from 2.15 on")
         .then("an #error line in torch's headers, or none until a newer torch is installed")
-        .mended("the higher standard is passed")
+        .mend("remove the -std flag from setup.py (torch adds its own), or raise it to the one that the message names")
         .own("our shim is compiled with the standard that the row's torch demands")
         .ruled()
         .logs(&[

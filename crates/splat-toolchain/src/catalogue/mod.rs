@@ -233,14 +233,16 @@ mod tests {
         let codes: Vec<&str> = all().map(|entry| entry.code).collect();
         let unique: std::collections::BTreeSet<&str> = codes.iter().copied().collect();
         assert_eq!(unique.len(), codes.len());
-        let ranges = [(1, 13), (20, 33), (40, 45), (50, 58), (60, 64), (70, 77), (80, 88), (90, 93), (100, 105)];
+        let ranges =
+            [(1, 13), (20, 33), (40, 45), (50, 58), (60, 64), (70, 77), (80, 88), (90, 93), (100, 105)];
         let expected: Vec<String> =
             ranges.iter().flat_map(|(from, to)| *from..=*to).map(|n: u32| format!("E{n:02}")).collect();
         assert_eq!(expected.len(), 74);
         for code in &expected {
             assert!(of(code).is_some(), "{code} is missing");
         }
-        let beyond: Vec<&&str> = codes.iter().filter(|c| c.starts_with('E') && !expected.contains(&(**c).to_owned())).collect();
+        let beyond: Vec<&&str> =
+            codes.iter().filter(|c| c.starts_with('E') && !expected.contains(&(**c).to_owned())).collect();
         assert!(beyond.is_empty(), "{beyond:?}");
     }
 

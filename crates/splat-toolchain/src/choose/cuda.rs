@@ -178,7 +178,7 @@ fn unfit(context: &Context<'_>, toolkit: &Toolkit) -> Option<Unfit> {
     }
     if let Err(refusal) = host::for_nvcc(context, &toolkit.ceiling) {
         let remedy = refusal.instead.map(|compiler| format!("export CUDAHOSTCXX={}", compiler.display()));
-        return Some(Unfit { code: "E20", why: refusal.why, remedy });
+        return Some(Unfit { code: host::refusal_code(&refusal.why), why: refusal.why, remedy });
     }
     let oldest = toolkit.gpu_codes.first().copied().unwrap_or_default();
     let gpus = &context.machine.gpus;

@@ -38,8 +38,14 @@ pub(crate) fn refusal(compiler: &HostCompiler, ceiling: &HostCeiling) -> Option<
         CompilerKind::Msvc => {
             // 19.42 is _MSC_VER 1942.
             let msc = major * 100 + compiler.version.minor();
-            let (least, below) = ceiling.msvc.filter(|(least, below)| msc < *least || msc >= *below)?;
-            Some(format!("_MSC_VER {msc} is outside the {least} to {} it takes", below - 1))
+            if let Some((least, below)) = ceiling.msvc.filter(|(least, below)| msc < *least || msc >= *below)
+            {
+                return Some(format!("_MSC_VER {msc} is outside the {least} to {} it takes", below - 1));
+            }
+            let demanded = compiler.msvc.as_ref().and_then(|msvc| msvc.stl_cuda.as_ref());
+            let (demanded, cuda) =
+                demanded.zip(ceiling.cuda.as_ref()).filter(|(demanded, cuda)| cuda < demanded)?;
+            Some(format!("its standard library demands CUDA {demanded}, and the toolkit is {cuda} (STL1002)"))
         }
     }
 }
@@ -102,15 +108,29 @@ pub(crate) fn compiler(context: &Context<'_>, ceiling: Option<&HostCeiling>) -> 
     Chosen { choice, explained, findings }
 }
 
+/// The code of a refusal: GCC and clang, Visual Studio, its library, or no compiler at all.
+pub(crate) fn refusal_code(why: &str) -> &'static str {
+    if why.contains("STL1002") {
+        "E26"
+    } else if why.contains("_MSC_VER") {
+        "E25"
+    } else {
+        "E20"
+    }
+}
+
 fn unsupported(why: &str, instead: Option<&Path>, ceiling: &HostCeiling) -> Finding {
     let hint = match (instead, ceiling.gcc_max) {
         (Some(compiler), _) => format!("export CUDAHOSTCXX={}", compiler.display()),
-        (None, Some(max)) => format!(
+        (None, Some(max)) if !why.contains("_MSC_VER") && !why.contains("STL1002") => format!(
             "install g++-{max} (Debian and Ubuntu: `sudo apt install g++-{max}`); it is found by its name"
         ),
-        (None, None) => "install a C++ compiler that this CUDA toolkit takes".into(),
+        (None, _) if why.contains("_MSC_VER") || why.contains("STL1002") => {
+            "add an older toolset in the Visual Studio Installer (Individual components: MSVC v143, version 14.38); it is entered with -vcvars_ver".into()
+        }
+        (None, _) => "install a C++ compiler that this CUDA toolkit takes".into(),
     };
-    Finding::new("E20", Severity::Error, format!("no host compiler fits the CUDA toolkit: {why}"))
+    Finding::new(refusal_code(why), Severity::Error, format!("no host compiler fits the CUDA toolkit: {why}"))
         .evidence(ceiling.evidence.clone().unwrap_or_default())
         .hint(hint)
 }
@@ -118,14 +138,22 @@ fn unsupported(why: &str, instead: Option<&Path>, ceiling: &HostCeiling) -> Find
 fn no_compiler(context: &Context<'_>) -> Finding {
     let windows = context.machine.os == "windows";
     let hint = if windows {
-        "install Visual Studio Build Tools with \"Desktop development with C++\", and run from the x64 Native Tools prompt"
+        "install Visual Studio Build Tools with \"Desktop development with C++\", which is found without a prompt"
     } else {
         "Debian and Ubuntu: `sudo apt install g++`; Fedora: `sudo dnf install gcc-c++`; Arch: `sudo pacman -S gcc`"
     };
     let code = if windows { "E27" } else { "S02" };
-    Finding::new(code, Severity::Error, "there is no C++ compiler on PATH")
-        .evidence("c++, g++, clang++, CXX")
-        .hint(hint)
+    Finding::new(
+        code,
+        Severity::Error,
+        if windows {
+            "no Visual Studio or Build Tools with C++ is installed"
+        } else {
+            "there is no C++ compiler on PATH"
+        },
+    )
+    .evidence(if windows { "vswhere, cl on PATH" } else { "c++, g++, clang++, CXX" })
+    .hint(hint)
 }
 
 /// The interpreter that brings packages for a row: the first with wheels for it, the active one before others.

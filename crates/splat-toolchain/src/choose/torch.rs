@@ -64,7 +64,11 @@ fn unfit(torch: &Torch, row: Row) -> Option<String> {
     if torch.full_version.is_empty() {
         Some("there is no libtorch in it (neither version.py nor build-version)".into())
     } else if torch.inactive {
-        Some(format!("its environment is not active ({}); LIBTORCH={} would name it", torch.source, torch.root.display()))
+        Some(format!(
+            "its environment is not active ({}); LIBTORCH={} would name it",
+            torch.source,
+            torch.root.display()
+        ))
     } else if !row.takes(&torch.version) {
         Some(format!("it is {}, the row (tch {}) takes {}", torch.full_version, row.tch, row.torch))
     } else if !torch.complete {

@@ -85,7 +85,10 @@ fn parse_cudnn(text: &str) -> Option<Version> {
         let wanted = format!("CUDNN_{name}");
         text.lines().find_map(|line| {
             let mut words = line.split_whitespace();
-            (words.next() == Some("#define") && words.next() == Some(&wanted)).then(|| words.next())??.parse().ok()
+            (words.next() == Some("#define") && words.next() == Some(&wanted))
+                .then(|| words.next())??
+                .parse()
+                .ok()
         })
     };
     Some(Version::new(&[value("MAJOR")?, value("MINOR")?, value("PATCHLEVEL").unwrap_or(0)]))
@@ -126,7 +129,9 @@ pub(crate) fn folders(env: &Env, repo: &Path, cache: Option<&Path>) -> Vec<Folde
         ("home", home.map(PathBuf::from)),
         ("temporary", temporary.map(PathBuf::from)),
     ] {
-        found.extend(path.filter(|path| !path.as_os_str().is_empty()).map(|path| Folder { role: role.into(), path }));
+        found.extend(
+            path.filter(|path| !path.as_os_str().is_empty()).map(|path| Folder { role: role.into(), path }),
+        );
     }
     found
 }
@@ -149,7 +154,9 @@ fn parse_conda(file: &str) -> Option<(String, String)> {
 /// Locks of torch's just-in-time builds. A build that runs holds one for minutes, a dead one for ever.
 pub(crate) fn extension_locks(env: &Env) -> Vec<Fact<u64>> {
     let root = env.var("TORCH_EXTENSIONS_DIR").map(PathBuf::from).or_else(|| match env.os {
-        Os::Windows => Some(Path::new(env.var("LOCALAPPDATA")?).join("torch_extensions/torch_extensions/Cache")),
+        Os::Windows => {
+            Some(Path::new(env.var("LOCALAPPDATA")?).join("torch_extensions/torch_extensions/Cache"))
+        }
         Os::Linux | Os::Macos => Some(Path::new(env.var("HOME")?).join(".cache/torch_extensions")),
     });
     let folders = |folder: &Path| {

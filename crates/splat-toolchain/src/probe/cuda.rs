@@ -52,7 +52,9 @@ fn candidates(env: &Env, pythons: &[Python], managed: &[ManagedState], asked: &[
     for name in ["CUDA_HOME", "CUDA_PATH"] {
         if let Some(value) = env.user(name) {
             let (root, remark) = normalise(env, value);
-            add(root, format!("{name}{remark}"), true, false);
+            // Windows installers set CUDA_PATH for the toolkit that came last: that is nobody's choice.
+            let explicit = name == "CUDA_HOME" || env.os != Os::Windows;
+            add(root, format!("{name}{remark}"), explicit, false);
         }
     }
     for (name, value) in env.vars_starting("CUDA_PATH_V") {
@@ -181,9 +183,11 @@ fn read(env: &Env, group: &[Candidate]) -> Option<Toolkit> {
     {
         gpu_codes = tables::gpu_codes(&version.value).to_vec();
     }
+    let mut ceiling = include.as_deref().map(read_ceiling).unwrap_or_default();
+    ceiling.cuda = version.as_ref().map(|fact| fact.value.series());
     Some(Toolkit {
         root: root.clone(),
-        ceiling: include.as_deref().map(read_ceiling).unwrap_or_default(),
+        ceiling,
         links_cudart: first_dir(root, &libraries, link_name).is_some(),
         dll_folders: ["bin", "bin/x64", "bin/x86_64"]
             .iter()

@@ -50,10 +50,10 @@ pub(crate) fn c_compilers(env: &Env) -> Vec<HostCompiler> {
     if env.os == Os::Windows {
         return Vec::new();
     }
-    let named = env.user("CC").and_then(|value| compiler_of(env, value)).map(|path| (path, "CC".into(), false));
-    let found = ["gcc", "cc"].iter().filter_map(|name| {
-        Some((env.on_path(name)?, format!("{name} on PATH"), false))
-    });
+    let named =
+        env.user("CC").and_then(|value| compiler_of(env, value)).map(|path| (path, "CC".into(), false));
+    let found =
+        ["gcc", "cc"].iter().filter_map(|name| Some((env.on_path(name)?, format!("{name} on PATH"), false)));
     asked(env, named.into_iter().chain(found).collect())
 }
 
@@ -113,7 +113,10 @@ pub fn parse_compiler(text: &str) -> Option<(CompilerKind, Version)> {
     // The vendor's text in brackets may hold versions of its own.
     let first = text.lines().next()?;
     let plain = first.rsplit_once(')').map_or(first, |(_, after)| after);
-    let gnu = text.contains("Free Software Foundation") || first.starts_with("g++") || first.starts_with("gcc") || first.contains("GCC");
+    let gnu = text.contains("Free Software Foundation")
+        || first.starts_with("g++")
+        || first.starts_with("gcc")
+        || first.contains("GCC");
     if gnu { Some((CompilerKind::Gcc, Version::find_in(plain)?)) } else { None }
 }
 

@@ -112,7 +112,9 @@ pub(crate) fn sdks(env: &Env) -> Vec<Fact<Version>> {
     let key = r"HKLM\SOFTWARE\WOW6432Node\Microsoft\Windows Kits\Installed Roots";
     let registered = registry(env, key, "KitsRoot10").map(PathBuf::from);
     let usual = env.var("ProgramFiles(x86)").map(|programs| Path::new(programs).join("Windows Kits/10"));
-    let Some(root) = registered.into_iter().chain(usual).find(|root| root.is_dir()) else { return Vec::new() };
+    let Some(root) = registered.into_iter().chain(usual).find(|root| root.is_dir()) else {
+        return Vec::new();
+    };
     let include = root.join("Include");
     let mut found: Vec<Fact<Version>> = fs_err::read_dir(&include)
         .into_iter()
@@ -169,7 +171,8 @@ mod tests {
 
     #[test]
     fn the_cuda_that_the_library_demands() {
-        let text = "_EMIT_STL_ERROR(STL1002, \"Unexpected compiler version, expected CUDA 12.4 or newer.\");\n";
+        let text =
+            "_EMIT_STL_ERROR(STL1002, \"Unexpected compiler version, expected CUDA 12.4 or newer.\");\n";
         assert_eq!(parse_yvals(text).unwrap().to_string(), "12.4");
         assert_eq!(parse_yvals("expected Clang 18.0.0 or newer"), None);
     }

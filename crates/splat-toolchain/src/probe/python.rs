@@ -60,7 +60,8 @@ fn active(env: &Env) -> Vec<(PathBuf, String)> {
     // What the request names comes first: an interpreter, or the folder of an environment.
     for named in &env.pythons {
         let inner = [inside, "python.exe", "bin/python3"].map(|inner| named.join(inner));
-        let path = if named.is_dir() { inner.into_iter().find(|path| path.is_file()) } else { Some(named.clone()) };
+        let path =
+            if named.is_dir() { inner.into_iter().find(|path| path.is_file()) } else { Some(named.clone()) };
         found.extend(path.map(|path| (path, "the request".to_owned())));
     }
     let mut add = |path: PathBuf, source: String| {

@@ -48,7 +48,9 @@ pub(crate) fn packages(folders: &[PathBuf]) -> (BTreeMap<String, String>, BTreeM
 fn parse_dist_info(folder: &str) -> Option<(String, String)> {
     let (name, version) = folder.strip_suffix(".dist-info")?.split_once('-')?;
     let name = name.to_lowercase().replace(['.', '-'], "_");
-    TOLD.contains(&name.as_str()).then(|| (name, version.to_owned()))
+    // Libraries that bear a CUDA major version in their name (E64).
+    let library = name.starts_with("nvidia_cuda_runtime") || name.starts_with("nvidia_cublas");
+    (library || TOLD.contains(&name.as_str())).then(|| (name, version.to_owned()))
 }
 
 fn parse_direct_url(text: &str) -> Option<String> {
@@ -68,7 +70,8 @@ pub(crate) fn inactive(env: &Env, repo: &Path) -> Vec<(PathBuf, String)> {
         environments.extend(listed.lines().map(|line| (PathBuf::from(line.trim()), "conda environment")));
         for name in ["miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba"] {
             let root = home.join(name);
-            environments.extend(below(&root.join("envs")).into_iter().map(|path| (path, "conda environment")));
+            environments
+                .extend(below(&root.join("envs")).into_iter().map(|path| (path, "conda environment")));
             environments.push((root, "conda environment"));
         }
         environments.extend(below(&home.join(".pyenv/versions")).into_iter().map(|path| (path, "pyenv")));
@@ -105,10 +108,13 @@ pub(crate) fn archives(env: &Env) -> Vec<PathBuf> {
     let home = env.var(if env.os == Os::Windows { "USERPROFILE" } else { "HOME" });
     let mut found: Vec<PathBuf> = home.map(|home| Path::new(home).join("libtorch")).into_iter().collect();
     if env.os == Os::Windows {
-        let drive = env.var("SystemDrive").map_or_else(|| env.place(""), |drive| PathBuf::from(format!("{drive}/")));
+        let drive =
+            env.var("SystemDrive").map_or_else(|| env.place(""), |drive| PathBuf::from(format!("{drive}/")));
         found.push(drive.join("libtorch"));
     } else {
-        found.extend(["/opt/libtorch", "/usr/local/libtorch", "/usr/lib/libtorch"].map(|place| env.place(place)));
+        found.extend(
+            ["/opt/libtorch", "/usr/local/libtorch", "/usr/lib/libtorch"].map(|place| env.place(place)),
+        );
     }
     found
 }
@@ -143,7 +149,10 @@ mod tests {
 
     #[test]
     fn packages_by_the_name_of_their_folder() {
-        assert_eq!(parse_dist_info("setuptools-81.0.0.dist-info"), Some(("setuptools".into(), "81.0.0".into())));
+        assert_eq!(
+            parse_dist_info("setuptools-81.0.0.dist-info"),
+            Some(("setuptools".into(), "81.0.0".into()))
+        );
         assert_eq!(parse_dist_info("torchvision-0.26.0.dist-info"), None);
         let url = r#"{"dir_info": {}, "url": "file:///work/submodules/simple-knn"}"#;
         assert_eq!(parse_direct_url(url).unwrap(), "file:///work/submodules/simple-knn");

@@ -71,7 +71,10 @@ pub fn parse_gpu_codes(bytes: &[u8]) -> Vec<u32> {
             continue;
         }
         let run = &bytes[start..];
-        let length = run.iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b' '))).unwrap_or(run.len());
+        let length = run
+            .iter()
+            .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b' ')))
+            .unwrap_or(run.len());
         end = start + length;
         let text = String::from_utf8_lossy(&run[..length]);
         let codes: Option<Vec<u32>> = text
@@ -110,7 +113,10 @@ fn read(env: &Env, root: &Path, source: &str) -> Option<Torch> {
         complete: root.join(library).is_file() && root.join("include/ATen/ATen.h").is_file(),
         hip: facts.hip,
         installer: dist_info(root, &facts.version, "INSTALLER").map(|text| text.trim().to_owned()),
-        cxx_standard: fs_err::read_to_string(root.join("include/ATen/ATen.h")).ok().as_deref().and_then(parse_standard),
+        cxx_standard: fs_err::read_to_string(root.join("include/ATen/ATen.h"))
+            .ok()
+            .as_deref()
+            .and_then(parse_standard),
         full_version: facts.version,
         source: source.to_owned(),
         ..Torch::default()
@@ -138,7 +144,11 @@ pub fn parse_version_py(text: &str) -> Option<VersionPy> {
         })
     };
     Some(VersionPy {
-        version: value("__version__")?, cuda: value("cuda"), git: value("git_version"), hip: value("hip") })
+        version: value("__version__")?,
+        cuda: value("cuda"),
+        git: value("git_version"),
+        hip: value("hip"),
+    })
 }
 
 /// `2.4.0+cu121` or `2.4.0+cpu`: the local part tells the CUDA it was built with.

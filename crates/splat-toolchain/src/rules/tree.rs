@@ -1,0 +1,316 @@
+//! An extension's sources as facts, and what would go wrong with them: missing headers and submodules, an old C++
+//! standard, leftovers of another build, a build that pip would isolate. The tree is read once; rules are pure.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ext_sources,
+    finding::{Finding, Severity},
+    machine::{Fact, Python, Toolkit, Torch},
+    version::Version,
+};
+
+/// Files that are read: sources up to this size, and at most so many.
+const MAX_BYTES: u64 = 1_000_000;
+const MAX_FILES: usize = 3000;
+
+/// Facts of a source folder. Paths are relative, with `/`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tree {
+    pub root: String,
+    /// Every file's path.
+    pub names: Vec<String>,
+    /// Texts of sources (outside third_party), setup.py, pyproject.toml, .gitmodules and GLM's version header.
+    pub files: BTreeMap<String, String>,
+    pub has_git: bool,
+}
+
+impl Tree {
+    /// Reads a folder. Unreadable parts are left out.
+    pub fn read(root: &Path) -> Self {
+        let mut tree =
+            Self { root: root.display().to_string(), has_git: root.join(".git").exists(), ..Self::default() };
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs_err::read_dir(root.join(&folder)).into_iter().flatten().flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+                let Ok(kind) = entry.file_type() else { continue };
+                if kind.is_dir() && name != ".git" && tree.names.len() < MAX_FILES {
+                    folders.push(path);
+                } else if kind.is_file() {
+                    let small = entry.metadata().is_ok_and(|meta| meta.len() <= MAX_BYTES);
+                    if small
+                        && is_read(&path)
+                        && let Ok(bytes) = fs_err::read(entry.path())
+                    {
+                        tree.files.insert(path.clone(), String::from_utf8_lossy(&bytes).into_owned());
+                    }
+                    tree.names.push(path);
+                }
+            }
+        }
+        tree.names.sort();
+        tree
+    }
+
+    /// `name="diff_gaussian_rasterization"` in setup.py, in the spelling of dist-info folders.
+    fn package(&self) -> Option<String> {
+        let setup = self.files.get("setup.py")?;
+        let (_, after) = setup.split_once("name")?;
+        let quoted = after.trim_start().strip_prefix('=')?.trim_start();
+        let name = quoted.strip_prefix(['"', '\''])?.split(['"', '\'']).next()?;
+        Some(name.to_lowercase().replace(['-', '.'], "_"))
+    }
+
+    fn sources(&self) -> impl Iterator<Item = (&str, &str)> {
+        let sources =
+            self.files.iter().filter(|(path, _)| ext_sources::is_source(path) && !third_party(path));
+        sources.map(|(path, text)| (path.as_str(), text.as_str()))
+    }
+
+    /// The first line of a source that includes something so named: `path:line`.
+    fn includes(&self, what: &str, of: fn(&str) -> bool) -> Option<String> {
+        self.sources().filter(|(path, _)| of(path)).find_map(|(path, text)| {
+            let is = |line: &str| {
+                let rest = line.trim_start().strip_prefix('#').map(str::trim_start);
+                rest.and_then(|rest| rest.strip_prefix("include")).is_some_and(|name| name.contains(what))
+            };
+            text.lines().position(is).map(|line| format!("{path}:{}", line + 1))
+        })
+    }
+}
+
+fn third_party(path: &str) -> bool {
+    path.split('/').any(|part| part == "third_party" || part == "build")
+}
+
+fn is_read(path: &str) -> bool {
+    let told = ["setup.py", "pyproject.toml", ".gitmodules"];
+    let glm = path.ends_with("glm/detail/setup.hpp");
+    told.contains(&path) || glm || (ext_sources::is_source(path) && !third_party(path))
+}
+
+/// What the tree is held against.
+#[derive(Debug)]
+pub struct Against<'a> {
+    pub windows: bool,
+    pub torch: Option<&'a Torch>,
+    pub toolkit: Option<&'a Toolkit>,
+    pub python: Option<&'a Python>,
+}
+
+/// Every rule about sources.
+pub fn all(tree: &Tree, against: &Against<'_>) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    for (path, text) in tree.sources() {
+        for finding in ext_sources::faults(path, text) {
+            if !found.iter().any(|known| known.code == finding.code) {
+                found.push(finding);
+            }
+        }
+    }
+    let modules = tree.files.get(".gitmodules").map(String::as_str).unwrap_or_default();
+    found.extend(ext_sources::empty_submodules(modules, &tree.names, tree.has_git));
+    found.extend(glm(tree));
+    found.extend(moved_headers(tree, against));
+    found.extend(torch_in_kernels(tree, against));
+    found.extend(standard(tree, against));
+    found.extend(leftovers(tree));
+    found.extend(isolation(tree));
+    found.extend(other_fork(tree, against));
+    found.extend(spelling(tree, against.windows));
+    found
+}
+
+fn finding(
+    code: &str,
+    severity: Severity,
+    message: impl Into<String>,
+    evidence: impl Into<String>,
+) -> Finding {
+    Finding::new(code, severity, message).evidence(evidence)
+}
+
+/// E42 where no submodule says so; E43: a GLM of another age than the sources were written for.
+fn glm(tree: &Tree) -> Option<Finding> {
+    let wanted = tree.includes("glm/", |_| true)?;
+    let header = tree.files.iter().find(|(path, _)| path.ends_with("glm/detail/setup.hpp"));
+    let Some((path, text)) = header else {
+        let named = tree.files.get(".gitmodules").is_some_and(|text| text.contains("glm"));
+        let there = tree.names.iter().any(|name| name.ends_with("glm/glm.hpp"));
+        return (!named && !there).then(|| {
+            let message = "GLM is included and does not lie in this tree";
+            finding("E42", Severity::Error, message, wanted)
+                .hint("`sudo apt install libglm-dev`, or unpack GLM into third_party/glm")
+        });
+    };
+    let number = |name: &str| -> Option<u32> {
+        let line =
+            text.lines().find_map(|line| line.trim().strip_prefix("#define")?.trim().strip_prefix(name))?;
+        line.trim().parse().ok()
+    };
+    let parts = ["GLM_VERSION_MAJOR", "GLM_VERSION_MINOR", "GLM_VERSION_PATCH"].map(number);
+    let version = Version::new(&[parts[0]?, parts[1]?, parts[2].unwrap_or(0)]);
+    let known = version >= Version::new(&[0, 9, 9]) && version < Version::new(&[1, 1]);
+    (!known).then(|| {
+        let message = format!("GLM {version} is outside 0.9.9 to 1.0, for which such sources are written: it may draw black pictures");
+        finding("E43", Severity::Warning, message, path.clone())
+            .hint("`git submodule update --init --recursive` brings the one that is pinned")
+    })
+}
+
+/// E11: the host compiler does not look into include/cccl.
+fn moved_headers(tree: &Tree, against: &Against<'_>) -> Option<Finding> {
+    against.toolkit?.cccl.as_ref()?;
+    let host = |path: &str| !path.ends_with(".cu") && !path.ends_with(".cuh");
+    let place = tree.includes("<thrust/", host).or_else(|| tree.includes("<cub/", host))?;
+    let message = "the host compiler includes CUB or Thrust, which lie in include/cccl since CUDA 13; that folder is passed";
+    Some(finding("E11", Severity::Info, message, place))
+}
+
+/// E31: nvcc with MSVC misreads torch's headers from 2.9 on.
+fn torch_in_kernels(tree: &Tree, against: &Against<'_>) -> Option<Finding> {
+    let torch = against.torch.filter(|torch| against.windows && torch.version >= Version::new(&[2, 9]))?;
+    let place = tree.includes("torch/extension.h", |path| path.ends_with(".cu"))?;
+    let message = format!(
+        "a .cu file includes torch's headers, which nvcc with MSVC misreads in torch {}; USE_CUDA is defined, which avoids it",
+        torch.version
+    );
+    Some(finding("E31", Severity::Info, message, place))
+}
+
+/// E33: -std= lower than torch's headers demand.
+fn standard(tree: &Tree, against: &Against<'_>) -> Option<Finding> {
+    let least = against.torch?.cxx_standard?;
+    let setup = tree.files.get("setup.py")?;
+    let (number, standard) = setup.lines().enumerate().find_map(|(number, line)| {
+        let after = line.split_once("std=c++").or_else(|| line.split_once("/std:c++"))?.1;
+        Some((number + 1, after.get(..2)?.parse::<u32>().ok()?))
+    })?;
+    (standard < least).then(|| {
+        let message = format!("setup.py asks for C++{standard}, and this torch's headers demand C++{least}");
+        finding("E33", Severity::Warning, message, format!("setup.py:{number}"))
+            .hint(format!("remove that flag from setup.py (torch adds its own), or write -std=c++{least}"))
+    })
+}
+
+/// E70: objects that another torch or compiler left.
+fn leftovers(tree: &Tree) -> Option<Finding> {
+    let old = tree.names.iter().find(|name| {
+        name.starts_with("build/") && [".o", ".obj", ".so", ".pyd"].iter().any(|end| name.ends_with(end))
+    })?;
+    let message = "objects of an earlier build lie in the tree; it is built in a fresh copy without them";
+    Some(finding("E70", Severity::Info, message, old.clone()).hint("by hand: `rm -rf build dist *.egg-info`"))
+}
+
+/// E80, E81: what pip's isolation would bring.
+fn isolation(tree: &Tree) -> Option<Finding> {
+    let pyproject = tree.files.get("pyproject.toml").and_then(|text| text.parse::<toml::Table>().ok());
+    let requires =
+        pyproject.as_ref().and_then(|table| table.get("build-system")?.get("requires")?.as_array());
+    let torch = requires.is_some_and(|list| {
+        list.iter().filter_map(toml::Value::as_str).any(|name| name.trim_start().starts_with("torch"))
+    });
+    if torch {
+        let message =
+            "pip would build against the newest torch in an environment of its own; nothing is isolated here";
+        return Some(
+            finding("E81", Severity::Info, message, "pyproject.toml, build-system.requires")
+                .hint("by hand: `pip install --no-build-isolation .`"),
+        );
+    }
+    let setup = tree.files.get("setup.py")?;
+    let line = setup.lines().position(|line| {
+        line.trim_start().starts_with("from torch") || line.trim_start().starts_with("import torch")
+    })?;
+    let message =
+        "setup.py imports torch, which pip's isolated environment does not have; nothing is isolated here";
+    Some(
+        finding("E80", Severity::Info, message, format!("setup.py:{}", line + 1))
+            .hint("by hand: `pip install --no-build-isolation .`"),
+    )
+}
+
+/// E45: the name is taken by an installation from elsewhere.
+fn other_fork(tree: &Tree, against: &Against<'_>) -> Option<Finding> {
+    let package = tree.package()?;
+    let origin = against.python?.origins.get(&package)?;
+    let here = origin.trim_start_matches("file://").trim_end_matches('/');
+    (here != tree.root.trim_end_matches('/')).then(|| {
+        let message =
+            format!("`{package}` is installed already, from {origin}: other sources under the same name");
+        finding("E45", Severity::Warning, message, origin.clone())
+            .hint(format!("`python -m pip uninstall -y {package}`, or an environment for each project"))
+    })
+}
+
+/// E56, E91, E92: the spelling of the folder alone.
+fn spelling(tree: &Tree, windows: bool) -> Vec<Finding> {
+    hazards(&Fact::new(tree.root.clone(), "the folder of the sources"), windows)
+        .into_iter()
+        .map(|(code, what)| {
+            finding(
+                code,
+                Severity::Info,
+                format!("{what}; it is built in a folder with a plain name, out of the tree"),
+                tree.root.clone(),
+            )
+        })
+        .collect()
+}
+
+/// What the spelling of a path does to build tools: code and reason.
+pub fn hazards(path: &Fact<String>, windows: bool) -> Vec<(&'static str, String)> {
+    let (text, role) = (&path.value, &path.source);
+    let mut found = Vec::new();
+    if text.contains("arch") {
+        found.push(("E56", format!("{role} contains `arch`, and torch then gives nvcc no architecture")));
+    }
+    if text.contains(char::is_whitespace) {
+        found.push(("E91", format!("{role} contains a space, at which flags are split")));
+    } else if windows && !text.is_ascii() {
+        found.push((
+            "E91",
+            format!(
+                "{role} contains letters beyond ASCII, which nvcc and ninja read in the system's code page"
+            ),
+        ));
+    }
+    // Objects lie some 140 characters below.
+    if windows && text.chars().count() > 110 {
+        found.push((
+            "E92",
+            format!("{role} is {} characters long, and objects below it pass 260", text.chars().count()),
+        ));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_read_without_its_submodules_texts() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, text).unwrap();
+        };
+        write("setup.py", "setup(\n    name = \"Simple-KNN\",\n)");
+        write("a/k.cu", "#include <glm/glm.hpp>\n");
+        write("third_party/glm/glm/glm.hpp", "// big");
+        write(".git/HEAD", "ref");
+        let tree = Tree::read(dir.path());
+        assert_eq!(tree.names, ["a/k.cu", "setup.py", "third_party/glm/glm/glm.hpp"]);
+        assert_eq!(tree.files.len(), 2);
+        assert!(tree.has_git);
+        assert_eq!(tree.package().as_deref(), Some("simple_knn"));
+        assert_eq!(tree.includes("glm/", |_| true).as_deref(), Some("a/k.cu:1"));
+    }
+}
