@@ -17,5 +17,6 @@ pub mod switch;
 pub mod test;
 pub mod test_log;
 pub mod tidy;
+pub mod torch;
 pub mod ui;
 pub mod verify;

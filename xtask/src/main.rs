@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build, bundle, clean, doctor, explain, ext, plan, switch, test, tidy, ui, verify};
+use xtask::{build, bundle, clean, doctor, explain, ext, plan, switch, test, tidy, torch, ui, verify};
 
 /// Builds, checks and tests Splatwright. Start with `cargo xtask doctor`, then `cargo xtask build`.
 #[derive(Parser)]
@@ -20,6 +20,7 @@ enum Command {
     Explain(explain::Args),
     Switch(switch::Args),
     Build(build::Args),
+    Torch(torch::Args),
     VerifyImport(verify::Args),
     Test(test::Args),
     Clean(clean::Args),
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Build(args) => build::run(&args),
+        Command::Torch(args) => torch::run(&args),
         Command::Bundle(args) => bundle::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Plan(args) => plan::run(&args),
