@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use splat_toolchain::Version;
+use splat_toolchain::{Version, wheels::Interpreter};
 
 use crate::hint::hinted;
 
@@ -15,12 +15,16 @@ const QUESTION: &str = "import sys,json,sysconfig,importlib.util as u,importlib.
 def v(n):
     try: return m.version(n)
     except Exception: return None
+def glibc():
+    try: return __import__('os').confstr('CS_GNU_LIBC_VERSION').split()[1]
+    except Exception: return None
 sys.path[:]=[p for p in sys.path if p]
 s=u.find_spec('torch')
 c=sysconfig.get_config_var
 print(json.dumps({'version':'%d.%d.%d'%sys.version_info[:3],'executable':sys.executable,'prefix':sys.prefix,
 'torch':s.origin if s else None,'suffix':c('EXT_SUFFIX') or '','platform':sysconfig.get_platform(),
-'include':sysconfig.get_paths()['include'],'library':c('LIBDIR') or '','setuptools':v('setuptools'),'wheel':v('wheel')}))";
+'include':sysconfig.get_paths()['include'],'site':[sysconfig.get_paths()[k] for k in ('purelib','platlib')],
+'glibc':glibc(),'free_threaded':bool(c('Py_GIL_DISABLED')),'library':c('LIBDIR') or '','setuptools':v('setuptools'),'wheel':v('wheel')}))";
 
 /// What the interpreter says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +41,13 @@ pub struct Target {
     /// Folder with `Python.h`.
     pub include: PathBuf,
     pub library: PathBuf,
+    /// Its packages folders.
+    #[serde(default)]
+    pub site: Vec<PathBuf>,
+    #[serde(default)]
+    pub glibc: Option<Version>,
+    #[serde(default)]
+    pub free_threaded: bool,
     pub setuptools: Option<String>,
     pub wheel: Option<String>,
 }
@@ -87,6 +98,16 @@ impl Target {
     pub fn makes_wheels(&self) -> bool {
         let setuptools: Option<Version> = self.setuptools.as_deref().and_then(|text| text.parse().ok());
         setuptools.is_some_and(|version| version >= Version::new(&[70, 1]) || self.wheel.is_some())
+    }
+
+    /// What decides which wheels it takes.
+    pub fn for_wheels(&self) -> Interpreter {
+        Interpreter {
+            version: self.version.clone(),
+            platform: self.platform.clone(),
+            glibc: self.glibc.clone(),
+            free_threaded: self.free_threaded,
+        }
     }
 
     /// `cp311`.

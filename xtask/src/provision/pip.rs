@@ -29,7 +29,7 @@ runpy.run_module(module, run_name='__main__', alter_sys=True)
 ";
 
 /// Variables of pip that would install something else, or elsewhere.
-const NOT_OURS: &[&str] = &[
+pub(crate) const NOT_OURS: &[&str] = &[
     "PIP_CONSTRAINT",
     "PIP_DRY_RUN",
     "PIP_EDITABLE",

@@ -1,0 +1,251 @@
+//! From a folder of wheels into an environment: checks first (hashes, tags, completeness), then pip lays the packages
+//! out in a folder of its own, then both are exchanged ([`super::swap`]), then torch is imported; what fails is undone.
+
+use std::{
+    collections::BTreeSet,
+    io::Read,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result};
+use fs_err as fs;
+use sha2::{Digest, Sha256};
+use splat_toolchain::{
+    managed::hex,
+    wheels::{Pinned, WheelName},
+};
+
+use super::{
+    SAVED, TorchPlan,
+    resolve::{self, Pip},
+    swap,
+};
+use crate::{ext::Target, hint::hinted, provision::pip, ui};
+
+/// Only environments of the user's own: a system's Python belongs to its packages.
+pub(super) fn check_environment(target: &Target) -> Result<()> {
+    let own = target.prefix.join("pyvenv.cfg").is_file() || target.prefix.join("conda-meta").is_dir();
+    if own {
+        return Ok(());
+    }
+    Err(hinted(
+        format!("`{}` is not a virtual or conda environment, and is left alone", target.prefix.display()),
+        format!("{} -m venv NEW, then `--python NEW`", target.executable.display()),
+    ))
+}
+
+/// Installs; the line that says so.
+pub(super) fn from_folder(pip: &Pip, target: &Target, folder: &Path) -> Result<String> {
+    let files = wheels(folder)?;
+    check_hashes(folder, &files)?;
+    let roots = check_tags(&files, target)?;
+    let chosen = resolve::offline(pip, folder, &roots)?;
+    if chosen.is_empty() {
+        return Ok(format!("{} is installed already; nothing was changed", roots.join(", ")));
+    }
+    check_archives(folder, &chosen, target)?;
+    let exchange = swap::Exchange::begin(&target.prefix)?;
+    stage(pip, folder, &chosen, exchange.stage())?;
+    let names: BTreeSet<String> = chosen.iter().map(|wheel| wheel.name.clone()).collect();
+    let old = swap::installed(target, &names)?;
+    let exchanged = exchange.exchange(&old)?;
+    match import(target) {
+        Ok(version) => {
+            exchanged.keep()?;
+            let list: Vec<String> = chosen.iter().map(|w| format!("{} {}", w.name, w.version)).collect();
+            Ok(format!("torch {version} imports; installed: {}", list.join(", ")))
+        }
+        Err(said) => {
+            exchanged.undo()?;
+            Err(hinted(
+                format!("the new torch does not import, and the old packages are back in place: {said}"),
+                "cargo xtask doctor",
+            ))
+        }
+    }
+}
+
+fn wheels(folder: &Path) -> Result<Vec<String>> {
+    let mut files: Vec<String> = fs::read_dir(folder)?
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".whl"))
+        .collect();
+    files.sort();
+    let unfinished = fs::read_dir(folder)?.flatten().find(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        [".part", ".aria2", ".crdownload", ".partial"].iter().any(|ending| name.ends_with(ending))
+    });
+    if let Some(unfinished) = unfinished {
+        return Err(hinted(
+            format!("`{}` is an unfinished download", unfinished.file_name().to_string_lossy()),
+            "let it finish, or remove it",
+        ));
+    }
+    if files.is_empty() {
+        return Err(hinted(
+            format!("`{}` holds no wheels", folder.display()),
+            "cargo xtask torch plan --urls names them",
+        ));
+    }
+    Ok(files)
+}
+
+/// Every wheel of a saved plan must be there, byte for byte.
+fn check_hashes(folder: &Path, files: &[String]) -> Result<()> {
+    let path = folder.join(SAVED);
+    let Ok(text) = fs::read_to_string(&path) else {
+        ui::note(&format!("no {SAVED} in this folder: only the archives' own checksums are verified"));
+        return Ok(());
+    };
+    let plan: TorchPlan = serde_json::from_str(&text).with_context(|| format!("in `{}`", path.display()))?;
+    let missing: Vec<&str> = plan
+        .wheels
+        .iter()
+        .map(|wheel| wheel.file.as_str())
+        .filter(|file| !files.iter().any(|have| have == file))
+        .collect();
+    if !missing.is_empty() {
+        return Err(hinted(
+            format!(
+                "{} of {} wheels are not there: {}",
+                missing.len(),
+                plan.wheels.len(),
+                missing.join(", ")
+            ),
+            "bring them, or leave out what you have installed by removing the saved plan",
+        ));
+    }
+    for wheel in &plan.wheels {
+        let Some(expected) = &wheel.sha256 else { continue };
+        let got = sha256(&folder.join(&wheel.file))?;
+        if got != *expected {
+            return Err(hinted(
+                format!("`{}` is not what was planned: expected sha256 {expected}, got {got}", wheel.file),
+                "download it again; it may be cut short",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// sha256 of a file, read piece by piece.
+pub(super) fn sha256(path: &Path) -> Result<String> {
+    let mut file = fs::File::open(path)?;
+    let (mut hasher, mut piece) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            n => hasher.update(&piece[..n]),
+        }
+    }
+}
+
+/// Of each package there must be a wheel for this interpreter; the requirements, torch first.
+fn check_tags(files: &[String], target: &Target) -> Result<Vec<String>> {
+    let interpreter = target.for_wheels();
+    let parsed: Vec<(&String, WheelName)> =
+        files.iter().filter_map(|file| Some((file, WheelName::parse(file)?))).collect();
+    for (file, wheel) in &parsed {
+        let of_name = parsed.iter().filter(|(_, other)| other.name == wheel.name);
+        if of_name.clone().all(|(file, other)| other.fits(file, &interpreter).is_err())
+            && let Err(wrong) = wheel.fits(file, &interpreter)
+        {
+            return Err(hinted(
+                wrong.to_string(),
+                format!("cargo xtask torch plan --python {} --urls", target.executable.display()),
+            ));
+        }
+    }
+    let torch =
+        parsed.iter().find(|(file, wheel)| wheel.name == "torch" && wheel.fits(file, &interpreter).is_ok());
+    if torch.is_none() {
+        return Err(hinted(
+            "there is no wheel of torch in this folder",
+            "cargo xtask torch plan --urls names it",
+        ));
+    }
+    let with = ["torch", "torchvision", "torchaudio"];
+    Ok(with
+        .iter()
+        .filter_map(|name| {
+            let here =
+                parsed.iter().find(|(file, w)| w.name == *name && w.fits(file, &interpreter).is_ok())?;
+            Some(format!("{name}=={}", here.1.version))
+        })
+        .collect())
+}
+
+/// The checksums inside the archives: a wheel that was cut short or altered on the way does not get further.
+fn check_archives(folder: &Path, chosen: &[Pinned], target: &Target) -> Result<()> {
+    if folder.join(SAVED).is_file() {
+        return Ok(()); // hashed already
+    }
+    for wheel in chosen {
+        let output = Command::new(&target.executable)
+            .args(["-I", "-m", "zipfile", "-t"])
+            .arg(folder.join(&wheel.file))
+            .output()
+            .context("cannot start the environment's Python")?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() || said.contains("corrupted") {
+            return Err(hinted(format!("`{}` is damaged: {}", wheel.file, said.trim()), "download it again"));
+        }
+    }
+    Ok(())
+}
+
+/// pip lays the packages out below `stage`, as they will lie below the environment's own folder.
+fn stage(pip: &Pip, folder: &Path, chosen: &[Pinned], stage: &Path) -> Result<()> {
+    let stage = stage.display().to_string();
+    let paths: Vec<PathBuf> = chosen.iter().map(|wheel| folder.join(&wheel.file)).collect();
+    let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    let mut arguments = vec![
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--ignore-installed",
+        "--no-compile",
+        "--no-warn-script-location",
+        "--prefix",
+        &stage,
+    ];
+    arguments.extend(shown.iter().map(String::as_str));
+    let finished = pip.run(&arguments)?;
+    if finished.status.success() {
+        return Ok(());
+    }
+    let text = format!("{}{}", finished.stdout, finished.stderr);
+    let why = match pip::cause(&text) {
+        pip::Cause::DiskFull => "the disk is full",
+        _ => "pip could not unpack the wheels",
+    };
+    Err(hinted(
+        format!("{why}; the environment is as it was\n{}", pip::last_lines(&text, 8)),
+        "free some space, or check the wheels",
+    ))
+}
+
+/// The version that the environment's interpreter now imports.
+fn import(target: &Target) -> std::result::Result<String, String> {
+    let output = Command::new(&target.executable)
+        .args(["-c", "import torch; print('SPLATWRIGHT-TORCH ' + torch.__version__)"])
+        .current_dir(std::env::temp_dir())
+        .output()
+        .map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if let (true, Some(version)) =
+        (output.status.success(), text.lines().find_map(|line| line.strip_prefix("SPLATWRIGHT-TORCH ")))
+    {
+        return Ok(version.trim().to_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(said
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("it ended without a word")
+        .to_owned())
+}
