@@ -47,6 +47,9 @@ pub struct Args {
     /// With `--for ext`: this CUDA toolkit (a version or a folder) instead of the best
     #[arg(long)]
     cuda: Option<String>,
+    /// Print on stderr every program that was started and how long it took
+    #[arg(long)]
+    timing: bool,
     /// Look at a machine in a folder (with a `machine.env`) instead of this one
     #[arg(long, value_name = "FOLDER")]
     root: Option<PathBuf>,
@@ -112,7 +115,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => Env::real(),
     };
     env.pythons.extend(args.python.clone());
+    let start = std::time::Instant::now();
     let snapshot = Snapshot::of(&env, request);
+    if args.timing {
+        for (program, time) in env.started() {
+            ui::note(&format!("{:7.1} ms  {program}", time.as_secs_f64() * 1e3));
+        }
+        ui::note(&format!("{:7.1} ms  all facts, side by side, and the plan", start.elapsed().as_secs_f64() * 1e3));
+    }
     if args.target == "ext" {
         return for_extension(args, &snapshot);
     }

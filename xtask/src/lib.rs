@@ -14,6 +14,8 @@ mod list;
 pub mod plan;
 pub mod provision;
 pub mod switch;
+mod switch_cuda;
+mod switch_shell;
 pub mod test;
 pub mod test_log;
 pub mod tidy;

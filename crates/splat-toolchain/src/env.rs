@@ -56,6 +56,8 @@ pub struct Env {
     pub patience: Duration,
     /// Programs that took longer, with the seconds they were given.
     silent: Arc<Mutex<Vec<Fact<u64>>>>,
+    /// Every program that was started, with how long it took.
+    started: Arc<Mutex<Vec<(String, Duration)>>>,
 }
 
 impl Env {
@@ -80,6 +82,7 @@ impl Env {
             pythons: Vec::new(),
             patience: PATIENCE,
             silent: Arc::default(),
+            started: Arc::default(),
         }
     }
 
@@ -108,6 +111,11 @@ impl Env {
     /// Whether this is a folder that stands for a machine.
     pub fn is_fixture(&self) -> bool {
         self.root != Path::new("/")
+    }
+
+    /// Every program that was started so far, in the order of their ends, with how long it took.
+    pub fn started(&self) -> Vec<(String, Duration)> {
+        self.started.lock().map(|list| list.clone()).unwrap_or_default()
     }
 
     /// Programs that were ended because they did not answer.
@@ -203,6 +211,17 @@ impl Env {
             let root = self.root.display().to_string().replace('\\', "/");
             return said(&text.replace("{root}", &root), &args.join(" "));
         }
+        let start = Instant::now();
+        let answer = self.spawn(program, args);
+        if let Ok(mut list) = self.started.lock() {
+            let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+            let args: Vec<String> = args.iter().map(|arg| first_line(arg)).collect();
+            list.push((format!("{} {}", program.display(), args.join(" ")), start.elapsed()));
+        }
+        answer
+    }
+
+    fn spawn(&self, program: &Path, args: &[&str]) -> Option<String> {
         let mut command = Command::new(program);
         command.args(args).env_clear().envs(&self.vars);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -234,9 +234,10 @@ pub fn mended(torch: &Version, list: &str) -> Option<String> {
     let names = names(torch);
     let mut entries: Vec<String> = Vec::new();
     for entry in list.split([' ', ';', ',', '|']).filter(|entry| !entry.is_empty()) {
-        let (bare, ptx) = match entry.to_uppercase().strip_suffix("+PTX") {
-            Some(bare) => (entry[..bare.len()].to_owned(), "+PTX"),
-            None => (entry.to_owned(), ""),
+        let cut = entry.len().checked_sub(4).filter(|cut| entry.is_char_boundary(*cut));
+        let (bare, ptx) = match cut.map(|cut| entry.split_at(cut)) {
+            Some((bare, end)) if end.eq_ignore_ascii_case("+PTX") => (bare.to_owned(), "+PTX"),
+            _ => (entry.to_owned(), ""),
         };
         let name = names.iter().find(|(name, _)| name.eq_ignore_ascii_case(&bare));
         if let Some((name, _)) = name {

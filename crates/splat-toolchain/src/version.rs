@@ -133,7 +133,7 @@ pub fn parse_arch(text: &str) -> Option<u32> {
     let text = text.strip_prefix("sm_").or_else(|| text.strip_prefix("compute_")).unwrap_or(text);
     match text.split_once('.') {
         Some((major, minor)) if minor.len() == 1 => {
-            Some(major.parse::<u32>().ok()? * 10 + minor.parse::<u32>().ok()?)
+            major.parse::<u32>().ok()?.checked_mul(10)?.checked_add(minor.parse().ok()?)
         }
         Some(_) => None,
         None => text.parse().ok().filter(|arch| (20..1000).contains(arch)),

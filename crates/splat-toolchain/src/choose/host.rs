@@ -37,10 +37,10 @@ pub(crate) fn refusal(compiler: &HostCompiler, ceiling: &HostCeiling) -> Option<
         }
         CompilerKind::Msvc => {
             // 19.42 is _MSC_VER 1942.
-            let msc = major * 100 + compiler.version.minor();
+            let msc = compiler.msc_ver().unwrap_or_default();
             if let Some((least, below)) = ceiling.msvc.filter(|(least, below)| msc < *least || msc >= *below)
             {
-                return Some(format!("_MSC_VER {msc} is outside the {least} to {} it takes", below - 1));
+                return Some(format!("_MSC_VER {msc} is outside the {least} to {} it takes", below.saturating_sub(1)));
             }
             let demanded = compiler.msvc.as_ref().and_then(|msvc| msvc.stl_cuda.as_ref());
             let (demanded, cuda) =
