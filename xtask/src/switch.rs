@@ -15,7 +15,7 @@ use crate::{
     cargo,
     doctor::Snapshot,
     hint::{WithHint, hinted},
-    list, ui,
+    list, switch_cuda, switch_shell, ui,
 };
 
 /// Choose the PyTorch release and the CUDA toolkit that builds use
@@ -32,6 +32,12 @@ pub struct Args {
     /// Print the environment for builds outside this repository, and change nothing
     #[arg(long, value_enum, value_name = "SHELL", global = true)]
     print_env: Option<Shell>,
+    /// Write a script for a shell that switches an open one with one word, and print how to use it
+    #[arg(long, value_enum, value_name = "SHELL")]
+    install_shell: Option<Shell>,
+    /// Where that script goes
+    #[arg(long, value_name = "DIR", default_value = "target/shell", requires = "install_shell")]
+    into: PathBuf,
     /// Show what would be written, and change nothing
     #[arg(long, global = true)]
     dry_run: bool,
@@ -83,6 +89,7 @@ struct Outcome<'a> {
     cuda: &'a Choice,
     target_dir: &'a str,
     env: &'a std::collections::BTreeMap<String, String>,
+    toolkit: Option<switch_cuda::Told>,
     changed: Changed,
     findings: &'a [Finding],
 }
@@ -97,6 +104,12 @@ pub struct Changed {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(shell) = args.install_shell {
+        let (path, usage) = switch_shell::install(shell.into(), &args.into)?;
+        ui::note(&format!("written: {}", path.display()));
+        ui::data(&usage)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut request = Request::default();
     match &args.what {
         Some(What::List) => return list::run(args.json),
@@ -116,7 +129,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let plan = &snapshot.plan;
     refuse(&snapshot)?;
     if let Some(shell) = args.print_env {
-        ui::data(config::exports(&for_others(&snapshot), shell.into()).trim_end())?;
+        let (cuda, ..) = cuda_choice(&snapshot.machine, &snapshot.request, &snapshot.repo);
+        ui::data(config::exports(&switch_shell::variables(&snapshot, &cuda), shell.into()).trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
     let changed =
@@ -129,6 +143,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             cuda: if plan.cuda == Choice::Unneeded { &cuda } else { &plan.cuda },
             target_dir: &plan.target_dir,
             env: &plan.env,
+            toolkit: snapshot.request.cuda.as_ref().and(switch_cuda::told(&snapshot.machine, &cuda)),
             changed,
             findings: &plan.findings,
         })?;
@@ -161,24 +176,14 @@ fn refuse(snapshot: &Snapshot) -> anyhow::Result<()> {
         );
     }
     match against.into_iter().find(|finding| finding.severity >= Severity::Error) {
+        Some(finding) if finding.code == "E03" && snapshot.request.cuda.is_some() => {
+            let asked = snapshot.request.cuda.as_deref().unwrap_or_default();
+            let (message, hint) = switch_cuda::absent(&snapshot.machine, asked, &finding);
+            Err(hinted(message, hint))
+        }
         Some(finding) => Err(hinted(finding.message, finding.hint)),
         None => Ok(()),
     }
-}
-
-/// The plan's variables, and what a program needs besides that was not started by this repository's cargo.
-fn for_others(snapshot: &Snapshot) -> std::collections::BTreeMap<String, String> {
-    let mut env = snapshot.plan.env.clone();
-    if let Some(torch) = snapshot.plan.torch.path() {
-        env.insert("LIBTORCH".into(), torch.display().to_string());
-        let name = if cfg!(windows) { "PATH" } else { "LD_LIBRARY_PATH" };
-        let before = std::env::var_os(name).unwrap_or_default();
-        let dirs = std::iter::once(torch.join("lib")).chain(std::env::split_paths(&before));
-        if let (true, Ok(joined)) = (cfg!(any(windows, target_os = "linux")), std::env::join_paths(dirs)) {
-            env.insert(name.into(), joined.to_string_lossy().trim_end_matches([':', ';']).to_owned());
-        }
-    }
-    env
 }
 
 fn would_change(snapshot: &Snapshot) -> Changed {
@@ -204,6 +209,10 @@ fn tell(snapshot: &Snapshot, changed: &Changed, dry_run: bool) -> anyhow::Result
     if plan.cuda == Choice::Unneeded && snapshot.request.cuda.is_some() {
         let (_, explained, _) = cuda_choice(&snapshot.machine, &snapshot.request, &snapshot.repo);
         lines.push(format!("CUDA, once an engine needs it: {}; {}", explained.chosen, explained.because));
+    }
+    if snapshot.request.cuda.is_some() {
+        let (cuda, ..) = cuda_choice(&snapshot.machine, &snapshot.request, &snapshot.repo);
+        lines.extend(switch_cuda::told(&snapshot.machine, &cuda).iter().flat_map(switch_cuda::lines));
     }
     lines.push(match changed.file {
         true => format!("{} {would}written", config::PATH),

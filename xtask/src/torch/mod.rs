@@ -56,7 +56,8 @@ pub struct Wanted {
 /// Name the wheels, with sizes and hashes
 ///
 /// Asks pip's own resolver, with the indexes that pip is set to, for torch, torchvision and torchaudio that belong
-/// together, for this interpreter and platform. Downloads no wheel. `--save DIR` writes `splatwright-torch.json` for
+/// together, for this interpreter and platform. pip from 24.1 on downloads no wheel for that, where the index has the
+/// wheels' metadata apart; older ones do, into their own cache. `--save DIR` writes `splatwright-torch.json` for
 /// `torch install --from DIR`, which then checks every file against it.
 #[derive(Debug, clap::Args)]
 pub struct PlanArgs {

@@ -15,10 +15,13 @@ use crate::{
     ext::Target,
     hint::hinted,
     provision::pip::{self, Finished},
+    ui,
 };
 
 /// The first pip that reports without installing.
 const REPORTS: [u32; 2] = [22, 2];
+/// The first that reports from the index's metadata, without the wheels.
+const FRUGAL: [u32; 2] = [24, 1];
 
 /// A pip that serves the environment: its own, or another interpreter's told to work for it.
 #[derive(Debug)]
@@ -121,6 +124,11 @@ fn version(python: &Path) -> Option<Version> {
 
 /// Asks the user's indexes.
 pub(super) fn online(pip: &Pip, target: &Target, wanted: &Wanted) -> Result<TorchPlan> {
+    if let Some(old) = version(&pip.python).filter(|version| *version < Version::new(&FRUGAL)) {
+        ui::note(&format!(
+            "pip {old} downloads wheels to read what they need; from 24.1 on it does not, where the index has that apart"
+        ));
+    }
     let mut options = vec!["--ignore-installed"];
     for url in &wanted.extra_index_url {
         options.extend(["--extra-index-url", url]);
