@@ -113,13 +113,13 @@ OnCallersStream::~OnCallersStream() {
   if (event_) cudaEventDestroy(event_);
 }
 
-Memory::Memory(const splat_context &context, const OnCallersStream &stream) : context_(context), stream_(stream) {}
+Memory::Memory(const splat_context &context, const OnCallersStream *bracket) : context_(context), bracket_(bracket) {}
 
 void *Memory::get(uint32_t kind, size_t bytes, const char *what) const {
   void *memory = context_.alloc(context_.user, kind, bytes);
   if (!memory && bytes)
     fail(SPLAT_OUT_OF_MEMORY, "the caller's allocator gave no memory for %s (%zu bytes)", what, bytes);
-  stream_.catch_up();
+  if (bracket_) bracket_->catch_up();
   return memory;
 }
 

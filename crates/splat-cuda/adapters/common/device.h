@@ -50,17 +50,17 @@ class OnCallersStream {
 
 // The caller's allocator. Memory is the engine's to write until the call ends (SCRATCH) or backward has run
 // (SAVED). It may be ordered by the caller's stream (cudaMallocAsync, or an allocator that fills what it gives):
-// every allocation is followed by a catch_up.
+// with a bracket, every allocation is followed by a catch_up.
 class Memory {
  public:
-  Memory(const splat_context &context, const OnCallersStream &stream);
+  explicit Memory(const splat_context &context, const OnCallersStream *bracket = nullptr);
   // Never NULL; throws SPLAT_OUT_OF_MEMORY, naming `what`.
   void *get(uint32_t kind, size_t bytes, const char *what) const;
   float *scratch(size_t floats, const char *what) const;
 
  private:
   const splat_context &context_;
-  const OnCallersStream &stream_;
+  const OnCallersStream *bracket_;
 };
 
 }  // namespace splat

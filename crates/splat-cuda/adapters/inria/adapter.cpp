@@ -51,12 +51,6 @@ using CudaRasterizer::Rasterizer;
 // Order of the buffers in splat_saved.
 enum { GEOMETRY, BINNING, IMAGE, BUFFERS };
 
-void check_context(const splat_context &context) {
-  check_size("splat_context", context.struct_size, sizeof context);
-  if (!context.alloc)
-    fail(SPLAT_INVALID_ARGUMENT, "`context.alloc` is NULL, but engine `inria` allocates nothing itself");
-}
-
 // The original indexes with `int`: refuses what it would count wrongly.
 void check_extent(const Scene &scene) {
   const int64_t widest = scene.coeffs > 6 ? scene.coeffs : 6;
@@ -74,11 +68,27 @@ void refuse_output(const char *name, const void *pointer) {
     fail(SPLAT_UNSUPPORTED, "engine `inria` has no output `%s`: it computes color, radii and inv_depth", name);
 }
 
+void refuse(bool asked, const char *what) {
+  if (asked)
+    fail(SPLAT_UNSUPPORTED, "engine `inria` is the original and has no %s; engines `cuda` and `cpu` have", what);
+}
+
+void refuse_extensions(const Scene &scene, const splat_context &context) {
+  refuse(scene.has(SPLAT_EXACT), "mode exact");
+  refuse(scene.has(SPLAT_RAW), "raw parameters");
+  refuse(scene.has(SPLAT_REPRODUCIBLE), "reproducible gradients");
+  refuse(scene.cameras > 1, "calls with several cameras");
+  refuse(scene.camera[0].model == SPLAT_ORTHOGRAPHIC, "orthographic camera");
+  refuse(scene.sh_rest, "split `sh`");
+  refuse(scene.feature_count > 0, "features");
+  refuse(context.workspace, "workspaces");
+}
+
 void add_inputs(FiniteScan &scan, const Scene &scene) {
   const int64_t p = scene.count;
-  scan.add("view", scene.view, 16);
-  scan.add("proj", scene.proj, 16);
-  scan.add("campos", scene.campos, 3);
+  scan.add("view", scene.camera[0].view, 16);
+  scan.add("proj", scene.camera[0].proj, 16);
+  scan.add("campos", scene.camera[0].campos, 3);
   scan.add("background", scene.background, 3);
   scan.add("means3d", scene.means3d, 3 * p);
   scan.add("opacities", scene.opacities, p);
@@ -153,6 +163,8 @@ class Buffers {
   }
 
   void hand_over(splat_saved &saved, int rendered) const {
+    saved.rejected = 0;  // refused before
+    saved.ticket = -1;
     saved.buffer_count = BUFFERS;
     saved.rendered = rendered;
     for (int i = 0; i < BUFFERS; i++) {
@@ -208,16 +220,18 @@ void zero(void *memory, size_t bytes) {
 void forward_or_throw(splat_forward_args &args) {
   check_size("splat_forward_args", args.struct_size, sizeof args);
   check_size("splat_saved", args.saved.struct_size, sizeof args.saved);
-  check_context(args.context);
-  const Scene scene = read_scene(ENGINE, args.camera, args.gaussians, args.settings);
+  check_context(ENGINE, args.context);
+  const Scene scene = read_scene(ENGINE, args.camera_count, args.cameras, args.gaussians, args.settings);
   check_extent(scene);
+  refuse_extensions(scene, args.context);
   required("color", args.color);
   if (scene.count > 0) required("radii", args.radii);
   refuse_output("depth", args.depth);
   refuse_output("alpha", args.alpha);
+  refuse_output("features", args.features);
   const CurrentDevice device(args.context.device);
   OnCallersStream stream(args.context.stream);
-  const Memory memory(args.context, stream);
+  const Memory memory(args.context, &stream);
 
   FiniteScan scan;
   add_inputs(scan, scene);
@@ -227,6 +241,7 @@ void forward_or_throw(splat_forward_args &args) {
     if (args.inv_depth) zero(args.inv_depth, size_t(scene.pixels()) * sizeof(float));
     args.saved = {};
     args.saved.struct_size = sizeof args.saved;
+    args.saved.ticket = -1;
     stream.close();
     return;
   }
@@ -235,9 +250,9 @@ void forward_or_throw(splat_forward_args &args) {
   const int rendered = Rasterizer::forward(
       buffers.geometry(), buffers.binning(), buffers.image(), int(scene.count), scene.sh_degree, int(scene.coeffs),
       scene.background, scene.width, scene.height, scene.means3d, scene.sh, scene.colors, scene.opacities,
-      scene.scales, scene.scale_modifier, scene.rotations, scene.cov3d, scene.view, scene.proj, scene.campos,
-      scene.tan_fovx, scene.tan_fovy, /*prefiltered=*/false, args.color, args.inv_depth, scene.antialiasing,
-      args.radii, scene.debug);
+      scene.scales, scene.scale_modifier, scene.rotations, scene.cov3d, scene.camera[0].view, scene.camera[0].proj, scene.camera[0].campos,
+      scene.camera[0].tan_fovx, scene.camera[0].tan_fovy, /*prefiltered=*/false, args.color, args.inv_depth,
+      scene.has(SPLAT_ANTIALIASING), args.radii, scene.has(SPLAT_DEBUG));
   buffers.hand_over(args.saved, rendered);
   stream.close();
 }
@@ -273,23 +288,24 @@ void check_saved(const splat_saved &saved, const Scene &scene) {
 void backward_or_throw(splat_backward_args &args) {
   check_size("splat_backward_args", args.struct_size, sizeof args);
   check_size("splat_saved", args.saved.struct_size, sizeof args.saved);
-  check_context(args.context);
-  const Scene scene = read_scene(ENGINE, args.camera, args.gaussians, args.settings);
+  check_context(ENGINE, args.context);
+  const Scene scene = read_scene(ENGINE, args.camera_count, args.cameras, args.gaussians, args.settings);
   check_extent(scene);
+  refuse_extensions(scene, args.context);
   const size_t p = size_t(scene.count), pixels = size_t(scene.pixels());
-  if (args.grad_depth.data) refuse_output("depth", args.grad_depth.data);
-  if (args.grad_alpha.data) refuse_output("alpha", args.grad_alpha.data);
-  const int64_t h = scene.height, w = scene.width;
-  const float *grad_color = args.grad_color.data;
-  if (grad_color) contiguous(ENGINE, "grad_color", args.grad_color, {3, h, w});
-  const float *grad_inv_depth = args.grad_inv_depth.data;
-  if (grad_inv_depth) contiguous(ENGINE, "grad_inv_depth", args.grad_inv_depth, {1, h, w});
+  refuse_output("depth", args.grad_depth);
+  refuse_output("alpha", args.grad_alpha);
+  refuse_output("features", args.grad_features);
+  refuse(args.means2d_abs, "absolute gradients");
+  refuse(args.background, "gradient for the background");
+  refuse(args.view, "gradient for the camera");
+  const float *grad_color = args.grad_color, *grad_inv_depth = args.grad_inv_depth;
   if (p == 0) return;  // every gradient is empty
   required("radii", args.radii);
   const CurrentDevice device(args.context.device);
   check_saved(args.saved, scene);
   OnCallersStream stream(args.context.stream);
-  const Memory memory(args.context, stream);
+  const Memory memory(args.context, &stream);
 
   FiniteScan scan;
   scan.add("grad_color", grad_color, int64_t(3 * pixels));
@@ -320,10 +336,11 @@ void backward_or_throw(splat_backward_args &args) {
   Rasterizer::backward(
       int(scene.count), scene.sh_degree, int(scene.coeffs), int(args.saved.rendered), scene.background, scene.width,
       scene.height, scene.means3d, scene.sh, scene.colors, scene.opacities, scene.scales, scene.scale_modifier,
-      scene.rotations, scene.cov3d, scene.view, scene.proj, scene.campos, scene.tan_fovx, scene.tan_fovy, args.radii,
+      scene.rotations, scene.cov3d, scene.camera[0].view, scene.camera[0].proj, scene.camera[0].campos,
+      scene.camera[0].tan_fovx, scene.camera[0].tan_fovy, args.radii,
       static_cast<char *>(args.saved.buffer[GEOMETRY]), static_cast<char *>(args.saved.buffer[BINNING]),
       static_cast<char *>(args.saved.buffer[IMAGE]), grad_color, grad_inv_depth, means2d, conic, opacities, colors,
-      inv_depth, means3d, cov3d, sh, scales, rotations, scene.antialiasing, scene.debug);
+      inv_depth, means3d, cov3d, sh, scales, rotations, scene.has(SPLAT_ANTIALIASING), scene.has(SPLAT_DEBUG));
 
   if (detour)
     cuda(cudaMemcpyAsync(wanted, rotations, 4 * p * sizeof(float), cudaMemcpyDeviceToDevice, cudaStreamLegacy),
@@ -333,7 +350,7 @@ void backward_or_throw(splat_backward_args &args) {
 
 void mark_visible_or_throw(splat_mark_visible_args &args) {
   check_size("splat_mark_visible_args", args.struct_size, sizeof args);
-  check_context(args.context);
+  check_context(ENGINE, args.context);
   const int64_t p = args.count;
   if (p < 0 || p > INT_MAX / 3)
     fail(p < 0 ? SPLAT_INVALID_ARGUMENT : SPLAT_UNSUPPORTED, "`count` is %lld, but engine `inria` takes 0 to %d",
@@ -345,7 +362,7 @@ void mark_visible_or_throw(splat_mark_visible_args &args) {
   required("visible", args.visible);
   const CurrentDevice device(args.context.device);
   OnCallersStream stream(args.context.stream);
-  const Memory memory(args.context, stream);
+  const Memory memory(args.context, &stream);
   FiniteScan scan;
   scan.add("view", args.view, 16);
   scan.add("proj", args.proj, 16);
@@ -368,13 +385,6 @@ void capabilities_or_throw(splat_capabilities &out) {
   out.name = ENGINE;
   out.version = VERSION;
   out.fingerprint = FINGERPRINT;
-}
-
-// A pointer that the C caller may have left NULL.
-template <typename T>
-T &given(T *pointer, const char *name) {
-  required(name, pointer);
-  return *pointer;
 }
 
 }  // namespace
@@ -400,6 +410,10 @@ splat_status backward(splat_backward_args *args) noexcept {
 
 splat_status mark_visible(splat_mark_visible_args *args) noexcept {
   return border([&] { mark_visible_or_throw(given(args, "args")); });
+}
+
+splat_status has_no(const char *what) noexcept {
+  return border([&] { refuse(true, what); });
 }
 
 const char *last_error() noexcept { return splat::last_error(); }

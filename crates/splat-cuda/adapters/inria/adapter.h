@@ -13,6 +13,8 @@ splat_status device_ready(int32_t device) noexcept;
 splat_status forward(splat_forward_args *args) noexcept;
 splat_status backward(splat_backward_args *args) noexcept;
 splat_status mark_visible(splat_mark_visible_args *args) noexcept;
+// Fails: the original has nothing of the kind.
+splat_status has_no(const char *what) noexcept;
 // The message of this thread's last failed call.
 const char *last_error() noexcept;
 

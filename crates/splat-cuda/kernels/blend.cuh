@@ -1,0 +1,96 @@
+// Stages `blend` and `blend_backward`: front-to-back compositing of each tile's list, and its gradient.
+//
+// Up to four channels at a time, a "group": red, green, blue and a fourth (inverse depth or depth), or four features.
+// Gradients are linear in the channels' upstream gradients, so groups are blended one after the other and their
+// sums added.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "types.h"
+
+namespace splat::own {
+
+// Planes of one group's channels. Camera c's plane k begins at plane[k] + c * stride[k]; null: not wanted.
+struct Planes {
+  float *plane[4];
+  uint64_t stride[4];
+};
+struct GradPlanes {
+  const float *plane[4];
+  uint64_t stride[4];
+};
+
+// What forward leaves for backward about one group's pixels, 256 a slot, in the order of `kept_place`. `w` is the
+// fourth channel; t is negative where the pixel had stopped.
+struct Pixels {
+  float4 *color_t;  // channels 0..2 and transmittance
+  float *fourth;    // null for groups of three channels
+};
+
+struct BlendIn {
+  const uint2 *range;       // by tile
+  const uint32_t *list;     // rows, tile after tile, front to back
+  const Shape2d *shape;
+  const float4 *channels;   // of this group
+  int channel_count;        // 3 or 4
+  const float *background;  // 3 numbers behind channels 0..2, or null
+};
+
+// Which places of a segment touch which block of the tile's pixels: word 4 * block + k has places 32 k to 32 k + 31.
+struct Touched {
+  uint32_t *first;  // by tile, 32 words, of its first segment
+  uint32_t *later;  // by checkpoint slot
+
+  __device__ uint32_t *of(uint32_t tile, uint32_t begin, uint32_t segment) const {
+    return segment == 0 ? first + uint64_t(tile) * 32 : later + (uint64_t(begin / SEGMENT) + segment) * 32;
+  }
+};
+
+struct BlendOut {
+  Planes planes;
+  float *alpha;          // [C,H,W], null: not wanted
+  // Null in forward-only calls:
+  Pixels finals;         // by tile
+  Pixels checkpoints;    // by segment: slot = range.x / SEGMENT + segment, for segments from 1
+  uint32_t *alive;       // [tiles, 8] segments that each block of pixels needed
+  Touched touched;       // null after the first group
+  Work *work;            // null after the first group
+  Counters *counters;
+};
+
+// Place in its slot of the pixel that `lane` of forward's block has: backward reads column by column.
+__device__ inline int kept_place(int block, int lane) { return (lane & 7) * 32 + block * BLOCK_Y + (lane >> 3); }
+
+cudaError_t blend(const Scene &scene, const BlendIn &in, const BlendOut &out, cudaStream_t stream);
+
+struct BlendBackwardIn {
+  BlendIn blend;
+  GradPlanes grad;          // null planes: zero
+  const float *grad_alpha;  // [C,H,W] or null
+  Pixels finals, checkpoints;
+  const uint32_t *alive;
+  Touched touched;
+  const Work *work;
+  const Counters *counters;
+  uint32_t most_items;
+};
+
+struct BlendBackwardOut {
+  // One row of SUMS numbers for each row, added to atomically; or, in reproducible mode, for each place of the list,
+  // written.
+  float *sums;
+  bool by_place;
+  bool absolute;   // also SUM_ABS_X and SUM_ABS_Y
+};
+
+cudaError_t blend_backward(const Scene &scene, const BlendBackwardIn &in, const BlendBackwardOut &out,
+                           cudaStream_t stream);
+
+// Gradient of the background: sum over pixels of T_final times the upstream gradient of channels 0..2.
+// `partial` holds 3 * background_blocks() numbers of scratch.
+uint32_t background_blocks();
+cudaError_t background_backward(const Scene &scene, const GradPlanes &grad, const Pixels &finals, float *partial,
+                                float *background, cudaStream_t stream);
+
+}  // namespace splat::own

@@ -1,0 +1,306 @@
+// See blend.cuh. Equations: splat-core's `blend_backward`, from front to back.
+//
+// With v_i the upstream gradient of splat i's channels and R_i what lies at and behind it, dL/dalpha_i = T_i v_i -
+// R_{i+1} / (1 - alpha_i). R begins at (channels of the pixel) . (upstream gradient) less what the checkpoint already
+// has, and T at the checkpoint's, so that every segment of every list is a work item of its own.
+#include <cuda_pipeline.h>
+
+#include <type_traits>
+
+#include "blend.cuh"
+#include "coverage.cuh"
+#include "warp.cuh"
+
+namespace splat::own {
+namespace {
+
+// One warp has one item. Four lanes have one block of 8x4 pixels, a row of eight each, and walk through those of the
+// segment's splats that touch their block: eight splats are in work at a time, and a splat's sums are reduced over
+// four lanes and its blocks' parts added in global memory.
+struct Segment {
+  float4 shape[SEGMENT][2];
+  float4 channels[SEGMENT];
+  uint32_t target[SEGMENT];
+  uint8_t queue[BLOCKS][SEGMENT];  // places that touch a block
+};
+
+// Sums N numbers over groups of four lanes; number 4 s + 2 b0 + b1 of lane bits b1 b0 is left in slot s.
+template <int N>
+__device__ void sum_over_four(float (&v)[N]) {
+  const int lane = threadIdx.x;
+  int n = N;
+#pragma unroll
+  for (int step = 2; step > 0; step /= 2) {
+    const bool upper = lane & step;
+#pragma unroll
+    for (int k = 0; k < N / 2; k++) {
+      if (2 * k + 1 >= n) break;
+      const float kept = upper ? v[2 * k + 1] : v[2 * k], sent = upper ? v[2 * k] : v[2 * k + 1];
+      v[k] = kept + __shfl_xor_sync(ALL_LANES, sent, step);
+    }
+    if (n % 2) v[n / 2] = v[n - 1] + __shfl_xor_sync(ALL_LANES, v[n - 1], step);
+    n = (n + 1) / 2;
+  }
+}
+
+// Eight numbers of a row of pixels that begins at a multiple of eight; zeros beyond the image.
+__device__ void load_row(const float *plane, uint64_t first, int count, bool aligned, float (&to)[8]) {
+  if (plane && aligned && count >= 8) {
+    const float4 a = __ldg(reinterpret_cast<const float4 *>(plane + first));
+    const float4 b = __ldg(reinterpret_cast<const float4 *>(plane + first) + 1);
+    to[0] = a.x, to[1] = a.y, to[2] = a.z, to[3] = a.w, to[4] = b.x, to[5] = b.y, to[6] = b.z, to[7] = b.w;
+    return;
+  }
+#pragma unroll
+  for (int k = 0; k < 8; k++) to[k] = plane && k < count ? __ldg(plane + first + k) : 0.f;
+}
+
+// Reproducible mode adds a splat's parts of this segment here, block after block, instead of in global memory.
+template <bool BY_PLACE>
+struct Places {
+  float sums[BY_PLACE ? SEGMENT : 1][SUMS];
+};
+
+template <int CHANNELS, bool ABSOLUTE, bool BY_PLACE>
+__global__ void __launch_bounds__(32) blend_backward_kernel(const __grid_constant__ Scene s,
+                                                            const __grid_constant__ BlendBackwardIn in,
+                                                            const __grid_constant__ BlendBackwardOut out) {
+  constexpr int NUMBERS = ABSOLUTE ? 12 : 6 + CHANNELS;
+  __shared__ Segment sh;
+  __shared__ Places<BY_PLACE> places;
+  const int lane = threadIdx.x, block = lane / 4, row = lane % 4;
+  const uint32_t item = blockIdx.x;
+  if (item >= in.counters->items) return;
+  const Work work = in.work[item];
+  const uint32_t tile = work.tile;
+  const uint32_t camera = tile / s.tiles(), in_image = tile % s.tiles();
+  const int tile_x = int(in_image % s.tiles_x) * TILE, tile_y = int(in_image / s.tiles_x) * TILE;
+  const uint2 range = in.blend.range[tile];
+  const uint32_t first = range.x + work.segment * SEGMENT;
+  const int m = int(min(uint32_t(SEGMENT), range.y - first));
+
+  for (int place = lane; place < m; place += 32) {
+    const uint32_t target = __ldg(in.blend.list + first + place);
+    const float4 *from = reinterpret_cast<const float4 *>(in.blend.shape + target);
+    __pipeline_memcpy_async(&sh.shape[place][0], from, 16);
+    __pipeline_memcpy_async(&sh.shape[place][1], from + 1, 16);
+    __pipeline_memcpy_async(&sh.channels[place], in.blend.channels + target, 16);
+    sh.target[place] = target;
+  }
+  __pipeline_commit();
+
+  // State of the lane's eight pixels. One that has stopped has T = R = 0 and receives nothing more.
+  const int x = tile_x + (block & 1) * BLOCK_X, y = tile_y + (block >> 1) * BLOCK_Y + row;
+  const bool live = __ldg(in.alive + uint64_t(tile) * BLOCKS + block) > work.segment;
+  float transmittance[8], behind[8], g0[8], g1[8], g2[8], g3[8];
+  {
+    const int count = live && y < s.height ? s.width - x : 0;
+    const uint64_t pixel = uint64_t(y) * s.width + x;
+    auto upstream = [&](int c, float(&to)[8]) {
+      const float *plane = in.grad.plane[c];
+      if (plane) plane += camera * in.grad.stride[c];
+      load_row(plane, pixel, count, (reinterpret_cast<uintptr_t>(plane) / 4 + s.width) % 4 == 0 && s.width % 4 == 0, to);
+    };
+    upstream(0, g0), upstream(1, g1), upstream(2, g2);
+    if (CHANNELS == 4) upstream(3, g3);
+    float ga[8];
+    const float *alpha = in.grad_alpha;
+    if (alpha) alpha += camera * (uint64_t(s.width) * s.height);
+    load_row(alpha, pixel, count, false, ga);
+    float b0 = 0.f, b1 = 0.f, b2 = 0.f;
+    if (in.blend.background) {
+      b0 = __ldg(in.blend.background), b1 = __ldg(in.blend.background + 1), b2 = __ldg(in.blend.background + 2);
+    }
+    const uint64_t slot = (uint64_t(range.x / SEGMENT) + work.segment) * TILE_PIXELS;
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+      transmittance[k] = behind[k] = 0.f;
+      if (k >= count) continue;
+      const int at = 32 * k + lane;
+      float4 before = make_float4(0.f, 0.f, 0.f, 1.f);
+      float before3 = 0.f;
+      if (work.segment > 0) {
+        before = __ldg(in.checkpoints.color_t + slot + at);
+        if (CHANNELS == 4) before3 = __ldg(in.checkpoints.fourth + slot + at);
+      }
+      if (before.w < 0.f) continue;
+      const float4 end = __ldg(in.finals.color_t + uint64_t(tile) * TILE_PIXELS + at);
+      const float tail = b0 * g0[k] + b1 * g1[k] + b2 * g2[k] - ga[k];
+      float r = (end.x - before.x) * g0[k] + (end.y - before.y) * g1[k] + (end.z - before.z) * g2[k];
+      if (CHANNELS == 4) r += (__ldg(in.finals.fourth + uint64_t(tile) * TILE_PIXELS + at) - before3) * g3[k];
+      behind[k] = fmaf(end.w, tail, r);
+      transmittance[k] = before.w;
+    }
+  }
+  __pipeline_wait_prior(0);
+  __syncwarp();
+
+  // The queue of each block: lane k of its four has the places of word k.
+  uint32_t mask = in.touched.of(tile, range.x, work.segment)[lane];
+  int start = __popc(mask);
+#pragma unroll
+  for (int d = 1; d < 4; d *= 2) {
+    const int other = __shfl_up_sync(ALL_LANES, start, d, 4);
+    if (row >= d) start += other;
+  }
+  int length = __shfl_sync(ALL_LANES, start, 3, 4);
+  start -= __popc(mask);
+  for (; mask; mask &= mask - 1) sh.queue[block][start++] = uint8_t(32 * row + __ffs(mask) - 1);
+  __syncwarp();
+  if (!live) length = 0;
+  const int longest = warp_max(length);
+
+  if (BY_PLACE) {
+    for (int k = lane; k < SEGMENT * SUMS; k += 32) (&places.sums[0][0])[k] = 0.f;
+    __syncwarp();
+  }
+  const float left = float(x), line = float(y);
+  for (int i = 0; i < longest; i++) {
+    const bool busy = i < length;
+    const int place = busy ? sh.queue[block][i] : 0;
+    const float4 u = sh.shape[place][0], v = sh.shape[place][1], color = sh.channels[place];
+    // A lane without work has an exponent under every threshold.
+    const float level = busy ? v.y : -1e30f;
+    const float dx = u.x - left, dy = u.y - line;
+    const float sheared = __fmul_rn(u.w, dy), along_y = __fmaf_rn(__fmul_rn(v.x, dy), dy, level);
+    float s0 = 0.f, s1 = 0.f, s2 = 0.f, sc0 = 0.f, sc1 = 0.f, sc2 = 0.f, sc3 = 0.f, ax = 0.f, ay = 0.f;
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+      const float dxk = dx - float(k);
+      const float p = __fmaf_rn(__fmaf_rn(u.z, dxk, sheared), dxk, along_y);  // `exponent`, in parts
+      const bool reached = p >= LOG2_ALPHA_MIN && p <= v.y;
+      const float uncapped = reached ? power_of_two(p) : 0.f;
+      const float alpha = fminf(ALPHA_MAX, uncapped);
+      const float next = __fmaf_rn(-alpha, transmittance[k], transmittance[k]);
+      const bool goes_on = next >= T_MIN;
+      const float t = goes_on ? transmittance[k] : 0.f;
+      const float w = alpha * t;
+      float value = color.x * g0[k];
+      value = fmaf(color.y, g1[k], value);
+      value = fmaf(color.z, g2[k], value);
+      if (CHANNELS == 4) value = fmaf(color.w, g3[k], value);
+      const float rest = goes_on ? fmaf(-w, value, behind[k]) : 0.f;
+      const float grad = uncapped * fmaf(-rest, reciprocal(1.f - alpha), t * value);
+      behind[k] = rest;
+      transmittance[k] = goes_on ? next : 0.f;
+      s0 += grad;
+      const float along = grad * dxk;
+      s1 += along;
+      s2 = fmaf(along, dxk, s2);
+      sc0 = fmaf(w, g0[k], sc0), sc1 = fmaf(w, g1[k], sc1), sc2 = fmaf(w, g2[k], sc2);
+      if (CHANNELS == 4) sc3 = fmaf(w, g3[k], sc3);
+      if (ABSOLUTE) {
+        // Up to the factor ln 2 of the exponent's base: 2 A dx + B dy and B dx + 2 C dy.
+        ax += fabsf(grad * fmaf(2.f * u.z, dxk, sheared));
+        ay += fabsf(grad * fmaf(u.w, dxk, 2.f * v.x * dy));
+      }
+    }
+    float sum[NUMBERS];
+    sum[SUM_U] = s0, sum[SUM_UX] = s1, sum[SUM_UXX] = s2;
+    sum[SUM_UY] = dy * s0, sum[SUM_UXY] = dy * s1, sum[SUM_UYY] = dy * (dy * s0);
+    sum[SUM_C0] = sc0, sum[SUM_C1] = sc1, sum[SUM_C2] = sc2;
+    if (NUMBERS > 9) sum[SUM_C3 < NUMBERS ? SUM_C3 : 0] = sc3;
+    if (ABSOLUTE) sum[SUM_ABS_X < NUMBERS ? SUM_ABS_X : 0] = ax, sum[SUM_ABS_Y < NUMBERS ? SUM_ABS_Y : 0] = ay;
+    sum_over_four(sum);
+    // Slot k of this lane has number first_number + 4 k; a last slot without partners has its number in every lane.
+    const int first_number = 2 * (lane & 1) + (lane >> 1 & 1);
+    auto deliver = [&](auto &&add) {
+#pragma unroll
+      for (int k = 0; k < (NUMBERS + 3) / 4; k++)
+        if (NUMBERS - 4 * k == 1 ? lane % 4 == 0 : 4 * k + first_number < NUMBERS) add(4 * k + first_number, sum[k]);
+    };
+    if (BY_PLACE) {
+      for (int b = 0; b < BLOCKS; b++) {
+        if (busy && block == b) deliver([&](int number, float value) { places.sums[place][number] += value; });
+        __syncwarp();
+      }
+    } else if (busy) {
+      float *to = out.sums + uint64_t(sh.target[place]) * SUMS;
+      deliver([&](int number, float value) { atomicAdd(to + number, value); });
+    }
+  }
+  if (BY_PLACE) {
+    __syncwarp();
+    float *to = out.sums + uint64_t(first) * SUMS;
+    for (int k = lane; k < m * SUMS; k += 32) to[k] = (&places.sums[0][0])[k];
+  }
+}
+
+constexpr int WARPS = 4, THREADS = 32 * WARPS;
+
+constexpr uint32_t BACKGROUND_BLOCKS = 264;
+
+__global__ void __launch_bounds__(THREADS) background_kernel(const __grid_constant__ Scene s,
+                                                             const __grid_constant__ GradPlanes grad,
+                                                             const float4 *finals, float *partial) {
+  float sum[3] = {0.f, 0.f, 0.f};
+  const uint64_t n = uint64_t(s.all_tiles()) * TILE_PIXELS;
+  for (uint64_t i = uint64_t(blockIdx.x) * THREADS + threadIdx.x; i < n; i += uint64_t(gridDim.x) * THREADS) {
+    const uint32_t tile = uint32_t(i / TILE_PIXELS), at = i % TILE_PIXELS, block = at / 32, lane = at % 32;
+    const uint32_t camera = tile / s.tiles(), in_image = tile % s.tiles();
+    const int x = int(in_image % s.tiles_x) * TILE + (block & 1) * BLOCK_X + (lane & 7);
+    const int y = int(in_image / s.tiles_x) * TILE + (block >> 1) * BLOCK_Y + (lane >> 3);
+    if (x >= s.width || y >= s.height) continue;
+    const float t = finals[i].w;
+#pragma unroll
+    for (int k = 0; k < 3; k++)
+      if (grad.plane[k]) sum[k] = fmaf(t, grad.plane[k][camera * grad.stride[k] + uint64_t(y) * s.width + x], sum[k]);
+  }
+  __shared__ float warps[WARPS][3];
+#pragma unroll
+  for (int k = 0; k < 3; k++) {
+#pragma unroll
+    for (int d = 16; d > 0; d /= 2) sum[k] += __shfl_xor_sync(ALL_LANES, sum[k], d);
+    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32][k] = sum[k];
+  }
+  __syncthreads();
+  if (threadIdx.x < 3) {
+    float total = 0.f;
+    for (int w = 0; w < WARPS; w++) total += warps[w][threadIdx.x];
+    partial[3 * blockIdx.x + threadIdx.x] = total;
+  }
+}
+
+__global__ void sum_background_kernel(const float *partial, float *background) {
+  if (threadIdx.x >= 3) return;
+  double total = 0;
+  for (uint32_t k = 0; k < BACKGROUND_BLOCKS; k++) total += partial[3 * k + threadIdx.x];
+  background[threadIdx.x] = float(total);
+}
+
+}  // namespace
+
+cudaError_t blend_backward(const Scene &scene, const BlendBackwardIn &in, const BlendBackwardOut &out,
+                           cudaStream_t stream) {
+  if (in.most_items == 0) return cudaSuccess;
+  const bool four = in.blend.channel_count == 4;
+  auto choose = [&](auto channels, auto absolute, auto by_place) {
+    return blend_backward_kernel<decltype(channels)::value, decltype(absolute)::value, decltype(by_place)::value>;
+  };
+  using Three = std::integral_constant<int, 3>;
+  using Four = std::integral_constant<int, 4>;
+  using Yes = std::true_type;
+  using No = std::false_type;
+  auto *kernel = choose(Three{}, No{}, No{});
+  if (four && out.absolute)
+    kernel = out.by_place ? choose(Four{}, Yes{}, Yes{}) : choose(Four{}, Yes{}, No{});
+  else if (four)
+    kernel = out.by_place ? choose(Four{}, No{}, Yes{}) : choose(Four{}, No{}, No{});
+  else if (out.absolute)
+    kernel = out.by_place ? choose(Three{}, Yes{}, Yes{}) : choose(Three{}, Yes{}, No{});
+  else if (out.by_place)
+    kernel = choose(Three{}, No{}, Yes{});
+  kernel<<<in.most_items, 32, 0, stream>>>(scene, in, out);
+  return cudaGetLastError();
+}
+
+uint32_t background_blocks() { return BACKGROUND_BLOCKS; }
+
+cudaError_t background_backward(const Scene &scene, const GradPlanes &grad, const Pixels &finals, float *partial,
+                                float *background, cudaStream_t stream) {
+  background_kernel<<<BACKGROUND_BLOCKS, THREADS, 0, stream>>>(scene, grad, finals.color_t, partial);
+  sum_background_kernel<<<1, 32, 0, stream>>>(partial, background);
+  return cudaGetLastError();
+}
+
+}  // namespace splat::own
