@@ -58,6 +58,9 @@ pub fn through_torch(
     let opacities = leaf(scene.opacities, &[p, 1])?;
     let mut leaves = vec![("means3d", means3d), ("means2d", means2d), ("opacities", opacities)];
     let sh = match scene.color {
+        Color::SplitSh { .. } => {
+            return Err(Error::Settings("these answers are of joined coefficients".into()));
+        }
         Color::Sh { values, coeffs } => {
             leaves.push(("sh", leaf(values, &[p, coeffs as i64, 3])?));
             true
@@ -87,6 +90,8 @@ pub fn through_torch(
                     splat_tch::Shape::Covariance(t(4))
                 },
                 means2d: Some(t(1)),
+                means2d_abs: None,
+                features: None,
             },
             &splat_tch::Camera::new(camera.clone(), device)?,
             &splat_tch::Settings {
@@ -94,6 +99,7 @@ pub fn through_torch(
                 scale_modifier: settings.scale_modifier,
                 sh_degree: settings.sh_degree,
                 antialiasing: settings.antialiasing,
+                exact: settings.exact,
                 engine,
                 ..splat_tch::Settings::default()
             },

@@ -151,6 +151,25 @@ impl<T: Real> Camera<T> {
         Self::from_pinhole(width, height, [f, f, w / 2.0, h / 2.0], rotation, translation)
     }
 
+    /// `P` of `proj = P view`: what is left of the camera when its pose is taken away. Rows; f64.
+    #[must_use]
+    pub fn projection(&self) -> [[f64; 4]; 4] {
+        let (view, proj) = (self.view.map(Real::to_f64_exact), self.proj.map(Real::to_f64_exact));
+        let r = |i: usize, j: usize| view[4 * (j % 3) + i % 3];
+        let cofactor =
+            |i: usize, j: usize| r(i + 1, j + 1) * r(i + 2, j + 2) - r(i + 1, j + 2) * r(i + 2, j + 1);
+        let det: f64 = (0..3).map(|j| r(0, j) * cofactor(0, j)).sum();
+        std::array::from_fn(|row| {
+            // Row of proj times [R t; 0 1]^-1 = [R^-1, -R^-1 t; 0 1].
+            let mut out = [0.0; 4];
+            for (k, out) in out[..3].iter_mut().enumerate() {
+                *out = (0..3).map(|c| proj[4 * c + row] * cofactor(k, c) / det).sum();
+            }
+            out[3] = proj[12 + row] - (0..3).map(|k| out[k] * view[12 + k]).sum::<f64>();
+            out
+        })
+    }
+
     /// Focal lengths in pixels: `size / (2 tan_fov)`; orthographic: pixels a world unit.
     #[must_use]
     pub fn focal(&self) -> [T; 2] {
@@ -159,5 +178,33 @@ impl<T: Real> Camera<T> {
             T::from_f64_lossy(f64::from(self.width)) / (two * self.tan_fovx),
             T::from_f64_lossy(f64::from(self.height)) / (two * self.tan_fovy),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The projection times the pose is `proj`, off centre, perspective or not.
+    #[test]
+    fn projection_is_what_the_pose_leaves() {
+        let posed: Camera<f64> =
+            Camera::look_at(64, 48, 50.0, [1.0, -2.0, -4.0], [0.3, 0.2, 0.0], [0.1, -1.0, 0.2]);
+        let rotation = std::array::from_fn(|r| std::array::from_fn(|c| posed.view[4 * c + r]));
+        let translation = [posed.view[12], posed.view[13], posed.view[14]];
+        let inner = [50.0, 60.0, 20.0, 30.0];
+        for camera in [
+            Camera::<f64>::from_pinhole(64, 48, inner, rotation, translation),
+            Camera::<f64>::from_orthographic(64, 48, inner, rotation, translation),
+        ] {
+            let p = camera.projection();
+            for (row, p) in p.iter().enumerate() {
+                for c in 0..4 {
+                    let product: f64 = (0..4).map(|k| p[k] * camera.view[4 * c + k]).sum();
+                    assert!((product - camera.proj[4 * c + row]).abs() < 1e-12, "row {row}, column {c}");
+                }
+            }
+            assert!((p[0][0] - 2.0 * 50.0 / 64.0).abs() < 1e-12 && p[0][1].abs() < 1e-12, "{p:?}");
+        }
     }
 }

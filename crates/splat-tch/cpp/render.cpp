@@ -5,6 +5,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -28,9 +29,8 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// means3d, means2d, opacities, colour, shape, rotations: the order of ffi/bridge.rs.
-constexpr std::size_t kInputs = 6;
-constexpr std::size_t kRadii = 1;
+// The most inputs of an operation: `NODES` of ffi/frame.rs.
+constexpr std::size_t kInputs = 11;
 
 using Input = std::optional<at::Tensor>;
 
@@ -65,26 +65,31 @@ struct Holder : torch::CustomClassHolder {
 struct Pending {
   rust::Box<Call> call;
   variable_list outputs;
+  variable_list integers;
   variable_list kept;
   std::array<bool, kInputs> present;
 };
 
 // grad_fn of the gradients when backward ran with create_graph: usable as they are, not differentiable.
 struct RefuseDoubleBackward : torch::autograd::Node {
-  explicit RefuseDoubleBackward(torch::autograd::edge_list &&edges) : Node(std::move(edges)) {}
+  RefuseDoubleBackward(torch::autograd::edge_list &&edges, std::string name)
+      : Node(std::move(edges)), operation(std::move(name)) {}
   variable_list apply(variable_list &&) override {
-    throw std::runtime_error("render() has first derivatives only: its gradients were differentiated again "
+    throw std::runtime_error(operation +
+                             " has first derivatives only: its gradients were differentiated again "
                              "(double backward); detach them, or run backward without create_graph");
   }
+  std::string operation;
 };
 
 void refuse_double_backward(variable_list &gradients, const variable_list &saved,
-                            const variable_list &upstream) {
+                            const variable_list &upstream, std::string operation) {
   // Edges to everything the gradients depend on, so that no path of a second backward misses this node.
   variable_list sources = saved;
   sources.insert(sources.end(), upstream.begin(), upstream.end());
   auto node = std::shared_ptr<RefuseDoubleBackward>(
-      new RefuseDoubleBackward(torch::autograd::collect_next_edges(sources)), torch::autograd::deleteNode);
+      new RefuseDoubleBackward(torch::autograd::collect_next_edges(sources), std::move(operation)),
+      torch::autograd::deleteNode);
   for (at::Tensor &g : gradients) {
     if (g.defined()) {
       torch::autograd::create_gradient_edge(g, node);
@@ -92,12 +97,12 @@ void refuse_double_backward(variable_list &gradients, const variable_list &saved
   }
 }
 
-class Render : public torch::autograd::Function<Render> {
+class Operation : public torch::autograd::Function<Operation> {
 public:
-  static variable_list forward(AutogradContext *ctx, const Input &, const Input &, const Input &,
-                               const Input &, const Input &, const Input &, Pending &pending) {
+  template <typename... Inputs>
+  static variable_list forward(AutogradContext *ctx, Pending &pending, const Inputs &...) {
     ctx->set_materialize_grads(false);
-    ctx->mark_non_differentiable({pending.outputs[kRadii]});
+    ctx->mark_non_differentiable(pending.integers);
     c10::List<bool> present;
     for (bool p : pending.present) {
       present.push_back(p);
@@ -125,7 +130,7 @@ public:
       edge += present.get(i) ? 1 : 0;
     }
 
-    variable_list gradients(kInputs + 1); // the last stands for `pending`, no tensor
+    variable_list gradients(1 + kInputs); // the first stands for `pending`, no tensor
     {
       torch::autograd::AutoGradMode no_grad(false);
       const std::vector<TensorRef> saved_refs = borrowed(saved);
@@ -135,12 +140,12 @@ public:
                           rust::Slice<const bool>(wanted.data(), wanted.size()));
       for (std::size_t i = 0; i < kInputs && i < got.size(); ++i) {
         if (got[i].tensor) {
-          gradients[i] = std::move(*got[i].tensor);
+          gradients[1 + i] = std::move(*got[i].tensor);
         }
       }
     }
     if (create_graph) {
-      refuse_double_backward(gradients, saved, upstream);
+      refuse_double_backward(gradients, saved, upstream, std::string(call.operation()));
     }
     return gradients;
   }
@@ -164,22 +169,37 @@ StreamOf find_stream_of() {
 
 rust::Vec<OwnedTensor> attach(rust::Box<Call> call, rust::Slice<const TensorRef> inputs,
                               rust::Slice<const TensorRef> outputs,
+                              rust::Slice<const std::size_t> integers,
                               rust::Slice<const TensorRef> kept) {
   std::array<Input, kInputs> in;
-  Pending pending{std::move(call), tensors(outputs), tensors(kept), {}};
+  Pending pending{std::move(call), tensors(outputs), {}, tensors(kept), {}};
+  for (const std::size_t i : integers) {
+    pending.integers.push_back(pending.outputs.at(i));
+  }
   for (std::size_t i = 0; i < kInputs && i < inputs.size(); ++i) {
     if (inputs[i].tensor) {
       in[i] = *inputs[i].tensor;
       pending.present[i] = true;
     }
   }
-  variable_list linked = Render::apply(in[0], in[1], in[2], in[3], in[4], in[5], pending);
+  variable_list linked =
+      std::apply([&](const auto &...t) { return Operation::apply(pending, t...); }, in);
   rust::Vec<OwnedTensor> out;
   out.reserve(linked.size());
   for (at::Tensor &t : linked) {
     out.push_back(OwnedTensor{std::make_unique<at::Tensor>(std::move(t))});
   }
   return out;
+}
+
+bool grad_enabled() { return torch::autograd::GradMode::is_enabled(); }
+
+void changed_in_place(rust::Slice<const TensorRef> tensors) {
+  for (const TensorRef &r : tensors) {
+    if (r.tensor && !r.tensor->is_inference()) {
+      r.tensor->unsafeGetTensorImpl()->bump_version();
+    }
+  }
 }
 
 std::size_t current_stream(std::int32_t device) {

@@ -1,4 +1,4 @@
-// The autograd node of `render`, and what torch alone can tell: the current stream and device.
+// The autograd node of `render` and `ssim`, and what torch alone can tell: the current stream and device.
 //
 // No maths, no CUDA headers, no engine here: the forward has already run when `attach` is called, and the
 // backward calls back into Rust. Every function throws std::exception; cxx turns that into a Result.
@@ -33,16 +33,23 @@ static void trycatch(Try &&attempt, Fail &&fail) noexcept {
 
 namespace splat {
 
-struct Call;        // Rust: engine, settings and the saved struct of one forward
+struct Call;        // Rust: what one forward left besides tensors
 struct TensorRef;   // borrowed, null = absent
 struct OwnedTensor; // owned, null = absent
 
-// Puts one node between `inputs` (kInputs of them, absent ones null) and `outputs`, if any input requires a
-// gradient and gradients are enabled. `kept` lives in the node, guarded by version counters, until backward
-// has run without retain_graph or the graph is dropped. outputs[1] (radii) is not differentiable.
+// Puts one node between `inputs` (kInputs of them or fewer, absent ones null) and `outputs`, if any input requires
+// a gradient and gradients are enabled. `kept` lives in the node, guarded by version counters, until backward
+// has run without retain_graph or the graph is dropped. `integers` are the outputs that are not differentiable.
 rust::Vec<OwnedTensor> attach(rust::Box<Call> call, rust::Slice<const TensorRef> inputs,
                               rust::Slice<const TensorRef> outputs,
+                              rust::Slice<const std::size_t> integers,
                               rust::Slice<const TensorRef> kept);
+
+// Whether graphs are recorded on this thread.
+bool grad_enabled();
+
+// Counts a change behind torch's back, so that graphs that kept the tensors notice.
+void changed_in_place(rust::Slice<const TensorRef> tensors);
 
 // Torch's current stream of a CUDA device, as a cudaStream_t.
 std::size_t current_stream(std::int32_t device);

@@ -10,11 +10,8 @@ type AnyError = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), AnyError> {
     let path = std::env::args().nth(1).ok_or("usage: 01-render OUT.png")?;
-    let device = if Cuda::is_available() && splat_tch::engine("inria").is_ok() {
-        Device::Cuda(0)
-    } else {
-        Device::Cpu
-    };
+    let device =
+        if Cuda::is_available() && splat_tch::engine("cuda").is_ok() { Device::Cuda(0) } else { Device::Cpu };
 
     // Sixty splats on a circle, flat discs turned about the y axis, coloured by their angle.
     let p = 60;
@@ -33,6 +30,8 @@ fn main() -> Result<(), AnyError> {
         color: Color::Rgb(&colors),
         shape: Shape::ScaleRotation { scales: &scales, rotations: &rotations },
         means2d: None,
+        means2d_abs: None,
+        features: None,
     };
     // World y points down, as in COLMAP; the camera stands above and looks at the middle.
     let view = splat_core::Camera::look_at(640, 400, 45.0, [0.0, -1.6, -2.6], [0.0; 3], [0.0, -1.0, 0.0]);

@@ -23,7 +23,7 @@ fn target(device: Device) -> Tensor {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let cuda = Cuda::is_available() && splat_tch::engine("inria").is_ok();
+    let cuda = Cuda::is_available() && splat_tch::engine("cuda").is_ok();
     let device = if cuda { Device::Cuda(0) } else { Device::Cpu };
     tch::manual_seed(0);
     let target = target(device);
@@ -52,6 +52,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 color: Color::Rgb(&colors.sigmoid()),
                 shape: Shape::ScaleRotation { scales: &scales.exp(), rotations: &(&rotations / length) },
                 means2d: None,
+                means2d_abs: None,
+                features: None,
             },
             &camera,
             &settings,

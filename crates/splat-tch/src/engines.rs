@@ -28,8 +28,8 @@ pub fn engine(name: &str) -> Result<SharedEngine, Error> {
     splat_cuda::engine(name).map_err(|source| Error::Engine { engine: name.into(), source })
 }
 
-/// The engine for tensors of `device`.
-pub(crate) fn choose(choice: &EngineChoice, device: Device) -> Result<SharedEngine, Error> {
+/// The engine for tensors of `device`; `input` is the one that decides.
+pub(crate) fn choose(choice: &EngineChoice, device: Device, input: &str) -> Result<SharedEngine, Error> {
     let chosen = match choice {
         EngineChoice::Handle(engine) => engine.clone(),
         EngineChoice::Named(name) => engine(name)?,
@@ -39,15 +39,15 @@ pub(crate) fn choose(choice: &EngineChoice, device: Device) -> Result<SharedEngi
                 Some(name) => engine(name)?,
                 None => {
                     return Err(Error::NoEngine(format!(
-                        "`means3d` is on {}, but this program was built without a CUDA engine; hint: `cargo \
-                         xtask build --engines cpu,inria`, or .to_device(Device::Cpu)",
+                        "{input} is on {}, but this program was built without a CUDA engine; hint: `cargo \
+                         xtask build --engines cpu,cuda`, or .to_device(Device::Cpu)",
                         device_name(device)
                     )));
                 }
             },
             device => {
                 return Err(Error::NoEngine(format!(
-                    "`means3d` is on {}, where no engine computes; hint: .to_device(Device::Cpu)",
+                    "{input} is on {}, where no engine computes; hint: .to_device(Device::Cpu)",
                     device_name(device)
                 )));
             }
@@ -60,7 +60,7 @@ pub(crate) fn choose(choice: &EngineChoice, device: Device) -> Result<SharedEngi
     };
     if !fits {
         return Err(Error::NoEngine(format!(
-            "engine `{}` computes in {memory}, but `means3d` is on {}; hint: {hint}",
+            "engine `{}` computes in {memory}, but {input} is on {}; hint: {hint}",
             capabilities.name,
             device_name(device)
         )));

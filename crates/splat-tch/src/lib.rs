@@ -18,6 +18,8 @@
 //!             rotations: &Tensor::from_slice(&[1.0_f32, 0., 0., 0.]).expand([100, 4], false),
 //!         },
 //!         means2d: None,
+//!         means2d_abs: None,
+//!         features: None,
 //!     },
 //!     &Camera::new(camera, Device::Cpu)?,
 //!     &Settings::default(),
@@ -29,13 +31,20 @@
 //! Shapes, units and frames are those of `splat_engine.h`; colours `[3,H,W]`. No kernel maths here, and no
 //! files are opened: engines do the work, this crate checks, allocates by torch and keeps the graph.
 
+mod camera;
+mod check;
 mod engines;
 mod error;
 mod ffi;
+mod optimize;
 mod render;
 mod scene;
+mod workspace;
 
+pub use camera::Camera;
 pub use engines::engine;
 pub use error::Error;
-pub use render::{mark_visible, render};
-pub use scene::{Background, Camera, Color, EngineChoice, Gaussians, Rendered, Settings, Shape};
+pub use optimize::{AdamGroup, adam_step, ssim};
+pub use render::{mark_visible, render, render_batch};
+pub use scene::{Background, Color, Counts, EngineChoice, Gaussians, Rendered, Settings, Shape};
+pub use workspace::Workspace;

@@ -1,13 +1,13 @@
-//! What is rendered, from where and how: tensors borrowed from the caller, a camera with its device copy,
-//! settings, and the picture that comes back. Data alone; nothing is checked here.
+//! What is rendered and how: tensors borrowed from the caller, settings, and the picture that comes back. Data
+//! alone; nothing is checked here.
 
-use splat_engine::SharedEngine;
+use splat_engine::{Features, SharedEngine};
 use tch::{Device, Kind, Tensor};
 
-use crate::Error;
+use crate::{Error, Workspace};
 
 /// `P` Gaussians as `Float32` tensors of one device, any strides. Values as the rasterizer takes them: scales
-/// after `exp`, opacities after the sigmoid.
+/// after `exp`, opacities after the sigmoid, unless [`Settings::raw`] says otherwise.
 #[derive(Debug, Clone, Copy)]
 pub struct Gaussians<'a> {
     /// Centres, `[P,3]`, world coordinates.
@@ -20,7 +20,13 @@ pub struct Gaussians<'a> {
     pub shape: Shape<'a>,
     /// `[P,3]`: receives the gradient with respect to the projected centres in NDC units (pixel gradient times
     /// half the image's size; z is zero), which densification thresholds. Its values are never read.
+    /// With several cameras `[C,P,3]`.
     pub means2d: Option<&'a Tensor>,
+    /// `[P,2]`, with several cameras `[C,P,2]`: receives the sums over the pixels of the absolute gradients, x and y
+    /// apart, in the same units (Ye et al. 2024, AbsGS). Its values are never read.
+    pub means2d_abs: Option<&'a Tensor>,
+    /// `[P,F]` further channels, `F` to 64, blended like colours over zero: [`Rendered::features`].
+    pub features: Option<&'a Tensor>,
 }
 
 /// Where a splat's colour comes from.
@@ -28,6 +34,13 @@ pub struct Gaussians<'a> {
 pub enum Color<'a> {
     /// `[P,M,3]` SH coefficients, `M` at least `(sh_degree + 1)^2`.
     Sh(&'a Tensor),
+    /// The same coefficients in two tensors, as trainings keep them.
+    SplitSh {
+        /// `[P,1,3]`, the constant term.
+        first: &'a Tensor,
+        /// `[P,M-1,3]`.
+        rest: &'a Tensor,
+    },
     /// `[P,3]`, used as given.
     Rgb(&'a Tensor),
 }
@@ -46,40 +59,6 @@ pub enum Shape<'a> {
     Covariance(&'a Tensor),
 }
 
-/// A camera whose matrices lie on the device where it renders. Make it once a view, not once a render.
-#[derive(Debug)]
-pub struct Camera {
-    core: splat_core::Camera,
-    /// view, proj, campos: 35 numbers.
-    pub(crate) tensor: Tensor,
-}
-
-impl Camera {
-    /// Copies `camera` to `device`.
-    ///
-    /// # Errors
-    /// [`Error::Torch`] if the device does not exist.
-    pub fn new(camera: splat_core::Camera, device: Device) -> Result<Self, Error> {
-        let mut numbers = [0.0_f32; 35];
-        numbers[..16].copy_from_slice(&camera.view);
-        numbers[16..32].copy_from_slice(&camera.proj);
-        numbers[32..].copy_from_slice(&camera.campos);
-        Ok(Self { core: camera, tensor: upload(&numbers, device)? })
-    }
-
-    /// The camera it was made from.
-    #[must_use]
-    pub fn core(&self) -> &splat_core::Camera {
-        &self.core
-    }
-
-    /// Where it renders.
-    #[must_use]
-    pub fn device(&self) -> Device {
-        self.tensor.device()
-    }
-}
-
 /// Host numbers on a device. Does not wait for the device: so small a copy is staged before it returns.
 pub(crate) fn upload(numbers: &[f32], device: Device) -> Result<Tensor, Error> {
     let host = Tensor::f_from_slice(numbers)?;
@@ -89,7 +68,7 @@ pub(crate) fn upload(numbers: &[f32], device: Device) -> Result<Tensor, Error> {
 /// How to render.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Colour behind everything. It gets no gradient, as in the original.
+    /// Colour behind everything. A tensor that requires a gradient gets one, if the engine can.
     pub background: Background,
     /// Multiplies every scale.
     pub scale_modifier: f32,
@@ -97,6 +76,15 @@ pub struct Settings {
     pub sh_degree: u32,
     /// Opacity compensation for the 0.3 px dilation.
     pub antialiasing: bool,
+    /// Mode `exact`: splats reach every pixel where their alpha is 1/255 or more, and gradients are the derivatives.
+    /// Otherwise mode `compat`: image and gradients of the original, which cuts splats at 3 sigma. Engine `inria` has
+    /// `compat` alone.
+    pub exact: bool,
+    /// The tensors are what an optimiser keeps: logarithms of scales, logits of opacities, quaternions of any length,
+    /// which the engine normalises. Gradients are for these numbers. Covariances are taken as they are.
+    pub raw: bool,
+    /// Gradients bit-identical from run to run; costs time on a GPU.
+    pub reproducible: bool,
     /// Produce [`Rendered::depth`].
     pub depth: bool,
     /// Produce [`Rendered::alpha`].
@@ -105,21 +93,37 @@ pub struct Settings {
     pub debug: bool,
     /// Who renders.
     pub engine: EngineChoice,
+    /// On a GPU: renders do not wait for the device; see [`Workspace`].
+    pub workspace: Option<Workspace>,
 }
 
 impl Default for Settings {
-    /// Black background, scale 1, degree 3, colour and inverse depth, the engine of the tensors' device.
+    /// Black background, scale 1, degree 3, mode `exact`, values as the rasterizer takes them, colour and inverse
+    /// depth, the engine of the tensors' device.
     fn default() -> Self {
         Self {
             background: Background::Rgb([0.0; 3]),
             scale_modifier: 1.0,
             sh_degree: 3,
             antialiasing: false,
+            exact: true,
+            raw: false,
+            reproducible: false,
             depth: false,
             alpha: false,
             debug: false,
             engine: EngineChoice::Auto,
+            workspace: None,
         }
+    }
+}
+
+impl Settings {
+    /// The defaults with this engine, in mode `compat` if it has no other.
+    #[must_use]
+    pub fn with_engine(engine: SharedEngine) -> Self {
+        let exact = engine.capabilities().features.contains(Features::EXACT);
+        Self { exact, engine: EngineChoice::Handle(engine), ..Self::default() }
     }
 }
 
@@ -173,7 +177,8 @@ impl From<&str> for EngineChoice {
     }
 }
 
-/// A picture. All but [`radii`](Self::radii) is differentiable, once.
+/// A picture, or `C` of them with that as the first dimension. All but [`radii`](Self::radii) is differentiable,
+/// once.
 #[derive(Debug)]
 pub struct Rendered {
     /// `[3,H,W]` RGB, not clamped.
@@ -186,4 +191,18 @@ pub struct Rendered {
     pub depth: Option<Tensor>,
     /// `[1,H,W]` sum of weight, if asked for.
     pub alpha: Option<Tensor>,
+    /// `[F,H,W]` sum of weight * feature, if there are features.
+    pub features: Option<Tensor>,
+    /// What the engine counted.
+    pub counts: Counts,
+}
+
+/// What a render's engine counted. With a [`Workspace`], ask [`Workspace::progress`] later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// (splat, tile) pairs of all cameras; `None` while only the device knows.
+    pub pairs: Option<i64>,
+    /// Splats left out because one of their numbers is not finite; `None` likewise.
+    pub rejected: Option<i64>,
+    pub(crate) ticket: i64,
 }

@@ -24,6 +24,11 @@ fn engines() -> Vec<&'static str> {
     splat_cuda::BUILT.to_vec()
 }
 
+/// Of an engine by name, in the best mode it has.
+fn settings(name: &str) -> Settings {
+    Settings::with_engine(splat_tch::engine(name).unwrap())
+}
+
 fn relative(a: &[f32], b: &[f32]) -> f64 {
     let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
     let diff = norm(&mut a.iter().zip(b).map(|(a, b)| f64::from(a - b)));
@@ -37,7 +42,8 @@ fn gradients_on_the_gpu_are_the_cpus() {
             let mut results = Vec::new();
             for (device, engine) in [(Device::Cpu, "cpu"), (Device::Cuda(0), name)] {
                 let scene = Scene::on(40, device);
-                let settings = Settings { engine: engine.into(), ..Settings::default() };
+                let settings =
+                    Settings { engine: engine.into(), exact: settings(name).exact, ..Settings::default() };
                 let got = render(&scene.gaussians(sh, covariance), &camera_on(device), &settings).unwrap();
                 let loss = weighted(&got.color, &weights(3, 1).to_device(device))
                     + weighted(&got.inv_depth, &weights(1, 2).to_device(device));
@@ -61,8 +67,7 @@ fn gradients_on_the_gpu_are_the_cpus() {
 fn strides_and_empty_scenes_work_on_the_gpu() {
     for name in engines() {
         let device = Device::Cuda(0);
-        let settings =
-            Settings { engine: name.into(), background: [0.1, 0.2, 0.3].into(), ..Settings::default() };
+        let settings = Settings { background: [0.1, 0.2, 0.3].into(), ..settings(name) };
         let scene = Scene::on(40, device);
         let plain = render(&scene.gaussians(true, false), &camera_on(device), &settings).unwrap();
         let strided = scene.leaves.means3d.tr().contiguous().tr();
@@ -82,7 +87,8 @@ fn strides_and_empty_scenes_work_on_the_gpu() {
 fn gradient(p: usize, engine: EngineChoice) -> Result<Vec<f32>, String> {
     let device = Device::Cuda(0);
     let scene = Scene::on(p, device);
-    let settings = Settings { engine, ..Settings::default() };
+    // Every engine has this mode.
+    let settings = Settings { engine, exact: false, ..Settings::default() };
     let got =
         tch::with_grad(|| render(&scene.gaussians(true, false), &camera_on(device), &settings)).unwrap();
     let loss = tch::with_grad(|| weighted(&got.color, &weights(3, 1).to_device(device)));
@@ -135,7 +141,7 @@ fn many_renders_reuse_the_gpus_memory() {
         let scene = Scene::on(20, device);
         let view = splat_core::Camera { width: 3000, height: 2000, ..common::camera() };
         let camera = splat_tch::Camera::new(view, device).unwrap();
-        let settings = Settings { engine: name.into(), ..Settings::default() };
+        let settings = settings(name);
         for i in 0..2000 {
             let color = render(&scene.gaussians(true, false), &camera, &settings).unwrap().color;
             if i % 4 == 0 {

@@ -65,11 +65,10 @@ fn an_engines_panic_is_an_error() {
 }
 
 #[test]
-fn a_nan_is_refused_with_the_engines_sentence() {
+fn a_background_that_is_not_a_number_is_refused_with_the_engines_sentence() {
+    let settings = Settings { background: [0.1, f32::NAN, 0.3].into(), ..Settings::default() };
     let scene = Scene::new(5);
-    let means = scene.leaves.means3d.detach();
-    let _ = means.get(3).get(1).fill_(f64::NAN);
-    let gaussians = splat_tch::Gaussians { means3d: &means, ..scene.gaussians(true, false) };
-    let text = render(&gaussians, &camera_on(Device::Cpu), &Settings::default()).unwrap_err().to_string();
-    assert!(text.starts_with("engine `cpu`: `means3") && text.contains("[10] is NaN"), "{text}");
+    let text = render(&scene.gaussians(true, false), &camera_on(Device::Cpu), &settings).unwrap_err();
+    let text = text.to_string();
+    assert!(text.starts_with("engine `cpu`: `bg`[1] is NaN"), "{text}");
 }

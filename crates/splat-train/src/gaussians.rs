@@ -106,6 +106,8 @@ impl Activated<'_> {
             color: Color::Sh(self.sh),
             shape: Shape::ScaleRotation { scales: &self.scales, rotations: &self.rotations },
             means2d: None,
+            means2d_abs: None,
+            features: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use splat_scene::Dataset;
-use splat_tch::{Background, EngineChoice, Settings};
+use splat_tch::{Background, Settings};
 use tch::{Device, Kind, Tensor};
 
 use crate::frames::{self, Frame};
@@ -83,8 +83,7 @@ impl Trainer {
             background: Background::Tensor(Tensor::f_from_slice(&config.background)?.f_to_device(device)?),
             sh_degree: 0,
             antialiasing: config.antialiasing,
-            engine: EngineChoice::Handle(splat_tch::engine(engine)?),
-            ..Settings::default()
+            ..Settings::with_engine(splat_tch::engine(engine)?)
         };
         let scene_extent = dataset.scene_extent;
         Ok(Self {

@@ -255,6 +255,8 @@ fn steps(scene: &OwnedScene, device: Device) -> Result<Vec<f64>, splat_tch::Erro
                 color: splat_tch::Color::Rgb(colors),
                 shape: splat_tch::Shape::ScaleRotation { scales: &scales, rotations: &rotations },
                 means2d: None,
+                means2d_abs: None,
+                features: None,
             },
             &camera,
             &splat_tch::Settings::default(),

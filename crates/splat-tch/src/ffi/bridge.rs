@@ -30,8 +30,11 @@ pub(super) mod cpp {
             call: Box<Call>,
             inputs: &[TensorRef],
             outputs: &[TensorRef],
+            integers: &[usize],
             kept: &[TensorRef],
         ) -> Result<Vec<OwnedTensor>>;
+        fn grad_enabled() -> bool;
+        fn changed_in_place(tensors: &[TensorRef]) -> Result<()>;
         fn current_stream(device: i32) -> Result<usize>;
         fn device_scope(device: i32) -> Result<UniquePtr<DeviceScope>>;
     }
@@ -39,6 +42,7 @@ pub(super) mod cpp {
     extern "Rust" {
         type Call;
 
+        fn operation(self: &Call) -> &str;
         unsafe fn backward(
             call: &Call,
             saved: &[TensorRef],

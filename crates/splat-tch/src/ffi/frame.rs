@@ -8,17 +8,62 @@ use tch::{Device, Tensor};
 
 use crate::Error;
 
-/// The tensors of a scene, in the order of the autograd node's inputs. `means2d` is never read.
+/// The tensors of a call. The screen positions are never read.
 #[derive(Clone, Copy)]
 pub(crate) struct Inputs<'a> {
     pub(crate) means3d: &'a Tensor,
     pub(crate) means2d: Option<&'a Tensor>,
+    pub(crate) means2d_abs: Option<&'a Tensor>,
     pub(crate) opacities: &'a Tensor,
-    /// `[P,M,3]` or `[P,3]`, as [`Frame::sh_coeffs`] says.
+    /// `[P,M,3]` or `[P,1,3]` coefficients or `[P,3]` colours, as [`Frame::sh_coeffs`] and `sh_rest` say.
     pub(crate) color: &'a Tensor,
+    pub(crate) sh_rest: Option<&'a Tensor>,
     /// `[P,3]` scales, or `[P,6]` covariances when there are no rotations.
     pub(crate) shape: &'a Tensor,
     pub(crate) rotations: Option<&'a Tensor>,
+    pub(crate) features: Option<&'a Tensor>,
+    /// `[3]`, contiguous.
+    pub(crate) background: &'a Tensor,
+    /// `[C,16]` view matrices, of which only the graph matters.
+    pub(crate) poses: Option<&'a Tensor>,
+}
+
+/// Number of [`Inputs::nodes`].
+pub(crate) const NODES: usize = 11;
+/// Number of [`Inputs::kept`].
+pub(super) const KEPT: usize = 8;
+
+impl<'a> Inputs<'a> {
+    /// In the order of the autograd node's inputs.
+    pub(crate) fn nodes(&self) -> [Option<&'a Tensor>; NODES] {
+        [
+            Some(self.means3d),
+            self.means2d,
+            self.means2d_abs,
+            Some(self.opacities),
+            Some(self.color),
+            self.sh_rest,
+            Some(self.shape),
+            self.rotations,
+            self.features,
+            Some(self.background),
+            self.poses,
+        ]
+    }
+
+    /// What backward reads again.
+    pub(super) fn kept(&self) -> [Option<&'a Tensor>; KEPT] {
+        [
+            Some(self.means3d),
+            Some(self.opacities),
+            Some(self.color),
+            self.sh_rest,
+            Some(self.shape),
+            self.rotations,
+            self.features,
+            Some(self.background),
+        ]
+    }
 }
 
 /// What a call is made of besides tensors.
@@ -30,35 +75,72 @@ pub(crate) struct Frame {
     pub(crate) strided: bool,
     pub(crate) width: i32,
     pub(crate) height: i32,
-    pub(crate) tan_fovx: f32,
-    pub(crate) tan_fovy: f32,
+    pub(crate) model: i32,
+    /// Half-angle tangents of every camera.
+    pub(crate) tangents: Vec<[f32; 2]>,
+    /// Whether outputs have the number of cameras as their first dimension.
+    pub(crate) batch: bool,
     pub(crate) flags: u32,
     pub(crate) scale_modifier: f32,
     pub(crate) sh_degree: i32,
     pub(crate) count: i64,
     /// `M` when colours come from SH.
     pub(crate) sh_coeffs: Option<i64>,
+    /// `F`.
+    pub(crate) channels: i64,
     pub(crate) depth: bool,
     pub(crate) alpha: bool,
 }
 
-/// Offsets into the camera's tensor: view, proj, campos.
+/// Numbers of a camera in the cameras' tensor: view, proj, campos.
+pub(crate) const CAMERA: usize = 35;
 pub(super) const PROJ: usize = 16;
-pub(super) const CAMPOS: usize = 32;
+const CAMPOS: usize = 32;
+
+/// Places of the outputs that may be missing.
+pub(super) struct Places {
+    pub(super) depth: Option<usize>,
+    pub(super) alpha: Option<usize>,
+    pub(super) features: Option<usize>,
+}
 
 impl Frame {
-    pub(super) fn camera(&self, tensor: &Tensor) -> abi::Camera {
+    /// `shape`, with the cameras before it if there are several.
+    pub(super) fn per_camera(&self, shape: &[i64]) -> Vec<i64> {
+        let cameras = self.batch.then_some(self.tangents.len() as i64);
+        cameras.into_iter().chain(shape.iter().copied()).collect()
+    }
+
+    /// After colour, radii and inverse depth come those that were asked for, in this order.
+    pub(super) fn places(&self) -> Places {
+        let mut next = 3;
+        let mut place = |wanted: bool| {
+            wanted.then(|| {
+                next += 1;
+                next - 1
+            })
+        };
+        Places { depth: place(self.depth), alpha: place(self.alpha), features: place(self.channels > 0) }
+    }
+
+    /// `tensor` is `[C,35]`, contiguous.
+    pub(super) fn cameras(&self, tensor: &Tensor) -> Vec<abi::Camera> {
         let data = tensor.data_ptr().cast::<f32>().cast_const();
-        abi::Camera {
-            width: self.width,
-            height: self.height,
-            tan_fovx: self.tan_fovx,
-            tan_fovy: self.tan_fovy,
-            view: data,
-            proj: data.wrapping_add(PROJ),
-            campos: data.wrapping_add(CAMPOS),
-            ..abi::Camera::EMPTY
-        }
+        let camera = |(i, [tan_fovx, tan_fovy]): (usize, &[f32; 2])| {
+            let own = data.wrapping_add(CAMERA * i);
+            abi::Camera {
+                width: self.width,
+                height: self.height,
+                tan_fovx: *tan_fovx,
+                tan_fovy: *tan_fovy,
+                model: self.model,
+                view: own,
+                proj: own.wrapping_add(PROJ),
+                campos: own.wrapping_add(CAMPOS),
+                ..abi::Camera::EMPTY
+            }
+        };
+        self.tangents.iter().enumerate().map(camera).collect()
     }
 
     pub(super) fn settings(&self, background: &Tensor) -> abi::Settings {
@@ -71,27 +153,31 @@ impl Frame {
         }
     }
 
-    pub(super) fn gaussians(&self, lent: &Lent, camera: &Tensor) -> abi::Gaussians {
-        let input = |t: &Tensor| self.input(t, camera);
+    pub(super) fn gaussians(&self, lent: &Lent, some: &Tensor) -> abi::Gaussians {
+        let input = |t: &Tensor| self.input(t, some);
+        let optional = |t: &Option<Tensor>| t.as_ref().map_or(abi::In::ABSENT, input);
         let (color, shape) = (input(&lent.color), input(&lent.shape));
         let only = |yes: bool, i: abi::In| if yes { i } else { abi::In::ABSENT };
         let (sh, scales) = (self.sh_coeffs.is_some(), lent.rotations.is_some());
         abi::Gaussians {
             count: self.count,
             sh_coeffs: self.sh_coeffs.unwrap_or(0),
+            feature_count: self.channels,
             means3d: input(&lent.means3d),
             opacities: input(&lent.opacities),
             sh: only(sh, color),
+            sh_rest: optional(&lent.sh_rest),
             colors: only(!sh, color),
             scales: only(scales, shape),
-            rotations: lent.rotations.as_ref().map_or(abi::In::ABSENT, input),
+            rotations: optional(&lent.rotations),
             cov3d: only(!scales, shape),
+            features: only(self.channels > 0, optional(&lent.features)),
             ..abi::Gaussians::EMPTY
         }
     }
 
     /// A tensor as an engine's input. An empty one gets the address of `some`: null would say "absent".
-    pub(super) fn input(&self, t: &Tensor, some: &Tensor) -> abi::In {
+    fn input(&self, t: &Tensor, some: &Tensor) -> abi::In {
         let data = if t.numel() == 0 { some.data_ptr() } else { t.data_ptr() };
         if !self.strided {
             return abi::In::contiguous(data.cast(), &t.size());
@@ -103,19 +189,20 @@ impl Frame {
         abi::In { data: data.cast(), stride }
     }
 
-    /// The tensor itself, or a contiguous copy for an engine that reads no strides. No graph is recorded.
-    pub(super) fn lend_one(&self, t: &Tensor) -> Result<Tensor, Error> {
-        let plain = t.f_detach()?;
-        Ok(if self.strided { plain } else { plain.f_contiguous()? })
-    }
-
     pub(super) fn lend(&self, inputs: &Inputs<'_>) -> Result<Lent, Error> {
+        // The tensor itself, or a contiguous copy for an engine that reads no strides. No graph is recorded.
+        let lend = |t: &Tensor| -> Result<Tensor, Error> {
+            let plain = t.f_detach()?;
+            Ok(if self.strided { plain } else { plain.f_contiguous()? })
+        };
         Ok(Lent {
-            means3d: self.lend_one(inputs.means3d)?,
-            opacities: self.lend_one(inputs.opacities)?,
-            color: self.lend_one(inputs.color)?,
-            shape: self.lend_one(inputs.shape)?,
-            rotations: inputs.rotations.map(|t| self.lend_one(t)).transpose()?,
+            means3d: lend(inputs.means3d)?,
+            opacities: lend(inputs.opacities)?,
+            color: lend(inputs.color)?,
+            sh_rest: inputs.sh_rest.map(lend).transpose()?,
+            shape: lend(inputs.shape)?,
+            rotations: inputs.rotations.map(lend).transpose()?,
+            features: inputs.features.map(lend).transpose()?,
         })
     }
 }
@@ -125,6 +212,8 @@ pub(super) struct Lent {
     means3d: Tensor,
     opacities: Tensor,
     color: Tensor,
+    sh_rest: Option<Tensor>,
     shape: Tensor,
     rotations: Option<Tensor>,
+    features: Option<Tensor>,
 }

@@ -102,6 +102,8 @@ impl Scene {
                 Shape::ScaleRotation { scales: &l.scales, rotations: &l.rotations }
             },
             means2d: Some(&l.means2d),
+            means2d_abs: None,
+            features: None,
         }
     }
 

@@ -1,0 +1,229 @@
+//! What callers hand in, checked before an engine sees it: kinds, devices, shapes, and whether the engine can.
+
+use splat_engine::{Capabilities, Features, Outputs};
+use tch::{Device, Kind, Tensor};
+
+use crate::{Color, Error, Gaussians, Settings, Shape};
+
+/// Most cameras of a render, and most feature channels.
+const MOST_CAMERAS: usize = 32;
+const MOST_FEATURES: i64 = 64;
+
+/// Kinds, devices and shapes of the scene; returns `P`. `cameras` is their number where outputs have that
+/// dimension.
+pub(crate) fn scene(g: &Gaussians<'_>, cameras: Option<i64>) -> Result<i64, Error> {
+    let p = means(g.means3d)?;
+    let device = g.means3d.device();
+    let rows = |shape: &[i64]| format!("P = {p} (from `means3d` [{p}, 3]) needs {shape:?}");
+    let exactly = |input, t: &Tensor, shape: &[i64]| tensor(input, t, device, &[shape], || rows(shape));
+    let screen = |n: i64| cameras.into_iter().chain([p, n]).collect::<Vec<_>>();
+    if let Some(t) = g.means2d {
+        exactly("means2d", t, &screen(3))?;
+    }
+    if let Some(t) = g.means2d_abs {
+        exactly("means2d_abs", t, &screen(2))?;
+    }
+    tensor("opacities", g.opacities, device, &[&[p], &[p, 1]], || {
+        format!("P = {p} (from `means3d` [{p}, 3]) needs [{p}] or [{p}, 1]")
+    })?;
+    let coefficients = |input, t: &Tensor, what: &str| {
+        kind(input, t)?;
+        let m = t.size().get(1).copied().unwrap_or(-1);
+        tensor(input, t, device, &[&[p, m, 3]], || {
+            format!("P = {p} (from `means3d` [{p}, 3]) needs [{p}, {what}, 3]")
+        })
+    };
+    match g.color {
+        Color::Rgb(t) => exactly("colors", t, &[p, 3])?,
+        Color::Sh(t) => coefficients("sh", t, "M")?,
+        Color::SplitSh { first, rest } => {
+            exactly("sh", first, &[p, 1, 3])?;
+            coefficients("sh_rest", rest, "M-1")?;
+        }
+    }
+    match g.shape {
+        Shape::ScaleRotation { scales, rotations } => {
+            exactly("scales", scales, &[p, 3])?;
+            exactly("rotations", rotations, &[p, 4])?;
+        }
+        Shape::Covariance(t) => exactly("cov3d", t, &[p, 6])?,
+    }
+    if let Some(t) = g.features {
+        kind("features", t)?;
+        let f = t.size().get(1).copied().unwrap_or(-1);
+        tensor("features", t, device, &[&[p, f]], || {
+            format!("P = {p} (from `means3d` [{p}, 3]) needs [{p}, F]")
+        })?;
+        if f > MOST_FEATURES {
+            let needed = format!("a splat has at most {MOST_FEATURES} features");
+            return Err(Error::Shape { input: "features", found: t.size(), needed });
+        }
+    }
+    Ok(p)
+}
+
+/// `[P,3]`; returns `P`.
+pub(crate) fn means(means3d: &Tensor) -> Result<i64, Error> {
+    kind("means3d", means3d)?;
+    let found = means3d.size();
+    match found[..] {
+        [p, 3] => Ok(p),
+        _ => Err(Error::Shape { input: "means3d", found, needed: "centres need [P, 3]".into() }),
+    }
+}
+
+/// `Float32`, dense, on `device`, of one of `shapes`.
+pub(crate) fn tensor(
+    input: &'static str,
+    t: &Tensor,
+    device: Device,
+    shapes: &[&[i64]],
+    needed: impl FnOnce() -> String,
+) -> Result<(), Error> {
+    kind(input, t)?;
+    same_device(input, t.device(), device)?;
+    let found = t.size();
+    if shapes.iter().any(|s| *s == found) {
+        return Ok(());
+    }
+    Err(Error::Shape { input, found, needed: needed() })
+}
+
+/// A dense Float32 tensor, on whatever device.
+pub(crate) fn kind(input: &'static str, t: &Tensor) -> Result<(), Error> {
+    if !t.defined() {
+        return Err(Error::Settings(format!("`{input}` is an undefined tensor")));
+    }
+    if t.is_sparse() || t.is_mkldnn() {
+        return Err(Error::Settings(format!(
+            "`{input}` is not a dense tensor; hint: .to_dense(None, false)"
+        )));
+    }
+    match t.f_kind()? {
+        Kind::Float => Ok(()),
+        found => Err(Error::Kind { input, found }),
+    }
+}
+
+/// Tensors and cameras on the device of the centres.
+pub(crate) fn same_device(input: &'static str, found: Device, expected: Device) -> Result<(), Error> {
+    if found == expected { Ok(()) } else { Err(Error::Device { input, found, expected }) }
+}
+
+/// `M`, if it suffices for the degree.
+pub(crate) fn degree(color: &Color<'_>, degree: u32, engine: &Capabilities) -> Result<Option<i64>, Error> {
+    let (input, shape, found) = match color {
+        Color::Rgb(_) => return Ok(None),
+        Color::Sh(sh) => ("sh", sh.size(), sh.size()[1]),
+        Color::SplitSh { rest, .. } => ("sh_rest", rest.size(), rest.size()[1] + 1),
+    };
+    if degree > engine.max_sh_degree {
+        return Err(Error::Settings(format!(
+            "`sh_degree` is {degree}, but engine `{}` evaluates 0 to {}",
+            engine.name, engine.max_sh_degree
+        )));
+    }
+    let needed = i64::from(degree + 1).pow(2);
+    if found < needed {
+        let own = if input == "sh" { needed } else { needed - 1 };
+        return Err(Error::Shape {
+            input,
+            found: shape,
+            needed: format!(
+                "`sh_degree` {degree} needs {needed} coefficients, [P, {own}, 3]; hint: lower `sh_degree`"
+            ),
+        });
+    }
+    Ok(Some(found))
+}
+
+/// Number of cameras, all of one size and model.
+pub(crate) fn cameras(cameras: &[&crate::Camera]) -> Result<(), Error> {
+    let Some(first) = cameras.first().filter(|_| cameras.len() <= MOST_CAMERAS) else {
+        return Err(Error::Settings(format!(
+            "{} cameras are given, but a render takes 1 to {MOST_CAMERAS}",
+            cameras.len()
+        )));
+    };
+    for (i, camera) in cameras.iter().enumerate() {
+        same_device("camera", camera.device(), first.device())?;
+        let (a, b) = (camera.core(), first.core());
+        if (a.width, a.height, a.model) != (b.width, b.height, b.model) {
+            return Err(Error::Settings(format!(
+                "camera {i} is {}x{} {:?}, but camera 0 is {}x{} {:?}: cameras of a render have one size and model",
+                a.width, a.height, a.model, b.width, b.height, b.model
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Every output that is asked for.
+pub(crate) fn outputs(settings: &Settings, features: bool, engine: &Capabilities) -> Result<(), Error> {
+    let asked = [
+        ("color", true, Outputs::COLOR),
+        ("radii", true, Outputs::RADII),
+        ("inv_depth", true, Outputs::INV_DEPTH),
+        ("depth", settings.depth, Outputs::DEPTH),
+        ("alpha", settings.alpha, Outputs::ALPHA),
+        ("features", features, Outputs::FEATURES),
+    ];
+    for (name, wanted, bit) in asked {
+        if wanted && !engine.outputs.contains(bit) {
+            let able: Vec<_> =
+                asked.iter().filter(|(_, _, b)| engine.outputs.contains(*b)).map(|(n, _, _)| *n).collect();
+            return Err(Error::Settings(format!(
+                "`{name}` was asked for, but engine `{}` produces {}",
+                engine.name,
+                able.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What a render may ask of an engine beyond the original's.
+pub(crate) struct Asked {
+    pub(crate) cameras: usize,
+    pub(crate) orthographic: bool,
+    pub(crate) split: bool,
+    /// Names of inputs without which the original's gradients do.
+    pub(crate) extra_gradients: Vec<&'static str>,
+}
+
+/// Every property that is asked for.
+pub(crate) fn features(settings: &Settings, asked: &Asked, engine: &Capabilities) -> Result<(), Error> {
+    let refuse = |what: &str, hint: &str| {
+        Err(Error::Settings(format!("engine `{}` has not {what}; hint: {hint}", engine.name)))
+    };
+    let can = |f: Features| engine.features.contains(f);
+    if settings.exact && !can(Features::EXACT) {
+        return refuse("mode `exact`", "Settings { exact: false, .. }, which is the original's image");
+    }
+    if settings.raw && !can(Features::RAW) {
+        return refuse("`raw`", "Settings { raw: false, .. } with scales.exp(), opacities.sigmoid()");
+    }
+    if settings.reproducible && !can(Features::REPRODUCE) && !can(Features::DETERMINISTIC) {
+        return refuse("reproducible gradients", "Settings { reproducible: false, .. }");
+    }
+    if asked.cameras > 1 && !can(Features::BATCH) {
+        return refuse(&format!("{} cameras a call", asked.cameras), "render them one by one");
+    }
+    if asked.orthographic && !can(Features::ORTHOGRAPHIC) {
+        return refuse("orthographic cameras", "engine `cuda` or `cpu`");
+    }
+    if asked.split && !can(Features::SPLIT_SH) {
+        return refuse("`Color::SplitSh`", "Color::Sh(&Tensor::cat(&[first, rest], 1))");
+    }
+    if let Some(name) = asked.extra_gradients.first().filter(|_| !can(Features::EXTRA_GRADIENTS)) {
+        return refuse(&format!("a gradient for `{name}`"), ".detach() it, or engine `cuda` or `cpu`");
+    }
+    if let Some(workspace) = settings.workspace.as_ref().filter(|w| w.engine() != engine.name) {
+        return Err(Error::Settings(format!(
+            "the workspace belongs to engine `{}`, but engine `{}` renders",
+            workspace.engine(),
+            engine.name
+        )));
+    }
+    Ok(())
+}
