@@ -23,7 +23,7 @@ use crate::{
     cargo, compile,
     hint::hinted,
     provision::{self, Accepted, Cache, Consent, Original, Terminal, consent},
-    switch, ui, verify,
+    switch, ui, verify, windows,
 };
 
 /// Find or fetch a toolchain, fetch the pinned sources, build, and prove the result
@@ -189,9 +189,10 @@ fn compiled(root: &Path, args: &Args, planned: Planned) -> anyhow::Result<Built>
     let (planned, original) = provisioned(root, args, planned)?;
     let plan = planned.plan;
     switch::put_in_force(root, &plan)?;
-    let made = compile::run(
+    let made = compile::run_in(
         root,
         &["build", "--release", "--workspace", "--exclude", "xtask", "--jobs", &plan.jobs.to_string()],
+        &windows::build_environment(plan.host_compiler.as_ref())?,
     )?;
     let engine_dir = root.join(&plan.target_dir).join("engines");
     let libraries = gather(&plan, &made, original.as_ref(), &engine_dir)?;

@@ -22,3 +22,4 @@ pub mod tidy;
 pub mod torch;
 pub mod ui;
 pub mod verify;
+pub mod windows;

@@ -30,6 +30,7 @@ pub mod rules;
 pub mod tables;
 pub mod torch_checks;
 pub mod version;
+pub mod windows_env;
 pub mod wheels;
 
 pub use env::Env;

@@ -4,10 +4,12 @@ usage: real.py TORCH_FOLDER [--file-only]
 `--file-only` loads torch/utils/cpp_extension.py with stand-ins for the rest of torch: for a release of which only the
 Python files are at hand. The functions that are called are torch's own either way; nvcc is a program that prints.
 """
+import functools
 import importlib
 import logging
 import os
 import stat
+import subprocess
 import sys
 import tempfile
 import types
@@ -68,6 +70,9 @@ def main():
     log = getattr(module, "logger", None)
     if log is not None:
         log.handlers, log.propagate, log.level = [handler], False, logging.WARNING
+    # Each nvcc is asked once; its answer is repeated for the 3000 checks that follow.
+    ask = functools.lru_cache(None)(lambda command: subprocess.check_output(command))
+    module.subprocess = types.SimpleNamespace(check_output=lambda command, **_: ask(tuple(command)))
     os.environ.pop("TORCH_DONT_CHECK_COMPILER_ABI", None)
 
     with tempfile.TemporaryDirectory() as place:
