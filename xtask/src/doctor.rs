@@ -121,7 +121,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         for (program, time) in env.started() {
             ui::note(&format!("{:7.1} ms  {program}", time.as_secs_f64() * 1e3));
         }
-        ui::note(&format!("{:7.1} ms  all facts, side by side, and the plan", start.elapsed().as_secs_f64() * 1e3));
+        ui::note(&format!(
+            "{:7.1} ms  all facts, side by side, and the plan",
+            start.elapsed().as_secs_f64() * 1e3
+        ));
     }
     if args.target == "ext" {
         return for_extension(args, &snapshot);

@@ -30,8 +30,8 @@ pub mod rules;
 pub mod tables;
 pub mod torch_checks;
 pub mod version;
-pub mod windows_env;
 pub mod wheels;
+pub mod windows_env;
 
 pub use env::Env;
 pub use finding::{Finding, Severity};

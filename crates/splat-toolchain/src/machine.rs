@@ -293,7 +293,8 @@ pub struct HostCompiler {
 impl HostCompiler {
     /// `_MSC_VER`: cl 19.42 is 1942.
     pub fn msc_ver(&self) -> Option<u32> {
-        (self.kind == CompilerKind::Msvc).then(|| self.version.major().saturating_mul(100).saturating_add(self.version.minor()))
+        (self.kind == CompilerKind::Msvc)
+            .then(|| self.version.major().saturating_mul(100).saturating_add(self.version.minor()))
     }
 }
 

@@ -3,6 +3,7 @@
 //! 8 of torch's CUDA; some 130 lists), and recorded for releases that are not installed. Where ours differ on purpose,
 //! because the toolkit's own header says otherwise, the table of differences is the test.
 #![cfg(unix)]
+#![expect(clippy::print_stdout, reason = "what was compared or skipped is read from the test's output")]
 
 use std::{
     path::{Path, PathBuf},
@@ -119,7 +120,10 @@ fn our_verdicts_are_those_of_the_torch_that_is_installed() {
         assert!(output.status.success(), "{torch}: {}", String::from_utf8_lossy(&output.stderr));
         let (wrong, count) = differences(&text);
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        println!("{}: {count} verdicts of torch's own functions, all ours", text.lines().next().unwrap_or_default());
+        println!(
+            "{}: {count} verdicts of torch's own functions, all ours",
+            text.lines().next().unwrap_or_default()
+        );
     }
 }
 
@@ -130,10 +134,14 @@ fn python_for(torch: &Path) -> String {
         let name = entry.file_name().to_string_lossy().into_owned();
         name.starts_with("torch-") && name.ends_with(".dist-info")
     });
-    let text = wheel.and_then(|entry| fs_err::read_to_string(entry.path().join("WHEEL")).ok()).unwrap_or_default();
-    let tag = text.lines().find_map(|line| line.strip_prefix("Tag: cp3")).and_then(|tag| tag.split('-').next());
+    let text =
+        wheel.and_then(|entry| fs_err::read_to_string(entry.path().join("WHEEL")).ok()).unwrap_or_default();
+    let tag =
+        text.lines().find_map(|line| line.strip_prefix("Tag: cp3")).and_then(|tag| tag.split('-').next());
     let named = tag.map(|minor| format!("python3.{minor}"));
-    let runs = |name: &String| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
+    let runs = |name: &String| {
+        Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
+    };
     named.filter(runs).unwrap_or_else(|| "python3".to_owned())
 }
 
@@ -162,8 +170,11 @@ fn the_differences_from_torch_are_these_and_no_others() {
     let torch = version("2.11.0");
     let mut table: Vec<String> = Vec::new();
     for (cuda, gcc_max, clang_below) in CEILINGS {
-        let ceiling =
-            HostCeiling { gcc_max: Some(*gcc_max), clang_below: Some(*clang_below), ..HostCeiling::default() };
+        let ceiling = HostCeiling {
+            gcc_max: Some(*gcc_max),
+            clang_below: Some(*clang_below),
+            ..HostCeiling::default()
+        };
         for name in ["g++", "clang++"] {
             let (kind, versions) = compilers(name);
             // Neighbours with one verdict share a line: first and last version, verdict.

@@ -22,7 +22,7 @@ fn the_founding_case_is_no_conflict() {
     insta::assert_snapshot!(machine.told(&plan), @r#"
     torch: torch 2.4.0 at $/site/torch (it is installed and is the row's release (packages of $/bin/python3))
     CUDA: CUDA 13.1.80 at $/usr/local/cuda-13.1 (it is installed and fits (found by nvcc on PATH, /usr/local/cuda-13.1))
-      not CUDA 12.6.77 at $/usr/local/cuda-12.6: another one comes first
+      not CUDA 12.6.77 at $/usr/local/cuda-12.6: it fits as well; nvcc on PATH comes first
     host compiler: $/bin/c++ 12.2.0 (it comes first (c++ on PATH))
     architectures: sm_86, sm_86 also as PTX (they are those of the GPUs present)
     cmake: $/h/.cache/splatwright/v1/tools-cp311-96ca82a29877/cmake/data/bin/cmake (none is installed; `cargo xtask build` brings it)
@@ -441,4 +441,42 @@ fn the_file_for_cargo_says_the_plan_and_comes_back() {
     "##);
     let (settings, env) = config::parse(&text).unwrap();
     assert_eq!((settings, env), (plan.settings, plan.env));
+}
+
+/// `build --dry-run` prints these: no candidate is passed over without a word.
+#[test]
+fn every_candidate_is_named_with_why_it_won_or_lost() {
+    let mut machine = Fixture::usual();
+    machine.gcc("g++-16", "16.1.0");
+    machine.gcc("g++-11", "11.3.0");
+    machine.torch("site", "2.11.0+cu130", Some("13.0"));
+    machine.torch("usr/lib/python3.11/site-packages", "2.11.0+cu130", Some("13.0"));
+    machine.toolkit("usr/local/cuda-13.1", "13.1.80", 15);
+    machine.toolkit("usr/local/cuda-12.8", "12.8.93", 11);
+    machine.toolkit("usr/local/cuda-11.8", "11.8.89", 11);
+    machine.gpus("595.02", &[("NVIDIA GeForce RTX 3090", "8.6")]);
+    machine.bring(managed::CUDA);
+    let path = machine.at("bin").display().to_string();
+    machine.set("PATH", &path);
+    let plan = machine.plan();
+    let facts = machine.machine();
+    let told = machine.told(&plan);
+    let folder = machine.at("").display().to_string();
+    for toolkit in &facts.toolkits {
+        let shown = toolkit.root.display().to_string().replace(folder.trim_end_matches('/'), "$");
+        assert!(told.contains(&shown), "{shown}: {told}");
+    }
+    for compiler in &facts.host_compilers {
+        assert!(
+            told.contains(compiler.path.file_name().unwrap().to_str().unwrap()),
+            "{}: {told}",
+            compiler.path.display()
+        );
+    }
+    let reasons: Vec<&(String, String)> = plan.choices.iter().flat_map(|choice| &choice.rejected).collect();
+    assert!(reasons.iter().all(|(candidate, why)| !candidate.is_empty() && why.len() > 10), "{reasons:?}");
+    for why in ["11.8", "newer than the GCC 15", "not active", "ours: an installed one fits", "fits as well"]
+    {
+        assert!(told.contains(why), "no reason says `{why}`: {told}");
+    }
 }

@@ -3,6 +3,7 @@
 //! the message that `explain` knows. SPLATWRIGHT_TOOLKITS lists the toolkits' roots (`:` between them),
 //! SPLATWRIGHT_INRIA_SOURCE the original's sources; `.ci/steps/toolkits` brings both.
 #![cfg(unix)]
+#![expect(clippy::print_stdout, reason = "what was compared or skipped is read from the test's output")]
 
 use std::{
     path::{Path, PathBuf},
@@ -21,7 +22,9 @@ use splat_toolchain::{
 
 /// A toolkit as the probe sees it when CUDA_HOME names it, and the machine around it.
 fn probed(root: &str) -> (Machine, Toolkit) {
-    let vars = std::env::vars().filter(|(name, _)| !name.starts_with("CUDA")).chain([("CUDA_HOME".into(), root.into())]);
+    let vars = std::env::vars()
+        .filter(|(name, _)| !name.starts_with("CUDA"))
+        .chain([("CUDA_HOME".into(), root.into())]);
     let machine = probe(&Env::new(vars, "/", Os::HERE), &Repo::default(), &Request::default());
     let toolkit = machine.toolkits.iter().find(|toolkit| toolkit.root == Path::new(root)).cloned();
     (machine, toolkit.unwrap_or_else(|| panic!("{root} is no toolkit")))
@@ -69,8 +72,14 @@ fn what_the_header_admits_compiles_and_one_version_more_does_not() {
     for root in roots {
         let (machine, toolkit) = probed(root);
         let ceiling = &toolkit.ceiling;
-        assert!(ceiling.gcc_max.is_some() && ceiling.clang_below.is_some() && ceiling.msvc.is_some(), "{ceiling:?}");
-        assert!(toolkit.gpu_codes.len() > 8 && toolkit.version.is_some() && toolkit.guards.known, "{toolkit:?}");
+        assert!(
+            ceiling.gcc_max.is_some() && ceiling.clang_below.is_some() && ceiling.msvc.is_some(),
+            "{ceiling:?}"
+        );
+        assert!(
+            toolkit.gpu_codes.len() > 8 && toolkit.version.is_some() && toolkit.guards.known,
+            "{toolkit:?}"
+        );
         let admitted: Vec<&HostCompiler> =
             machine.host_compilers.iter().filter(|compiler| ext::admits(ceiling, compiler)).collect();
         assert!(admitted.len() >= 2, "{root}: {:?}", machine.host_compilers);
@@ -80,10 +89,17 @@ fn what_the_header_admits_compiles_and_one_version_more_does_not() {
         // Once a toolkit, the file with most host code in it: CUB, std::function, streams.
         work.push((toolkit.clone(), admitted[0].clone(), kernels("rasterizer_impl.cu")));
 
-        let gcc = admitted.iter().find(|compiler| compiler.kind == CompilerKind::Gcc).expect("a GCC is admitted");
+        let gcc =
+            admitted.iter().find(|compiler| compiler.kind == CompilerKind::Gcc).expect("a GCC is admitted");
         let above = ceiling.gcc_max.unwrap() + 1;
         let define = format!("-D__GNUC__={above}");
-        let refused = nvcc(&toolkit, gcc, &kernels("forward.cu"), &glm, &["-Xcompiler", "-U__GNUC__", "-Xcompiler", &define]);
+        let refused = nvcc(
+            &toolkit,
+            gcc,
+            &kernels("forward.cu"),
+            &glm,
+            &["-Xcompiler", "-U__GNUC__", "-Xcompiler", &define],
+        );
         assert!(!refused.status.success(), "{root} takes GCC {above}, and its header says it does not");
         let report = scan(text(&refused).as_bytes());
         assert_eq!(report.first().map(|hit| hit.code), Some("E20"), "{}", text(&refused));
@@ -97,7 +113,13 @@ fn what_the_header_admits_compiles_and_one_version_more_does_not() {
                     let next = queue.lock().unwrap().pop();
                     let Some((toolkit, compiler, source)) = next else { break };
                     let output = nvcc(&toolkit, &compiler, &source, &glm, &[]);
-                    let name = format!("{}, {} {}, {}", root_name(&toolkit), compiler.path.display(), compiler.version, source.file_name().unwrap().display());
+                    let name = format!(
+                        "{}, {} {}, {}",
+                        root_name(&toolkit),
+                        compiler.path.display(),
+                        compiler.version,
+                        source.file_name().unwrap().display()
+                    );
                     if output.status.success() {
                         println!("compiled: {name}");
                     } else {

@@ -102,11 +102,25 @@ fn by_rank(context: &Context<'_>, explained: &mut Explained) -> (Choice, Vec<Fin
     // Machine code for every GPU beats PTX; after that the machine's own order decides.
     fitting.sort_by_key(|toolkit| std::cmp::Reverse(gpus_with_code(context, toolkit)));
     for toolkit in fitting {
-        if chosen.is_none() {
+        let Some(first) = chosen else {
             explained.because = format!("it is installed and fits (found by {})", toolkit.sources.join(", "));
             chosen = Some(toolkit);
+            continue;
+        };
+        let (ours, theirs) = (gpus_with_code(context, toolkit), gpus_with_code(context, first));
+        let why = if ours < theirs {
+            format!("it fits, and makes machine code for {ours} of the GPUs rather than {theirs}")
         } else {
-            explained.rejected.push((describe(toolkit), "another one comes first".into()));
+            format!(
+                "it fits as well; {} comes first",
+                first.sources.first().map_or("another", String::as_str)
+            )
+        };
+        explained.rejected.push((describe(toolkit), why));
+    }
+    if chosen.is_some() {
+        for toolkit in toolkits.iter().filter(|toolkit| toolkit.managed) {
+            explained.rejected.push((describe(toolkit), "ours: an installed one fits".into()));
         }
     }
     match chosen {

@@ -40,7 +40,10 @@ pub(crate) fn refusal(compiler: &HostCompiler, ceiling: &HostCeiling) -> Option<
             let msc = compiler.msc_ver().unwrap_or_default();
             if let Some((least, below)) = ceiling.msvc.filter(|(least, below)| msc < *least || msc >= *below)
             {
-                return Some(format!("_MSC_VER {msc} is outside the {least} to {} it takes", below.saturating_sub(1)));
+                return Some(format!(
+                    "_MSC_VER {msc} is outside the {least} to {} it takes",
+                    below.saturating_sub(1)
+                ));
             }
             let demanded = compiler.msvc.as_ref().and_then(|msvc| msvc.stl_cuda.as_ref());
             let (demanded, cuda) =
@@ -86,13 +89,23 @@ pub(crate) fn compiler(context: &Context<'_>, ceiling: Option<&HostCeiling>) -> 
     if let (Some(ceiling), Some(_)) = (ceiling, &choice) {
         match for_nvcc(context, ceiling) {
             Ok(taken) => {
+                let first = context.machine.host_compilers.first();
                 for compiler in &context.machine.host_compilers {
-                    if let Some(why) = refusal(compiler, ceiling) {
-                        explained.rejected.push((compiler.path.display().to_string(), why));
+                    let name = format!("{} {}", compiler.path.display(), compiler.version);
+                    match refusal(compiler, ceiling) {
+                        Some(why) => explained.rejected.push((name, why)),
+                        None if compiler.path != taken.path => {
+                            let why = format!("it fits as well; the one of {} comes first", taken.source);
+                            explained.rejected.push((name, why));
+                        }
+                        None => {}
                     }
                 }
-                if !explained.rejected.is_empty() {
+                if first.is_some_and(|first| first.path != taken.path) {
                     explained.because = format!("nvcc takes it ({})", taken.source);
+                }
+                if let Some(named) = first.filter(|first| first.source == "CXX" && first.path != taken.path) {
+                    findings.push(cxx_refused(named, taken, ceiling));
                 }
                 choice = Some(taken.clone());
             }
@@ -106,6 +119,19 @@ pub(crate) fn compiler(context: &Context<'_>, ceiling: Option<&HostCeiling>) -> 
     explained.chosen =
         choice.as_ref().map_or_else(|| "none".into(), |c| format!("{} {}", c.path.display(), c.version));
     Chosen { choice, explained, findings }
+}
+
+/// CXX is the user's choice for C++, and nvcc does not take it: nvcc gets another one, and that is said.
+fn cxx_refused(named: &HostCompiler, taken: &HostCompiler, ceiling: &HostCeiling) -> Finding {
+    let why = refusal(named, ceiling).unwrap_or_default();
+    let message = format!(
+        "CXX names {}, and nvcc does not take it ({why}); nvcc gets {}",
+        named.path.display(),
+        taken.path.display()
+    );
+    Finding::new(refusal_code(&why), Severity::Warning, message)
+        .evidence(ceiling.evidence.clone().unwrap_or_default())
+        .hint(format!("export CXX={}", taken.path.display()))
 }
 
 /// The code of a refusal: GCC and clang, Visual Studio, its library, or no compiler at all.

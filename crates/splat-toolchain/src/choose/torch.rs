@@ -35,7 +35,9 @@ pub(crate) fn choose(context: &Context<'_>) -> Chosen<Choice> {
                 explained.because = format!("it is installed and is the row's release ({})", torch.source);
                 choice = Some(installed(torch));
             }
-            None => explained.rejected.push((describe(torch), "another one comes first".into())),
+            None => {
+                explained.rejected.push((describe(torch), "it fits as well; another one comes first".into()))
+            }
             Some(why) => explained.rejected.push((describe(torch), why)),
         }
     }

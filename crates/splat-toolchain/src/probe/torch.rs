@@ -45,7 +45,10 @@ pub(crate) fn probe(env: &Env, pythons: &[Python], managed: &[ManagedState], rep
     let mut once: Vec<Torch> = Vec::new();
     for mut torch in found {
         if !once.iter().any(|known| real_path(&known.root) == real_path(&torch.root)) {
-            torch.gpu_codes = gpu_codes(env, &torch.root);
+            // What the cache brings is pinned, and 30 MB are not read for nothing.
+            if !torch.managed {
+                torch.gpu_codes = gpu_codes(env, &torch.root);
+            }
             once.push(torch);
         }
     }
