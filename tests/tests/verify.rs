@@ -23,6 +23,16 @@ SPLAT_API splat_status splat_engine_device_ready(int32_t d) {{ (void)d; return S
 SPLAT_API splat_status splat_engine_forward(splat_forward_args *a) {{ {body} return SPLAT_OK; }}
 SPLAT_API splat_status splat_engine_backward(splat_backward_args *a) {{ (void)a; return SPLAT_OK; }}
 SPLAT_API splat_status splat_engine_mark_visible(splat_mark_visible_args *a) {{ (void)a; return SPLAT_OK; }}
+SPLAT_API splat_status splat_engine_workspace_new(int32_t d, splat_workspace **w) {{
+  (void)d; (void)w; return SPLAT_UNSUPPORTED;
+}}
+SPLAT_API void splat_engine_workspace_free(splat_workspace *w) {{ (void)w; }}
+SPLAT_API splat_status splat_engine_poll(splat_workspace *w, const splat_saved *s, uint32_t wait, splat_progress *p) {{
+  (void)w; (void)s; (void)wait; (void)p; return SPLAT_UNSUPPORTED;
+}}
+SPLAT_API splat_status splat_engine_adam(splat_adam_args *a) {{ (void)a; return SPLAT_UNSUPPORTED; }}
+SPLAT_API splat_status splat_engine_ssim_forward(splat_ssim_args *a) {{ (void)a; return SPLAT_UNSUPPORTED; }}
+SPLAT_API splat_status splat_engine_ssim_backward(splat_ssim_args *a) {{ (void)a; return SPLAT_UNSUPPORTED; }}
 SPLAT_API const char *splat_engine_last_error(void) {{ return ""; }}
 "#
     );
@@ -52,7 +62,7 @@ fn an_all_black_image_fails() {
     let black = engine(
         folder.path(),
         "black",
-        "size_t n = (size_t)a->camera.width * a->camera.height; memset(a->color, 0, 12 * n);
+        "size_t n = (size_t)a->cameras->width * a->cameras->height; memset(a->color, 0, 12 * n);
          memset(a->inv_depth, 0, 4 * n); memset(a->radii, 0, 4 * (size_t)a->gaussians.count);",
     );
     let (passed, report) = verify(&[&black]);
