@@ -54,10 +54,19 @@ impl Artifacts {
 /// # Errors
 /// When a target does not compile; the compiler's text was shown already.
 pub fn run(root: &Path, arguments: &[&str]) -> anyhow::Result<Artifacts> {
+    run_in(root, arguments, &BTreeMap::new())
+}
+
+/// The same with these variables besides: those of Visual Studio's prompt.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_in(root: &Path, arguments: &[&str], env: &BTreeMap<String, String>) -> anyhow::Result<Artifacts> {
     let shown = format!("cargo {}", arguments.join(" "));
     let mut child = cargo::command(root)
         .args(arguments)
         .arg("--message-format=json-render-diagnostics")
+        .envs(env)
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start `{shown}`"))?;

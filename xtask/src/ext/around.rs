@@ -1,7 +1,10 @@
 //! What surrounds a build besides its plan: headers and libraries that the toolkit alone does not hold, the folder
 //! of forced headers, ninja. Everything made here lies in the build's own scratch folder.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use fs_err as fs;
@@ -30,11 +33,16 @@ pub(crate) fn cuda_folders(torch: &Path, inner: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// The surroundings of a build in `scratch`.
-pub(crate) fn surroundings(setting: &Setting, scratch: &Path, forced_headers: bool) -> Result<Surroundings> {
+/// The surroundings of a build in `scratch`, inside Visual Studio's prompt where there is one.
+pub(crate) fn surroundings(
+    setting: &Setting,
+    scratch: &Path,
+    forced_headers: bool,
+    prompt: &BTreeMap<String, String>,
+) -> Result<Surroundings> {
     let mut around = Surroundings { os: setting.machine.os.clone(), ..Surroundings::default() };
     for name in ["PATH", "CPATH", "LIBRARY_PATH", "INCLUDE", "LIB", "NVCC_PREPEND_FLAGS", "CFLAGS", "CL"] {
-        if let Ok(value) = std::env::var(name) {
+        if let Some(value) = prompt.get(name).cloned().or_else(|| std::env::var(name).ok()) {
             around.before.insert(name.to_owned(), value);
         }
     }

@@ -13,7 +13,7 @@ use fs_err as fs;
 use splat_toolchain::ext;
 
 use super::{Setting, around, source::Source};
-use crate::{hint::hinted, provision::pip, ui};
+use crate::{hint::hinted, provision::pip, ui, windows};
 
 /// Calls PEP 517's `build_wheel`. Standard error joins standard output, so that the log keeps its order.
 const DRIVER: &str = r#"
@@ -86,8 +86,9 @@ pub(crate) fn run(source: &Source, setting: &Setting, options: &Options) -> Resu
     if !setting.target.makes_wheels() {
         path.push(build_tools(setting, scratch, options.offline)?);
     }
-    let around = around::surroundings(setting, scratch, options.forced_headers)?;
-    let mut env = ext::environment(&setting.plan, &around);
+    let mut env = windows::build_environment(setting.plan.compiler.as_ref())?;
+    let around = around::surroundings(setting, scratch, options.forced_headers, &env)?;
+    env.extend(ext::environment(&setting.plan, &around));
     env.extend(options.env.iter().cloned());
     path.extend(source.backend.path.iter().map(|inner| source.dir.join(inner)));
     if source.backend.name.ends_with("__legacy__") {

@@ -212,7 +212,7 @@ fn setting(args: &For) -> anyhow::Result<Setting> {
     let vars = std::env::vars().filter(|(name, value)| own.get(name) != Some(value));
     let torch_root = target.torch_root()?;
     let vars = vars.chain([("LIBTORCH".to_owned(), torch_root.display().to_string())]);
-    let env = Env::new(vars, if cfg!(windows) { "" } else { "/" }, splat_toolchain::env::Os::HERE);
+    let env = Env::new(vars, "/", splat_toolchain::env::Os::HERE);
     let machine = probe(&env, &repo, &Request { cuda: args.cuda.clone(), ..Request::default() });
     let torch = machine
         .torches

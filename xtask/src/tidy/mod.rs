@@ -2,6 +2,7 @@
 //! what to do. Looks at what git tracks or would track, reads only, changes nothing.
 
 mod edges;
+mod readmes;
 mod text;
 
 use std::{path::Path, process::Command, process::ExitCode};
@@ -13,9 +14,10 @@ use crate::{cargo, hint::WithHint, ui};
 
 /// Check the house rules: dependency edges, file headers, lengths, `unsafe`, licences
 ///
-/// Crates may depend on one another only as ARCHITECTURE.md draws it; every source file opens by saying its job; a
-/// file over 600 lines is listed in xtask/tidy.toml with a reason; `unsafe` stays in the border files; nothing of the
-/// original's licensed text, no private paths and no large files are committed.
+/// README.md and its translation have the same sections, commands and links. Crates may depend on one another only as
+/// ARCHITECTURE.md draws it; every source file opens by saying its job; a file over 600 lines is listed in
+/// xtask/tidy.toml with a reason; `unsafe` stays in the border files; nothing of the original's licensed text, no
+/// private paths and no large files are committed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Print the complaints as JSON on stdout
@@ -76,6 +78,8 @@ fn check(root: &Path) -> anyhow::Result<Vec<Complaint>> {
             complaints.extend(text::check(&context, &content));
         }
     }
+    let read = |path: &str| fs_err::read_to_string(root.join(path)).unwrap_or_default();
+    complaints.extend(readmes::check(&read(readmes::PAIR[0]), &read(readmes::PAIR[1])));
     complaints.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     Ok(complaints)
 }
