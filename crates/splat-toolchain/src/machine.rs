@@ -116,6 +116,9 @@ pub struct Python {
     /// Where packages came from that were not installed from an index (`direct_url.json`), by package.
     #[serde(default)]
     pub origins: BTreeMap<String, String>,
+    /// Where `import torch` would lead if that is outside its packages folders (a development installation).
+    #[serde(default)]
+    pub torch: Option<PathBuf>,
 }
 
 impl Python {

@@ -480,3 +480,69 @@ fn every_candidate_is_named_with_why_it_won_or_lost() {
         assert!(told.contains(why), "no reason says `{why}`: {told}");
     }
 }
+
+/// A driver that hangs takes nvidia-smi with it: it is ended after the stated time, that is said (S17), and the GPU is
+/// known by its name.
+#[test]
+fn a_hanging_nvidia_smi_is_cut_off_and_reported() {
+    let mut machine = Fixture::usual();
+    machine.program("bin/nvidia-smi", "sleep 60");
+    machine.file("usr/lib/x86_64-linux-gnu/libcuda.so.1", "");
+    machine.file(
+        "proc/driver/nvidia/version",
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Release\n",
+    );
+    machine.file("proc/driver/nvidia/gpus/0000:01:00.0/information", "Model: \t\t NVIDIA GeForce RTX 3090\n");
+    machine.patience = std::time::Duration::from_secs(1);
+    let start = std::time::Instant::now();
+    let plan = machine.plan();
+    assert!(start.elapsed().as_secs() < 8, "{:?}", start.elapsed());
+    let finding = plan.findings.iter().find(|finding| finding.code == "S17").expect("S17");
+    assert!(finding.message.contains("nvidia-smi") && finding.message.contains("within 1 s"), "{finding:?}");
+    assert_eq!(machine.machine().gpus[0].arch, 86);
+}
+
+#[test]
+fn an_extension_without_a_torch_is_told_where_one_is() {
+    let machine = Fixture::usual();
+    machine.torch("h/miniconda3/envs/gs/lib/python3.10/site-packages", "2.7.1+cu126", Some("12.6"));
+    let facts = machine.machine();
+    assert!(splat_toolchain::rules::ext::torch_of(&facts, None).is_none());
+    let finding = splat_toolchain::rules::ext::no_torch(&facts);
+    assert_eq!(finding.code, "S18");
+    assert!(finding.hint.contains("conda environment"), "{finding:?}");
+}
+
+/// What the project itself asks for: each of its own codes on the one thing that is wrong.
+#[test]
+fn our_own_codes_each_on_its_fault() {
+    type Fault = fn(&mut Fixture);
+    let faults: [(&str, Fault); 5] = [
+        ("error S06", |f| {
+            f.repo.requirements.remove("vendor/requirements/torch-2.11.txt");
+        }),
+        ("info S09", |f| f.repo.checkout = Some("/repository/vendor/diff-gaussian-rasterization".into())),
+        ("error S11", |f| f.set("LIBTORCH_USE_PYTORCH", "1")),
+        ("error S12", |f| f.request.row = Some("9.9".into())),
+        ("error S13", |f| f.request.engines = Some(vec![EngineName::Cuda])),
+    ];
+    for (expected, fault) in faults {
+        let mut machine = Fixture::usual();
+        fault(&mut machine);
+        let plan = machine.plan();
+        let told: Vec<String> = plan.findings.iter().map(|f| format!("{} {}", f.severity, f.code)).collect();
+        assert!(told.contains(&expected.to_owned()), "{expected}: {told:?}");
+        let heavy: Vec<String> = codes(&plan).into_iter().filter(|code| code != expected).collect();
+        assert!(heavy.is_empty(), "{expected} comes with {heavy:?}");
+    }
+    let fixture = Fixture::usual();
+    let mut machine = fixture.machine();
+    let tool = splat_toolchain::machine::Tool {
+        path: "/usr/bin/rustc".into(),
+        version: "1.80.0".parse().unwrap(),
+        source: "PATH".into(),
+        managed: false,
+    };
+    machine.rustc = Some(tool);
+    assert_eq!(codes(&plan(&machine, &fixture.request, &fixture.repo)), ["error S10"]);
+}

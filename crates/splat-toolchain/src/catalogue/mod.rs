@@ -8,6 +8,7 @@ mod device;
 mod driver;
 mod harmless;
 mod linking;
+mod ours;
 mod paths;
 mod python;
 mod rust;
@@ -185,6 +186,7 @@ const SECTIONS: &[&[Entry]] = &[
     python::ENTRIES,
     paths::ENTRIES,
     rust::ENTRIES,
+    ours::ENTRIES,
     harmless::ENTRIES,
 ];
 

@@ -59,6 +59,15 @@ pub(crate) fn cudnn(env: &Env, toolkits: &[Toolkit], pythons: &[Python]) -> Vec<
     for folder in pythons.iter().flat_map(|python| &python.site_packages) {
         headers.push((folder.join("nvidia/cudnn/include"), "Python package".into()));
     }
+    if let (Os::Windows, Some(programs)) = (env.os, env.var("ProgramFiles")) {
+        // The installer of version 9 keeps cuDNN apart: CUDNN\v9.8\include\12.8.
+        for version in entries(&Path::new(programs).join("NVIDIA/CUDNN")) {
+            let include = version.join("include");
+            let source = version.display().to_string();
+            headers.extend(entries(&include).into_iter().map(|inner| (inner, source.clone())));
+            headers.push((include, source));
+        }
+    }
     if env.os != Os::Windows {
         headers.push((env.place("/usr/include"), "/usr/include".into()));
         headers.push((env.place("/usr/include/x86_64-linux-gnu"), "/usr/include/x86_64-linux-gnu".into()));
@@ -76,6 +85,15 @@ pub(crate) fn cudnn(env: &Env, toolkits: &[Toolkit], pythons: &[Python]) -> Vec<
             }
         }
     }
+    found
+}
+
+/// Folders in a folder, by name, the last first.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let found = fs_err::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = found.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    found.sort();
+    found.reverse();
     found
 }
 

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::msvc;
 use crate::{
     env::{Env, Os, real_path},
     machine::{Fact, Guards, HostCeiling, Python, Toolkit},
@@ -81,6 +82,11 @@ fn candidates(env: &Env, pythons: &[Python], managed: &[ManagedState], asked: &[
         for root in versioned(&programs.join("NVIDIA GPU Computing Toolkit/CUDA"), "v") {
             let source = root.display().to_string();
             add(root, source, false, false);
+        }
+        // Where an installer was told another folder.
+        let key = r"HKLM\SOFTWARE\NVIDIA Corporation\GPU Computing Toolkit\CUDA";
+        for root in msvc::registry_all(env, key, "InstallDir") {
+            add(PathBuf::from(root), format!("registry, {key}"), false, false);
         }
     } else {
         add(env.place("/usr/local/cuda"), "/usr/local/cuda".into(), false, false);

@@ -40,7 +40,66 @@ pub(crate) fn probe(env: &Env) -> Answer {
             source: "SPLATWRIGHT_GPUS".into(),
         })
         .collect();
-    Answer { driver, gpus: if stated.is_empty() { smi_gpus } else { stated } }
+    let gpus = match (stated.is_empty(), smi_gpus.is_empty()) {
+        (false, _) => stated,
+        (true, false) => smi_gpus,
+        (true, true) => by_model(env),
+    };
+    Answer { driver, gpus }
+}
+
+/// Names of well-known GPUs and their architecture, for where nvidia-smi is absent or does not answer. What is not
+/// listed is left out rather than guessed.
+const MODELS: &[(&str, u32)] = &[
+    ("RTX 50", 120),
+    ("RTX PRO 6000 Blackwell", 120),
+    ("B200", 100),
+    ("H100", 90),
+    ("H200", 90),
+    ("RTX 40", 89),
+    ("L40", 89),
+    ("L4", 89),
+    ("RTX 30", 86),
+    ("A10", 86),
+    ("A40", 86),
+    ("A100", 80),
+    ("A30", 80),
+    ("RTX 20", 75),
+    ("GTX 16", 75),
+    ("T4", 75),
+    ("V100", 70),
+    ("GTX 10", 61),
+    ("P100", 60),
+];
+
+/// The GPUs that the kernel module lists by name.
+fn by_model(env: &Env) -> Vec<Gpu> {
+    let entries = fs_err::read_dir(env.place("/proc/driver/nvidia/gpus")).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path().join("information")).collect();
+    files.sort();
+    files.iter().filter_map(|file| parse_information(&fs_err::read_to_string(file).ok()?)).collect()
+}
+
+/// `Model: 		 NVIDIA GeForce RTX 3090`.
+pub fn parse_information(text: &str) -> Option<Gpu> {
+    let name = text.lines().find_map(|line| line.strip_prefix("Model:"))?.trim();
+    // The whole words of the name; of `A10` and `A100` the longer fits the longer.
+    let model = |(model, _): &&(&str, u32)| {
+        name.match_indices(model).any(|(at, _)| {
+            let after = name[at + model.len()..].chars().next();
+            let series = model.ends_with('0') && model.starts_with(['R', 'G']) && model.contains("X ");
+            let before = name[..at].chars().next_back();
+            before.is_none_or(|c| !c.is_alphanumeric())
+                && (series || after.is_none_or(|c| !c.is_ascii_digit()))
+        })
+    };
+    let (_, arch) = MODELS.iter().find(model)?;
+    Some(Gpu {
+        name: name.to_owned(),
+        arch: *arch,
+        memory_mb: None,
+        source: "/proc/driver/nvidia/gpus, by its name".into(),
+    })
 }
 
 fn nvidia_smi(env: &Env) -> Option<(Option<Version>, Vec<Gpu>)> {
@@ -88,6 +147,27 @@ mod tests {
         ] {
             assert_eq!(parse_proc(text).unwrap().to_string(), "550.54.15");
         }
+    }
+
+    #[test]
+    fn gpus_by_their_names_where_nothing_else_answers() {
+        let arch =
+            |name: &str| parse_information(&format!("Model: \t\t {name}\nIRQ: 1\n")).map(|gpu| gpu.arch);
+        for (name, expected) in [
+            ("NVIDIA GeForce RTX 3090", 86),
+            ("NVIDIA GeForce RTX 5070 Ti", 120),
+            ("NVIDIA A100-SXM4-80GB", 80),
+            ("NVIDIA A10", 86),
+            ("NVIDIA H100 80GB HBM3", 90),
+            ("NVIDIA L4", 89),
+            ("NVIDIA L40S", 89),
+            ("Tesla T4", 75),
+            ("NVIDIA GeForce GTX 1080 Ti", 61),
+        ] {
+            assert_eq!(arch(name), Some(expected), "{name}");
+        }
+        assert_eq!(arch("NVIDIA GeForce 9800 GT"), None);
+        assert_eq!(arch("NVIDIA RTX A4000"), None, "not listed, so not guessed");
     }
 
     #[test]

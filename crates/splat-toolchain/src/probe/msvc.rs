@@ -139,6 +139,13 @@ pub(crate) fn registry(env: &Env, key: &str, name: &str) -> Option<String> {
     parse_registry(&env.run(&reg, &["query", key, "/v", name])?, name)
 }
 
+/// That value of a key and of every key below it.
+pub(crate) fn registry_all(env: &Env, key: &str, name: &str) -> Vec<String> {
+    let Some(reg) = env.on_path("reg") else { return Vec::new() };
+    let text = env.run(&reg, &["query", key, "/s", "/v", name]).unwrap_or_default();
+    text.lines().filter_map(|line| parse_registry(line, name)).collect()
+}
+
 /// `    KitsRoot10    REG_SZ    C:\Program Files (x86)\Windows Kits\10\`.
 pub fn parse_registry(text: &str, name: &str) -> Option<String> {
     let line = text.lines().find_map(|line| line.trim().strip_prefix(name))?;

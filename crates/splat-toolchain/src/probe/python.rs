@@ -16,7 +16,7 @@ const QUESTION: &str = "import sys,json,sysconfig,site,importlib.util as u
 f=lambda n:u.find_spec(n) is not None
 p=[sysconfig.get_paths()[k] for k in('purelib','platlib')]+site.getsitepackages()
 if sys.prefix==sys.base_prefix:p.append(site.getusersitepackages())
-print(json.dumps({'version':'%d.%d.%d'%sys.version_info[:3],'executable':sys.executable,'paths':p,'pip':f('pip'),'venv':f('venv')and f('ensurepip'),'include':sysconfig.get_paths()['include'],'base':sys.base_prefix}))";
+print(json.dumps({'version':'%d.%d.%d'%sys.version_info[:3],'executable':sys.executable,'paths':p,'pip':f('pip'),'venv':f('venv')and f('ensurepip'),'include':sysconfig.get_paths()['include'],'base':sys.base_prefix,'torch':(lambda s:s and s.origin)(u.find_spec('torch'))}))";
 
 #[derive(Deserialize)]
 struct Answer {
@@ -29,6 +29,9 @@ struct Answer {
     include: Option<PathBuf>,
     #[serde(default)]
     base: Option<PathBuf>,
+    /// `torch/__init__.py`; found, not executed.
+    #[serde(default)]
+    torch: Option<PathBuf>,
 }
 
 /// Interpreters that are active (virtual environment, conda, `python3`, `python`), asked; then every other
@@ -124,9 +127,15 @@ fn ask(env: &Env, path: &Path, source: &str) -> Option<Python> {
         path: answer.executable,
         version: answer.version,
         source: source.to_owned(),
-        site_packages,
         has_pip: Some(answer.pip),
         has_venv: Some(answer.venv),
+        torch: answer
+            .torch
+            .as_deref()
+            .and_then(Path::parent)
+            .map(Path::to_owned)
+            .filter(|torch| !site_packages.iter().any(|folder| torch.starts_with(folder))),
+        site_packages,
         packages,
         origins,
     })

@@ -20,9 +20,11 @@ pub(crate) fn probe(env: &Env, pythons: &[Python], managed: &[ManagedState], rep
         found.push(torch);
     }
     for python in pythons {
-        for folder in &python.site_packages {
+        let elsewhere = python.torch.iter().cloned();
+        let inside = python.site_packages.iter().map(|folder| folder.join("torch"));
+        for root in elsewhere.chain(inside) {
             let source = format!("packages of {}", python.path.display());
-            let torch = read(env, &folder.join("torch"), &source);
+            let torch = read(env, &root, &source);
             found.extend(torch.map(|torch| Torch { python: Some(python.path.clone()), ..torch }));
         }
     }
