@@ -87,8 +87,8 @@ pub struct SavedRef<'a, T = f32> {
 /// Where nothing is visible, `P = 0` included, the image is the background colour (the original gives
 /// zeros for `P = 0`). Splats are culled, with radius 0, when their centre is not more than 0.2 in front of
 /// the camera, when their projection overflows, when a number of theirs is not finite, and when they reach nothing:
-/// in mode `compat` when their square of 3 sigma touches no tile, in mode `exact` when the box around the pixels
-/// where alpha can be 1/255 or more does not touch the image.
+/// in mode `compat` when their square of 3 sigma touches no tile, in mode `exact` when the box around the ellipse
+/// where alpha can be 1/255 or more holds no pixel centre of the image.
 ///
 /// # Errors
 /// [`Error`] for wrong lengths, a camera or settings that are not finite, an empty image, an SH degree over 3 or
@@ -227,8 +227,7 @@ fn blend_tile<T: Real>(
     Blended { tile, channels }
 }
 
-/// Which centres lie in front of the camera: view-space z over 0.2; centres that are not finite do not. `view` is
-/// column-major.
+/// Which centres lie in front of the camera: view-space z over 0.2, which NaN is not. `view` is column-major.
 ///
 /// # Errors
 /// [`Error`] for a length that is not a multiple of 3 and a matrix that is not finite.
@@ -239,9 +238,6 @@ pub fn mark_visible<T: Real>(means3d: &[T], view: &[T; 16]) -> Result<Vec<bool>,
     Ok((0..p)
         .into_par_iter()
         .with_min_len(1024)
-        .map(|i| {
-            let mean: [T; 3] = row(means3d, i);
-            mean.iter().all(|x| x.is_finite()) && affine_row(view, 2, mean) > T::from_f64_lossy(NEAR)
-        })
+        .map(|i| affine_row(view, 2, row(means3d, i)) > T::from_f64_lossy(NEAR))
         .collect())
 }

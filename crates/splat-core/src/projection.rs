@@ -6,7 +6,7 @@
 //! type) is culled; a splat with a number that is not finite is rejected. Knows nothing of other splats.
 //!
 //! A splat of mode `compat` is visible when its 3-sigma square touches a tile, one of mode `exact` when the box
-//! around the pixels where alpha can be 1/255 or more touches the image.
+//! around the ellipse where alpha can be 1/255 or more holds a pixel centre of the image.
 
 use rayon::prelude::*;
 

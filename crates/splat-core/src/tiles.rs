@@ -45,7 +45,7 @@ impl Grid {
 
     /// Tiles `[x0, x1) x [y0, y1)` that a splat may reach, as `[x0, y0, x1, y1]`; `None` if the splat is not
     /// visible. Mode `compat`: those of the square of `radius` around `mean`. Mode `exact`: those of the box of its
-    /// `reach`, which must touch the image's pixel centres.
+    /// `reach`, which must hold a pixel centre of the image.
     pub(crate) fn rect<T: Real>(
         &self,
         mean: [T; 2],
@@ -74,14 +74,12 @@ impl Grid {
     }
 }
 
-/// Tiles of the pixels from `mean - half` to `mean + half`, of `size` pixels; `None` if they are all outside.
+/// Tiles of the pixel centres from `mean - half` to `mean + half`, of `size` pixels; `None` if there is none.
 fn along<T: Real>(mean: T, half: T, size: usize) -> Option<[usize; 2]> {
-    let (low, high) = ((mean - half).to_f64_exact(), (mean + half).to_f64_exact());
-    let last = (size - 1) as f64;
-    // An empty reach has a negative half, and what is not a number meets nothing.
-    let meets = low <= high && low <= last && high >= 0.0;
-    // `as` takes numbers under 0 to 0.
-    meets.then(|| [low.ceil().min(last) as usize / TILE, high.min(last) as usize / TILE + 1])
+    let low = (mean - half).to_f64_exact().ceil().max(0.0);
+    let high = (mean + half).to_f64_exact().floor().min((size - 1) as f64);
+    // An empty reach has a negative half.
+    (half >= T::zero() && low <= high).then(|| [low as usize / TILE, high as usize / TILE + 1])
 }
 
 /// One splat on tiles `[y0, y1)` of tile column `x`.

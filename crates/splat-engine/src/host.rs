@@ -25,7 +25,7 @@ pub struct Rendered {
     pub depth: Option<Vec<f32>>,
     /// `[C,1,H,W]` accumulated opacity, if the engine can.
     pub alpha: Option<Vec<f32>>,
-    /// `[C,F,H,W]` blended features, if the engine can.
+    /// `[C,F,H,W]` blended features, if there are any and the engine can.
     pub features: Option<Vec<f32>>,
     saved: abi::Saved,
     // `saved` points into these.
@@ -84,7 +84,7 @@ pub fn forward_batch(
     let mut inv_depth = planes(1);
     let image = |o, n| capabilities.outputs.contains(o).then(|| planes(n));
     let (mut depth, mut alpha) = (image(Outputs::DEPTH, 1), image(Outputs::ALPHA, 1));
-    let mut features = image(Outputs::FEATURES, scene.features.count);
+    let mut features = image(Outputs::FEATURES, scene.features.count).filter(|f| !f.is_empty());
     let pointer = |v: &mut Option<Vec<f32>>| v.as_mut().map_or(std::ptr::null_mut(), |v| v.as_mut_ptr());
     let mut memory = Arena::default();
     let views = cameras.iter().map(camera_of).collect::<Result<Vec<_>, _>>()?;
