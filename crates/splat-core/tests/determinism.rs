@@ -32,9 +32,8 @@ fn bit_identical_whatever_the_thread_count() {
     for exact in [false, true] {
         let (image, grad) = run(&scene, exact, 1);
         assert!(image.saved.rendered() > 5000, "the scene is too small to say anything");
-        assert!(
-            grad.view[..3].iter().chain(&grad.background).chain(&grad.means2d_abs[..2]).all(|x| *x != 0.0)
-        );
+        assert!(grad.view[..3].iter().chain(&grad.background).all(|x| *x != 0.0), "no pose, no background");
+        assert!(grad.means2d_abs.iter().any(|x| *x > 0.0), "no absolute gradient");
         for threads in [1, 2, 5] {
             let (other, other_grad) = run(&scene, exact, threads);
             assert!(image == other, "images or saved state differ with {threads} threads");
