@@ -486,7 +486,7 @@ fn every_candidate_is_named_with_why_it_won_or_lost() {
 #[test]
 fn a_hanging_nvidia_smi_is_cut_off_and_reported() {
     let mut machine = Fixture::usual();
-    machine.program("bin/nvidia-smi", "sleep 60");
+    machine.program("bin/nvidia-smi", "/bin/sleep 60");
     machine.file("usr/lib/x86_64-linux-gnu/libcuda.so.1", "");
     machine.file(
         "proc/driver/nvidia/version",
