@@ -144,6 +144,8 @@ class Engine:
         self.alloc = Alloc(alloc)
 
     def use_workspace(self, device=0):
+        if self.workspace:
+            self.lib.splat_engine_workspace_free(P(self.workspace))
         out = P()
         self.check(self.lib.splat_engine_workspace_new(device, c.byref(out)))
         self.workspace = out.value

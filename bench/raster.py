@@ -29,11 +29,12 @@ class Ours:
 
     def __init__(self, name, library, flags, workspace):
         self.name, self.engine, self.flags = name, E.Engine(library), flags
-        if workspace:
-            self.engine.use_workspace()
+        self.workspace = workspace
 
     def prepare(self, scene, view, background, grad):
         e = self.engine
+        if self.workspace:
+            e.use_workspace()
         out, kept = e.forward(scene, view, background, flags=self.flags)
         if e.workspace:  # until its guess has settled, as in any later call
             while e.poll(kept).overflow:

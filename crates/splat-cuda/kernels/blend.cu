@@ -1,77 +1,113 @@
-// See blend.cuh. Equations: splat-core's `blend`. One block of threads a tile, a warp for each 8x4 pixels.
+// See blend.cuh. Equations: splat-core's `blend`. Two warps a tile; a warp has four of its eight blocks of 8x4 pixels,
+// eight lanes each, four pixels of a row a lane.
 //
-// A batch of the list is tested first, each splat against the tile's eight blocks of pixels; then every warp blends
-// what touches its own. Most splats of a tile touch only two or three blocks.
+// A batch of the list is tested first, each splat against the eight blocks; then every block walks through the splats
+// that touch it, four of them in work in a warp at a time. Most splats of a tile touch only two or three blocks. Where
+// one tile's list takes longer than all others together, blend_deep.cu is faster: eight warps a tile, the same results.
 #include <cuda_pipeline.h>
 
 #include "blend.cuh"
 #include "coverage.cuh"
+#include "kept.cuh"
 #include "warp.cuh"
 
 namespace splat::own {
 namespace {
 
-constexpr int THREADS = TILE_PIXELS;
+constexpr int THREADS = 64, LANES = 8, PIXELS = 4, ROW = BLOCK_X / PIXELS, BRINGS = SEGMENT / THREADS;
+// Iterations between two looks at whether a block's pixels have all stopped.
+constexpr int PATIENCE = 16;
 
 struct Batch {
   float4 shape[SEGMENT][2];
   float4 channels[SEGMENT];
 };
 
+// Four numbers of a row of pixels, `count` of them inside the image.
+__device__ void store_row(float *plane, uint64_t first, int count, bool aligned, const float (&v)[PIXELS]) {
+  if (!plane) return;
+  if (aligned && count >= PIXELS && reinterpret_cast<uintptr_t>(plane) % 16 == 0) {
+    *reinterpret_cast<float4 *>(plane + first) = make_float4(v[0], v[1], v[2], v[3]);
+    return;
+  }
+#pragma unroll
+  for (int k = 0; k < PIXELS; k++)
+    if (k < count) plane[first + k] = v[k];
+}
+
 template <int CHANNELS, bool TRAIN>
-__global__ void __launch_bounds__(THREADS, 6) blend_kernel(const __grid_constant__ Scene s,
-                                                           const __grid_constant__ BlendIn in,
-                                                           const __grid_constant__ BlendOut out) {
+__global__ void __launch_bounds__(THREADS, 14) blend_kernel(const __grid_constant__ Scene s,
+                                                            const __grid_constant__ BlendIn in,
+                                                            const __grid_constant__ BlendOut out) {
   __shared__ Batch batches[2];
-  __shared__ uint32_t alive[BLOCKS], work_base;
   __shared__ uint32_t touched[BLOCKS][SEGMENT / 32];
+  __shared__ uint8_t queue[BLOCKS][SEGMENT];  // places of the batch that touch a block
+  __shared__ uint32_t alive[BLOCKS], work_base;
   const int t = threadIdx.x, lane = t % 32, warp = t / 32;
+  const int block = t / LANES, in_block = t % LANES, row = in_block / ROW, column = in_block % ROW * PIXELS;
   const uint32_t tile = blockIdx.x;
   const uint32_t camera = tile / s.tiles(), in_image = tile % s.tiles();
-  const int block_x = int(in_image % s.tiles_x) * TILE + (warp & 1) * BLOCK_X;
-  const int block_y = int(in_image / s.tiles_x) * TILE + (warp >> 1) * BLOCK_Y;
-  const int pixel_x = block_x + (lane & 7), pixel_y = block_y + (lane >> 3);
-  const bool inside = pixel_x < s.width && pixel_y < s.height;
-  const float fx = float(pixel_x), fy = float(pixel_y);
+  const int tile_x = int(in_image % s.tiles_x) * TILE, tile_y = int(in_image / s.tiles_x) * TILE;
+  const int x = tile_x + (block & 1) * BLOCK_X + column, y = tile_y + (block >> 1) * BLOCK_Y + row;
+  const int inside = y < s.height ? s.width - x : 0;  // pixels of this lane, if positive
 
-  const uint2 range = in.range[tile];
+  const uint2 range = list_of(in.range, tile);
   const int n = int(range.y - range.x);
   const uint32_t *list = in.list + range.x;
   const int count = (n + SEGMENT - 1) / SEGMENT;
 
-  // Thread t brings the shape of place t of a batch, thread 128 + t its channels.
-  const int mine = t % SEGMENT;
-  auto row_of = [&](int batch) {
-    const int place = batch * SEGMENT + mine;
-    return place < n ? __ldg(list + place) : 0u;
+  struct Rows {
+    uint32_t of[BRINGS];
   };
-  auto bring = [&](int batch, uint32_t row) {
-    if (batch * SEGMENT + mine < n) {
-      Batch &to = batches[batch & 1];
-      if (t < SEGMENT) {
-        const float4 *from = reinterpret_cast<const float4 *>(in.shape + row);
-        __pipeline_memcpy_async(&to.shape[mine][0], from, 16);
-        __pipeline_memcpy_async(&to.shape[mine][1], from + 1, 16);
-      } else {
-        __pipeline_memcpy_async(&to.channels[mine], in.channels + row, 16);
+  auto rows_of = [&](int batch) {
+    Rows rows;
+#pragma unroll
+    for (int k = 0; k < BRINGS; k++) {
+      const int place = batch * SEGMENT + k * THREADS + t;
+      rows.of[k] = place < n ? __ldg(list + place) : 0u;
+    }
+    return rows;
+  };
+  auto bring = [&](int batch, const Rows &rows) {
+#pragma unroll
+    for (int k = 0; k < BRINGS; k++) {
+      const int place = k * THREADS + t;
+      if (batch * SEGMENT + place < n) {
+        Batch &to = batches[batch & 1];
+        const float4 *from = reinterpret_cast<const float4 *>(in.shape + rows.of[k]);
+        __pipeline_memcpy_async(&to.shape[place][0], from, 16);
+        __pipeline_memcpy_async(&to.shape[place][1], from + 1, 16);
+        __pipeline_memcpy_async(&to.channels[place], in.channels + rows.of[k], 16);
       }
     }
     __pipeline_commit();
   };
 
-  // The sign of T is set once the pixel has stopped.
-  float transmittance = inside ? 1.f : -1.f;
-  float c0 = 0.f, c1 = 0.f, c2 = 0.f, c3 = 0.f;
+  // The sign of T is set once a pixel has stopped.
+  float transmittance[PIXELS], c0[PIXELS], c1[PIXELS], c2[PIXELS], c3[PIXELS];
+#pragma unroll
+  for (int k = 0; k < PIXELS; k++) {
+    transmittance[k] = k < inside ? 1.f : -1.f;
+    c0[k] = c1[k] = c2[k] = c3[k] = 0.f;
+  }
+  // Whether all pixels of this lane's block have stopped.
+  auto block_stopped = [&] {
+    bool all = true;
+#pragma unroll
+    for (int k = 0; k < PIXELS; k++) all = all && transmittance[k] < 0.f;
+    const uint32_t ours = ((1u << LANES) - 1) << (lane / LANES * LANES);
+    return (__ballot_sync(ALL_LANES, all) & ours) == ours;
+  };
   uint32_t segments = 0;
-  bool stopped = __all_sync(ALL_LANES, !inside);
+  bool stopped = block_stopped();
 
-  uint32_t next_row = row_of(0);
-  if (count > 0) bring(0, next_row);
-  if (count > 1) next_row = row_of(1);
+  Rows next_rows = rows_of(0);
+  if (count > 0) bring(0, next_rows);
+  if (count > 1) next_rows = rows_of(1);
   for (int batch = 0; batch < count; batch++) {
     if (batch + 1 < count) {
-      bring(batch + 1, next_row);
-      if (batch + 2 < count) next_row = row_of(batch + 2);
+      bring(batch + 1, next_rows);
+      if (batch + 2 < count) next_rows = rows_of(batch + 2);
     } else {
       __pipeline_commit();
     }
@@ -79,90 +115,125 @@ __global__ void __launch_bounds__(THREADS, 6) blend_kernel(const __grid_constant
     __syncthreads();
     const Batch &b = batches[batch & 1];
     const int m = min(SEGMENT, n - batch * SEGMENT);
-    {
-      // Warps 0 to 3 test the upper four blocks, 4 to 7 the lower ones.
-      const int upper = warp / 4 * 4;
-      bool hit[4] = {false, false, false, false};
-      if (mine < m) {
-        const float4 u = b.shape[mine][0], v = b.shape[mine][1];
-        const Shape2d shape = {u.x, u.y, u.z, u.w, v.x, v.y, v.z, v.w};
-        const float x0 = float(block_x - (warp & 1) * BLOCK_X), y0 = float(block_y - ((warp >> 1) - upper / 2) * BLOCK_Y);
 #pragma unroll
-        for (int k = 0; k < 4; k++) {
-          const float x = x0 + float((k & 1) * BLOCK_X), y = y0 + float((k >> 1) * BLOCK_Y);
-          hit[k] = touches(shape, x, y, x + BLOCK_X - 1, y + BLOCK_Y - 1);
+    for (int k = 0; k < BRINGS; k++) {
+      const int place = t + k * THREADS;
+      uint32_t hit = 0;
+      if (place < m) {
+        const float4 u = b.shape[place][0], v = b.shape[place][1];
+        const Shape2d shape = {u.x, u.y, u.z, u.w, v.x, v.y, v.z, v.w};
+#pragma unroll
+        for (int j = 0; j < BLOCKS; j++) {
+          const float x0 = float(tile_x + (j & 1) * BLOCK_X), y0 = float(tile_y + (j >> 1) * BLOCK_Y);
+          if (touches(shape, x0, y0, x0 + BLOCK_X - 1, y0 + BLOCK_Y - 1)) hit |= 1u << j;
         }
       }
 #pragma unroll
-      for (int k = 0; k < 4; k++) {
-        const uint32_t mask = __ballot_sync(ALL_LANES, hit[k]);
-        if (lane == k) touched[upper + k][warp % 4] = mask;
+      for (int j = 0; j < BLOCKS; j++) {
+        const uint32_t mask = __ballot_sync(ALL_LANES, hit >> j & 1);
+        if (lane == j) touched[j][warp + k * (THREADS / 32)] = mask;
       }
     }
     __syncthreads();
     if (TRAIN && warp == 0 && out.touched.first)
       out.touched.of(tile, range.x, batch)[lane] = touched[lane / 4][lane % 4];
-    if (!stopped) {
-      if (TRAIN) {
-        segments = batch + 1;
-        if (batch > 0) {
-          const uint64_t at = (uint64_t(range.x / SEGMENT) + batch) * TILE_PIXELS + kept_place(warp, lane);
-          out.checkpoints.color_t[at] = make_float4(c0, c1, c2, transmittance);
-          if (CHANNELS == 4) out.checkpoints.fourth[at] = c3;
+    if (!stopped) segments = batch + 1;
+    if (TRAIN && !stopped) {
+      if (batch > 0) {
+        const uint64_t slot = (uint64_t(range.x / SEGMENT) + batch) * TILE_PIXELS;
+#pragma unroll
+        for (int k = 0; k < PIXELS; k++) {
+          const uint64_t at = slot + kept_place(block, row, column + k);
+          out.checkpoints.color_t[at] = make_float4(c0[k], c1[k], c2[k], transmittance[k]);
+          if (CHANNELS == 4) out.checkpoints.fourth[at] = c3[k];
         }
-      }
-      for (int word = 0; 32 * word < m; word++) {
-        uint32_t mask = touched[warp][word];
-        while (mask) {
-          const int j = 32 * word + __ffs(mask) - 1;
-          mask &= mask - 1;
-          const float4 u = b.shape[j][0], v = b.shape[j][1], c = b.channels[j];
-          const float p = exponent(u.z, u.w, v.x, v.y, u.x - fx, u.y - fy);
-          const bool reached = p >= LOG2_ALPHA_MIN && p <= v.y;
-          const float alpha = fminf(ALPHA_MAX, reached ? power_of_two(p) : 0.f);
-          const float next = __fmaf_rn(-alpha, transmittance, transmittance);
-          const bool goes_on = next >= T_MIN;
-          const float w = goes_on ? alpha * transmittance : 0.f;
-          c0 = fmaf(w, c.x, c0), c1 = fmaf(w, c.y, c1), c2 = fmaf(w, c.z, c2);
-          if (CHANNELS == 4) c3 = fmaf(w, c.w, c3);
-          transmittance = goes_on ? next : -fabsf(transmittance);
-        }
-        stopped = __all_sync(ALL_LANES, transmittance < 0.f);
-        if (stopped) break;
       }
     }
+    // The block's queue: its first four lanes have a word of 32 places each.
+    uint32_t mask = in_block < 4 && !stopped ? touched[block][in_block] : 0;
+    int start = __popc(mask);
+#pragma unroll
+    for (int d = 1; d < 4; d *= 2) {
+      const int other = __shfl_up_sync(ALL_LANES, start, d, LANES);
+      if (in_block >= d) start += other;
+    }
+    int length = __shfl_sync(ALL_LANES, start, 3, LANES);
+    start -= __popc(mask);
+    for (; mask; mask &= mask - 1) queue[block][start++] = uint8_t(32 * in_block + __ffs(mask) - 1);
+    __syncwarp();
+
+    int longest = warp_max(length);
+    const float fx = float(x), fy = float(y);
+    for (int i = 0; i < longest; i++) {
+      const bool busy = i < length;
+      const int place = busy ? queue[block][i] : 0;
+      const float4 u = b.shape[place][0], v = b.shape[place][1], c = b.channels[place];
+      const float dx = u.x - fx, dy = u.y - fy;
+      // A block without work has an exponent under every threshold.
+      const float sheared = __fmul_rn(u.w, dy), along_y = __fmaf_rn(__fmul_rn(v.x, dy), dy, busy ? v.y : -1e30f);
+#pragma unroll
+      for (int k = 0; k < PIXELS; k++) {
+        const float dxk = dx - float(k);
+        const float p = __fmaf_rn(__fmaf_rn(u.z, dxk, sheared), dxk, along_y);  // `exponent`, in parts
+        const bool reached = p >= LOG2_ALPHA_MIN && p <= v.y;
+        const float alpha = fminf(ALPHA_MAX, reached ? power_of_two(p) : 0.f);
+        const float next = __fmaf_rn(-alpha, transmittance[k], transmittance[k]);
+        const bool goes_on = next >= T_MIN;
+        const float w = goes_on ? alpha * transmittance[k] : 0.f;
+        c0[k] = fmaf(w, c.x, c0[k]), c1[k] = fmaf(w, c.y, c1[k]), c2[k] = fmaf(w, c.z, c2[k]);
+        if (CHANNELS == 4) c3[k] = fmaf(w, c.w, c3[k]);
+        transmittance[k] = goes_on ? next : -fabsf(transmittance[k]);
+      }
+      if (i % PATIENCE == PATIENCE - 1) {
+        if (block_stopped()) length = 0;
+        longest = warp_max(length);
+      }
+    }
+    stopped = block_stopped();
     if (__syncthreads_and(stopped)) break;
   }
   __pipeline_wait_prior(0);
 
-  const float final_t = fabsf(transmittance);
-  if (inside) {
-    const uint64_t pixel = uint64_t(pixel_y) * s.width + pixel_x;
-    float b0 = 0.f, b1 = 0.f, b2 = 0.f;
-    if (in.background) b0 = __ldg(in.background), b1 = __ldg(in.background + 1), b2 = __ldg(in.background + 2);
-    const Planes &o = out.planes;
-    if (o.plane[0]) o.plane[0][camera * o.stride[0] + pixel] = fmaf(final_t, b0, c0);
-    if (o.plane[1]) o.plane[1][camera * o.stride[1] + pixel] = fmaf(final_t, b1, c1);
-    if (o.plane[2]) o.plane[2][camera * o.stride[2] + pixel] = fmaf(final_t, b2, c2);
-    if (CHANNELS == 4 && o.plane[3]) o.plane[3][camera * o.stride[3] + pixel] = c3;
-    if (out.alpha) out.alpha[camera * (uint64_t(s.width) * s.height) + pixel] = 1.f - final_t;
-  }
-  if (TRAIN) {
-    const uint64_t at = uint64_t(tile) * TILE_PIXELS + kept_place(warp, lane);
-    out.finals.color_t[at] = make_float4(c0, c1, c2, final_t);
-    if (CHANNELS == 4) out.finals.fourth[at] = c3;
-    if (out.work) {
-      if (lane == 0) alive[warp] = segments;
-      __syncthreads();
-      uint32_t most = 0;
+  float final_t[PIXELS], alpha[PIXELS];
 #pragma unroll
-      for (int w = 0; w < BLOCKS; w++) most = max(most, alive[w]);
-      if (t < BLOCKS) out.alive[uint64_t(tile) * BLOCKS + t] = alive[t];
-      if (t == 0) work_base = most ? atomicAdd(&out.counters->items, most) : 0;
-      __syncthreads();
-      for (uint32_t k = t; k < most; k += THREADS) out.work[work_base + k] = {tile, k};
+  for (int k = 0; k < PIXELS; k++) final_t[k] = fabsf(transmittance[k]), alpha[k] = 1.f - final_t[k];
+  if (TRAIN) {
+#pragma unroll
+    for (int k = 0; k < PIXELS; k++) {
+      const uint64_t at = uint64_t(tile) * TILE_PIXELS + kept_place(block, row, column + k);
+      out.finals.color_t[at] = make_float4(c0[k], c1[k], c2[k], final_t[k]);
+      if (CHANNELS == 4) out.finals.fourth[at] = c3[k];
     }
   }
+  {
+    const uint64_t pixel = uint64_t(y) * s.width + x;
+    const bool aligned = s.width % 4 == 0;
+    float back[3] = {0.f, 0.f, 0.f};
+    if (in.background)
+      for (int k = 0; k < 3; k++) back[k] = __ldg(in.background + k);
+#pragma unroll
+    for (int k = 0; k < PIXELS; k++)
+      c0[k] = fmaf(final_t[k], back[0], c0[k]), c1[k] = fmaf(final_t[k], back[1], c1[k]),
+      c2[k] = fmaf(final_t[k], back[2], c2[k]);
+    auto plane = [&](int c) { return out.planes.plane[c] ? out.planes.plane[c] + camera * out.planes.stride[c] : nullptr; };
+    store_row(plane(0), pixel, inside, aligned, c0);
+    store_row(plane(1), pixel, inside, aligned, c1);
+    store_row(plane(2), pixel, inside, aligned, c2);
+    if (CHANNELS == 4) store_row(plane(3), pixel, inside, aligned, c3);
+    if (out.alpha) store_row(out.alpha + camera * (uint64_t(s.width) * s.height), pixel, inside, aligned, alpha);
+  }
+  if (in_block == 0) alive[block] = segments;
+  __syncthreads();
+  uint32_t most = 0;
+#pragma unroll
+  for (int k = 0; k < BLOCKS; k++) most = max(most, alive[k]);
+  if (TRAIN && out.work) {
+    if (t < BLOCKS) out.alive[uint64_t(tile) * BLOCKS + t] = alive[t];
+    if (t == 0) work_base = most ? atomicAdd(&out.counters->items, most) : 0;
+    __syncthreads();
+    for (uint32_t k = t; k < most; k += THREADS) out.work[work_base + k] = {tile, k};
+  }
+  if (t == 0) note_longest(out, most);
 }
 
 }  // namespace

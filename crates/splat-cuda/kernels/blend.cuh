@@ -29,7 +29,7 @@ struct Pixels {
 };
 
 struct BlendIn {
-  const uint2 *range;       // by tile
+  const uint2 *range;       // by tile, as the sort leaves it: see list_of
   const uint32_t *list;     // rows, tile after tile, front to back
   const Shape2d *shape;
   const float4 *channels;   // of this group
@@ -57,11 +57,11 @@ struct BlendOut {
   Touched touched;       // null after the first group
   Work *work;            // null after the first group
   Counters *counters;
+  volatile unsigned long long *longest;  // pinned host memory or null: segments of the list that took longest
 };
 
-// Place in its slot of the pixel that `lane` of forward's block has: backward reads column by column.
-__device__ inline int kept_place(int block, int lane) { return (lane & 7) * 32 + block * BLOCK_Y + (lane >> 3); }
-
+// Two kernels with the same results: see the heads of blend.cu and blend_deep.cu.
+cudaError_t blend_deep(const Scene &scene, const BlendIn &in, const BlendOut &out, cudaStream_t stream);
 cudaError_t blend(const Scene &scene, const BlendIn &in, const BlendOut &out, cudaStream_t stream);
 
 struct BlendBackwardIn {

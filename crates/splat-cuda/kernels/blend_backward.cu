@@ -9,6 +9,7 @@
 
 #include "blend.cuh"
 #include "coverage.cuh"
+#include "kept.cuh"
 #include "warp.cuh"
 
 namespace splat::own {
@@ -75,7 +76,7 @@ __global__ void __launch_bounds__(32) blend_backward_kernel(const __grid_constan
   const uint32_t tile = work.tile;
   const uint32_t camera = tile / s.tiles(), in_image = tile % s.tiles();
   const int tile_x = int(in_image % s.tiles_x) * TILE, tile_y = int(in_image / s.tiles_x) * TILE;
-  const uint2 range = in.blend.range[tile];
+  const uint2 range = list_of(in.blend.range, tile);
   const uint32_t first = range.x + work.segment * SEGMENT;
   const int m = int(min(uint32_t(SEGMENT), range.y - first));
 
@@ -158,7 +159,8 @@ __global__ void __launch_bounds__(32) blend_backward_kernel(const __grid_constan
   for (int i = 0; i < longest; i++) {
     const bool busy = i < length;
     const int place = busy ? sh.queue[block][i] : 0;
-    const float4 u = sh.shape[place][0], v = sh.shape[place][1], color = sh.channels[place];
+    const float4 u = sh.shape[place][0], color = sh.channels[place];
+    const float4 v = sh.shape[place][1];
     // A lane without work has an exponent under every threshold.
     const float level = busy ? v.y : -1e30f;
     const float dx = u.x - left, dy = u.y - line;

@@ -30,6 +30,10 @@ __device__ bool box(const Scene &s, float x, float y, float half_x, float half_y
   return true;
 }
 
+__device__ uint32_t depth_key(float depth) {
+  return min(__float_as_uint(depth) - __float_as_uint(NEAR), (1u << DEPTH_KEY_BITS) - 1);
+}
+
 // NaN if a number is not finite, else 0.
 __device__ float poison(float x) { return x * 0.f; }
 
@@ -131,7 +135,7 @@ __global__ void __launch_bounds__(256) project_kernel(const __grid_constant__ Sc
     out.rect[row] = rect;
   } while (false);
   out.radii[row] = visible ? radius : 0;
-  out.depth_key[row] = visible ? __float_as_uint(depth) : CULLED;
+  out.depth_key[row] = visible ? depth_key(depth) : CULLED;
   if (bad) atomicAdd(&out.counters->rejected, 1u);
 }
 
@@ -146,9 +150,12 @@ __global__ void gather_features_kernel(const __grid_constant__ Scene s, int grou
   channels[row] = make_float4(v[0], v[1], v[2], v[3]);
 }
 
-__global__ void gather_depth_kernel(uint32_t rows, const uint32_t *depth_key, float4 *channels) {
+__global__ void gather_depth_kernel(const __grid_constant__ Scene s, const __grid_constant__ Cameras cameras,
+                                    const int32_t *radii, float4 *channels) {
   const uint32_t row = blockIdx.x * blockDim.x + threadIdx.x;
-  if (row < rows && depth_key[row] != CULLED) channels[row] = make_float4(__uint_as_float(depth_key[row]), 0, 0, 0);
+  if (row >= s.rows() || radii[row] == 0) return;
+  const View view(cameras.camera[row / s.splats]);
+  channels[row] = make_float4(view.to_camera(2, load3(s.means3d, row % s.splats)), 0.f, 0.f, 0.f);
 }
 
 __global__ void mark_visible_kernel(uint32_t count, const float *means3d, const float *view, uint8_t *visible) {
@@ -178,8 +185,9 @@ cudaError_t gather_features(const Scene &scene, int group, const int32_t *radii,
   return cudaGetLastError();
 }
 
-cudaError_t gather_depth(const Scene &scene, const uint32_t *depth_key, float4 *channels, cudaStream_t stream) {
-  gather_depth_kernel<<<blocks(scene.rows(), 256), 256, 0, stream>>>(scene.rows(), depth_key, channels);
+cudaError_t gather_depth(const Scene &scene, const Cameras &cameras, const int32_t *radii, float4 *channels,
+                         cudaStream_t stream) {
+  gather_depth_kernel<<<blocks(scene.rows(), 256), 256, 0, stream>>>(scene, cameras, radii, channels);
   return cudaGetLastError();
 }
 

@@ -10,7 +10,7 @@ namespace splat::own {
 // Written for every row.
 struct ProjectOut {
   int32_t *radii;        // 3-sigma radius in pixels, 0 = culled
-  uint32_t *depth_key;   // bits of the view depth, CULLED where the radius is 0
+  uint32_t *depth_key;   // see depth_key(), CULLED where the radius is 0
   // Written for visible rows alone.
   Shape2d *shape;
   float4 *channels;      // red, green, blue and the fourth channel
@@ -19,6 +19,9 @@ struct ProjectOut {
 };
 
 constexpr uint32_t CULLED = 0xffffffffu;
+// Depths are over NEAR: their bits less those of NEAR order as they do, and up to a depth of 8e8 they fit in 28 bits.
+// Farther ones share the last key.
+constexpr int DEPTH_KEY_BITS = 28;
 
 cudaError_t project(const Scene &scene, const Cameras &cameras, Fourth fourth, const ProjectOut &out,
                     cudaStream_t stream);
@@ -28,7 +31,8 @@ cudaError_t gather_features(const Scene &scene, int group, const int32_t *radii,
                             cudaStream_t stream);
 
 // The view depth as channel 0, for the visible rows.
-cudaError_t gather_depth(const Scene &scene, const uint32_t *depth_key, float4 *channels, cudaStream_t stream);
+cudaError_t gather_depth(const Scene &scene, const Cameras &cameras, const int32_t *radii, float4 *channels,
+                         cudaStream_t stream);
 
 // Loads this library's code for the current device; fails where it has none.
 cudaError_t kernels_load();

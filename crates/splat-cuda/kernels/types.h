@@ -69,6 +69,7 @@ struct Counters {
   uint32_t visible;           // rows in depth order
   uint32_t rejected;
   uint32_t items;             // work items of backward
+  uint32_t longest;           // segments of the list that took longest to blend
 };
 
 // What the fourth channel of the first group blends.

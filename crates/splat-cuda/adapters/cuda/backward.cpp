@@ -157,7 +157,7 @@ class Backward {
 
   // Reproducible mode: places of the list ordered by row, so that each row's are added in a fixed order.
   void order_by_row() {
-    const int passes = passes_of(scene_.rows());
+    const Digits digits(bits_of(scene_.rows()));
     Sort<uint32_t> s = {};
     char *words = nullptr;
     struct Layout {
@@ -165,7 +165,7 @@ class Backward {
       uint32_t *keys[2], *values[2];
       float *by_place;
     };
-    const uint64_t word_bytes = sort_scratch_bytes(capacity_, passes);
+    const uint64_t word_bytes = sort_scratch_bytes(capacity_, digits);
     const Layout l = allocate(memory_, SPLAT_MEM_SCRATCH, "ordering the pairs by splat", [&](Arena &a) {
       Layout l = {};
       l.words = a.take<char>(word_bytes);
@@ -182,11 +182,11 @@ class Backward {
     s.values_are_places = true;
     s.count = &rows_.counters->listed;
     s.capacity = capacity_;
-    s.passes = passes;
+    s.digits = digits;
     s.scratch = words;
     stage_(sort(s, stream_), "running `sort` (by splat)");
-    places_ = l.values[passes % 2];
-    place_rows_ = l.keys[passes % 2];
+    places_ = l.values[digits.passes % 2];
+    place_rows_ = l.keys[digits.passes % 2];
   }
 
   void background() {

@@ -100,13 +100,12 @@ class Stages {
   bool debug_;
 };
 
-// Bits that hold the numbers under n, at least 1; and passes of a sort by them.
+// Bits that hold the numbers under n, at least 1.
 inline int bits_of(uint64_t n) {
   int bits = 1;
   while (n > (uint64_t(1) << bits)) bits++;
   return bits;
 }
-inline int passes_of(uint64_t n) { return (bits_of(n) + 7) / 8; }
 
 // Where `saved` keeps what backward must know again.
 enum { SAVED_ROWS, SAVED_PAIRS, SAVED_BUFFERS };

@@ -21,12 +21,13 @@ struct RowScratch {
   uint32_t *keys[2], *order[2];
   ushort4 *rect;
   uint32_t *starts;
+  ushort4 *rects;
 };
 
 RowScratch row_scratch(Arena &arena, const own::Scene &scene) {
   const uint32_t rows = scene.rows();
   RowScratch s = {};
-  s.sort = s.zeroed = arena.take<char>(sort_scratch_bytes(rows, 4));
+  s.sort = s.zeroed = arena.take<char>(sort_scratch_bytes(rows, Digits(DEPTH_KEY_BITS)));
   s.emit = arena.take<char>(emit_scratch_bytes(rows));
   s.zeroed_end = arena.take<char>(0);
   for (int k = 0; k < 2; k++) {
@@ -35,6 +36,7 @@ RowScratch row_scratch(Arena &arena, const own::Scene &scene) {
   }
   s.rect = arena.take<ushort4>(rows);
   s.starts = arena.take<uint32_t>(rows);
+  s.rects = arena.take<ushort4>(rows);
   return s;
 }
 
@@ -46,9 +48,9 @@ struct PairScratch {
 };
 
 template <typename Key>
-PairScratch<Key> pair_scratch(Arena &arena, uint64_t capacity, int passes) {
+PairScratch<Key> pair_scratch(Arena &arena, uint64_t capacity, const Digits &digits) {
   PairScratch<Key> s = {};
-  s.sort = arena.take<char>(sort_scratch_bytes(capacity, passes));
+  s.sort = arena.take<char>(sort_scratch_bytes(capacity, digits));
   s.sort_end = arena.take<char>(0);
   s.tiles[0] = arena.take<Key>(capacity);
   s.tiles[1] = arena.take<Key>(capacity);
@@ -86,7 +88,7 @@ class Forward {
       stage_(cudaMemsetAsync(scratch_.zeroed, 0, scratch_.zeroed_end - scratch_.zeroed, stream_),
              "clearing the sort's words");
       project_and_order();
-      emit = {scratch_.order[0], rows_.shape, scratch_.rect, scratch_.starts, scene_.rows()};
+      emit = {scratch_.order[0], rows_.shape, scratch_.rect, scene_.rows(), scratch_.starts, scratch_.rects};
       stage_(scan_candidates(emit, scratch_.emit, rows_.counters, stream_), "running `scan_candidates`");
     }
     const uint64_t capacity = decide_capacity(emit);
@@ -113,7 +115,7 @@ class Forward {
     for (int k = 1; k < groups_.count; k++) {
       const Group &g = groups_.group[k];
       stage_(g.kind == GroupKind::DEPTH
-                 ? gather_depth(scene_, scratch_.keys[0], rows_.channels[k], stream_)
+                 ? gather_depth(scene_, call_.cameras, args_.radii, rows_.channels[k], stream_)
                  : gather_features(scene_, g.index, args_.radii, rows_.channels[k], stream_),
              "running `gather_features`");
     }
@@ -124,7 +126,7 @@ class Forward {
     s.drop = CULLED;
     s.kept = &rows_.counters->visible;
     s.capacity = scene_.rows();
-    s.passes = 4;
+    s.digits = Digits(DEPTH_KEY_BITS);
     s.scratch = scratch_.sort;
     stage_(sort(s, stream_), "running `sort` (by depth)");
   }
@@ -139,7 +141,7 @@ class Forward {
     if (capacity == 0) {
       Counters now = {};
       if (scene_.rows() > 0) {
-        stage_(count_pairs(scene_, emit, rows_.counters, stream_), "running `count_pairs`");
+        stage_(count_pairs(scene_, emit, scratch_.emit, rows_.counters, stream_), "running `count_pairs`");
         cuda(cudaMemcpyAsync(&now, rows_.counters, sizeof now, cudaMemcpyDeviceToHost, stream_), "reading the counts");
         cuda(cudaStreamSynchronize(stream_), "waiting for the counts");
       }
@@ -167,28 +169,27 @@ class Forward {
 
   template <typename Key>
   void list_pairs(const EmitIn &emit, uint64_t capacity) {
-    const int passes = passes_of(scene_.all_tiles());
+    if (scene_.rows() == 0 || (capacity == 0 && !slot_)) return;
+    const Digits digits(bits_of(scene_.all_tiles()));
+    const int last = digits.passes % 2;
     const auto s = allocate(memory_, SPLAT_MEM_SCRATCH, "sorting by tile",
-                            [&](Arena &a) { return pair_scratch<Key>(a, capacity, passes); });
-    if (capacity > 0 && scene_.rows() > 0) {
-      // The last pass leaves the rows in the saved list.
-      Sort<Key> by_tile = {};
-      by_tile.keys[0] = s.tiles[0], by_tile.keys[1] = s.tiles[1];
-      by_tile.values[passes % 2] = pairs_.list, by_tile.values[1 - passes % 2] = s.rows;
-      by_tile.count = &rows_.counters->listed;
-      by_tile.capacity = capacity;
-      by_tile.passes = passes;
-      by_tile.scratch = s.sort;
-      stage_(cudaMemsetAsync(s.sort, 0, s.sort_end - s.sort, stream_), "clearing the sort's words");
-      stage_(emit_pairs<Key>(scene_, emit, capacity, by_tile.keys[0], by_tile.values[0], scratch_.emit,
-                             rows_.counters, stream_),
-             "running `emit_pairs`");
-      stage_(sort(by_tile, stream_), "running `sort` (by tile)");
-    }
-    if (capacity > 0 || slot_)
-      stage_(find_ranges<Key>(s.tiles[passes % 2], capacity, pairs_.range, rows_.counters, slot_,
-                              uint64_t(args_.saved.ticket), stream_),
-             "running `find_ranges`");
+                            [&](Arena &a) { return pair_scratch<Key>(a, capacity, digits); });
+    Sort<Key> by_tile = {};
+    by_tile.keys[0] = s.tiles[0], by_tile.keys[1] = s.tiles[1];
+    // The last pass leaves the rows in the saved list.
+    by_tile.values[last] = pairs_.list, by_tile.values[1 - last] = s.rows;
+    by_tile.digits = digits;
+    by_tile.counted = true;
+    by_tile.count = &rows_.counters->listed;
+    by_tile.capacity = capacity;
+    by_tile.scratch = s.sort;
+    by_tile.ranges = pairs_.range;
+    stage_(cudaMemsetAsync(s.sort, 0, s.sort_end - s.sort, stream_), "clearing the sort's words");
+    stage_(emit_pairs<Key>(scene_, emit, capacity, digits, by_tile.keys[0], by_tile.values[0], scratch_.emit,
+                           reinterpret_cast<uint32_t *>(s.sort), rows_.counters, slot_, uint64_t(args_.saved.ticket),
+                           stream_),
+           "running `emit_pairs`");
+    stage_(sort(by_tile, stream_), "running `sort` (by tile)");
   }
 
   void blend_group(int k) {
@@ -218,7 +219,9 @@ class Forward {
     out.alive = pairs_.alive;
     if (k == 0) out.touched = pairs_.touched, out.work = pairs_.work;
     out.counters = rows_.counters;
-    stage_(blend(scene_, in, out, stream_), "running `blend`");
+    out.longest = slot_ ? &slot_->longest : nullptr;
+    const bool deep = !args_.context.workspace || args_.context.workspace->deep();
+    stage_(deep ? blend_deep(scene_, in, out, stream_) : blend(scene_, in, out, stream_), "running `blend`");
   }
 
   splat_forward_args &args_;

@@ -35,8 +35,18 @@ void splat_workspace::look_back() {
     const uint64_t pairs = slots_[(seen_ + 1) % SLOTS].pairs;
     // A tenth is kept free: needs change slowly from call to call.
     if (pairs + pairs / 10 > capacity_) capacity_ = pairs + pairs / 4;
+    // Blending a segment of one list takes as long as blending about this many pairs on a whole large GPU (measured on
+    // an H100; the results do not depend on it).
+    constexpr uint64_t PAIRS_A_SEGMENT = 192 * 1024;
+    const uint64_t longest = slots_[(seen_ + 1) % SLOTS].longest;
+    if (longest > 0) deep_ = pairs < longest * PAIRS_A_SEGMENT;
     seen_++;
   }
+}
+
+bool splat_workspace::deep() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return deep_;
 }
 
 void splat_workspace::learn(uint64_t pairs) {
@@ -51,6 +61,7 @@ splat::own::Slot *splat_workspace::begin(cudaStream_t stream, uint64_t capacity,
   ticket = ++tickets_;
   stream_[ticket % SLOTS] = stream;
   given_[ticket % SLOTS] = capacity;
+  slots_[ticket % SLOTS].longest = 0;
   return slots_ + ticket % SLOTS;
 }
 

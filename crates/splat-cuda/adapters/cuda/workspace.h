@@ -21,6 +21,8 @@ struct splat_workspace {
   uint64_t capacity();
   // A call of this stream begins with room for `capacity` pairs; its slot and ticket.
   splat::own::Slot *begin(cudaStream_t stream, uint64_t capacity, uint64_t &ticket);
+  // Whether one tile's list takes long compared with all the others, as far as the last finished calls tell.
+  bool deep();
   // The most that is known to have been needed.
   void learn(uint64_t pairs);
   void poll(int64_t ticket, bool wait, splat_progress &out);
@@ -35,4 +37,5 @@ struct splat_workspace {
   cudaStream_t stream_[SLOTS] = {};
   uint64_t given_[SLOTS] = {};
   uint64_t tickets_ = 0, seen_ = 0, capacity_ = 0;
+  bool deep_ = true;
 };
