@@ -93,7 +93,9 @@ enum {
   /* scales are logarithms, opacities are logits, rotations are normalised; gradients are for these raw values. */
   SPLAT_RAW = 1u << 3,
   /* Gradients bit-identical from run to run and across streams. */
-  SPLAT_REPRODUCIBLE = 1u << 4
+  SPLAT_REPRODUCIBLE = 1u << 4,
+  /* No backward will follow: nothing is saved. */
+  SPLAT_FORWARD_ONLY = 1u << 5
 };
 
 /* splat_camera.model */
