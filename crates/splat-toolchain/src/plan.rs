@@ -248,8 +248,12 @@ fn consent(machine: &Machine, request: &Request, repo: &Repo) -> bool {
 fn engines(settings: &Settings, consent: bool, repo: &Repo, findings: &mut Vec<Finding>) -> Vec<EngineName> {
     let asked = settings.engines.as_deref().unwrap_or_default();
     let mut engines = match asked {
-        [] if consent => vec![EngineName::Cpu, EngineName::Inria],
-        [] => vec![EngineName::Cpu],
+        [] => {
+            let mut all = vec![EngineName::Cpu];
+            all.extend(repo.own_kernels.then_some(EngineName::Cuda));
+            all.extend(consent.then_some(EngineName::Inria));
+            all
+        }
         asked => asked.to_vec(),
     };
     if !engines.contains(&EngineName::Cpu) {

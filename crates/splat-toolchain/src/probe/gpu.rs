@@ -80,7 +80,7 @@ fn by_model(env: &Env) -> Vec<Gpu> {
     files.iter().filter_map(|file| parse_information(&fs_err::read_to_string(file).ok()?)).collect()
 }
 
-/// `Model: 		 NVIDIA GeForce RTX 3090`.
+/// `Model: NVIDIA GeForce RTX 3090`, after tabs.
 pub fn parse_information(text: &str) -> Option<Gpu> {
     let name = text.lines().find_map(|line| line.strip_prefix("Model:"))?.trim();
     // The whole words of the name; of `A10` and `A100` the longer fits the longer.
