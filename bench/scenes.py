@@ -82,3 +82,29 @@ def seven(folder, device):
     yield "street-765k, 3840x2160", street, trained_view("street", 3840, 2160, device)
     yield "playbot-500k, 1920x1080", trained("playbot", folder, device), trained_view("playbot", 1920, 1080, device)
     yield "blocks-186k-sh3, 1024x1024", trained("blocks", folder, device), trained_view("blocks", 1024, 1024, device)
+
+
+def sweep(device):
+    """Sizes from 10k to 10M, images from 512x512 to 4K, and scenes that peers find hard."""
+    for count, sigma in ((10_000, 0.04), (300_000, 0.015), (10_000_000, 0.004)):
+        yield f"synthetic {count // 1000}k, 1920x1080", synthetic(count, sigma, device), front(1920, 1080, device)
+    million = synthetic(1_000_000, 0.01, device)
+    for width, height in ((512, 512), (1297, 840), (3840, 2160)):
+        yield f"synthetic 1M, {width}x{height}", million, front(width, height, device)
+    small = synthetic(100_000, 0.02, device)
+    yield "synthetic 100k, 512x512", small, front(512, 512, device)
+    g = torch.Generator().manual_seed(3)
+    n = lambda *s: torch.randn(*s, generator=g)
+
+    def scene(count, means, scales, opacity):
+        q = n(count, 4)
+        return Scene(**{k: v.float().contiguous().to(device) for k, v in dict(
+            means3d=means, opacities=torch.full((count,), opacity), sh=0.2 * n(count, 16, 3),
+            scales=scales.expand(count, 3), rotations=q / q.norm(dim=1, keepdim=True)).items()})
+
+    spread = lambda count: torch.cat([n(count, 2) * torch.tensor([2.0, 1.2]), 6 + n(count, 1)], 1)
+    one = torch.cat([0.01 * n(100_000, 2), 6 + n(100_000, 1)], 1)
+    yield "100k in one tile, 800x800", scene(100_000, one, torch.tensor([0.005]), 0.05), front(800, 800, device)
+    yield "opaque wall of 300k, 1920x1080", scene(300_000, spread(300_000), torch.tensor([0.05]), 1.0), front(1920, 1080, device)
+    yield "20k full-screen, 800x800", scene(20_000, spread(20_000), torch.tensor([4.0]), 0.02), front(800, 800, device)
+    yield "300k of alpha .01, 1920x1080", scene(300_000, spread(300_000), torch.tensor([0.03]), 0.01), front(1920, 1080, device)

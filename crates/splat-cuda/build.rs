@@ -11,20 +11,21 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::exit;
 
-const HINT: &str = "hint: cargo xtask build --engines cpu,inria --accept-license inria";
+const HINT: &str = "hint: cargo xtask build";
 
 fn main() {
-    println!("cargo::rustc-check-cfg=cfg(engine_inria)");
+    println!("cargo::rustc-check-cfg=cfg(engine_cuda, engine_inria)");
     println!("cargo::rerun-if-changed=build.rs");
     let engines = variable("SPLATWRIGHT_ENGINES").unwrap_or_default();
     let engines: Vec<&str> = engines.split([',', ';', ' ']).filter(|name| !name.is_empty()).collect();
-    if let Some(unknown) = engines.iter().find(|name| !["cpu", "inria"].contains(name)) {
-        stop(&format!("SPLATWRIGHT_ENGINES names `{unknown}`, but there are `cpu` and `inria`"));
+    if let Some(unknown) = engines.iter().find(|name| !["cpu", "cuda", "inria"].contains(name)) {
+        stop(&format!("SPLATWRIGHT_ENGINES names `{unknown}`, but there are `cpu`, `cuda` and `inria`"));
     }
-    if engines.contains(&"inria") {
-        let inputs = Inputs::from_env();
-        let libraries = inputs.compile();
-        link(&libraries, &inputs);
+    let engines: Vec<&str> = ["cuda", "inria"].into_iter().filter(|name| engines.contains(name)).collect();
+    if !engines.is_empty() {
+        let inputs = Inputs::from_env(&engines);
+        let libraries = inputs.compile(&engines);
+        link(&engines, &libraries, &inputs);
     }
 }
 
@@ -36,14 +37,15 @@ struct Inputs {
     archs: String,
     cmake: PathBuf,
     ninja: Option<PathBuf>,
-    source: PathBuf,
+    /// The original's sources, where engine `inria` is built.
+    source: Option<PathBuf>,
     version: String,
     fingerprint: String,
     host_compiler: Option<OsString>,
 }
 
 impl Inputs {
-    fn from_env() -> Self {
+    fn from_env(engines: &[&str]) -> Self {
         let cuda = needed("SPLATWRIGHT_CUDA_HOME", "the CUDA toolkit");
         let nvcc = nvcc(&cuda);
         if !nvcc.is_file() {
@@ -55,17 +57,7 @@ impl Inputs {
         let Some(cuda_libraries) = found else {
             stop(&format!("SPLATWRIGHT_CUDA_HOME (`{}`) has no {archive} in {folders:?}", cuda.display()));
         };
-        let source = needed("SPLATWRIGHT_INRIA_SOURCE", "the original rasterizer's sources");
-        for file in ["cuda_rasterizer/rasterizer_impl.cu", "third_party/glm/glm/glm.hpp"] {
-            let path = source.join(file);
-            println!("cargo::rerun-if-changed={}", path.parent().unwrap_or(&source).display());
-            if !path.is_file() {
-                stop(&format!(
-                    "SPLATWRIGHT_INRIA_SOURCE has no `{file}`: `{}` is not a file",
-                    path.display()
-                ));
-            }
-        }
+        let source = engines.contains(&"inria").then(original_sources);
         let cmake = variable("SPLATWRIGHT_CMAKE").map_or_else(|| "cmake".into(), PathBuf::from);
         let bare = cmake.as_os_str() == "cmake";
         if !bare && (cmake.file_stem().is_none_or(|name| name != "cmake") || !cmake.is_file()) {
@@ -89,20 +81,21 @@ impl Inputs {
     }
 
     /// Runs CMake and returns the folder of the libraries.
-    fn compile(&self) -> PathBuf {
+    fn compile(&self, engines: &[&str]) -> PathBuf {
         let crate_dir = folder_of_cargo("CARGO_MANIFEST_DIR");
-        for path in ["CMakeLists.txt", "adapters", "cmake"] {
+        for path in ["CMakeLists.txt", "adapters", "cmake", "kernels"] {
             println!("cargo::rerun-if-changed={path}");
         }
         let header = crate_dir.join("../splat-engine/include");
         println!("cargo::rerun-if-changed={}", header.display());
-        cxx_build::bridge("src/inria.rs")
-            .include("adapters/inria")
+        cxx_build::bridges(engines.iter().map(|name| format!("src/{name}.rs")))
+            .include("adapters")
             .include(&header)
             .std("c++17")
             .compile("splat_cuda_bridge");
 
         let out = folder_of_cargo("OUT_DIR");
+        let on = |name| if engines.contains(&name) { "ON" } else { "OFF" };
         let mut config = cmake::Config::new(&crate_dir);
         config
             .out_dir(out.join(format!("cmake-{:016x}", self.tools())))
@@ -111,13 +104,17 @@ impl Inputs {
             .define("CMAKE_INSTALL_PREFIX", &out)
             .define("CMAKE_CUDA_COMPILER", nvcc(&self.cuda))
             .define("CMAKE_CUDA_ARCHITECTURES", &self.archs)
-            .define("SPLAT_ENGINE_INRIA", "ON")
-            .define("SPLAT_INRIA_SOURCE", &self.source)
+            .define("SPLAT_ENGINE_CUDA", on("cuda"))
+            .define("SPLAT_CUDA_VERSION", env!("CARGO_PKG_VERSION"))
+            .define("SPLAT_ENGINE_INRIA", on("inria"))
             .define("SPLAT_INRIA_VERSION", &self.version)
             .define("SPLAT_FINGERPRINT", &self.fingerprint)
             .define("SPLAT_ENGINE_INCLUDE", header)
             // The host's linker does not know the Python packages' `lib` (a toolkit has `lib64`).
             .env("LIBRARY_PATH", prepended("LIBRARY_PATH", &self.cuda_libraries));
+        if let Some(source) = &self.source {
+            config.define("SPLAT_INRIA_SOURCE", source);
+        }
         if let Some(compiler) = &self.host_compiler {
             config.define("CMAKE_CUDA_HOST_COMPILER", compiler);
         }
@@ -133,7 +130,7 @@ impl Inputs {
         if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| config.build())) {
             let text =
                 panic.downcast_ref::<String>().map(|s| s.lines().find(|l| !l.is_empty()).unwrap_or_default());
-            println!("cargo::error=engine `inria` did not compile: {}", text.unwrap_or("CMake failed"));
+            println!("cargo::error=the CUDA engines ({}) did not compile: {}", engines.join(", "), text.unwrap_or("CMake failed"));
             println!(
                 "cargo::error=hint: the compiler's own words stand below under `--- stdout`; then cargo xtask doctor"
             );
@@ -156,20 +153,36 @@ impl Inputs {
     }
 }
 
-fn link(libraries: &Path, inputs: &Inputs) {
-    println!("cargo::rustc-cfg=engine_inria");
+/// The folder of the original's sources, which must be whole.
+fn original_sources() -> PathBuf {
+    let source = needed("SPLATWRIGHT_INRIA_SOURCE", "the original rasterizer's sources");
+    for file in ["cuda_rasterizer/rasterizer_impl.cu", "third_party/glm/glm/glm.hpp"] {
+        let path = source.join(file);
+        println!("cargo::rerun-if-changed={}", path.parent().unwrap_or(&source).display());
+        if !path.is_file() {
+            stop(&format!("SPLATWRIGHT_INRIA_SOURCE has no `{file}`: `{}` is not a file", path.display()));
+        }
+    }
+    source
+}
+
+fn link(engines: &[&str], libraries: &Path, inputs: &Inputs) {
     println!("cargo::rustc-link-search=native={}", libraries.display());
     println!("cargo::rustc-link-search=native={}", inputs.cuda_libraries.display());
-    println!("cargo::rustc-link-lib=static=splat_inria");
+    for name in engines {
+        let upper = name.to_uppercase();
+        let file = format!("{}splat_{name}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
+        println!("cargo::rustc-cfg=engine_{name}");
+        println!("cargo::rustc-link-lib=static=splat_{name}");
+        println!("cargo::rustc-env=SPLAT_{upper}_LIBRARY={}", libraries.join(file).display());
+        println!("cargo::rustc-env=SPLAT_{upper}_ARCHS={}", inputs.archs);
+    }
     println!("cargo::rustc-link-lib=static:-bundle=cudart_static");
     if cfg!(target_os = "linux") {
         for library in ["stdc++", "dl", "rt", "pthread"] {
             println!("cargo::rustc-link-lib={library}");
         }
     }
-    let name = format!("{}splat_inria{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
-    println!("cargo::rustc-env=SPLAT_INRIA_LIBRARY={}", libraries.join(name).display());
-    println!("cargo::rustc-env=SPLAT_INRIA_ARCHS={}", inputs.archs);
     println!("cargo::metadata=libdir={}", libraries.display());
 }
 

@@ -1,4 +1,5 @@
-//! The same call to another engine: `inria` on the GPU against `cpu`, forward and every gradient.
+//! The same call to another engine: `inria` and `cuda` on the GPU against `cpu`, forward and every gradient.
+//! What `cuda` has beyond the original is held against `cpu` by `bench/parity.py`.
 //!
 //! Engines evaluate the same formulas in another order, so they round differently. Where a splat's alpha lies within
 //! rounding of 1/255, or a pixel's transmittance of 1e-4, one engine may blend what the other skips: such a pixel may
@@ -84,7 +85,7 @@ fn hold(f: &Figures) -> Result<(), String> {
     // A covariance of needles (750 to 1, seen at any angle) loses digits in f32 whoever inverts it: more pixels
     // differ, by less, and their gradients agree less.
     let (allowed, gradient) =
-        if f.case == "needles" { (f.pixels / 20, 5e-2) } else { (2 + f.pixels / 200, 1e-2) };
+        if f.case.starts_with("needles") { (f.pixels / 20, 5e-2) } else { (2 + f.pixels / 200, 1e-2) };
     check(
         f.pixels_over_1e_5 <= allowed,
         format!("{} of {} pixels differ by more than 1e-5, over {allowed}", f.pixels_over_1e_5, f.pixels),
@@ -103,8 +104,8 @@ fn hold(f: &Figures) -> Result<(), String> {
     Ok(())
 }
 
-fn run(cases: &[Case], file: &str) {
-    let figures: Vec<Figures> = cases.iter().map(|c| compare(c, Device::Cuda(0), "inria".into())).collect();
+fn run(cases: &[Case], engine: &str, file: &str) {
+    let figures: Vec<Figures> = cases.iter().map(|c| compare(c, Device::Cuda(0), engine.into())).collect();
     for f in &figures {
         println!(
             "{:32} {:8} splats {:8} visible  max {:.1e}  over 1e-5: {}/{}  radii {}  gradients {}",
@@ -127,36 +128,67 @@ fn run(cases: &[Case], file: &str) {
     assert!(trouble.is_empty(), "{}", trouble.join("\n"));
 }
 
-/// Whether `inria` can run here; says why not.
-fn inria_runs() -> bool {
+/// Whether the engine can run here; says why not.
+fn runs(engine: &str) -> bool {
     if !tch::Cuda::is_available() {
         println!("skipped: no CUDA device");
         return false;
     }
-    if !splat_cuda::BUILT.contains(&"inria") {
-        println!("skipped: engine `inria` is not part of this build");
+    if !splat_cuda::BUILT.contains(&engine) {
+        println!("skipped: engine `{engine}` is not part of this build");
         return false;
     }
     true
 }
 
+fn trained() -> Option<Vec<Case>> {
+    let data = scenes::shared_data();
+    if data.is_none() {
+        println!("skipped: shared data not found");
+    }
+    data.map(|data| scenes::trained(&data))
+}
+
+/// The same cases in mode exact.
+fn exact(mut cases: Vec<Case>) -> Vec<Case> {
+    for case in &mut cases {
+        case.name += ", exact";
+        case.settings.exact = true;
+    }
+    cases
+}
+
 #[test]
 fn inria_equals_cpu_on_adversarial_scenes() {
-    if inria_runs() {
-        run(&scenes::adversarial(), "parity-adversarial.json");
+    if runs("inria") {
+        run(&scenes::adversarial(), "inria", "parity-inria-adversarial.json");
     }
 }
 
 #[test]
 fn inria_equals_cpu_on_trained_scenes() {
-    if !inria_runs() {
-        return;
+    if let Some(cases) = runs("inria").then(trained).flatten() {
+        run(&cases, "inria", "parity-inria-trained.json");
     }
-    let Some(data) = scenes::shared_data() else {
-        println!("skipped: shared data not found");
-        return;
-    };
-    run(&scenes::trained(&data), "parity-trained.json");
+}
+
+#[test]
+fn cuda_equals_cpu_on_adversarial_scenes() {
+    if runs("cuda") {
+        let mut cases = scenes::adversarial();
+        cases.extend(exact(scenes::adversarial()));
+        run(&cases, "cuda", "parity-cuda-adversarial.json");
+    }
+}
+
+#[test]
+fn cuda_equals_cpu_on_trained_scenes() {
+    if let Some(mut cases) = runs("cuda").then(trained).flatten() {
+        if let Some(more) = trained() {
+            cases.extend(exact(more));
+        }
+        run(&cases, "cuda", "parity-cuda-trained.json");
+    }
 }
 
 /// Without a GPU the comparison itself is still shown to work: the CPU engine through torch equals itself without.

@@ -238,10 +238,11 @@ __global__ void __launch_bounds__(THREADS) background_kernel(const __grid_consta
   float sum[3] = {0.f, 0.f, 0.f};
   const uint64_t n = uint64_t(s.all_tiles()) * TILE_PIXELS;
   for (uint64_t i = uint64_t(blockIdx.x) * THREADS + threadIdx.x; i < n; i += uint64_t(gridDim.x) * THREADS) {
-    const uint32_t tile = uint32_t(i / TILE_PIXELS), at = i % TILE_PIXELS, block = at / 32, lane = at % 32;
-    const uint32_t camera = tile / s.tiles(), in_image = tile % s.tiles();
-    const int x = int(in_image % s.tiles_x) * TILE + (block & 1) * BLOCK_X + (lane & 7);
-    const int y = int(in_image / s.tiles_x) * TILE + (block >> 1) * BLOCK_Y + (lane >> 3);
+    // The order of `kept_place`.
+    const uint32_t tile = uint32_t(i / TILE_PIXELS), column = i % TILE_PIXELS / 32, block = i % 32 / BLOCK_Y;
+    const uint32_t camera = tile / s.tiles(), in_image = tile % s.tiles(), row = i % BLOCK_Y;
+    const int x = int(in_image % s.tiles_x) * TILE + (block & 1) * BLOCK_X + column;
+    const int y = int(in_image / s.tiles_x) * TILE + (block >> 1) * BLOCK_Y + row;
     if (x >= s.width || y >= s.height) continue;
     const float t = finals[i].w;
 #pragma unroll

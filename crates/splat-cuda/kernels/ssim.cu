@@ -12,8 +12,8 @@ namespace {
 constexpr int SIDE = 32, REACH = 5, HALO = SIDE + 2 * REACH, ROWS = 8, THREADS = SIDE * ROWS;
 constexpr float C1 = 0.01f * 0.01f, C2 = 0.03f * 0.03f;
 // exp(-k^2 / (2 1.5^2)) for k = 0..5, normalised over the eleven.
-__constant__ float WINDOW[REACH + 1] = {0.266011763f, 0.213005174f, 0.109360702f,
-                                        0.0360007733f, 0.00759875868f, 0.00102838012f};
+__constant__ float WINDOW[REACH + 1] = {0.26601172486179436f, 0.2130055377112537f,    0.10936068950970002f,
+                                        0.03600077212843083f, 0.007598758135239185f, 0.00102838008447911f};
 
 __device__ float tap(int k) { return WINDOW[k < REACH ? REACH - k : k - REACH]; }
 

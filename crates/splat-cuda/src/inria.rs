@@ -5,29 +5,9 @@
 #![expect(unsafe_code, reason = "the border between Rust and C++")]
 #![expect(unreachable_pub, reason = "cxx makes its items public")]
 
-use std::ffi::{CStr, c_char};
+use splat_engine::{Capabilities, Engine, EngineError, abi};
 
-use cxx::{ExternType, type_id};
-use splat_engine::{Capabilities, DeviceKind, Engine, EngineError, Features, Outputs, abi};
-
-// cxx wants types of this crate. They are the ABI's own structs, whose layout splat-engine's tests compare with
-// the header, and whose struct_size the C++ side checks on every call.
-macro_rules! abi_struct {
-    ($name:ident, $of:ident, $id:literal) => {
-        #[repr(transparent)]
-        pub(crate) struct $name(abi::$of);
-
-        // SAFETY: the same struct as the header's, by the layout test of splat-engine; plain data, hence trivial.
-        unsafe impl ExternType for $name {
-            type Id = type_id!($id);
-            type Kind = cxx::kind::Trivial;
-        }
-    };
-}
-abi_struct!(CapabilitiesStruct, Capabilities, "splat_capabilities");
-abi_struct!(ForwardArgs, ForwardArgs, "splat_forward_args");
-abi_struct!(BackwardArgs, BackwardArgs, "splat_backward_args");
-abi_struct!(MarkVisibleArgs, MarkVisibleArgs, "splat_mark_visible_args");
+use crate::linked;
 
 #[cxx::bridge(namespace = "splat::inria")]
 mod ffi {
@@ -36,16 +16,16 @@ mod ffi {
 
         #[namespace = ""]
         #[cxx_name = "splat_capabilities"]
-        type CapabilitiesStruct = super::CapabilitiesStruct;
+        type CapabilitiesStruct = crate::linked::CapabilitiesStruct;
         #[namespace = ""]
         #[cxx_name = "splat_forward_args"]
-        type ForwardArgs = super::ForwardArgs;
+        type ForwardArgs = crate::linked::ForwardArgs;
         #[namespace = ""]
         #[cxx_name = "splat_backward_args"]
-        type BackwardArgs = super::BackwardArgs;
+        type BackwardArgs = crate::linked::BackwardArgs;
         #[namespace = ""]
         #[cxx_name = "splat_mark_visible_args"]
-        type MarkVisibleArgs = super::MarkVisibleArgs;
+        type MarkVisibleArgs = crate::linked::MarkVisibleArgs;
 
         unsafe fn capabilities(out: *mut CapabilitiesStruct) -> i32;
         fn device_ready(device: i32) -> i32;
@@ -68,36 +48,10 @@ fn result(status: i32) -> Result<(), EngineError> {
     EngineError::from_status(status, ffi::last_error_text()).map_or(Ok(()), Err)
 }
 
-/// # Safety
-/// `text` is null or a C string in static storage.
-unsafe fn owned(text: *const c_char) -> String {
-    if text.is_null() {
-        return String::new();
-    }
-    // SAFETY: not null, by the caller's word a C string.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
-}
-
 impl Engine for Inria {
     fn capabilities(&self) -> Capabilities {
-        let mut raw = abi::Capabilities::EMPTY;
-        // SAFETY: a valid struct of this ABI; the wrapper is transparent.
-        let status = unsafe { ffi::capabilities((&raw mut raw).cast()) };
-        // Only a header of another version could fail here, and both sides were compiled with one.
-        assert_eq!(status, abi::OK, "engine `inria` describes itself: {}", ffi::last_error_text());
-        // SAFETY: the texts are static storage of the engine.
-        let (name, version, fingerprint) =
-            unsafe { (owned(raw.name), owned(raw.version), owned(raw.fingerprint)) };
-        Capabilities {
-            name,
-            version,
-            fingerprint,
-            abi: raw.abi,
-            device: DeviceKind::Cuda,
-            outputs: Outputs(raw.outputs),
-            features: Features(raw.features),
-            max_sh_degree: raw.max_sh_degree.max(0) as u32,
-        }
+        // SAFETY: the callback gets a valid struct of this ABI; the wrapper is transparent.
+        linked::capabilities(|out| (unsafe { ffi::capabilities(out) }, ffi::last_error_text()))
     }
 
     fn device_ready(&self, device: i32) -> Result<(), EngineError> {

@@ -24,7 +24,7 @@
  *     their first dimension; with one camera that is the shape without it. Gradients of splats are sums
  *     over the cameras.
  *   - A splat with a number that is not finite among its inputs is not rendered, gets zero gradients and
- *     is counted in `rejected`.
+ *     is counted in `rejected`; one that is out of view anyway may be left uncounted.
  */
 #ifndef SPLAT_ENGINE_H
 #define SPLAT_ENGINE_H
