@@ -5,125 +5,21 @@
 mod common;
 
 use common::engines::hooked;
+use common::stored::{BACKGROUND, CHANNELS, Stored, core_settings, eyes, leaf, settings};
 use common::{HEIGHT, Random, Scene, WIDTH, assert_same_bits, camera, camera_on, numbers, weighted, weights};
-use splat_core::{Features, Upstream};
+use splat_core::Upstream;
 use splat_engine::host;
 use splat_tch::{
     Background, Camera, Color, EngineChoice, Gaussians, Settings, Shape, Workspace, render, render_batch,
 };
 use tch::{Device, Kind, Tensor};
 
-const CHANNELS: i64 = 4;
-
-fn leaf(values: &[f32], shape: &[i64]) -> Tensor {
-    Tensor::from_slice(values).view(shape).set_requires_grad(true)
-}
-
-/// Stored values of a scene: logits, logarithms, quaternions of any length, coefficients in two parts, features.
-struct Stored {
-    p: i64,
-    means: Vec<f32>,
-    logits: Vec<f32>,
-    first: Vec<f32>,
-    rest: Vec<f32>,
-    logs: Vec<f32>,
-    rotations: Vec<f32>,
-    features: Vec<f32>,
-    /// The same as leaves, in this order; then means2d and means2d_abs of `cameras` cameras.
-    leaves: Vec<Tensor>,
-}
-
-impl Stored {
-    fn new(p: usize, cameras: Option<i64>) -> Self {
-        let base = Scene::new(p);
-        let mut r = Random::new(77);
-        let logits: Vec<f32> = base.opacities.iter().map(|o| (o / (1.0 - o)).ln()).collect();
-        let logs: Vec<f32> = base.scales.iter().map(|s| s.ln()).collect();
-        let (mut first, mut rest) = (Vec::new(), Vec::new());
-        for row in base.sh.chunks_exact(48) {
-            first.extend(row[..3].iter().map(|x| x + 1.0));
-            rest.extend(&row[3..]);
-        }
-        let features = r.vec(p * CHANNELS as usize);
-        let n = p as i64;
-        let mut leaves = vec![
-            leaf(&base.means3d, &[n, 3]),
-            leaf(&logits, &[n, 1]),
-            leaf(&first, &[n, 1, 3]),
-            leaf(&rest, &[n, 15, 3]),
-            leaf(&logs, &[n, 3]),
-            leaf(&base.rotations, &[n, 4]),
-            leaf(&features, &[n, CHANNELS]),
-        ];
-        for k in [3, 2] {
-            let shape: Vec<i64> = cameras.into_iter().chain([n, k]).collect();
-            let nan = Tensor::full(shape, f64::NAN, (Kind::Float, Device::Cpu));
-            leaves.push(nan.set_requires_grad(true));
-        }
-        let (means, rotations) = (base.means3d, base.rotations);
-        Self { p: n, means, logits, first, rest, logs, rotations, features, leaves }
-    }
-
-    fn gaussians(&self) -> Gaussians<'_> {
-        let l = &self.leaves;
-        Gaussians {
-            means3d: &l[0],
-            opacities: &l[1],
-            color: Color::SplitSh { first: &l[2], rest: &l[3] },
-            shape: Shape::ScaleRotation { scales: &l[4], rotations: &l[5] },
-            means2d: Some(&l[7]),
-            means2d_abs: Some(&l[8]),
-            features: Some(&l[6]),
-        }
-    }
-
-    fn core(&self) -> splat_core::Scene<'_> {
-        splat_core::Scene {
-            means3d: &self.means,
-            opacities: &self.logits,
-            color: splat_core::Color::SplitSh { first: &self.first, rest: &self.rest, coeffs: 16 },
-            shape: splat_core::Shape::ScaleRotation { scales: &self.logs, rotations: &self.rotations },
-            features: Features { values: &self.features, count: CHANNELS as usize },
-        }
-    }
-}
-
-const BACKGROUND: [f32; 3] = [0.2, 0.5, 0.9];
-
-fn core_settings() -> splat_core::Settings {
-    splat_core::Settings {
-        background: BACKGROUND,
-        sh_degree: 2,
-        exact: true,
-        raw: true,
-        ..Default::default()
-    }
-}
-
-fn settings() -> Settings {
-    Settings {
-        background: BACKGROUND.into(),
-        sh_degree: 2,
-        raw: true,
-        reproducible: true,
-        depth: true,
-        alpha: true,
-        ..Settings::default()
-    }
-}
-
-fn eyes() -> Vec<splat_core::Camera> {
-    [[0.3, -0.4, -4.0], [-1.0, 0.2, -3.5], [0.5, 1.0, -4.5]]
-        .map(|eye| splat_core::Camera::look_at(WIDTH, HEIGHT, 50.0, eye, [0.0; 3], [0.0, -1.0, 0.0]))
-        .to_vec()
-}
-
 #[test]
 fn several_cameras_with_everything_are_the_engines() {
     let eyes = eyes();
     let stored = Stored::new(40, Some(3));
     let on: Vec<Camera> = eyes.iter().map(|c| Camera::new(c.clone(), Device::Cpu).unwrap()).collect();
-    let background = leaf(&BACKGROUND, &[3]);
+    let background = leaf(&BACKGROUND, &[3], Device::Cpu);
     let all = Settings { background: background.shallow_clone().into(), ..settings() };
     let got = render_batch(&stored.gaussians(), &on.iter().collect::<Vec<_>>(), &all).unwrap();
     let (h, w) = (i64::from(HEIGHT), i64::from(WIDTH));
@@ -267,7 +163,7 @@ fn pose_and_background_gradients_are_the_derivatives() {
             let settings = Settings { background, sh_degree: 1, ..Settings::default() };
             weighted(&render(&gaussians, &camera, &settings).unwrap().color, &weight)
         };
-        let (pose, background) = (rows(&base).set_requires_grad(true), leaf(&BACKGROUND, &[3]));
+        let (pose, background) = (rows(&base).set_requires_grad(true), leaf(&BACKGROUND, &[3], Device::Cpu));
         loss(&pose, &background).backward();
         let grad = numbers(&pose.grad());
         let largest = grad.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
@@ -386,7 +282,7 @@ fn what_an_engine_has_not_is_refused_by_name() {
     let (first, rest) = (l.sh.narrow(1, 0, 1), l.sh.narrow(1, 1, 15));
     let split = Color::SplitSh { first: &first, rest: &rest };
     says(&Gaussians { color: split, ..free }, &[&camera], compat(), "SplitSh");
-    let background = Background::Tensor(leaf(&BACKGROUND, &[3]));
+    let background = Background::Tensor(leaf(&BACKGROUND, &[3], Device::Cpu));
     says(&free, &[&camera], Settings { background, ..compat() }, "a gradient for `background`");
     let posed =
         Camera::with_pose(common::camera(), &rows(&common::camera()).set_requires_grad(true)).unwrap();

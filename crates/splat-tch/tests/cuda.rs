@@ -1,4 +1,4 @@
-//! On a GPU: the op on CUDA tensors agrees with the CPU engine; backward runs in torch's own thread of the
+//! On a GPU: the ops on CUDA tensors agree with the CPU engine; backward runs in torch's own thread of the
 //! device, re-entrantly too, and its errors come back; mixed devices are refused. Without one these are skipped.
 #![expect(clippy::print_stdout, reason = "says what is skipped")]
 
@@ -7,9 +7,12 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::engines::around;
-use common::{Scene, camera_on, numbers, weighted, weights};
-use splat_engine::EngineError;
-use splat_tch::{EngineChoice, Gaussians, Settings, render};
+use common::stored::{self, BACKGROUND, Stored, eyes, leaf};
+use common::{HEIGHT, Scene, WIDTH, camera_on, numbers, weighted, weights};
+use splat_engine::{EngineError, Features};
+use splat_tch::{
+    AdamGroup, Camera, EngineChoice, Gaussians, Settings, Workspace, adam_step, render, render_batch, ssim,
+};
 use tch::{Cuda, Device, Kind, Tensor};
 
 /// The CUDA engines of this program, if a GPU can run them.
@@ -59,6 +62,121 @@ fn gradients_on_the_gpu_are_the_cpus() {
                 let error = relative(gpu, cpu);
                 assert!(error < 1e-4, "engine {name}, tensor {i}: relative difference {error}");
             }
+        }
+    }
+}
+
+/// Engines that have all of ABI 2.
+fn complete() -> Vec<&'static str> {
+    let all = [
+        Features::EXACT,
+        Features::RAW,
+        Features::BATCH,
+        Features::ORTHOGRAPHIC,
+        Features::SPLIT_SH,
+        Features::EXTRA_GRADIENTS,
+        Features::WORKSPACE,
+        Features::OPTIMIZE,
+    ];
+    let has = |name: &str| {
+        let c = splat_tch::engine(name).unwrap().capabilities();
+        all.into_iter().all(|f| c.features.contains(f))
+    };
+    engines().into_iter().filter(|name| has(name)).collect()
+}
+
+/// Images, then gradients of every leaf, of the background and of the poses.
+fn everything(device: Device, engine: &str, orthographic: bool, workspace: bool) -> Vec<Vec<f32>> {
+    let stored = Stored::on(60, Some(3), device);
+    let background = leaf(&BACKGROUND, &[3], device);
+    let mut poses = Vec::new();
+    let cameras: Vec<Camera> = eyes()
+        .into_iter()
+        .map(|c| {
+            let v = c.view.map(f64::from);
+            let c = if orthographic {
+                let rotation = std::array::from_fn(|r| std::array::from_fn(|k| v[4 * k + r]));
+                let inner = [9.0, 8.0, 17.0, 16.0];
+                splat_core::Camera::from_orthographic(WIDTH, HEIGHT, inner, rotation, [v[12], v[13], v[14]])
+            } else {
+                c
+            };
+            let pose = Tensor::from_slice(&c.view).view([4, 4]).tr().contiguous().to_device(device);
+            poses.push(pose.detach().set_requires_grad(true));
+            Camera::with_pose(c, poses.last().unwrap()).unwrap()
+        })
+        .collect();
+    let with = Settings {
+        background: background.shallow_clone().into(),
+        engine: engine.into(),
+        workspace: workspace.then(|| Workspace::new(&engine.into(), device).unwrap()),
+        ..stored::settings()
+    };
+    let got = render_batch(&stored.gaussians(), &cameras.iter().collect::<Vec<_>>(), &with).unwrap();
+    if let Some(workspace) = &with.workspace {
+        let progress = workspace.progress(&got.counts, true).unwrap().unwrap();
+        assert!(!progress.overflow && progress.rendered > 0, "{progress:?}");
+    }
+    let images = [
+        Some(&got.color),
+        Some(&got.inv_depth),
+        got.depth.as_ref(),
+        got.alpha.as_ref(),
+        got.features.as_ref(),
+    ];
+    let mut loss = Tensor::from(0.0_f32).to_device(device);
+    let mut all = Vec::new();
+    for (i, image) in images.into_iter().flatten().enumerate() {
+        let weight = Tensor::from_slice(&common::Random::new(i as u64).vec(image.numel())).to_device(device);
+        loss += weighted(image, &weight.view_as(image));
+        all.push(numbers(image));
+    }
+    loss.backward();
+    all.extend(stored.leaves.iter().chain([&background]).chain(&poses).map(|t| numbers(&t.grad())));
+    all
+}
+
+#[test]
+fn everything_on_the_gpu_is_the_cpus() {
+    for name in complete() {
+        for orthographic in [false, true] {
+            let cpu = everything(Device::Cpu, "cpu", orthographic, false);
+            for workspace in [false, true] {
+                let gpu = everything(Device::Cuda(0), name, orthographic, workspace);
+                for (i, (cpu, gpu)) in cpu.iter().zip(&gpu).enumerate() {
+                    let error = relative(gpu, cpu);
+                    let of = format!("engine {name}, orthographic {orthographic}, workspace {workspace}");
+                    assert!(error < 1e-4, "{of}, tensor {i}: relative difference {error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn adam_and_ssim_on_the_gpu_are_the_cpus() {
+    for name in complete() {
+        let run = |device: Device, engine: EngineChoice| {
+            let make = |seed, n| Tensor::from_slice(&common::Random::new(seed).vec(n)).to_device(device);
+            let [param, grad, exp_avg] = [1, 2, 3].map(|seed| make(seed, 3000).view([1000, 3]));
+            let exp_avg_sq = exp_avg.square();
+            let visible = make(4, 1000).gt(0.0).to_kind(Kind::Int);
+            let constants = (5, 0.01, 0.9, 0.999, 1e-8);
+            let (step, lr, beta1, beta2, eps) = constants;
+            let (param_ref, grad, exp_avg, exp_avg_sq) = (&param, &grad, &exp_avg, &exp_avg_sq);
+            let group =
+                AdamGroup { param: param_ref, grad, exp_avg, exp_avg_sq, step, lr, beta1, beta2, eps };
+            adam_step(&[group], Some(&visible), &engine).unwrap();
+            let image = make(5, 3 * 70 * 50).view([3, 50, 70]).abs().set_requires_grad(true);
+            let target = make(6, 3 * 70 * 50).view([3, 50, 70]).abs();
+            let mean = ssim(&image, &target, true, &engine).unwrap();
+            mean.backward();
+            [&param, exp_avg, exp_avg_sq, &mean, &image.grad()].map(numbers)
+        };
+        let (cpu, gpu) = (run(Device::Cpu, "cpu".into()), run(Device::Cuda(0), name.into()));
+        for (i, (cpu, gpu)) in cpu.iter().zip(&gpu).enumerate() {
+            let error = relative(gpu, cpu);
+            assert!(error < 1e-4, "engine {name}, tensor {i}: relative difference {error}");
         }
     }
 }
