@@ -33,10 +33,16 @@ impl Prompt {
     pub fn command_line(&self) -> String {
         format!(
             "/d /s /c \"chcp 65001 >nul & call \"{}\" -vcvars_ver={} && echo {MARK}&& set\"",
-            self.batch.display(),
+            // cmd takes `/` in a path for the beginning of an option.
+            self.batch.display().to_string().replace('/', "\\"),
             self.toolset
         )
     }
+}
+
+/// What the batch file itself said, before the mark.
+pub fn said(output: &str) -> &str {
+    output.split(MARK).next().unwrap_or_default()
 }
 
 /// The variables after the mark, upper case as Windows finds them in any; `None` where the batch file failed.

@@ -102,3 +102,50 @@ fn needed<'a, R: ReadRef<'a>>(data: R) -> Vec<String> {
         .map(|name| String::from_utf8_lossy(name).into_owned())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// The system's own library that every program here needs, and symbols that it defines.
+    fn system() -> (&'static str, PathBuf, &'static str) {
+        if cfg!(windows) {
+            let root = std::env::var("SystemRoot").unwrap_or_else(|_| r"C:\windows".into());
+            ("kernel32.dll", PathBuf::from(root).join(r"System32\kernel32.dll"), "GetLastError")
+        } else {
+            let folders =
+                ["/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/lib64", "/usr/lib64", "/usr/lib"];
+            let found =
+                folders.iter().map(|folder| Path::new(folder).join("libc.so.6")).find(|path| path.exists());
+            ("libc.so.6", found.unwrap_or_default(), "memmove")
+        }
+    }
+
+    #[test]
+    fn what_this_program_needs_is_found_where_the_system_has_it() {
+        let inside = module(&std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(inside.windows, cfg!(windows));
+        let (name, library, symbol) = system();
+        assert!(inside.needed.iter().any(|needed| needed.eq_ignore_ascii_case(name)), "{:?}", inside.needed);
+        assert!(inside.archs.is_empty());
+        let before = inside.undefined.len();
+        // memmove is chosen at load time (an indirect function), which is a definition all the same.
+        let mut wanted = inside.undefined;
+        wanted.insert(symbol.to_owned());
+        wanted.insert("_ZN3c106SymInt19promote_to_negativeEv".to_owned());
+        resolve(&library, &mut wanted).unwrap();
+        assert!(!wanted.contains(symbol), "{symbol} of {}", library.display());
+        assert!(wanted.contains("_ZN3c106SymInt19promote_to_negativeEv"));
+        assert!(wanted.len() < before, "{before} before, {} after", wanted.len());
+    }
+
+    #[test]
+    fn what_is_no_library_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("_C.so");
+        fs_err::write(&path, "not a library").unwrap();
+        assert!(module(&path).is_err());
+    }
+}

@@ -32,8 +32,8 @@ impl Place {
             return None;
         };
         let place = Self { dir: tempfile::tempdir().unwrap(), name: name.into(), says: says.into() };
-        place.visual_studio("2022", "17.12.35527.113", &["14.42.34433", "14.38.33130"], "12.4");
-        place.visual_studio("2026", "18.0.11205.157", &["14.50.35717"], "13.2");
+        place.visual_studio("2022", &["14.42.34433", "14.38.33130"], "12.4");
+        place.visual_studio("2026", &["14.50.35717"], "13.2");
         let instance = |year: &str, version: &str| {
             let path = place.at(&format!("VS/{year}")).display().to_string().replace('\\', "\\\\");
             format!(
@@ -77,14 +77,12 @@ impl Place {
         fs_err::copy(&self.says, self.at(inner)).unwrap();
     }
 
-    fn visual_studio(&self, year: &str, _version: &str, toolsets: &[&str], stl: &str) {
+    fn visual_studio(&self, year: &str, toolsets: &[&str], stl: &str) {
         let root = format!("VS/{year}/VC");
         self.file(&format!("{root}/Auxiliary/Build/Microsoft.VCToolsVersion.default.txt"), toolsets[0]);
         // As Microsoft's does: finds the toolset that was asked for, or says that it is not there and fails.
-        let tools = self.at(&format!("{root}/Tools/MSVC")).display().to_string();
-        let batch = format!(
-            "@echo off\r\n\
-             set \"VSTOOLS={tools}\\%2\"\r\n\
+        let batch = "@echo off\r\n\
+             set \"VSTOOLS=%~dp0..\\..\\Tools\\MSVC\\%2\"\r\n\
              if not exist \"%VSTOOLS%\" goto missing\r\n\
              echo [vcvarsall.bat] Environment initialized for: 'x64'\r\n\
              set \"INCLUDE=%VSTOOLS%\\include\"\r\n\
@@ -95,9 +93,8 @@ impl Place {
              exit /b 0\r\n\
              :missing\r\n\
              echo [ERROR:vcvars.bat] Toolset directory for version '%2' was not found.\r\n\
-             exit /b 1\r\n"
-        );
-        self.file(&format!("{root}/Auxiliary/Build/vcvars64.bat"), &batch);
+             exit /b 1\r\n";
+        self.file(&format!("{root}/Auxiliary/Build/vcvars64.bat"), batch);
         for toolset in toolsets {
             let folder = format!("{root}/Tools/MSVC/{toolset}");
             let banner = BANNER.replace("{}", &toolset.replacen("14", "19", 1));
@@ -149,6 +146,7 @@ impl Place {
             ("ProgramFiles", self.at("pf").display().to_string()),
             ("CUDA_PATH", self.at("cuda-13.1").display().to_string()),
             ("CUDA_PATH_V12_6", self.at("cuda-12.6").display().to_string()),
+            ("VIRTUAL_ENV", self.at("venv").display().to_string()),
             ("LOCALAPPDATA", self.at("local").display().to_string()),
         ] {
             vars.push((name.into(), value));
