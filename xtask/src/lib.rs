@@ -1,6 +1,7 @@
 //! The build driver behind `cargo xtask`: one file per command, each with a clap `Args` and a `run`.
 //! `main.rs` parses and dispatches; everything a command needs from the others stands here.
 
+pub mod bench;
 pub mod build;
 pub mod bundle;
 pub mod cargo;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build, bundle, clean, doctor, explain, ext, plan, switch, test, tidy, torch, ui, verify};
+use xtask::{bench, build, bundle, clean, doctor, explain, ext, plan, switch, test, tidy, torch, ui, verify};
 
 /// Builds, checks and tests Splatwright. Start with `cargo xtask doctor`, then `cargo xtask build`.
 #[derive(Parser)]
@@ -25,6 +25,7 @@ enum Command {
     Test(test::Args),
     Clean(clean::Args),
     Bundle(bundle::Args),
+    Bench(bench::Args),
     Ext(ext::Args),
     Tidy(tidy::Args),
 }
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Build(args) => build::run(&args),
         Command::Torch(args) => torch::run(&args),
         Command::Bundle(args) => bundle::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Explain(args) => explain::run(&args),

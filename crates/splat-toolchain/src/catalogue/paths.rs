@@ -45,7 +45,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     harmless("E93", "doskey macros are not there in the Visual Studio prompt")
         .because("macros belong to one console and its registry setting, which the prompt does not read; batch files never expand them")
         .then("a macro such as cuda126 is not recognized")
-        .mend("`cargo xtask switch cuda 12.6 --install-shell` writes a real .bat, which works there")
+        .mend("`cargo xtask switch --install-shell cmd` writes a real .bat, which works there")
         .own("no macros are used")
         .logs(&[
             line(&["'cuda", "is not recognized as an internal or external command"]),
