@@ -3,7 +3,7 @@
     python3 bench/parity.py --engines DIR [--out parity.json]      DIR holds libsplat_cuda.so, libsplat_cpu.so (, inria)
 
 Every output and every gradient, in both modes and for everything that engine `cuda` can; exits with 1 if a bound is
-broken. Memory and outputs are filled with NaN beforehand. `same set` counts pixels that differ by more than 1e-4: there
+broken. Memory and outputs are filled with NaN beforehand. `flips` counts numbers of an image that differ by more than 1e-5: there
 rounding put a splat on the other side of a threshold (alpha 1/255, T 1e-4) in one of the two.
 """
 import argparse
@@ -340,7 +340,7 @@ def main():
                 continue
             off = (v.cpu() - reference[k]).abs()
             scale = max(1.0, reference[k].abs().max().item() if reference[k].numel() else 1.0)
-            flips = max(flips, int((off > 1e-4 * scale).sum()))
+            flips = max(flips, int((off > 1e-5 * scale).sum()))
             entry["outputs"][k] = off.max().item() / scale if off.numel() else 0.0
             if not torch.isfinite(v).all():
                 bad.append(f"{name}: output {k} has a number that is not finite")

@@ -256,7 +256,7 @@ def main():
     p.add_argument("--no-kernels", dest="kernels", action="store_false")
     p.add_argument("--no-graph", dest="graph", action="store_false")
     args = p.parse_args()
-    folder = pathlib.Path(args.engines)
+    folder = pathlib.Path(args.engines).resolve()
     library = lambda name: folder / f"libsplat_{name}.so"
     make = {
         "cuda": lambda: Ours("cuda", library("cuda"), ("exact",), True),

@@ -42,8 +42,12 @@ __global__ void __launch_bounds__(THREADS) scan_kernel(const EmitIn in, const Sc
   const uint32_t first = block * SCAN_ROWS + threadIdx.x * SCAN_EACH;
   __align__(16) uint32_t row[SCAN_EACH], starts[SCAN_EACH];
   __align__(16) ushort4 rect[SCAN_EACH];
-  // The arrays have room for whole vectors, and what lies beyond the last row is not used.
-  *reinterpret_cast<uint4 *>(row) = first < rows ? *reinterpret_cast<const uint4 *>(in.order + first) : make_uint4(0, 0, 0, 0);
+  if (first + SCAN_EACH <= rows) {
+    *reinterpret_cast<uint4 *>(row) = *reinterpret_cast<const uint4 *>(in.order + first);
+  } else {
+#pragma unroll
+    for (uint32_t k = 0; k < SCAN_EACH; k++) row[k] = first + k < rows ? in.order[first + k] : 0;
+  }
   uint32_t sum = 0;
 #pragma unroll
   for (uint32_t k = 0; k < SCAN_EACH; k++) {
@@ -62,6 +66,7 @@ __global__ void __launch_bounds__(THREADS) scan_kernel(const EmitIn in, const Sc
       scratch.table[c] = first + k;
     start = end;
   }
+  // The arrays have room for whole vectors, and nobody reads beyond the last row.
   if (first < rows) {
     *reinterpret_cast<uint4 *>(in.starts + first) = *reinterpret_cast<uint4 *>(starts);
     reinterpret_cast<uint4 *>(in.rects + first)[0] = reinterpret_cast<uint4 *>(rect)[0];

@@ -114,11 +114,12 @@ impl Engine for Cuda {
         workspace: *mut abi::Workspace,
         saved: &abi::Saved,
         wait: bool,
-        out: &mut abi::Progress,
-    ) -> Result<(), EngineError> {
-        let (saved, out) = (std::ptr::from_ref(saved).cast(), std::ptr::from_mut(out).cast());
+    ) -> Result<abi::Progress, EngineError> {
+        let mut out = abi::Progress::EMPTY;
+        let (saved, to) = (std::ptr::from_ref(saved).cast(), (&raw mut out).cast());
         // SAFETY: forwarded from the caller; the wrappers are transparent.
-        result(unsafe { ffi::poll_at(workspace.expose_provenance(), saved, u32::from(wait), out) })
+        result(unsafe { ffi::poll_at(workspace.expose_provenance(), saved, u32::from(wait), to) })?;
+        Ok(out)
     }
 
     unsafe fn adam(&self, args: &mut abi::AdamArgs) -> Result<(), EngineError> {
