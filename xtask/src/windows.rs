@@ -38,8 +38,7 @@ pub fn build_environment(compiler: Option<&HostCompiler>) -> Result<BTreeMap<Str
     command.env("VSCMD_SKIP_SENDTELEMETRY", "1");
     let output = command.output().with_hint("cannot start cmd", "set ComSpec to cmd.exe's path")?;
     let Some(after) = windows_env::captured(&output.stdout) else {
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        let said = format!("{}\n{err}", windows_env::said(&out));
+        let said = format!("{}\n{}", windows_env::said(&output.stdout), windows_env::said(&output.stderr));
         let last: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).take(4).collect();
         return Err(hinted(
             format!(

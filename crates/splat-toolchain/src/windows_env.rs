@@ -29,10 +29,11 @@ impl Prompt {
     }
 
     /// What stands after `cmd` on its command line, as one text: `cmd` has quoting rules of its own, so that this must
-    /// not be quoted again. The outer quotes are taken off by `/s`; the code page makes `set` speak UTF-8 (E90).
+    /// not be quoted again. The outer quotes are taken off by `/s`; `/u` makes `echo` and `set` speak UTF-16, whatever
+    /// the code page is (E90).
     pub fn command_line(&self) -> String {
         format!(
-            "/d /s /c \"chcp 65001 >nul & call \"{}\" -vcvars_ver={} && echo {MARK}&& set\"",
+            "/d /u /s /c \"call \"{}\" -vcvars_ver={} && echo {MARK}&& set\"",
             // cmd takes `/` in a path for the beginning of an option.
             self.batch.display().to_string().replace('/', "\\"),
             self.toolset
@@ -40,15 +41,32 @@ impl Prompt {
     }
 }
 
-/// What the batch file itself said, before the mark.
-pub fn said(output: &str) -> &str {
-    output.split(MARK).next().unwrap_or_default()
+/// Where the mark begins and ends in the output, and whether it stands there in UTF-16.
+fn mark(output: &[u8]) -> Option<(usize, usize, bool)> {
+    let wide: Vec<u8> = MARK.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let at = |needle: &[u8]| output.windows(needle.len()).position(|window| window == needle);
+    let found = at(&wide).map(|start| (start, start + wide.len(), true));
+    found.or_else(|| at(MARK.as_bytes()).map(|start| (start, start + MARK.len(), false)))
+}
+
+fn decoded(bytes: &[u8], wide: bool) -> String {
+    if !wide {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
+    let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+    String::from_utf16_lossy(&units)
+}
+
+/// What the batch file itself said, before the mark. Programs that it ran wrote bytes between.
+pub fn said(output: &[u8]) -> String {
+    let end = mark(output).map_or(output.len(), |(start, ..)| start);
+    decoded(&output[..end], output.get(1) == Some(&0))
 }
 
 /// The variables after the mark, upper case as Windows finds them in any; `None` where the batch file failed.
 pub fn captured(output: &[u8]) -> Option<BTreeMap<String, String>> {
-    let text = String::from_utf8_lossy(output);
-    let (_, after) = text.split_once(MARK)?;
+    let (_, end, wide) = mark(output)?;
+    let after = decoded(&output[end..], wide);
     let pairs = after.lines().filter_map(|line| {
         // `=C:=C:\dir` are cmd's own notes.
         let (name, value) =
@@ -144,10 +162,21 @@ mod tests {
             None
         );
         assert_eq!(captured(format!("{MARK}\r\nPATH=x\r\n").as_bytes()), None);
-        // Another code page than UTF-8 is no reason to give up.
+        // A cmd that does not know `/u`, in another code page than UTF-8, is no reason to give up.
         assert!(
             captured(b"\xd3\xd0SPLATWRIGHT-ENVIRONMENT\r\nPATH=\xd3\r\nLIB=l\r\nINCLUDE=i\r\n").is_some()
         );
+    }
+
+    #[test]
+    fn utf_16_is_read_wherever_it_begins() {
+        let text = format!("[vcvarsall.bat] 王\r\n{MARK}\r\nPATH=C:\\王;é\r\nLIB=l\r\nINCLUDE=i\r\n");
+        let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(captured(&wide).unwrap()["PATH"], "C:\\王;é");
+        assert_eq!(said(&wide).trim(), "[vcvarsall.bat] 王");
+        // A program that the batch file ran wrote an odd number of bytes before.
+        let shifted = [b"x".as_slice(), &wide].concat();
+        assert_eq!(captured(&shifted).unwrap()["PATH"], "C:\\王;é");
     }
 
     #[test]

@@ -139,8 +139,8 @@ fn an_open_prompt_is_switched_by_one_word() {
         "@echo off\r\ncall \"{folder}\\splat-cuda.bat\" 12.6\r\necho HOME=%CUDA_HOME%\r\nnvcc --version\r\n\
          call \"{folder}\\splat-cuda.bat\" 9.9\r\necho REFUSED=%ERRORLEVEL%\r\necho STILL=%CUDA_HOME%\r\n"
     );
-    let script = place.file("order.bat", &order);
-    let said = place.run(Command::new("cmd").args(["/d", "/c"]).arg(script));
+    place.file("repo/order.bat", &order);
+    let said = place.run(Command::new("cmd").args(["/d", "/c", "order.bat"]));
     let home = place.at("cuda-12.6").display().to_string();
     assert!(said.stdout.contains(&format!("HOME={home}")), "{}{}", said.stdout, said.stderr);
     assert!(said.stdout.contains("release 12.6"), "{}", said.stdout);
