@@ -130,7 +130,11 @@ impl Inputs {
         if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| config.build())) {
             let text =
                 panic.downcast_ref::<String>().map(|s| s.lines().find(|l| !l.is_empty()).unwrap_or_default());
-            println!("cargo::error=the CUDA engines ({}) did not compile: {}", engines.join(", "), text.unwrap_or("CMake failed"));
+            println!(
+                "cargo::error=the CUDA engines ({}) did not compile: {}",
+                engines.join(", "),
+                text.unwrap_or("CMake failed")
+            );
             println!(
                 "cargo::error=hint: the compiler's own words stand below under `--- stdout`; then cargo xtask doctor"
             );

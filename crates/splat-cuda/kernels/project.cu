@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(256) project_kernel(const __grid_constant__ Sc
     bad = !(finite(mean.x) && finite(mean.y) && finite(mean.z));
     if (bad || !(depth > NEAR) || !finite(depth)) break;
     const float tx = view.to_camera(0, mean), ty = view.to_camera(1, mean);
-    const float inv_w = __fdiv_rn(1.f, view.to_clip(2, mean) + W_EPSILON);
+    const float inv_w = s.orthographic ? 1.f : __fdiv_rn(1.f, view.to_clip(2, mean) + W_EPSILON);
     // In f64 as the original: a pixel's place decides tiles and thresholds.
     const float x = float(((double(__fmul_rn(view.to_clip(0, mean), inv_w)) + 1.0) * s.width - 1.0) * 0.5);
     const float y = float(((double(__fmul_rn(view.to_clip(1, mean), inv_w)) + 1.0) * s.height - 1.0) * 0.5);
@@ -136,7 +136,8 @@ __global__ void __launch_bounds__(256) project_kernel(const __grid_constant__ Sc
   } while (false);
   out.radii[row] = visible ? radius : 0;
   out.depth_key[row] = visible ? depth_key(depth) : CULLED;
-  if (bad) atomicAdd(&out.counters->rejected, 1u);
+  // Once a splat, not once a camera.
+  if (bad && blockIdx.y == 0) atomicAdd(&out.counters->rejected, 1u);
 }
 
 __global__ void gather_features_kernel(const __grid_constant__ Scene s, int group, const int32_t *radii,

@@ -209,7 +209,7 @@ __device__ void row_backward(const Scene &s, const Camera &camera, uint32_t i, u
   g.mean = plus(g.mean, plus(plus(scaled(r0, t.x), scaled(r1, t.y)), scaled(r2, t.z)));
 
   // ndc = p / (w + epsilon)
-  const float inv_w = 1.f / (view.to_clip(2, mean) + W_EPSILON);
+  const float inv_w = s.orthographic ? 1.f : 1.f / (view.to_clip(2, mean) + W_EPSILON);
   const float at_x = view.to_clip(0, mean) * inv_w, at_y = view.to_clip(1, mean) * inv_w;
   const Vec3 clip0 = {view.proj[0], view.proj[1], view.proj[2]}, clip1 = {view.proj[4], view.proj[5], view.proj[6]},
              clip3 = {view.proj[8], view.proj[9], view.proj[10]};

@@ -67,4 +67,3 @@ unsafe fn owned(text: *const c_char) -> String {
     // SAFETY: not null, by the caller's word a C string.
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
-

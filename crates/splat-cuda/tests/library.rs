@@ -1,4 +1,4 @@
-//! What the built engine `inria` is from outside, on any machine: the file's symbols, dependencies and GPU code,
+//! What the built engines are from outside, on any machine: the file's symbols, dependencies and GPU code,
 //! and how it refuses calls before a device is needed. Rendering on a GPU is tested in `tests/` of the workspace.
 #![expect(unsafe_code, reason = "calls an engine with pointers")]
 #![expect(clippy::print_stdout, reason = "a skip is counted by its line")]
@@ -7,31 +7,31 @@ use std::collections::BTreeSet;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
 use object::read::elf::{Dyn, FileHeader};
 use object::{Object, ObjectSection, ObjectSymbol};
 use splat_engine::{DeviceKind, Engine, EngineError, Features, LoadedEngine, Outputs, SYMBOLS, abi};
 use splat_toolchain::fatbin;
 
+const ENGINES: [&str; 2] = ["cuda", "inria"];
+
 /// The shared library, or `None` after the line that counts as a skip.
-fn library() -> Option<&'static Path> {
-    static GATHERED: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
-        // On another machine cargo's output folder does not exist; the bundle names its own.
-        let folder = std::env::var_os("SPLATWRIGHT_ENGINE_DIR")?;
-        Some(Path::new(&folder).join(format!("{DLL_PREFIX}splat_inria{DLL_SUFFIX}"))).filter(|p| p.exists())
-    });
-    let path = splat_cuda::library("inria").filter(|p| p.exists()).or(GATHERED.as_deref());
+fn library(name: &str) -> Option<PathBuf> {
+    let built = splat_cuda::library(name).map(Path::to_owned);
+    // On another machine cargo's output folder does not exist; the bundle names its own.
+    let gathered = std::env::var_os("SPLATWRIGHT_ENGINE_DIR")
+        .map(|folder| Path::new(&folder).join(format!("{DLL_PREFIX}splat_{name}{DLL_SUFFIX}")));
+    let path = [built, gathered].into_iter().flatten().find(|p| p.exists());
     if path.is_none() {
-        println!("skipped: engine inria is not part of this build (SPLATWRIGHT_ENGINES)");
+        println!("skipped: engine {name} is not part of this build (SPLATWRIGHT_ENGINES)");
     }
     path
 }
 
 /// The engine as Rust links it and as a C caller loads it: both must behave alike.
-fn both() -> Option<[Box<dyn Engine>; 2]> {
-    let loaded = LoadedEngine::open(library()?).expect("the library is an engine of our ABI");
-    Some([Box::new(Shared(splat_cuda::inria().expect("inria is built"))), Box::new(loaded)])
+fn both(name: &str) -> Option<[Box<dyn Engine>; 2]> {
+    let loaded = LoadedEngine::open(&library(name)?).expect("the library is an engine of our ABI");
+    Some([Box::new(Shared(splat_cuda::engine(name).expect("it is built"))), Box::new(loaded)])
 }
 
 /// A shared engine as a box.
@@ -122,23 +122,32 @@ fn backward_args(camera: &abi::Camera) -> abi::BackwardArgs {
 
 #[test]
 fn an_engine_that_was_not_built_is_an_error_that_says_how_to_build_it() {
-    let built = splat_cuda::BUILT.contains(&"inria");
-    match splat_cuda::inria() {
-        Ok(engine) => assert!(built && engine.capabilities().name == "inria"),
-        Err(EngineError::Unsupported(text)) => {
-            assert!(!built && text.contains("cargo xtask build --engines cpu,inria"), "{text}");
+    for name in ENGINES {
+        let built = splat_cuda::BUILT.contains(&name);
+        match splat_cuda::engine(name) {
+            Ok(engine) => assert!(built && engine.capabilities().name == name),
+            Err(EngineError::Unsupported(text)) => {
+                let hint = format!("cargo xtask build --engines cpu,{name}");
+                assert!(!built && text.contains(&hint), "{text}");
+            }
+            Err(other) => panic!("not Unsupported: {other:?}"),
         }
-        Err(other) => panic!("not Unsupported: {other:?}"),
+        assert_eq!(splat_cuda::library(name).is_some(), built);
     }
     let unknown = splat_cuda::engine("metal").expect_err("there is no such engine");
     assert!(matches!(&unknown, EngineError::Unsupported(text) if text.contains("metal")), "{unknown}");
-    assert_eq!(splat_cuda::library("inria").is_some(), built);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn the_library_exports_the_header_alone_and_needs_neither_torch_nor_a_cuda_runtime() {
-    let Some(path) = library() else { return };
+    for path in ENGINES.into_iter().filter_map(library) {
+        exports_the_header_alone(&path);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn exports_the_header_alone(path: &Path) {
     let bytes = std::fs::read(path).expect("the library is there");
     let file = object::File::parse(&*bytes).expect("it is an ELF file");
     let exported: BTreeSet<_> = file
@@ -166,7 +175,15 @@ fn the_library_exports_the_header_alone_and_needs_neither_torch_nor_a_cuda_runti
 
 #[test]
 fn the_library_has_code_for_the_architectures_it_was_built_for() {
-    let Some(path) = library() else { return };
+    let asked = [option_env!("SPLAT_CUDA_ARCHS"), option_env!("SPLAT_INRIA_ARCHS")];
+    for (name, asked) in ENGINES.into_iter().zip(asked) {
+        if let Some(path) = library(name) {
+            has_code_for(&path, asked.expect("build.rs sets it with the library"));
+        }
+    }
+}
+
+fn has_code_for(path: &Path, asked: &str) {
     let bytes = std::fs::read(path).expect("the library is there");
     let file = object::File::parse(&*bytes).expect("it is an object file");
     let section = file
@@ -174,7 +191,6 @@ fn the_library_has_code_for_the_architectures_it_was_built_for() {
         .find(|s| s.name().is_ok_and(|name| name.starts_with(".nv_fatb")))
         .expect("a section with GPU code");
     let found = fatbin::architectures(section.data().expect("its bytes"));
-    let Some(asked) = option_env!("SPLAT_INRIA_ARCHS") else { panic!("build.rs sets it with the library") };
     let number = |arch: &str| arch.trim_end_matches("-real").trim_end_matches(['a', 'f']).parse::<u32>();
     let sass: Vec<u32> = asked.split(';').map(|a| number(a).expect("a number")).collect();
     let ptx: Vec<u32> =
@@ -184,8 +200,8 @@ fn the_library_has_code_for_the_architectures_it_was_built_for() {
 
 #[test]
 fn the_library_carries_the_notice_of_its_licence() {
-    let Some(path) = library() else { return };
-    let bytes = std::fs::read(path).expect("the library is there");
+    let Some(path) = library("inria") else { return };
+    let bytes = std::fs::read(&path).expect("the library is there");
     let notice = b"non-commercial research and evaluation only";
     assert!(bytes.windows(notice.len()).any(|w| w == notice), "the notice is not in the library");
     let beside = path.with_file_name("NOTICE.splat_inria");
@@ -194,19 +210,21 @@ fn the_library_carries_the_notice_of_its_licence() {
 
 #[test]
 fn it_says_what_it_is_without_a_device() {
-    let Some(engines) = both() else { return };
-    let [first, second] = engines.map(|e| e.capabilities());
-    assert_eq!(first, second);
-    assert_eq!((first.name.as_str(), first.abi, first.device), ("inria", abi::ABI, DeviceKind::Cuda));
-    assert_eq!(first.outputs, Outputs(Outputs::COLOR.0 | Outputs::RADII.0 | Outputs::INV_DEPTH.0));
-    assert!(!first.features.contains(Features::STRIDED_INPUTS) && first.max_sh_degree == 3);
-    assert!(!first.version.is_empty());
+    for name in ENGINES {
+        let Some(engines) = both(name) else { continue };
+        let [first, second] = engines.map(|e| e.capabilities());
+        assert_eq!(first, second);
+        assert_eq!((first.name.as_str(), first.abi, first.device), (name, abi::ABI, DeviceKind::Cuda));
+        let original = Outputs::COLOR.0 | Outputs::RADII.0 | Outputs::INV_DEPTH.0;
+        assert_eq!(first.outputs.0, if name == "inria" { original } else { 63 });
+        assert!(!first.features.contains(Features::STRIDED_INPUTS) && first.max_sh_degree == 3);
+        assert!(!first.version.is_empty());
+    }
 }
 
 #[test]
 fn without_a_device_every_call_says_so() {
-    let Some(engines) = both() else { return };
-    for engine in engines {
+    for engine in ENGINES.into_iter().filter_map(both).flatten() {
         let Err(ready) = engine.device_ready(0) else {
             println!("skipped: this machine has a CUDA device");
             return;
@@ -244,16 +262,15 @@ fn wrong_arguments_are_refused_by_name_before_a_device_is_needed() {
         (|a, _| a.gaussians.colors = abi::In::contiguous(NUMBERS.as_ptr(), &[1, 3]), "`sh` and `colors`"),
         (|a, _| a.gaussians.scales = abi::In::ABSENT, "`scales` with `rotations` and `cov3d`"),
         (|a, _| a.gaussians.rotations = abi::In::ABSENT, "`rotations` is NULL"),
-        (
-            |a, _| a.gaussians.means3d.stride = [3, 2, 0],
-            "`means3d` of shape [1,3] has strides [3,2], but engine `inria` needs it contiguous: [3,1]",
-        ),
+        (|a, _| a.gaussians.means3d.stride = [3, 2, 0], "needs it contiguous: [3,1]"),
         (|a, _| a.color = std::ptr::null_mut(), "`color` is NULL"),
         (|a, _| a.radii = std::ptr::null_mut(), "`radii` is NULL"),
         (|a, _| a.context.alloc = None, "`context.alloc` is NULL"),
+        (|a, _| a.camera_count = 0, "`camera_count` is 0"),
+        (|a, _| a.gaussians.feature_count = 65, "`feature_count` is 65"),
+        (|_, c| c.model = 7, "`model` of camera 0 is 7"),
     ];
-    let Some(engines) = both() else { return };
-    for engine in &engines {
+    for engine in ENGINES.into_iter().filter_map(both).flatten() {
         for (change, expected) in cases {
             let (mut other, view) = (camera(), camera());
             change(&mut forward_args(&view), &mut other);
@@ -276,7 +293,7 @@ fn what_the_original_cannot_do_is_unsupported_not_wrong() {
         (|a, _| a.gaussians.count = 1 << 31, "32 bits"),
         (|_, c| (c.width, c.height) = (40_000, 40_000), "40000x40000 pixels"),
     ];
-    let Some(engines) = both() else { return };
+    let Some(engines) = both("inria") else { return };
     for engine in &engines {
         for (change, expected) in cases {
             let (mut other, view) = (camera(), camera());

@@ -87,8 +87,9 @@ enum {
   SPLAT_DEBUG = 1u << 1,        /* synchronise and check after every kernel */
   /* Without it (mode `compat`) a splat reaches the 16x16 tiles of its 3-sigma square and backward uses the
    * original's formulas, so that image, radii and gradients are the original's. With it (mode `exact`) it
-   * reaches every pixel where alpha >= 1/255, backward is the derivative, and the Jacobian's clamp follows
-   * the principal point. */
+   * reaches every pixel where alpha >= 1/255, backward is the derivative (but for alpha's cap of 0.99, which
+   * passes gradients straight through in both), and the Jacobian's clamp follows the principal point. A splat
+   * is then visible where the box around its ellipse of alpha = 1/255 holds a pixel centre of the image. */
   SPLAT_EXACT = 1u << 2,
   /* scales are logarithms, opacities are logits, rotations are normalised; gradients are for these raw values. */
   SPLAT_RAW = 1u << 3,
@@ -213,7 +214,8 @@ typedef struct splat_backward_args {
    * not visible are exact zeros. */
   float *means3d;   /* [P,3] */
   float *means2d;   /* [C,P,3] in NDC units (pixel gradient * size/2), z = 0 */
-  float *means2d_abs; /* [C,P,2] sum over the pixels of the absolute gradient, x and y, same units */
+  float *means2d_abs; /* [C,P,2] sum over the pixels of the absolute gradient, x and y, same units; an
+                         * engine may refuse it where forward made more than four channels */
   float *opacities; /* [P] */
   float *sh;        /* as the input sh; zero above the active degree */
   float *sh_rest;   /* as the input sh_rest */
@@ -274,7 +276,7 @@ typedef struct splat_adam_args {
   uint32_t struct_size;
   splat_context context;
   int64_t rows;               /* P; every tensor is [P,width], contiguous */
-  const int32_t *visible;     /* [P] rows with 0 are left alone, moments too; NULL: all rows are updated */
+  const int32_t *visible;     /* [P] rows with 0 or less are left alone, moments too; NULL: all rows are updated */
   uint32_t group_count;       /* 1 to 8 */
   const splat_adam_group *groups; /* host memory */
 } splat_adam_args;
@@ -304,8 +306,7 @@ SPLAT_API splat_status splat_engine_device_ready(int32_t device);
 SPLAT_API splat_status splat_engine_forward(splat_forward_args *args);
 SPLAT_API splat_status splat_engine_backward(splat_backward_args *args);
 SPLAT_API splat_status splat_engine_mark_visible(splat_mark_visible_args *args);
-/* A workspace for `device`; freed by splat_engine_workspace_free (NULL is allowed) when no call that used it
- * is under way on the device. */
+/* A workspace for `device`; splat_engine_workspace_free (NULL is allowed) waits for the calls that used it. */
 SPLAT_API splat_status splat_engine_workspace_new(int32_t device, splat_workspace **out);
 SPLAT_API void splat_engine_workspace_free(splat_workspace *workspace);
 /* What the forward call that left `saved` needed; with `wait` 0 it returns at once. An overflow enlarges the

@@ -112,7 +112,9 @@ fn everything(device: Device, engine: &str, orthographic: bool, workspace: bool)
         workspace: workspace.then(|| Workspace::new(&engine.into(), device).unwrap()),
         ..stored::settings()
     };
-    let got = render_batch(&stored.gaussians(), &cameras.iter().collect::<Vec<_>>(), &with).unwrap();
+    // Absolute gradients are of the colour alone: engine `cuda` has them for up to four channels.
+    let stored_all = Gaussians { means2d_abs: None, ..stored.gaussians() };
+    let got = render_batch(&stored_all, &cameras.iter().collect::<Vec<_>>(), &with).unwrap();
     if let Some(workspace) = &with.workspace {
         let progress = workspace.progress(&got.counts, true).unwrap().unwrap();
         assert!(!progress.overflow && progress.rendered > 0, "{progress:?}");
@@ -132,7 +134,15 @@ fn everything(device: Device, engine: &str, orthographic: bool, workspace: bool)
         all.push(numbers(image));
     }
     loss.backward();
-    all.extend(stored.leaves.iter().chain([&background]).chain(&poses).map(|t| numbers(&t.grad())));
+    let leaves: Vec<Tensor> = stored.leaves[..8].iter().map(|t| t.grad().copy()).collect();
+    let only_color = Gaussians { features: None, ..stored.gaussians() };
+    let alone = Settings { engine: engine.into(), depth: false, alpha: false, ..stored::settings() };
+    let color = render_batch(&only_color, &cameras.iter().collect::<Vec<_>>(), &alone).unwrap().color;
+    let weight = Tensor::from_slice(&common::Random::new(0).vec(color.numel())).to_device(device);
+    weighted(&color, &weight.view_as(&color)).backward();
+    all.push(numbers(&stored.leaves[8].grad()));
+    all.extend(leaves.iter().map(numbers));
+    all.extend([&background].into_iter().chain(&poses).map(|t| numbers(&t.grad())));
     all
 }
 

@@ -19,7 +19,14 @@ splat_workspace::splat_workspace(int32_t device) : device(device) {
   for (uint64_t k = 0; k < SLOTS; k++) slots_[k].ticket = 0;
 }
 
-splat_workspace::~splat_workspace() { cudaFreeHost(slots_); }
+splat_workspace::~splat_workspace() {
+  // A call still under way would write into the slots.
+  int before = 0;
+  const bool switched = cudaGetDevice(&before) == cudaSuccess && before != device && cudaSetDevice(device) == cudaSuccess;
+  if (tickets_ > 0) cudaDeviceSynchronize();
+  cudaFreeHost(slots_);
+  if (switched) cudaSetDevice(before);
+}
 
 uint64_t splat_workspace::capacity() {
   const std::lock_guard<std::mutex> lock(mutex_);
