@@ -345,7 +345,8 @@ mod tests {
         fs_err::write(root.join("Cargo.lock"), lock).unwrap();
         let error = put_in_force(root, &planned(root, "2.4")).unwrap_err();
         // Where there is no cargo at all (the tests as Windows programs under wine), that is the reason.
-        let told = crate::hint::of(&error).is_some_and(|hint| hint.contains("cargo update -p tch --precise 0.17.0"));
+        let told =
+            crate::hint::of(&error).is_some_and(|hint| hint.contains("cargo update -p tch --precise 0.17.0"));
         assert!(
             (told && error.to_string().contains("tch from 0.24.0 to 0.17.0"))
                 || error.to_string().contains("cannot start cargo"),

@@ -136,8 +136,8 @@ fn an_open_prompt_is_switched_by_one_word() {
     let said = place.xtask(&["switch", "--install-shell", "cmd", "--into", &folder]);
     assert!(said.ok, "{}", said.stderr);
     let order = format!(
-        "@echo off\r\ncall \"{folder}\\splat-cuda.bat\" 12.6\r\necho HOME=%CUDA_HOME%\r\nnvcc --version\r\n\
-         call \"{folder}\\splat-cuda.bat\" 9.9\r\necho REFUSED=%ERRORLEVEL%\r\necho STILL=%CUDA_HOME%\r\n"
+        "@echo off\r\ncall \"{folder}\\splat-cuda.bat\" 12.6\r\necho \"HOME=%CUDA_HOME%\"\r\nnvcc --version\r\n\
+         call \"{folder}\\splat-cuda.bat\" 9.9\r\necho REFUSED=%ERRORLEVEL%\r\necho \"STILL=%CUDA_HOME%\"\r\n"
     );
     place.file("repo/order.bat", &order);
     let said = place.run(Command::new("cmd").args(["/d", "/c", "order.bat"]));
