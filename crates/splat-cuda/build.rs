@@ -88,7 +88,7 @@ impl Inputs {
         }
         let header = crate_dir.join("../splat-engine/include");
         println!("cargo::rerun-if-changed={}", header.display());
-        cxx_build::bridges(engines.iter().map(|name| format!("src/{name}.rs")))
+        cxx_build::bridges(engines.iter().map(|name| format!("src/ffi/{name}.rs")))
             .include("adapters")
             .include(&header)
             .std("c++17")

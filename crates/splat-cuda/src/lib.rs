@@ -5,12 +5,8 @@
 //! engine is an error that says how to get it, so that users' code compiles on every machine. Memory is device
 //! memory. No torch here, no device memory of its own: the caller's allocator gives it.
 
-#[cfg(engine_cuda)]
-mod cuda;
-#[cfg(engine_inria)]
-mod inria;
 #[cfg(any(engine_cuda, engine_inria))]
-mod linked;
+mod ffi;
 
 use std::path::Path;
 
@@ -32,7 +28,7 @@ pub const BUILT: &[&str] = match (cfg!(engine_cuda), cfg!(engine_inria)) {
 /// [`EngineError::Unsupported`] if this build does not have it.
 pub fn cuda() -> Result<SharedEngine, EngineError> {
     #[cfg(engine_cuda)]
-    return Ok(std::sync::Arc::new(cuda::Cuda));
+    return Ok(std::sync::Arc::new(ffi::cuda::Cuda));
     #[cfg(not(engine_cuda))]
     return Err(EngineError::Unsupported(
         "engine `cuda` is not part of this build; hint: cargo xtask build --engines cpu,cuda".into(),
@@ -47,7 +43,7 @@ pub fn cuda() -> Result<SharedEngine, EngineError> {
 /// [`EngineError::Unsupported`] if this build does not have it.
 pub fn inria() -> Result<SharedEngine, EngineError> {
     #[cfg(engine_inria)]
-    return Ok(std::sync::Arc::new(inria::Inria));
+    return Ok(std::sync::Arc::new(ffi::inria::Inria));
     #[cfg(not(engine_inria))]
     return Err(EngineError::Unsupported(
         "engine `inria` is not part of this build; hint: cargo xtask build --engines cpu,inria --accept-license \

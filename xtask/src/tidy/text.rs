@@ -14,7 +14,6 @@ const MAX_BYTES: usize = 1_500_000;
 const UNSAFE: &[&str] = &[
     "crates/splat-engine/",
     "crates/splat-cuda/src/ffi",
-    "crates/splat-cuda/src/inria.rs",
     "crates/splat-cuda/tests/",
     "crates/splat-tch/src/ffi",
     "crates/splat-tch/tests/",

@@ -1,4 +1,4 @@
-// What the Rust bridge (src/inria.rs) needs beyond adapter.h.
+// What the Rust bridge (src/ffi/inria.rs) needs beyond adapter.h.
 #pragma once
 
 #include "adapter.h"

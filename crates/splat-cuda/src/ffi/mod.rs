@@ -3,6 +3,11 @@
 #![expect(unsafe_code, reason = "the border between Rust and C++")]
 #![expect(unreachable_pub, reason = "cxx makes its items public")]
 
+#[cfg(engine_cuda)]
+pub(crate) mod cuda;
+#[cfg(engine_inria)]
+pub(crate) mod inria;
+
 use std::ffi::{CStr, c_char};
 
 use cxx::{ExternType, type_id};

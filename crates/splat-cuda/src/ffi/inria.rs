@@ -7,7 +7,7 @@
 
 use splat_engine::{Capabilities, Engine, EngineError, abi};
 
-use crate::linked;
+use super::capabilities as described;
 
 #[cxx::bridge(namespace = "splat::inria")]
 mod ffi {
@@ -16,16 +16,16 @@ mod ffi {
 
         #[namespace = ""]
         #[cxx_name = "splat_capabilities"]
-        type CapabilitiesStruct = crate::linked::CapabilitiesStruct;
+        type CapabilitiesStruct = crate::ffi::CapabilitiesStruct;
         #[namespace = ""]
         #[cxx_name = "splat_forward_args"]
-        type ForwardArgs = crate::linked::ForwardArgs;
+        type ForwardArgs = crate::ffi::ForwardArgs;
         #[namespace = ""]
         #[cxx_name = "splat_backward_args"]
-        type BackwardArgs = crate::linked::BackwardArgs;
+        type BackwardArgs = crate::ffi::BackwardArgs;
         #[namespace = ""]
         #[cxx_name = "splat_mark_visible_args"]
-        type MarkVisibleArgs = crate::linked::MarkVisibleArgs;
+        type MarkVisibleArgs = crate::ffi::MarkVisibleArgs;
 
         unsafe fn capabilities(out: *mut CapabilitiesStruct) -> i32;
         fn device_ready(device: i32) -> i32;
@@ -51,7 +51,7 @@ fn result(status: i32) -> Result<(), EngineError> {
 impl Engine for Inria {
     fn capabilities(&self) -> Capabilities {
         // SAFETY: the callback gets a valid struct of this ABI; the wrapper is transparent.
-        linked::capabilities(|out| (unsafe { ffi::capabilities(out) }, ffi::last_error_text()))
+        described(|out| (unsafe { ffi::capabilities(out) }, ffi::last_error_text()))
     }
 
     fn device_ready(&self, device: i32) -> Result<(), EngineError> {

@@ -7,7 +7,7 @@
 
 use splat_engine::{Capabilities, Engine, EngineError, abi};
 
-use crate::linked;
+use super::capabilities as described;
 
 #[cxx::bridge(namespace = "splat::own")]
 mod ffi {
@@ -16,28 +16,28 @@ mod ffi {
 
         #[namespace = ""]
         #[cxx_name = "splat_capabilities"]
-        type CapabilitiesStruct = crate::linked::CapabilitiesStruct;
+        type CapabilitiesStruct = crate::ffi::CapabilitiesStruct;
         #[namespace = ""]
         #[cxx_name = "splat_forward_args"]
-        type ForwardArgs = crate::linked::ForwardArgs;
+        type ForwardArgs = crate::ffi::ForwardArgs;
         #[namespace = ""]
         #[cxx_name = "splat_backward_args"]
-        type BackwardArgs = crate::linked::BackwardArgs;
+        type BackwardArgs = crate::ffi::BackwardArgs;
         #[namespace = ""]
         #[cxx_name = "splat_mark_visible_args"]
-        type MarkVisibleArgs = crate::linked::MarkVisibleArgs;
+        type MarkVisibleArgs = crate::ffi::MarkVisibleArgs;
         #[namespace = ""]
         #[cxx_name = "splat_saved"]
-        type SavedStruct = crate::linked::SavedStruct;
+        type SavedStruct = crate::ffi::SavedStruct;
         #[namespace = ""]
         #[cxx_name = "splat_progress"]
-        type ProgressStruct = crate::linked::ProgressStruct;
+        type ProgressStruct = crate::ffi::ProgressStruct;
         #[namespace = ""]
         #[cxx_name = "splat_adam_args"]
-        type AdamArgs = crate::linked::AdamArgs;
+        type AdamArgs = crate::ffi::AdamArgs;
         #[namespace = ""]
         #[cxx_name = "splat_ssim_args"]
-        type SsimArgs = crate::linked::SsimArgs;
+        type SsimArgs = crate::ffi::SsimArgs;
 
         unsafe fn capabilities(out: *mut CapabilitiesStruct) -> i32;
         fn device_ready(device: i32) -> i32;
@@ -75,7 +75,7 @@ fn result(status: i32) -> Result<(), EngineError> {
 impl Engine for Cuda {
     fn capabilities(&self) -> Capabilities {
         // SAFETY: the callback gets a valid struct of this ABI; the wrapper is transparent.
-        linked::capabilities(|out| (unsafe { ffi::capabilities(out) }, ffi::last_error_text()))
+        described(|out| (unsafe { ffi::capabilities(out) }, ffi::last_error_text()))
     }
 
     fn device_ready(&self, device: i32) -> Result<(), EngineError> {
