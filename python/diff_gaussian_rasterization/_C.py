@@ -1,0 +1,114 @@
+"""The three functions of the original's extension module, for callers that skip its autograd operation.
+
+Positional arguments only, in its two generations: before and with `antialiasing`. Missing inputs are empty tensors. The
+three buffers are opaque uint8 tensors; they have nothing in common with the original's but their number.
+"""
+
+import ctypes as c
+
+import torch
+
+from . import _abi, _call, _inputs
+from ._settings import GaussianRasterizationSettings
+
+
+def rasterize_gaussians(*args):
+    """(background, means3D, colors, opacity, scales, rotations, scale_modifier, cov3D_precomp, viewmatrix, projmatrix,
+    tan_fovx, tan_fovy, image_height, image_width, sh, degree, campos, prefiltered[, antialiasing], debug)
+    -> (num_rendered, color [3,H,W], radii int32 [P], geomBuffer, binningBuffer, imgBuffer[, invdepths [1,H,W]])
+
+    `invdepths` comes with the 20 arguments that include `antialiasing`.
+    """
+    if len(args) not in (19, 20):
+        raise TypeError("rasterize_gaussians takes 19 arguments, or 20 with antialiasing, but {} were given".format(
+            len(args)))
+    (bg, means, colors, opacity, scales, rotations, modifier, cov3d, viewmatrix, projmatrix, tanx, tany, height, width,
+     sh, degree, campos, prefiltered) = args[:18]
+    with torch.no_grad():
+        settings = GaussianRasterizationSettings(height, width, tanx, tany, bg, modifier, viewmatrix, projmatrix, degree,
+                                                 campos, prefiltered, args[-1], len(args) == 20 and args[18])
+        engine, scene, view = _read(means, opacity, sh, colors, scales, rotations, cov3d, settings)
+        names = ("invdepth",) if len(args) == 20 else ()
+        out, saved, buffers = _call.forward(engine, scene, view, names)
+        opacities = scene["opacities"].contiguous() if "opacities" in scene else means.new_empty(0)
+        packed = (opacities.reshape(-1).view(torch.uint8), _pack(buffers, means.device), _header(saved, buffers))
+    return (saved.rendered, out["color"], out["radii"]) + packed + tuple(out[n] for n in names)
+
+
+def rasterize_gaussians_backward(*args):
+    """(background, means3D, radii, colors, scales, rotations, scale_modifier, cov3D_precomp, viewmatrix, projmatrix,
+    tan_fovx, tan_fovy, dL_dout_color, sh, degree, campos, geomBuffer, R, binningBuffer, imgBuffer, debug), 21; or 24:
+    with `opacities` after radii, `dL_dout_invdepth` after dL_dout_color, `antialiasing` before debug
+    -> gradients (means2D [P,3], colors_precomp [P,3], opacities [P,1], means3D [P,3], cov3D_precomp [P,6],
+    sh [P,M,3], scales [P,3], rotations [P,4]), zeros for absent inputs
+    """
+    if len(args) not in (21, 24):
+        raise TypeError("rasterize_gaussians_backward takes 21 arguments, or 24 with antialiasing, but {} were "
+                        "given".format(len(args)))
+    args = list(args)
+    debug = args.pop()
+    antialiasing = len(args) == 23 and args.pop()
+    invdepth = args.pop(14) if len(args) == 22 else None
+    if len(args) == 21:
+        args.pop(3)  # geomBuffer has them
+    (bg, means, radii, colors, scales, rotations, modifier, cov3d, viewmatrix, projmatrix, tanx, tany, grad, sh, degree,
+     campos, geometry, _rendered, binning, image) = args
+    with torch.no_grad():
+        count = means.shape[0]
+        widths = dict(means2d=(3,), colors=(3,), opacities=(1,), means3d=(3,), cov3d=(6,),
+                      sh=(sh.shape[1] if sh.dim() == 3 else 0, 3), scales=(3,), rotations=(4,))
+        out = {n: means.new_zeros((count,) + w, dtype=torch.float32) for n, w in widths.items()}
+        if count > 0:
+            settings = GaussianRasterizationSettings(grad.shape[-2], grad.shape[-1], tanx, tany, bg, modifier, viewmatrix,
+                                                     projmatrix, degree, campos, False, debug, antialiasing)
+            opacities = geometry.clone().view(torch.float32).reshape(-1, 1)
+            engine, scene, view = _read(means, opacities, sh, colors, scales, rotations, cov3d, settings)
+            upstream = {"color": grad.float().contiguous()}
+            if invdepth is not None and not _inputs.absent(invdepth):
+                upstream["invdepth"] = invdepth.float().contiguous()
+            header = _Header.from_buffer_copy(bytes(image.cpu().tolist()))
+            buffers = _unpack(header.sizes[:header.count], binning)
+            out.update(_call.backward(engine, scene, view, header.saved, buffers, radii, upstream,
+                                      [n for n in widths if n in scene or n in ("means2d", "colors")]))
+    return tuple(out[n] for n in widths)
+
+
+def mark_visible(means3D, viewmatrix, projmatrix):
+    """bool [P]: which centres [P,3] have a view-space depth over 0.2."""
+    with torch.no_grad():
+        means = _inputs.centres(means3D)
+        return _call.mark_visible(_call.engine_for(means), means,
+                                  _inputs.numbers("viewmatrix", viewmatrix, 16, means.device),
+                                  _inputs.numbers("projmatrix", projmatrix, 16, means.device))
+
+
+def _read(means, opacities, sh, colors, scales, rotations, cov3d, settings):
+    engine = _call.engine_for(_inputs.centres(means))
+    scene = _inputs.scene(engine, means, opacities, sh, colors, scales, rotations, cov3d)
+    return engine, _call.without_empty(scene), _inputs.view(engine, settings, means.device)
+
+
+def _pack(buffers, device):
+    """The buffers in one tensor, each from a multiple of 256 bytes on."""
+    parts = []
+    for b in buffers:
+        parts += [b, torch.zeros(-b.numel() % _call.ALIGN, dtype=torch.uint8, device=device)]
+    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.uint8, device=device)
+
+
+def _unpack(sizes, packed):
+    at, out = 0, []
+    for size in sizes:
+        out.append(packed[at:at + size])
+        at += size + -size % _call.ALIGN
+    return out
+
+
+class _Header(c.Structure):
+    _fields_ = [("saved", _abi.Saved), ("count", c.c_int64), ("sizes", c.c_int64 * _abi.MAX_BUFFERS)]
+
+
+def _header(saved, buffers):
+    """The splat_saved and the sizes of the packed buffers, as bytes on the CPU."""
+    header = _Header(saved, len(buffers), tuple(b.numel() for b in buffers))
+    return torch.tensor(list(bytes(header)), dtype=torch.uint8)

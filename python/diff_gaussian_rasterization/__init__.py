@@ -1,0 +1,83 @@
+"""Differentiable 3D Gaussian Splatting, called as the original rasterizer's callers call theirs.
+
+Pure Python over Splatwright's engine libraries: works with any torch from 2.0, on CPU and CUDA tensors, with nothing
+to compile. `python -m diff_gaussian_rasterization` prints versions, engines and devices.
+
+    settings = GaussianRasterizationSettings(image_height=H, image_width=W, ...)
+    color, radii = GaussianRasterizer(settings)(means3D, means2D, opacities, shs=shs, scales=s, rotations=r)
+
+How many outputs come back is the caller's choice, see `GaussianRasterizer.outputs`.
+"""
+
+__version__ = "0.1.0"
+
+try:
+    import torch
+except ImportError as e:
+    raise ImportError("diff_gaussian_rasterization needs torch, which cannot be imported: {}\n"
+                      "hint: install torch 2.0 or newer into this Python".format(e)) from e
+if int(torch.__version__.split(".")[0]) < 2:
+    raise ImportError("diff_gaussian_rasterization needs torch 2.0 or newer, but this is torch {}\n"
+                      "hint: install a newer torch".format(torch.__version__))
+
+from . import _C, _autograd, _settings
+from ._engine import EngineError
+from ._settings import GaussianRasterizationSettings
+
+__all__ = ["EngineError", "GaussianRasterizationSettings", "GaussianRasterizer", "rasterize_gaussians"]
+
+
+def rasterize_gaussians(means3D, means2D, sh, colors_precomp, opacities, scales, rotations, cov3Ds_precomp,
+                        raster_settings, dc=None):
+    """Renders P splats; the shapes are those of `GaussianRasterizer.forward`, empty tensors and None are absent.
+
+    Returns the outputs that `GaussianRasterizer.outputs` describes.
+    """
+    names = _settings.outputs(raster_settings, GaussianRasterizer.outputs)
+    return _autograd.rasterize(means3D, means2D, sh, colors_precomp, opacities, scales, rotations, cov3Ds_precomp,
+                               raster_settings, dc, names)
+
+
+class _RasterizeGaussians:
+    """For callers that use the operation without `rasterize_gaussians`: the same arguments, the same outputs."""
+
+    apply = staticmethod(rasterize_gaussians)
+
+
+class GaussianRasterizer(torch.nn.Module):
+    """Renders splats with fixed settings.
+
+    outputs: which outputs a call returns; None, or on the class or an instance 2 (color, radii), 3 (color, radii,
+        inverse depth), 4 (color, radii, depth, alpha), or names such as `"color,radii,depth"` out of color, radii,
+        invdepth, depth and alpha. When None, `$DGR_OUTPUTS` says it in the same words, or else a caller that passed
+        `antialiasing` gets 3 and any other 2.
+    """
+
+    outputs = None
+
+    def __init__(self, raster_settings):
+        super().__init__()
+        self.raster_settings = raster_settings
+
+    def markVisible(self, positions):
+        """bool [P]: which centres [P,3] have a view-space depth over 0.2."""
+        return _autograd.visible(positions, self.raster_settings)
+
+    def forward(self, means3D, means2D, opacities, shs=None, colors_precomp=None, scales=None, rotations=None,
+                cov3D_precomp=None, dc=None):
+        """Renders P splats into one image.
+
+        means3D: [P,3], world coordinates.
+        means2D: [P,3] or None; its values are ignored, it receives the gradient of the projected centres in NDC
+            units (pixel gradient times half the image's size; z = 0).
+        opacities: [P,1] or [P], after the sigmoid.
+        shs: [P,M,3], or [P,M-1,3] beside dc [P,1,3]; or colors_precomp: [P,3].
+        scales: [P,3] after exp, with rotations: [P,4] wxyz, used as given; or cov3D_precomp: [P,6] xx xy xz yy yz zz.
+
+        Other floating types are computed in f32. Outputs, all f32: color [3,H,W]; radii int32 [P], 0 where not
+        visible; invdepth, depth, alpha [1,H,W]: sums of weight / z, weight * z and weight. Without splats the image
+        is the background. Errors are ValueError for inputs and EngineError otherwise.
+        """
+        names = _settings.outputs(self.raster_settings, self.outputs)
+        return _autograd.rasterize(means3D, means2D, shs, colors_precomp, opacities, scales, rotations, cov3D_precomp,
+                                   self.raster_settings, dc, names)

@@ -1,0 +1,70 @@
+# Types of the public names; shapes are in the docstrings of __init__.py and _settings.py.
+from typing import NamedTuple, Optional, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor
+
+from . import _C as _C
+
+__version__: str
+
+class EngineError(RuntimeError):
+    status: Optional[int]
+
+class GaussianRasterizationSettings(NamedTuple):
+    image_height: int
+    image_width: int
+    tanfovx: Union[float, Tensor]
+    tanfovy: Union[float, Tensor]
+    bg: Tensor
+    scale_modifier: float
+    viewmatrix: Tensor
+    projmatrix: Tensor
+    sh_degree: int
+    campos: Tensor
+    prefiltered: bool
+    debug: bool = ...
+    antialiasing: bool = ...
+
+def rasterize_gaussians(
+    means3D: Tensor,
+    means2D: Optional[Tensor],
+    sh: Optional[Tensor],
+    colors_precomp: Optional[Tensor],
+    opacities: Tensor,
+    scales: Optional[Tensor],
+    rotations: Optional[Tensor],
+    cov3Ds_precomp: Optional[Tensor],
+    raster_settings: GaussianRasterizationSettings,
+    dc: Optional[Tensor] = ...,
+) -> Tuple[Tensor, ...]: ...
+
+class GaussianRasterizer(torch.nn.Module):
+    outputs: Union[None, int, str, Sequence[str]]
+    raster_settings: GaussianRasterizationSettings
+    def __init__(self, raster_settings: GaussianRasterizationSettings) -> None: ...
+    def markVisible(self, positions: Tensor) -> Tensor: ...
+    def forward(
+        self,
+        means3D: Tensor,
+        means2D: Optional[Tensor],
+        opacities: Tensor,
+        shs: Optional[Tensor] = ...,
+        colors_precomp: Optional[Tensor] = ...,
+        scales: Optional[Tensor] = ...,
+        rotations: Optional[Tensor] = ...,
+        cov3D_precomp: Optional[Tensor] = ...,
+        dc: Optional[Tensor] = ...,
+    ) -> Tuple[Tensor, ...]: ...
+    def __call__(
+        self,
+        means3D: Tensor,
+        means2D: Optional[Tensor],
+        opacities: Tensor,
+        shs: Optional[Tensor] = ...,
+        colors_precomp: Optional[Tensor] = ...,
+        scales: Optional[Tensor] = ...,
+        rotations: Optional[Tensor] = ...,
+        cov3D_precomp: Optional[Tensor] = ...,
+        dc: Optional[Tensor] = ...,
+    ) -> Tuple[Tensor, ...]: ...

@@ -1,0 +1,57 @@
+"""`python -m diff_gaussian_rasterization`: versions, engines and devices, a line each. Exits with 1 if no engine works."""
+
+import platform
+import sys
+
+import torch
+
+from . import __version__, _abi
+from ._engine import KINDS, EngineError, engine
+
+_OUTPUTS = {_abi.OUT_COLOR: "color", _abi.OUT_RADII: "radii", _abi.OUT_INV_DEPTH: "invdepth",
+            _abi.OUT_DEPTH: "depth", _abi.OUT_ALPHA: "alpha"}
+
+
+def main():
+    print("diff_gaussian_rasterization {} (Splatwright, engine ABI {})".format(__version__, _abi.ABI))
+    print("python {}, torch {}, {}".format(platform.python_version(), torch.__version__, platform.platform()))
+    usable = 0
+    for kind in KINDS:
+        try:
+            found = engine(kind)
+            print("engine {}: version {}, {}, SH degree 0 to {}, outputs {}".format(
+                found.name, found.version, found.path, found.max_sh_degree,
+                " ".join(name for bit, name in _OUTPUTS.items() if found.outputs & bit)))
+            usable += _devices(kind, found)
+        except EngineError as e:
+            print("engine {}: {}".format(kind, _indented(e)))
+    return 0 if usable else 1
+
+
+def _devices(kind, found):
+    """Prints the devices of an engine; returns how many of them can be used."""
+    if kind == "cpu":
+        indices = [-1]
+    elif torch.cuda.is_available():
+        indices = range(torch.cuda.device_count())
+    else:
+        print("  no device: this torch sees no GPU (built for CUDA {})".format(torch.version.cuda or "none"))
+        return 0
+    usable = 0
+    for index in indices:
+        name = "cpu" if index < 0 else "cuda:{} {}".format(index, torch.cuda.get_device_name(index))
+        try:
+            found.require_device(index)
+            print("  {}: ready".format(name))
+            usable += 1
+        except EngineError as e:
+            print("  {}: {}".format(name, _indented(e)))
+    return usable
+
+
+def _indented(error):
+    return str(error).replace("\n", "\n    ")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""Engine libraries: where they are, whether they are ours, and one call with its error turned into an exception.
+
+A library is looked for in `_lib/` of this package, then in `$SPLATWRIGHT_ENGINE_DIR`, and opened on the first tensor of
+its kind of device: on a machine without a GPU the CUDA library is never touched. No torch here.
+"""
+
+import ctypes as c
+import os
+import struct
+import sys
+import threading
+
+from . import _abi
+
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_lib")
+VARIABLE = "SPLATWRIGHT_ENGINE_DIR"
+KINDS = {"cpu": _abi.CPU, "cuda": _abi.CUDA}
+
+
+class EngineError(RuntimeError):
+    """An engine cannot be used, or refused a call: one sentence and a line that begins with `hint:`."""
+
+    def __init__(self, sentence, hint, status=None):
+        super().__init__("{}\nhint: {}".format(sentence, hint))
+        self.status = status
+
+
+_HINTS = {
+    _abi.INVALID_ARGUMENT: "compare the arguments with help(diff_gaussian_rasterization.GaussianRasterizer)",
+    _abi.UNSUPPORTED: "`python -m diff_gaussian_rasterization` lists the engines and what they can",
+    _abi.OUT_OF_MEMORY: "render fewer splats or a smaller image, or free tensors first",
+    _abi.NO_DEVICE: "`nvidia-smi` shows driver and GPUs; tensors on the CPU need neither",
+    _abi.DEVICE_ERROR: "set `debug=True` in the settings to learn which kernel fails first",
+}
+
+
+def library_name(kind):
+    """`libsplat_cpu.so`, `splat_cpu.dll` or `libsplat_cpu.dylib` for kind `cpu`; likewise `cuda`."""
+    if sys.platform == "win32":
+        return "splat_{}.dll".format(kind)
+    return "libsplat_{}.{}".format(kind, "dylib" if sys.platform == "darwin" else "so")
+
+
+def find(kind):
+    """The path of the library for `cpu` or `cuda`; EngineError names every place looked at."""
+    folders = [FOLDER] + [f for f in [os.environ.get(VARIABLE)] if f]
+    paths = [os.path.join(f, library_name(kind)) for f in folders]
+    for path in paths:
+        if os.path.isfile(path):
+            return path
+    raise EngineError(
+        "no engine for {} tensors: there is no file {}".format(kind.upper(), " or ".join(paths)),
+        "reinstall the wheel, or point ${} at a folder that `cargo xtask build` filled".format(VARIABLE))
+
+
+def _check_whole(path):
+    """A truncated ELF file can crash the loader; its table of sections stands at its end."""
+    with open(path, "rb") as f:
+        head = f.read(64)
+        size = os.fstat(f.fileno()).st_size
+    if len(head) < 64 or (head[:4] == b"\x7fELF" and head[4] == 2 and head[5] == 1):
+        offset, entry, count = (0, 64, 1) if len(head) < 64 else (
+            struct.unpack_from("<Q", head, 40) + struct.unpack_from("<HH", head, 58))
+        if offset + entry * count > size:
+            raise EngineError("{} is damaged: it has {} bytes, but its header speaks of {}".format(
+                path, size, offset + entry * count), "reinstall the wheel")
+
+
+class Engine:
+    """One opened library: what it says of itself, and its functions (`forward`, `backward`, ...) as attributes."""
+
+    def __init__(self, path):
+        self.path = path
+        try:
+            _check_whole(path)
+            self._library = c.CDLL(path)
+        except OSError as e:
+            raise EngineError("{} cannot be loaded: {}".format(path, e), "reinstall the wheel for this system") from e
+        for name, arguments in _abi.FUNCTIONS.items():
+            try:
+                function = getattr(self._library, "splat_engine_" + name)
+            except AttributeError:
+                raise EngineError("{} does not export splat_engine_{}".format(path, name),
+                                  "reinstall the wheel: this is not an engine of it") from None
+            function.argtypes, function.restype = arguments, _abi.RESULTS.get(name, c.c_int32)
+            setattr(self, name, function)
+        found = self.abi_version()
+        if found != _abi.ABI:
+            raise EngineError("{} has engine ABI {}, but this package speaks ABI {}".format(path, found, _abi.ABI),
+                              "install module and engine from the same release")
+        described = _abi.Capabilities(struct_size=c.sizeof(_abi.Capabilities))
+        self.check(self.capabilities(c.byref(described)))
+        self.name = _text(described.name)
+        self.version = _text(described.version)
+        self.fingerprint = _text(described.fingerprint)
+        self.device_kind = described.device_kind
+        self.outputs = described.outputs
+        self.features = described.features
+        self.max_sh_degree = described.max_sh_degree
+        self._ready = set()
+
+    def check(self, status):
+        """Raises EngineError for a status other than SPLAT_OK, with the engine's own sentence."""
+        if status:
+            sentence = _text(self.last_error()) or "engine {} answered status {}".format(self.path, status)
+            raise EngineError(sentence, _HINTS.get(
+                status, "this is a defect of the engine; report it with `python -m diff_gaussian_rasterization`"), status)
+
+    def require_device(self, index):
+        """EngineError with the driver's reason unless CUDA device `index` (-1: the CPU) can be used."""
+        if index not in self._ready:
+            self.check(self.device_ready(index))
+            self._ready.add(index)
+
+    def has(self, feature):
+        """Whether every bit of `feature` (a `CAN_...` of _abi) is set."""
+        return self.features & feature == feature
+
+
+def _text(value):
+    return (value or b"").decode("utf-8", "replace")
+
+
+_engines = {}
+_lock = threading.Lock()
+
+
+def engine(kind):
+    """The engine for `cpu` or `cuda` tensors, opened at the first call."""
+    opened = _engines.get(kind)
+    if opened is None:
+        if kind not in KINDS:
+            raise EngineError("there is no engine for tensors on `{}`".format(kind), "move them to `cpu` or `cuda`")
+        with _lock:
+            opened = _engines.get(kind)
+            if opened is None:
+                opened = Engine(find(kind))
+                if opened.device_kind != KINDS[kind]:
+                    raise EngineError("{} is an engine for {} memory, but {} was wanted".format(
+                        opened.path, "CUDA" if opened.device_kind else "CPU", kind.upper()), "reinstall the wheel")
+                _engines[kind] = opened
+    return opened

@@ -1,0 +1,87 @@
+"""What a caller says about an image, and which outputs the caller gets back. No torch, no engine.
+
+The names, their order and the defaults are those that the original's callers use.
+"""
+
+import os
+from typing import Any, NamedTuple
+
+VARIABLE = "DGR_OUTPUTS"
+NAMES = ("color", "radii", "invdepth", "depth", "alpha")
+# By number: the original, the original since October 2024, ashawkey's fork.
+COUNTS = {2: ("color", "radii"), 3: ("color", "radii", "invdepth"), 4: ("color", "radii", "depth", "alpha")}
+
+
+class _NotPassed(int):
+    """False, and known to be the default: survives `_replace`, copying and pickling."""
+
+    def __repr__(self):
+        return "False"
+
+    def __reduce__(self):
+        return (_not_passed, ())
+
+
+NOT_PASSED = _NotPassed(0)
+
+
+def _not_passed():
+    return NOT_PASSED
+
+
+class GaussianRasterizationSettings(NamedTuple):
+    """One camera and how to render it; 12 fields, or 13 with `antialiasing`.
+
+    image_height, image_width: pixels.
+    tanfovx, tanfovy: tangent of HALF the field of view; numbers or tensors of one element.
+    bg: [3], background colour.
+    scale_modifier: factor on `scales`.
+    viewmatrix: [4,4] or [1,4,4], world to camera, transposed (row vectors times matrix).
+    projmatrix: [4,4] or [1,4,4], world to clip, transposed; the principal point is in it.
+    sh_degree: active degree, 0 to 3 (a larger one counts as 3).
+    campos: [3], camera centre in world coordinates.
+    prefiltered: accepted and without effect.
+    debug: check the device after every kernel.
+    antialiasing: opacity compensation for the 0.3 pixel dilation. Passing it at all, True or False, makes the
+        rasterizer return three outputs by default.
+
+    Cameras get no gradients.
+    """
+
+    image_height: int
+    image_width: int
+    tanfovx: float
+    tanfovy: float
+    bg: Any
+    scale_modifier: float
+    viewmatrix: Any
+    projmatrix: Any
+    sh_degree: int
+    campos: Any
+    prefiltered: bool
+    debug: bool = False
+    antialiasing: bool = NOT_PASSED
+
+
+def outputs(settings, chosen=None):
+    """Names of the outputs in the caller's order.
+
+    `chosen` (`GaussianRasterizer.outputs`) comes first, then $DGR_OUTPUTS, then 3 if the caller passed `antialiasing`,
+    else 2. Both are 2, 3, 4 or names separated by commas, such as `color,radii,depth`.
+    """
+    source = "GaussianRasterizer.outputs"
+    if chosen is None:
+        chosen = os.environ.get(VARIABLE) or None
+        source = "$" + VARIABLE
+    if chosen is None:
+        return COUNTS[2 if settings.antialiasing is NOT_PASSED else 3]
+    if isinstance(chosen, str):
+        chosen = int(chosen) if chosen.strip().isdigit() else [n.strip() for n in chosen.split(",")]
+    if isinstance(chosen, int):
+        names = COUNTS.get(chosen, ())
+    else:
+        names = tuple(chosen)
+    if not names or any(n not in NAMES for n in names):
+        raise ValueError("{} is {!r}, which names no outputs\nhint: use 2, 3, 4 or names of {} with commas".format(
+            source, chosen, ", ".join(NAMES)))
+    return names
