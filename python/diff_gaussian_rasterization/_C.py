@@ -38,7 +38,7 @@ def rasterize_gaussians(*args):
 def rasterize_gaussians_backward(*args):
     """(background, means3D, radii, colors, scales, rotations, scale_modifier, cov3D_precomp, viewmatrix, projmatrix,
     tan_fovx, tan_fovy, dL_dout_color, sh, degree, campos, geomBuffer, R, binningBuffer, imgBuffer, debug), 21; or 24:
-    with `opacities` after radii, `dL_dout_invdepth` after dL_dout_color, `antialiasing` before debug
+    with `opacities` after colors, `dL_dout_invdepth` after dL_dout_color, `antialiasing` before debug
     -> gradients (means2D [P,3], colors_precomp [P,3], opacities [P,1], means3D [P,3], cov3D_precomp [P,6],
     sh [P,M,3], scales [P,3], rotations [P,4]), zeros for absent inputs
     """
@@ -50,7 +50,7 @@ def rasterize_gaussians_backward(*args):
     antialiasing = len(args) == 23 and args.pop()
     invdepth = args.pop(14) if len(args) == 22 else None
     if len(args) == 21:
-        args.pop(3)  # geomBuffer has them
+        args.pop(4)  # geomBuffer has them
     (bg, means, radii, colors, scales, rotations, modifier, cov3d, viewmatrix, projmatrix, tanx, tany, grad, sh, degree,
      campos, geometry, _rendered, binning, image) = args
     with torch.no_grad():
