@@ -7,6 +7,7 @@ use std::{
 };
 
 use fs_err as fs;
+use splat_toolchain::managed::TOOLS;
 
 use crate::fixture::{Fixture, Order, python, sha256};
 
@@ -203,11 +204,16 @@ fn a_python_without_wheels_takes_those_of_the_nearest_and_says_what_they_are_goo
 }
 
 #[test]
-fn another_pin_is_another_folder() {
+fn another_pin_is_another_folder_and_another_comment_is_not() {
     let fixture = Fixture::new();
-    let first = fixture.run(&fixture.tools()).succeeded();
+    let folder = || fixture.run(&fixture.tools()).succeeded().line("tools: ").to_owned();
+    let first = folder();
     fixture.write_requirements("# a comment more\n");
-    let second = fixture.run(&fixture.tools()).succeeded();
-    assert_ne!(first.line("tools: "), second.line("tools: "));
+    assert_eq!(first, folder());
+    // A second hash for the same file: pip takes either, but the pin is another.
+    let pins = fixture.repo.join(TOOLS.requirements);
+    let text = fs::read_to_string(&pins).unwrap();
+    fs::write(&pins, format!("{} --hash=sha256:{}\n", text.trim_end(), "0".repeat(64))).unwrap();
+    assert_ne!(first, folder());
     assert_eq!(fixture.placed().len(), 2, "{:?} of {}", fixture.placed(), python().display());
 }
