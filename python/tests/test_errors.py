@@ -1,0 +1,173 @@
+"""What goes wrong: every error is one sentence and a hint that name the input or the file; nothing ever crashes."""
+
+import os
+import pathlib
+import shutil
+import tempfile
+import unittest
+
+import common
+import torch
+from common import GaussianRasterizer, python, render, settings, splats
+
+from diff_gaussian_rasterization import EngineError
+
+LIBRARY = "libsplat_cpu.so"
+
+
+class Calls(unittest.TestCase):
+    def refused(self, words, setting=None, error=ValueError, **more):
+        with self.assertRaises(error) as caught:
+            render(splats(), setting, **more)
+        text = str(caught.exception)
+        lines = text.split("\n")
+        self.assertEqual(len(lines), 2, text)
+        self.assertTrue(lines[1].startswith("hint: "), text)
+        for word in words:
+            self.assertIn(word, lines[0])
+
+    def test_exactly_one_kind_of_colour(self):
+        self.refused(["`shs`", "`colors_precomp`", "both"], colors_precomp=torch.zeros(40, 3))
+        self.refused(["`shs`", "`colors_precomp`", "none"], shs=None)
+        self.refused(["`shs`", "`colors_precomp`", "none"], shs=torch.empty(0))
+
+    def test_exactly_one_kind_of_shape(self):
+        self.refused(["`cov3D_precomp`", "both"], cov3D_precomp=torch.zeros(40, 6))
+        self.refused(["`rotations`", "is missing"], rotations=None)
+        self.refused(["`scales` and `rotations`", "are missing"], scales=None, rotations=None)
+        self.refused(["`cov3D_precomp`", "both"], scales=None, cov3D_precomp=torch.zeros(40, 6))
+
+    def test_shapes_name_the_input_and_both_sides(self):
+        self.refused(["`means3D`", "[40, 2]", "[P, 3]"], means3D=torch.zeros(40, 2))
+        self.refused(["`means3D`", "NoneType"], means3D=None)
+        self.refused(["`opacities`", "[39, 1]", "P = 40"], opacities=torch.zeros(39, 1))
+        self.refused(["`opacities`", "NoneType"], opacities=None)
+        self.refused(["`shs`", "[40, 48]", "[P, M, 3]"], shs=torch.zeros(40, 48))
+        self.refused(["`scales`", "[40, 1]", "[P, 3]"], scales=torch.ones(40, 1))
+        self.refused(["`rotations`", "[1, 4]", "[P, 4]"], rotations=torch.ones(1, 4))
+        self.refused(["`dc`", "[40, 2, 3]", "[P, 1, 3]"], dc=torch.ones(40, 2, 3))
+        self.refused(["`means2D`", "[40, 2]", "[40, 3]"], means2D=torch.zeros(40, 2, requires_grad=True))
+
+    def test_settings_name_the_field(self):
+        s = settings()
+        self.refused(["`viewmatrix`", "[2, 4, 4]", "16"], s._replace(viewmatrix=torch.zeros(2, 4, 4)))
+        self.refused(["`bg`", "[4]", "3"], s._replace(bg=torch.zeros(4)))
+        self.refused(["0x30"], s._replace(image_width=0))
+        self.refused(["sh_degree"], settings(degree=3), EngineError, shs=torch.zeros(40, 4, 3))
+        self.refused(["viewmatrix"], s._replace(viewmatrix=torch.full((4, 4), float("nan"))), EngineError)
+
+    def test_a_device_without_engine(self):
+        with self.assertRaisesRegex(EngineError, "`meta`.*\nhint: "):
+            GaussianRasterizer(settings()).markVisible(torch.zeros(2, 3, device="meta"))
+        self.refused(["`scales`", "meta", "cpu"], scales=torch.ones(40, 3, device="meta"))
+
+    def test_the_extension_s_functions_say_how_many_arguments_they_take(self):
+        from diff_gaussian_rasterization import _C
+        for function, counts in ((_C.rasterize_gaussians, "19 arguments, or 20"),
+                                 (_C.rasterize_gaussians_backward, "21 arguments, or 24")):
+            with self.assertRaisesRegex(TypeError, counts):
+                function(1, 2)
+
+
+class Loading(unittest.TestCase):
+    RENDER = "import diff_gaussian_rasterization._engine as e\ntry:\n    e.engine('cpu')\nexcept e.EngineError as x:\n" \
+             "    print(x)\nelse:\n    print('loaded', e.engine('cpu').path)"
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.whole = (pathlib.Path(common.ENGINES) / LIBRARY).read_bytes()
+
+    def said(self, code=RENDER, **environment):
+        environment.setdefault("SPLATWRIGHT_ENGINE_DIR", str(self.folder))
+        done = python(code, **environment)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.strip()
+
+    def refused(self, *words):
+        lines = self.said().split("\n")
+        self.assertEqual(len(lines), 2, lines)
+        self.assertTrue(lines[1].startswith("hint: "), lines)
+        for word in words:
+            self.assertIn(word, lines[0])
+
+    def test_a_whole_library_loads_from_the_variable(self):
+        shutil.copy(str(pathlib.Path(common.ENGINES) / LIBRARY), str(self.folder))
+        self.assertEqual(self.said(), "loaded " + str(self.folder / LIBRARY))
+
+    def test_a_missing_library_names_every_place(self):
+        self.refused(str(self.folder / LIBRARY), os.path.join("_lib", LIBRARY))
+
+    def test_a_truncated_library(self):
+        for size in (0, 10, 100, len(self.whole) // 2, len(self.whole) - 1):
+            (self.folder / LIBRARY).write_bytes(self.whole[:size])
+            self.refused(LIBRARY)
+
+    def test_a_file_that_is_no_library(self):
+        (self.folder / LIBRARY).write_bytes(b"not a library" * 100)
+        self.refused(LIBRARY, "cannot be loaded")
+
+    def test_a_library_that_is_no_engine(self):
+        # Another library that every CPython for Linux can open: one of its own extension modules.
+        import _ctypes
+        shutil.copy(_ctypes.__file__, str(self.folder / LIBRARY))
+        self.refused("does not export splat_engine_")
+
+    def test_an_engine_of_another_abi(self):
+        shutil.copy(str(pathlib.Path(common.ENGINES) / LIBRARY), str(self.folder))
+        code = "import diff_gaussian_rasterization._abi as a\na.ABI = 99\n" + self.RENDER
+        self.assertIn("engine ABI 2, but this package speaks ABI 99", self.said(code))
+
+    def test_an_engine_for_the_other_memory(self):
+        shutil.copy(str(pathlib.Path(common.ENGINES) / LIBRARY), str(self.folder / "libsplat_cuda.so"))
+        self.assertIn("is an engine for CPU memory, but CUDA was wanted", self.said(self.RENDER.replace("cpu", "cuda")))
+
+    def import_with(self, torch_module):
+        (self.folder / "torch.py").write_text(torch_module)
+        code = "import sys\nsys.path.insert(0, {!r})\ntry:\n    import diff_gaussian_rasterization\nexcept ImportError as x:\n" \
+               "    print(x)".format(str(self.folder))
+        return self.said(code).split("\n")
+
+    def test_without_torch(self):
+        first, hint = self.import_with("raise ImportError('no such thing')")
+        self.assertIn("needs torch, which cannot be imported: no such thing", first)
+        self.assertTrue(hint.startswith("hint: "))
+
+    def test_torch_too_old(self):
+        first, hint = self.import_with("__version__ = '1.13.1+cu117'")
+        self.assertIn("needs torch 2.0 or newer, but this is torch 1.13.1+cu117", first)
+        self.assertTrue(hint.startswith("hint: "))
+
+    def test_the_report_lists_engines_and_says_whether_one_works(self):
+        code = "import runpy\nrunpy.run_module('diff_gaussian_rasterization', run_name='__main__')"
+        done = python(code, SPLATWRIGHT_ENGINE_DIR=common.ENGINES)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for word in ("torch " + torch.__version__, "engine cpu: version", "cpu: ready", "engine cuda"):
+            self.assertIn(word, done.stdout)
+        done = python(code, SPLATWRIGHT_ENGINE_DIR=str(self.folder))
+        self.assertEqual(done.returncode, 1, done.stdout)
+
+
+class Surroundings(unittest.TestCase):
+    SCENE = "import sys\nsys.path.insert(0, {!r})\nimport common, torch\n".format(str(common.HERE))
+
+    def test_a_process_forked_before_the_first_render_can_render(self):
+        code = self.SCENE + (
+            "import os\npid = os.fork()\nif pid == 0:\n    image = common.render(common.splats())[0]\n"
+            "    os._exit(0 if image.mean() > 0 else 3)\nprint(os.waitpid(pid, 0)[1])")
+        self.assertEqual(python(code).stdout.strip(), "0")
+
+    def test_compiled_code_breaks_the_graph_and_renders_the_same(self):
+        code = self.SCENE + (
+            "inputs = common.splats()\nplain = common.render(inputs)\n"
+            "@torch.compile(backend='eager')\ndef step(t):\n"
+            "    out = common.render(dict(t, opacities=t['opacities'] * 1.0))\n    return out[0] * 1.0, out[1]\n"
+            "image, radii = step(inputs)\nassert torch.equal(image, plain[0]) and torch.equal(radii, plain[1])\n"
+            "image.sum().backward()\nassert inputs['means3D'].grad.abs().max() > 0\nprint('same')")
+        done = python(code)
+        self.assertEqual(done.stdout.strip(), "same", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
