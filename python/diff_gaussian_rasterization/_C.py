@@ -25,8 +25,9 @@ def rasterize_gaussians(*args):
     (bg, means, colors, opacity, scales, rotations, modifier, cov3d, viewmatrix, projmatrix, tanx, tany, height, width,
      sh, degree, campos, prefiltered) = args[:18]
     with torch.no_grad():
-        settings = GaussianRasterizationSettings(height, width, tanx, tany, bg, modifier, viewmatrix, projmatrix, degree,
-                                                 campos, prefiltered, args[-1], len(args) == 20 and args[18])
+        settings = GaussianRasterizationSettings(
+            height, width, tanx, tany, bg, modifier, viewmatrix, projmatrix, degree, campos, prefiltered, args[-1],
+            len(args) == 20 and args[18])
         engine, scene, view = _read(means, opacity, sh, colors, scales, rotations, cov3d, settings)
         names = ("invdepth",) if len(args) == 20 else ()
         out, saved, buffers = _call.forward(engine, scene, view, names)
@@ -59,8 +60,9 @@ def rasterize_gaussians_backward(*args):
                       sh=(sh.shape[1] if sh.dim() == 3 else 0, 3), scales=(3,), rotations=(4,))
         out = {n: means.new_zeros((count,) + w, dtype=torch.float32) for n, w in widths.items()}
         if count > 0:
-            settings = GaussianRasterizationSettings(grad.shape[-2], grad.shape[-1], tanx, tany, bg, modifier, viewmatrix,
-                                                     projmatrix, degree, campos, False, debug, antialiasing)
+            settings = GaussianRasterizationSettings(
+                grad.shape[-2], grad.shape[-1], tanx, tany, bg, modifier, viewmatrix, projmatrix, degree, campos, False,
+                debug, antialiasing)
             opacities = geometry.clone().view(torch.float32).reshape(-1, 1)
             engine, scene, view = _read(means, opacities, sh, colors, scales, rotations, cov3d, settings)
             upstream = {"color": grad.float().contiguous()}

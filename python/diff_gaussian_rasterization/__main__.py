@@ -1,4 +1,4 @@
-"""`python -m diff_gaussian_rasterization`: versions, engines and devices, a line each. Exits with 1 if no engine works."""
+"""`python -m diff_gaussian_rasterization`: versions, engines and devices. Exits with 1 if no engine works."""
 
 import platform
 import sys

@@ -6,8 +6,10 @@ its kind of device: on a machine without a GPU the CUDA library is never touched
 
 import ctypes as c
 import os
+import shutil
 import struct
 import sys
+import tempfile
 import threading
 
 from . import _abi
@@ -66,14 +68,34 @@ def _check_whole(path):
                 path, size, offset + entry * count), "reinstall the wheel")
 
 
+def _open_private(path):
+    """Opens a copy of the library that nobody else has, with state of its own."""
+    folder = None
+    if hasattr(os, "memfd_create"):
+        handle = os.memfd_create(os.path.basename(path))
+        name = "/proc/self/fd/{}".format(handle)
+    else:
+        folder = tempfile.TemporaryDirectory()
+        name = os.path.join(folder.name, os.path.basename(path))
+        handle = os.open(name, os.O_CREAT | os.O_WRONLY, 0o700)
+    try:
+        with open(path, "rb") as source, open(handle, "wb", closefd=False) as copy:
+            shutil.copyfileobj(source, copy)
+        return c.CDLL(name)
+    finally:
+        os.close(handle)
+        if folder:
+            folder.cleanup()
+
+
 class Engine:
     """One opened library: what it says of itself, and its functions (`forward`, `backward`, ...) as attributes."""
 
-    def __init__(self, path):
+    def __init__(self, path, private=False):
         self.path = path
         try:
             _check_whole(path)
-            self._library = c.CDLL(path)
+            self._library = _open_private(path) if private else c.CDLL(path)
         except OSError as e:
             raise EngineError("{} cannot be loaded: {}".format(path, e), "reinstall the wheel for this system") from e
         for name, arguments in _abi.FUNCTIONS.items():
@@ -104,7 +126,7 @@ class Engine:
         if status:
             sentence = _text(self.last_error()) or "engine {} answered status {}".format(self.path, status)
             raise EngineError(sentence, _HINTS.get(
-                status, "this is a defect of the engine; report it with `python -m diff_gaussian_rasterization`"), status)
+                status, "a defect of the engine; report it with `python -m diff_gaussian_rasterization`"), status)
 
     def require_device(self, index):
         """EngineError with the driver's reason unless CUDA device `index` (-1: the CPU) can be used."""
@@ -123,6 +145,18 @@ def _text(value):
 
 _engines = {}
 _lock = threading.Lock()
+_forked = False
+
+
+def _after_fork():
+    """The CPU engine's threads stayed in the parent: a child that renders opens a copy with threads of its own."""
+    global _lock, _forked
+    _lock = threading.Lock()
+    _forked = _engines.pop("cpu", None) is not None or _forked
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def engine(kind):
@@ -134,7 +168,7 @@ def engine(kind):
         with _lock:
             opened = _engines.get(kind)
             if opened is None:
-                opened = Engine(find(kind))
+                opened = Engine(find(kind), private=_forked and kind == "cpu")
                 if opened.device_kind != KINDS[kind]:
                     raise EngineError("{} is an engine for {} memory, but {} was wanted".format(
                         opened.path, "CUDA" if opened.device_kind else "CPU", kind.upper()), "reinstall the wheel")

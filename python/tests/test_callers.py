@@ -1,4 +1,4 @@
-"""Calls shaped as published callers shape theirs; written from what is known of their arguments and what they unpack."""
+"""Calls shaped as published callers shape theirs, written from their arguments and what they unpack."""
 
 import unittest
 
