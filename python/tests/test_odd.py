@@ -11,6 +11,8 @@ import common
 import torch
 from common import GaussianRasterizer, gradients, render, settings, splats
 
+from diff_gaussian_rasterization import _call
+
 
 class Outputs(unittest.TestCase):
     def count(self, setting=None, **more):
@@ -171,6 +173,13 @@ class Graph(unittest.TestCase):
             out = render(inputs)
         for name, got in gradients(inputs, out).items():
             self.assertTrue(torch.equal(got, expected[name]), name)
+
+    def test_moved_memory_is_aligned_again_for_the_engine(self):
+        block = torch.arange(600, dtype=torch.int16).view(torch.uint8)[6:1006]
+        again = _call._aligned(block)
+        self.assertEqual(again.data_ptr() % 256, 0)
+        self.assertTrue(torch.equal(again, block))
+        self.assertIs(_call._aligned(again), again)
 
     def test_checkpointing(self):
         from torch.utils.checkpoint import checkpoint
