@@ -116,7 +116,10 @@ def view(engine, settings, device):
 
 
 def numbers(name, value, count, device):
-    """A few numbers as f32 [count] on `device`, without gradient; a matrix comes row after row."""
+    """`count` numbers as contiguous f32 on `device`, without gradient; a matrix lies row after row."""
+    if (isinstance(value, torch.Tensor) and value.dtype == torch.float32 and value.numel() == count
+            and value.device == device and not value.requires_grad and value.is_contiguous()):
+        return value  # as nearly always: only its address is used
     tensor = torch.as_tensor(value).detach()
     if tensor.numel() != count:
         refuse("`{}` of the settings is {}, but it has {} numbers".format(name, _shape(tensor), count),
