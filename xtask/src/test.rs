@@ -5,7 +5,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
 
@@ -89,13 +89,19 @@ fn rust(root: &Path, args: &Args, built: &build::Built) -> anyhow::Result<Counts
 }
 
 fn python(root: &Path, built: &build::Built) -> anyhow::Result<Counts> {
-    let output = Command::new(&built.python)
+    let mut command = Command::new(&built.python);
+    command
         .args(["-m", "unittest", "discover", "-v", "-s", "python/tests"])
         .current_dir(root)
         .env("SPLATWRIGHT_ENGINE_DIR", &built.engine_dir)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .with_context(|| format!("cannot start `{}`", built.python.display()))?;
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    // The row's torch, where it is a Python package: cargo's configuration names it. Without one those tests are skipped.
+    if let Some(libtorch) =
+        std::env::var_os("LIBTORCH").map(PathBuf::from).filter(|t| t.join("__init__.py").exists())
+    {
+        command.env("PYTHONPATH", libtorch.parent().unwrap_or(root));
+    }
+    let output = command.output().with_context(|| format!("cannot start `{}`", built.python.display()))?;
     let log = String::from_utf8_lossy(&output.stderr);
     ui::note(&log);
     Ok(unittest(&log, output.status.success()))
