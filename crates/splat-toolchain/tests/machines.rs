@@ -72,7 +72,7 @@ fn merge(into: &mut Value, patch: &Value) {
 fn repo() -> Repo {
     let items = managed::ITEMS.iter().chain([&managed::INRIA]);
     Repo {
-        root: "/work/splatwright".into(),
+        root: "/srv/splatwright".into(),
         tch_locked: "0.24.0".parse().ok(),
         requirements: items.map(|item| (item.requirements.to_owned(), "pin\n".to_owned())).collect(),
         own_kernels: true,

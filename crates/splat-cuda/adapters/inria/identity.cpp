@@ -8,9 +8,9 @@ namespace {
 const char TEXTS[] =
     SPLAT_INRIA_VERSION
     "\0"
-    "NOTICE: this library contains the rasterizer of \"3D Gaussian Splatting for Real-Time Radiance Field "
-    "Rendering\", (C) 2023 Inria and Max Planck Institut for Informatik, GRAPHDECO research group, all rights "
-    "reserved. It may be used for non-commercial research and evaluation only, under the terms of its LICENSE.md.";
+    "NOTICE: this library contains the rasterizer that was published with \"3D Gaussian Splatting for Real-Time "
+    "Radiance Field Rendering\" (Kerbl et al. 2023). It may be used for non-commercial research and evaluation only, "
+    "under the terms of the LICENSE.md of its sources.";
 
 }  // namespace
 

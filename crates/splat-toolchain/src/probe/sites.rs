@@ -154,8 +154,8 @@ mod tests {
             Some(("setuptools".into(), "81.0.0".into()))
         );
         assert_eq!(parse_dist_info("torchvision-0.26.0.dist-info"), None);
-        let url = r#"{"dir_info": {}, "url": "file:///work/submodules/simple-knn"}"#;
-        assert_eq!(parse_direct_url(url).unwrap(), "file:///work/submodules/simple-knn");
+        let url = r#"{"dir_info": {}, "url": "file:///srv/submodules/simple-knn"}"#;
+        assert_eq!(parse_direct_url(url).unwrap(), "file:///srv/submodules/simple-knn");
         assert_eq!(parse_direct_url("{"), None);
     }
 
