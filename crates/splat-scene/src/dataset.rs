@@ -5,9 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use splat_core::Camera;
 
-use crate::{Error, Photo, Result, colmap, images, photo};
+use crate::{Error, Result, colmap, images, photo};
 
 /// How to open a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +17,14 @@ pub struct Options {
     pub downscale: Option<u32>,
     /// The folder of photographs, where it is not `images` or `images_N` beside the poses.
     pub images: Option<PathBuf>,
-    /// Every N-th view, by name, is held out; 0 holds out none.
+    /// The folder of masks, where it is not `masks` or named by the dataset.
+    pub masks: Option<PathBuf>,
+    /// The folder of depth maps, where it is not `depths` or named by the dataset.
+    pub depths: Option<PathBuf>,
+    /// Every N-th view, by name, is held out where the dataset has no split of its own; 0 holds out none.
     pub test_every: u32,
+    /// The names of the views to hold out, with or without extension; decides alone where given.
+    pub test_list: Option<Vec<String>>,
     /// Whether missing photographs are an error instead of a warning.
     pub strict: bool,
 }
@@ -25,7 +32,15 @@ pub struct Options {
 impl Default for Options {
     /// The largest photographs, every 8th view held out, missing photographs warned about.
     fn default() -> Self {
-        Self { downscale: None, images: None, test_every: 8, strict: false }
+        Self {
+            downscale: None,
+            images: None,
+            masks: None,
+            depths: None,
+            test_every: 8,
+            test_list: None,
+            strict: false,
+        }
     }
 }
 
@@ -40,8 +55,12 @@ pub struct View {
     pub camera: Camera,
     /// Camera centre, world coordinates.
     pub center: [f64; 3],
+    /// The file of its mask: black where the photograph is to be ignored.
+    pub mask: Option<PathBuf>,
+    /// The file of its depth map.
+    pub depth: Option<PathBuf>,
     /// The file's own size, before any reduction.
-    file_size: (u32, u32),
+    pub(crate) file_size: (u32, u32),
 }
 
 /// A coloured point.
@@ -56,11 +75,13 @@ pub struct Point {
 /// Views, points and what training needs to know about them.
 #[derive(Debug, Clone)]
 pub struct Dataset {
+    /// The format and where in the folder it was found: `COLMAP, sparse/0`.
+    pub source: String,
     /// Sorted by name.
     pub views: Vec<View>,
     /// Indices of the views to train on.
     pub train: Vec<usize>,
-    /// Indices of the views held out: 0, N, 2N, ... of `views`.
+    /// Indices of the views held out.
     pub test: Vec<usize>,
     /// The sparse reconstruction.
     pub points: Vec<Point>,
@@ -128,7 +149,31 @@ impl Dataset {
             Some(given) => images::Folder { path: given.clone(), reduction: 1 },
             None => photo_folder(path, &folder, options.downscale)?,
         };
-        assemble(posed, points, &photos, options)
+        let source = match folder.strip_prefix(path) {
+            Ok(below) if below.as_os_str().is_empty() => "COLMAP".into(),
+            Ok(below) => format!("COLMAP, {}", below.display()),
+            Err(_) => format!("COLMAP, {}", folder.display()),
+        };
+        assemble(source, posed, points, &photos, options)
+    }
+
+    /// 32 hexadecimal digits of a hash of what a trained scene depends on: the names, cameras and split of
+    /// the views. Not of the photographs, nor of where they lie.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for view in &self.views {
+            hash.update((view.name.len() as u64).to_le_bytes());
+            hash.update(&view.name);
+            hash.update(view.camera.width.to_le_bytes());
+            hash.update(view.camera.height.to_le_bytes());
+            view.camera.view.iter().chain(&view.camera.proj).for_each(|x| hash.update(x.to_le_bytes()));
+        }
+        for split in [&self.train, &self.test] {
+            hash.update((split.len() as u64).to_le_bytes());
+            split.iter().for_each(|&i| hash.update((i as u64).to_le_bytes()));
+        }
+        hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -144,6 +189,7 @@ fn photo_folder(path: &Path, model: &Path, downscale: Option<u32>) -> Result<ima
 }
 
 fn assemble(
+    source: String,
     mut posed: Vec<Posed>,
     points: Vec<Point>,
     photos: &images::Folder,
@@ -174,7 +220,7 @@ fn assemble(
         let scale = [f64::from(width) / p.size.0 as f64, f64::from(height) / p.size.1 as f64];
         let intrinsics = std::array::from_fn(|k| p.intrinsics[k] * scale[k % 2]);
         let camera = Camera::from_pinhole(width, height, intrinsics, p.rotation, p.translation);
-        views.push(View { name: p.name, path, camera, center: p.center, file_size });
+        views.push(View { name: p.name, path, camera, center: p.center, mask: None, depth: None, file_size });
     }
     if !missing.is_empty() || views.is_empty() {
         let first = missing.first().cloned().unwrap_or_default();
@@ -185,8 +231,7 @@ fn assemble(
         }
         warnings.push(format!("{error}; training goes on without them"));
     }
-    let held_out = |i: &usize| options.test_every > 0 && i.is_multiple_of(options.test_every as usize);
-    let (test, train): (Vec<_>, Vec<_>) = (0..views.len()).partition(held_out);
+    let (train, test) = split(&views, options, &mut warnings);
     if train.is_empty() {
         return Err(Error::NotADataset {
             path: photos.path.clone(),
@@ -195,7 +240,26 @@ fn assemble(
         });
     }
     let scene_extent = extent(train.iter().map(|&i| views[i].center));
-    Ok(Dataset { views, train, test, points, scene_extent, warnings })
+    Ok(Dataset { source, views, train, test, points, scene_extent, warnings })
+}
+
+/// Training and held-out views.
+fn split(views: &[View], options: &Options, warnings: &mut Vec<String>) -> (Vec<usize>, Vec<usize>) {
+    if let Some(list) = &options.test_list {
+        let stem = |name: &str| Path::new(name).with_extension("");
+        let is = |view: &View, name: &str| view.name == name || stem(&view.name) == Path::new(name);
+        let unknown: Vec<_> = list.iter().filter(|n| !views.iter().any(|v| is(v, n))).collect();
+        if let Some(first) = unknown.first() {
+            warnings.push(format!(
+                "{} of {} names in the list of held-out views are no view's; the first is {first}",
+                unknown.len(),
+                list.len()
+            ));
+        }
+        return (0..views.len()).partition(|&i| !list.iter().any(|n| is(&views[i], n)));
+    }
+    let held_out = |i: &usize| options.test_every > 0 && i.is_multiple_of(options.test_every as usize);
+    (0..views.len()).partition(|i| !held_out(i))
 }
 
 /// 1.1 x the largest distance from the mean; 1 where that is 0 (a single camera), so that learning rates
@@ -221,21 +285,4 @@ fn unknown(path: &Path) -> Error {
         )
     };
     Error::NotADataset { path: path.into(), message: message.into(), hint }
-}
-
-impl View {
-    /// Decodes the photograph, at the camera's size.
-    ///
-    /// # Errors
-    /// [`Error::Read`], [`Error::Decode`], or [`Error::Changed`] if it has another size than when the
-    /// dataset was opened.
-    pub fn load(&self) -> Result<Photo> {
-        let photo = Photo::read(&self.path)?;
-        let now = (photo.width, photo.height);
-        if now != self.file_size {
-            return Err(Error::Changed { path: self.path.clone(), now, then: self.file_size });
-        }
-        let wanted = (self.camera.width, self.camera.height);
-        Ok(if now == wanted { photo } else { photo.reduced(wanted.0, wanted.1) })
-    }
 }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod cache;
 pub mod cameras_json;
 pub mod colmap;
 mod cursor;
@@ -15,12 +16,15 @@ mod error;
 mod gaussians;
 mod images;
 mod photo;
+mod picture;
 pub mod ply;
 pub mod splat_file;
 mod write;
 
+pub use cache::{CacheStats, PictureCache};
 pub use dataset::{Dataset, Options, Point, View};
 pub use error::{Error, Place, Result};
 pub use gaussians::{Activated, Gaussians, SH_C0};
 pub use photo::{Photo, save_png};
+pub use picture::Picture;
 pub use write::write_atomically;

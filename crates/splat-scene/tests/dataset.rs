@@ -40,7 +40,7 @@ fn intrinsics_follow_the_image_that_is_read() {
         let camera = &d.views[0].camera;
         assert_eq!((camera.width, camera.height), (20, 10));
         assert_eq!(camera.focal(), [15.0, 16.0]);
-        let photo = d.views[0].load().unwrap();
+        let photo = d.views[0].load().unwrap().photo;
         assert_eq!((photo.width, photo.height, photo.channels), (20, 10, 3));
         assert_eq!(d.warnings.len(), usize::from(downscale == Some(1)), "{:?}", d.warnings);
     }
@@ -48,7 +48,7 @@ fn intrinsics_follow_the_image_that_is_read() {
     ["a.png", "b.png"].into_iter().for_each(|n| photo(&dir.path().join("images").join(n), 40, 20));
     let d = open(dir.path(), Some(4)).unwrap();
     assert!(d.views[0].path.to_str().unwrap().contains("images_2"));
-    let photo = d.views[0].load().unwrap();
+    let photo = d.views[0].load().unwrap().photo;
     assert_eq!((photo.width, photo.height), (10, 5));
     assert_eq!(d.views[0].camera.focal(), [7.5, 8.0]);
     assert!(open(dir.path(), None).unwrap().views[0].path.parent().unwrap().ends_with("images"));
@@ -92,7 +92,7 @@ fn missing_photographs_are_one_warning_or_an_error() {
         "{:?}",
         d.warnings
     );
-    assert_eq!(d.views[1].load().unwrap().width, 40, "PNG data under a .JPG name decodes");
+    assert_eq!(d.views[1].load().unwrap().photo.width, 40, "PNG data under a .JPG name decodes");
     let strict = Dataset::open(dir.path(), &Options { strict: true, ..Options::default() });
     assert!(matches!(strict, Err(Error::MissingImages { missing: 2, total: 4, .. })));
 }
@@ -205,4 +205,35 @@ fn cameras_json_is_camera_to_world() {
     let skewed = String::from_utf8(json.to_vec()).unwrap().replace("[-1,0,0]", "[-1,0,1]");
     let e = cameras_json::parse(Path::new("cameras.json"), skewed.as_bytes()).unwrap_err().to_string();
     assert!(e.contains("orthonormal"), "{e}");
+}
+
+/// A checkpoint is refused for another set of names, cameras or split, and for nothing else.
+#[test]
+fn the_fingerprint_is_of_names_cameras_and_split() {
+    let dir = tempfile::tempdir().unwrap();
+    colmap(dir.path(), &["a.png", "b.png", "c.png"]);
+    ["a.png", "b.png", "c.png"].into_iter().for_each(|n| photo(&dir.path().join("images").join(n), 40, 20));
+    let first = open(dir.path(), None).unwrap();
+    assert_eq!(first.source, "COLMAP, sparse/0");
+    assert_eq!(
+        (first.fingerprint().len(), first.fingerprint()),
+        (32, open(dir.path(), None).unwrap().fingerprint())
+    );
+    let listed = Options { test_list: Some(vec!["b".into(), "none.png".into()]), ..Options::default() };
+    let listed = Dataset::open(dir.path(), &listed).unwrap();
+    assert_eq!((listed.test.as_slice(), listed.train.as_slice()), (&[1][..], &[0, 2][..]));
+    assert!(
+        listed.warnings[0].contains("1 of 2") && listed.warnings[0].contains("none.png"),
+        "{:?}",
+        listed.warnings
+    );
+    let smaller = open(dir.path(), Some(2)).unwrap();
+    let mut renamed = first.clone();
+    renamed.views[0].name = "A.png".into();
+    let mut without_points = first.clone();
+    without_points.points.clear();
+    assert_eq!(without_points.fingerprint(), first.fingerprint());
+    for other in [listed, smaller, renamed] {
+        assert_ne!(other.fingerprint(), first.fingerprint());
+    }
 }

@@ -32,15 +32,15 @@ fn snowmiku_opens_at_the_size_of_its_photographs() {
     assert_eq!((camera.width, camera.height), (785, 588));
     let [fx, fy] = camera.focal();
     assert!((fx - 650.18).abs() < 0.01 && (fy - 1300.3634 * 588.0 / 1177.0).abs() < 0.01, "{fx} {fy}");
-    let photo = d.views[0].load().unwrap();
+    let photo = d.views[0].load().unwrap().photo;
     assert_eq!((photo.width, photo.height, photo.channels), (785, 588, 3));
 
     let small = Dataset::open(&path, &Options { downscale: Some(8), ..Options::default() }).unwrap();
     assert_eq!((small.views[5].camera.width, small.views[5].camera.height), (196, 147));
-    let reduced = small.views[5].load().unwrap();
+    let reduced = small.views[5].load().unwrap().photo;
     assert_eq!((reduced.width, reduced.height), (196, 147));
     let mean = |p: &[u8]| p.iter().map(|&x| f64::from(x)).sum::<f64>() / p.len() as f64;
-    let full = d.views[5].load().unwrap();
+    let full = d.views[5].load().unwrap().photo;
     assert!((mean(&reduced.pixels) - mean(&full.pixels)).abs() < 0.5);
     assert_eq!(small.scene_extent, d.scene_extent);
 }

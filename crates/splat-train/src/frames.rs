@@ -30,7 +30,7 @@ pub(crate) fn load(dataset: &Dataset, background: [f32; 3], device: Device) -> R
     let mut frames = Vec::with_capacity(dataset.views.len());
     // A few at a time: decoded photographs are only passing through host memory.
     for views in dataset.views.chunks(4 * rayon::current_num_threads()) {
-        let decode = |view: &View| Ok(view.load()?.into_rgb(background));
+        let decode = |view: &View| Ok(view.load()?.photo.into_rgb(background));
         let decoded: Vec<Vec<u8>> = views.par_iter().map(decode).collect::<Result<_>>()?;
         for (view, pixels) in views.iter().zip(decoded) {
             let size = [i64::from(view.camera.height), i64::from(view.camera.width), 3];

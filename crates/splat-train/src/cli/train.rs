@@ -67,6 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         images: args.images.clone(),
         test_every: args.test_every,
         strict: args.strict,
+        ..Options::default()
     };
     let dataset = Dataset::open(&args.data, &options)
         .with_context(|| format!("cannot train on {}", args.data.display()))?;
