@@ -29,6 +29,20 @@ pub enum Error {
     /// A setting out of range.
     #[error("{0}")]
     Settings(String),
+    /// A render holds NaN or infinity.
+    #[error("view {view}: the render holds numbers that are NaN or infinite")]
+    NotFinite {
+        /// Its name.
+        view: String,
+    },
+    /// A file that was given as an LPIPS network is none.
+    #[error("{}: {message}", path.display())]
+    Lpips {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What it did, and what was expected.
+        message: String,
+    },
     /// The loss is NaN or infinite.
     #[error("the loss is {loss} after step {step}: the parameters have diverged")]
     Diverged {
@@ -47,6 +61,11 @@ impl Error {
             Self::Scene(e) => return e.hint(),
             Self::Torch(text) if text.contains("out of memory") => {
                 "train on smaller images: --downscale 2".into()
+            }
+            Self::Lpips { .. } => {
+                "make one with the Python package `lpips`: torch.jit.trace(lpips.LPIPS(net='alex').eval(), \
+                 (x, x), check_trace=False).save('lpips.pt') with x = torch.zeros(1, 3, 64, 64)"
+                    .into()
             }
             Self::NoPoints => {
                 "reconstruct them with COLMAP: colmap mapper, then give the folder with `sparse`".into()

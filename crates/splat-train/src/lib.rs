@@ -15,7 +15,9 @@ mod gaussians;
 mod init;
 mod loss;
 mod machine;
+pub mod metrics;
 mod output;
+pub mod report;
 mod trainer;
 
 pub use adam::{Adam, Group};

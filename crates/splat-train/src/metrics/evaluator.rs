@@ -1,0 +1,274 @@
+//! Renders views and compares them with their photographs.
+
+use std::time::Instant;
+
+use splat_scene::Photo;
+use splat_tch::{Camera, Settings};
+use tch::{Cuda, Device, Kind, Tensor};
+
+use super::{Lpips, Scores, ViewScore, ssim_map};
+use crate::{Error, Result};
+
+/// A photograph and which of its pixels count.
+#[derive(Debug)]
+pub struct Truth {
+    /// `[3,H,W]`, 0 to 1.
+    pub photo: Tensor,
+    /// `[H,W]` `Bool`, true = counts; none: all do.
+    pub mask: Option<Tensor>,
+}
+
+impl Truth {
+    /// Copies a photograph to `device`, over `background` where it is transparent. `mask` is `[H,W]`, 255 = counts,
+    /// 0 = does not; what is half way counts.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] for a mask of another size than the photograph; a device without room.
+    pub fn new(photo: Photo, mask: Option<&[u8]>, background: [f32; 3], device: Device) -> Result<Self> {
+        let (height, width) = (i64::from(photo.height), i64::from(photo.width));
+        let mask = match mask {
+            Some(mask) if mask.len() as i64 != height * width => {
+                return Err(Error::Settings(format!(
+                    "the mask has {} pixels, but its photograph is {width}x{height}",
+                    mask.len()
+                )));
+            }
+            Some(mask) => {
+                Some(Tensor::f_from_slice(mask)?.f_to_device(device)?.f_ge(128)?.f_view([height, width])?)
+            }
+            None => None,
+        };
+        let pixels = Tensor::f_from_slice(&photo.into_rgb(background))?.f_to_device(device)?;
+        let photo = pixels.f_view([height, width, 3])?.f_permute([2, 0, 1])?.f_contiguous()?;
+        Ok(Self { photo: photo.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?, mask })
+    }
+}
+
+/// Compares images, with LPIPS if it has a network.
+#[derive(Debug, Default)]
+pub struct Evaluator {
+    lpips: Option<Lpips>,
+}
+
+impl Evaluator {
+    /// PSNR and SSIM, and LPIPS by that network if there is one.
+    #[must_use]
+    pub fn new(lpips: Option<Lpips>) -> Self {
+        Self { lpips }
+    }
+
+    /// Compares `image` `[3,H,W]` (clamped first) with a photograph on the same device; waits for it. None if the
+    /// mask leaves no pixel. The time is left 0.
+    ///
+    /// Under a mask, PSNR is of the pixels that count; so is the mean SSIM, for which the others are the
+    /// photograph's in both images, as they are for LPIPS.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] if the image holds NaN; [`Error::Lpips`]; torch's, such as for shapes that differ.
+    pub fn compare(&self, name: &str, image: &Tensor, truth: &Truth) -> Result<Option<ViewScore>> {
+        let _guard = tch::no_grad_guard();
+        let photo = &truth.photo;
+        if image.size() != photo.size() {
+            return Err(Error::Settings(format!(
+                "view {name}: the render has shape {:?}, but the photograph {:?}",
+                image.size(),
+                photo.size()
+            )));
+        }
+        // NaN survives the clamp and shows in the sum.
+        let mut image = image.f_detach()?.f_clamp(0.0, 1.0)?;
+        let mut pixels = photo.numel() as f64 / 3.0;
+        if let Some(mask) = &truth.mask {
+            pixels = mask.f_sum(Kind::Double)?.f_double_value(&[])?;
+            image = image.f_where_self(mask, photo)?;
+        }
+        if pixels == 0.0 {
+            return Ok(None);
+        }
+        let squared = image.f_sub(photo)?.f_square()?.f_sum(Kind::Double)?;
+        let mut similarity = ssim_map(&image, photo)?;
+        if let Some(mask) = &truth.mask {
+            similarity = similarity.f_mul(mask)?;
+        }
+        let sums = Tensor::f_stack(&[squared, similarity.f_sum(Kind::Double)?], 0)?;
+        let (squared, similarity) = (sums.f_double_value(&[0])?, sums.f_double_value(&[1])?);
+        if !(squared.is_finite() && similarity.is_finite()) {
+            return Err(Error::NotFinite { view: name.into() });
+        }
+        Ok(Some(ViewScore {
+            name: name.into(),
+            psnr: -10.0 * (squared / (3.0 * pixels)).log10(),
+            ssim: similarity / (3.0 * pixels),
+            lpips: self.lpips.as_ref().map(|net| net.number(&image, photo)).transpose()?,
+            milliseconds: 0.0,
+        }))
+    }
+
+    /// Renders `views` (name and camera) one after another and compares each with `truth(i)`, the photograph of
+    /// view `i` at its camera's size, on the scene's device. `seen` gets every scored view with its render
+    /// `[3,H,W]`, not clamped, such as to save it or to show progress.
+    ///
+    /// # Errors
+    /// As [`compare`](Self::compare); the rasterizer's; what `truth` and `seen` return.
+    pub fn run(
+        &self,
+        scene: &splat_tch::Gaussians<'_>,
+        settings: &Settings,
+        views: &[(&str, &Camera)],
+        truth: &mut dyn FnMut(usize) -> Result<Truth>,
+        seen: &mut dyn FnMut(&ViewScore, &Tensor, &Truth) -> Result<()>,
+    ) -> Result<Scores> {
+        let _guard = tch::no_grad_guard();
+        let mut scores = Scores::default();
+        for (i, (name, camera)) in views.iter().enumerate() {
+            let truth = truth(i)?;
+            wait(camera.device());
+            let begin = Instant::now();
+            let image = splat_tch::render(scene, camera, settings)?.color;
+            wait(camera.device());
+            let milliseconds = 1e3 * begin.elapsed().as_secs_f64();
+            match self.compare(name, &image, &truth)? {
+                Some(score) => {
+                    let score = ViewScore { milliseconds, ..score };
+                    seen(&score, &image, &truth)?;
+                    scores.views.push(score);
+                }
+                None => scores.skipped.push((*name).to_owned()),
+            }
+        }
+        Ok(scores)
+    }
+}
+
+/// Until a GPU has done what was queued.
+fn wait(device: Device) {
+    if let Device::Cuda(index) = device {
+        Cuda::synchronize(index as i64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Frozen, lpips};
+
+    const FLOATS: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+    fn truth(photo: Tensor, mask: Option<Tensor>) -> Truth {
+        Truth { photo, mask }
+    }
+
+    #[test]
+    fn psnr_and_ssim_are_those_of_the_whole_image() {
+        let photo = Tensor::full([3, 16, 16], 0.75, FLOATS);
+        let compare = |image: &Tensor| {
+            Evaluator::default().compare("v", image, &truth(photo.copy(), None)).unwrap().unwrap()
+        };
+        let darker = compare(&Tensor::full([3, 16, 16], 0.65, FLOATS));
+        assert!(
+            (darker.psnr - 20.0).abs() < 1e-4 && darker.ssim < 1.0 && darker.lpips.is_none(),
+            "{darker:?}"
+        );
+        let same = compare(&photo);
+        assert!(same.psnr == f64::INFINITY && (same.ssim - 1.0).abs() < 1e-6, "{same:?}");
+        // Clamped: 7 is white.
+        let white = compare(&Tensor::full([3, 16, 16], 7.0, FLOATS));
+        assert!((white.psnr - -20.0 * 0.25f64.log10()).abs() < 1e-4, "{white:?}");
+    }
+
+    /// What a mask leaves out has no influence at all, not even through SSIM's windows.
+    #[test]
+    fn masked_pixels_do_not_count() {
+        tch::manual_seed(1);
+        let photo = Tensor::rand([3, 24, 20], FLOATS);
+        let render = (&photo + Tensor::rand([3, 24, 20], FLOATS) * 0.1).clamp(0.0, 1.0);
+        let rows: Vec<bool> = (0..24 * 20).map(|i| i / 20 < 15).collect();
+        let mask = Tensor::from_slice(&rows).view([24, 20]);
+        let spoilt = render.copy();
+        let _ = spoilt.narrow(1, 15, 9).fill_(0.0);
+        let score = |image: &Tensor, mask: Option<&Tensor>| {
+            let truth = truth(photo.copy(), mask.map(Tensor::copy));
+            Evaluator::default().compare("v", image, &truth).unwrap()
+        };
+        let (masked, other) = (score(&render, Some(&mask)).unwrap(), score(&spoilt, Some(&mask)).unwrap());
+        assert_eq!(masked, other);
+        let alone = truth(photo.narrow(1, 0, 15), None);
+        let top = Evaluator::default().compare("v", &render.narrow(1, 0, 15), &alone).unwrap().unwrap();
+        assert!((masked.psnr - top.psnr).abs() < 1e-4, "{masked:?} {top:?}");
+        let all = score(&render, Some(&mask.ones_like())).unwrap();
+        let none = score(&render, None).unwrap();
+        assert!((all.psnr - none.psnr).abs() < 1e-9 && (all.ssim - none.ssim).abs() < 1e-9);
+        assert_eq!(score(&render, Some(&mask.zeros_like())), None);
+    }
+
+    #[test]
+    fn renders_that_are_no_numbers_are_errors_with_the_views_name() {
+        let photo = || truth(Tensor::zeros([3, 4, 4], FLOATS), None);
+        let image = Tensor::zeros([3, 4, 4], FLOATS);
+        let _ = image.get(1).get(2).fill_(f64::NAN);
+        let error = Evaluator::default().compare("a.png", &image, &photo()).unwrap_err();
+        assert!(matches!(&error, Error::NotFinite { view } if view == "a.png"), "{error}");
+        let small = Evaluator::default().compare("a.png", &Tensor::zeros([3, 4, 3], FLOATS), &photo());
+        assert!(small.unwrap_err().to_string().contains("a.png"));
+    }
+
+    #[test]
+    fn photographs_come_over_the_background_and_masks_have_their_size() {
+        let photo = || Photo { width: 2, height: 1, channels: 4, pixels: vec![255, 0, 0, 255, 9, 9, 9, 0] };
+        let made = Truth::new(photo(), Some(&[127, 128]), [0.0, 1.0, 0.0], Device::Cpu).unwrap();
+        assert_eq!(Vec::<f32>::try_from(made.photo.view(-1)).unwrap(), [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(Vec::<bool>::try_from(made.mask.unwrap().view(-1)).unwrap(), [false, true]);
+        let wrong = Truth::new(photo(), Some(&[0; 3]), [0.0; 3], Device::Cpu).unwrap_err().to_string();
+        assert!(wrong.contains("3 pixels") && wrong.contains("2x1"), "{wrong}");
+    }
+
+    /// Rendered, scored and handed on in order, with LPIPS, and views without pixels apart.
+    #[test]
+    fn a_set_of_views_is_rendered_and_scored() {
+        let dir = tempfile::tempdir().unwrap();
+        let net = dir.path().join("net.pt");
+        lpips::tests::save_module(&net, |a, b| (a - b).abs().mean(Kind::Float));
+        let evaluator = Evaluator::new(Some(Lpips::load(&net, Device::Cpu).unwrap()));
+        let host = splat_scene::Gaussians {
+            means: vec![0.0, 0.0, 0.0],
+            sh: vec![1.0, 0.0, -1.0],
+            coeffs: 1,
+            opacity_logits: vec![3.0],
+            log_scales: vec![-1.0; 3],
+            rotations: vec![1.0, 0.0, 0.0, 0.0],
+        };
+        let scene = Frozen::new(&host, Device::Cpu).unwrap();
+        let camera = |z: f64| {
+            let core = splat_core::Camera::look_at(20, 16, 60.0, [0.0, 0.0, z], [0.0; 3], [0.0, -1.0, 0.0]);
+            Camera::new(core, Device::Cpu).unwrap()
+        };
+        let cameras = [camera(-3.0), camera(-4.0), camera(-5.0)];
+        let settings = Settings { sh_degree: scene.sh_degree(), ..Settings::default() };
+        let picture = |i: usize| splat_tch::render(&scene.scene(), &cameras[i], &settings).unwrap().color;
+        let views = [("near", &cameras[0]), ("empty", &cameras[1]), ("far", &cameras[2])];
+        let mut handed = Vec::new();
+        let scores = evaluator
+            .run(
+                &scene.scene(),
+                &settings,
+                &views,
+                &mut |i| {
+                    let mask = (i == 1).then(|| Tensor::zeros([16, 20], (Kind::Bool, Device::Cpu)));
+                    Ok(truth(picture(i).clamp(0.0, 1.0) * if i == 2 { 0.5 } else { 1.0 }, mask))
+                },
+                &mut |score, image, _| {
+                    handed.push((score.name.clone(), image.size()));
+                    Ok(())
+                },
+            )
+            .unwrap();
+        assert_eq!(scores.skipped, ["empty"]);
+        let [near, far] = scores.views.as_slice() else { panic!("{scores:?}") };
+        assert_eq!((near.psnr, near.lpips), (f64::INFINITY, Some(0.0)));
+        // In -1 to 1, half as bright is off by the brightness itself.
+        let brightness = picture(2).clamp(0.0, 1.0).mean(Kind::Float).double_value(&[]);
+        assert!(brightness > 0.01 && (far.lpips.unwrap() - brightness).abs() < 1e-6, "{far:?}");
+        assert!(far.psnr.is_finite() && near.milliseconds > 0.0);
+        assert_eq!(handed, [("near".into(), vec![3, 16, 20]), ("far".into(), vec![3, 16, 20])]);
+    }
+}
