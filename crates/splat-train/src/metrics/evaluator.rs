@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use splat_scene::Photo;
+use splat_scene::Picture;
 use splat_tch::{Camera, Settings};
 use tch::{Cuda, Device, Kind, Tensor};
 
@@ -19,14 +19,15 @@ pub struct Truth {
 }
 
 impl Truth {
-    /// Copies a photograph to `device`, over `background` where it is transparent. `mask` is `[H,W]`, 255 = counts,
-    /// 0 = does not; what is half way counts.
+    /// Copies a photograph to `device`, over `background` where it is transparent. Of its mask, 255 = counts, 0 =
+    /// does not; what is half way counts.
     ///
     /// # Errors
     /// [`Error::Settings`] for a mask of another size than the photograph; a device without room.
-    pub fn new(photo: Photo, mask: Option<&[u8]>, background: [f32; 3], device: Device) -> Result<Self> {
+    pub fn new(picture: &Picture, background: [f32; 3], device: Device) -> Result<Self> {
+        let photo = &picture.photo;
         let (height, width) = (i64::from(photo.height), i64::from(photo.width));
-        let mask = match mask {
+        let mask = match &picture.mask {
             Some(mask) if mask.len() as i64 != height * width => {
                 return Err(Error::Settings(format!(
                     "the mask has {} pixels, but its photograph is {width}x{height}",
@@ -38,7 +39,7 @@ impl Truth {
             }
             None => None,
         };
-        let pixels = Tensor::f_from_slice(&photo.into_rgb(background))?.f_to_device(device)?;
+        let pixels = Tensor::f_from_slice(&photo.clone().into_rgb(background))?.f_to_device(device)?;
         let photo = pixels.f_view([height, width, 3])?.f_permute([2, 0, 1])?.f_contiguous()?;
         Ok(Self { photo: photo.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?, mask })
     }
@@ -151,6 +152,7 @@ fn wait(device: Device) {
 mod tests {
     use super::*;
     use crate::metrics::{Frozen, lpips};
+    use splat_scene::Photo;
 
     const FLOATS: (Kind, Device) = (Kind::Float, Device::Cpu);
 
@@ -214,11 +216,15 @@ mod tests {
 
     #[test]
     fn photographs_come_over_the_background_and_masks_have_their_size() {
-        let photo = || Photo { width: 2, height: 1, channels: 4, pixels: vec![255, 0, 0, 255, 9, 9, 9, 0] };
-        let made = Truth::new(photo(), Some(&[127, 128]), [0.0, 1.0, 0.0], Device::Cpu).unwrap();
+        let picture = |mask: &[u8]| Picture {
+            photo: Photo { width: 2, height: 1, channels: 4, pixels: vec![255, 0, 0, 255, 9, 9, 9, 0] },
+            mask: Some(mask.into()),
+            inv_depth: None,
+        };
+        let made = Truth::new(&picture(&[127, 128]), [0.0, 1.0, 0.0], Device::Cpu).unwrap();
         assert_eq!(Vec::<f32>::try_from(made.photo.view(-1)).unwrap(), [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
         assert_eq!(Vec::<bool>::try_from(made.mask.unwrap().view(-1)).unwrap(), [false, true]);
-        let wrong = Truth::new(photo(), Some(&[0; 3]), [0.0; 3], Device::Cpu).unwrap_err().to_string();
+        let wrong = Truth::new(&picture(&[0; 3]), [0.0; 3], Device::Cpu).unwrap_err().to_string();
         assert!(wrong.contains("3 pixels") && wrong.contains("2x1"), "{wrong}");
     }
 
