@@ -1,0 +1,255 @@
+"""Runs a plan of training runs, `splat train` and the loop on gsplat, on the GPUs of one machine.
+
+    python3 bench/train/run.py PLAN.json --splat BIN --engines DIR --data DIR --out DIR [--gsplat-library SO] [--deadline 560]
+
+A plan names groups of runs, done in order; `ENGINES` in its arguments is the folder of the engines. Those of a group
+`alone` have the machine for themselves, one after the other, tools alternating: their clocks count. Those of a group
+`crowd` go `at_once` a GPU: only their quality counts. After `--deadline` seconds nothing is started, what still runs is
+ended, and what it had reported is kept. Everything goes to `OUT/results.json`, written anew after each run; times in
+seconds, memory in MiB.
+"""
+import argparse
+import datetime
+import hashlib
+import itertools
+import json
+import os
+import pathlib
+import platform
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+KEPT_EVENTS = 400
+
+
+def smi(fields):
+    out = subprocess.run(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"], capture_output=True,
+                         text=True)
+    return [line.split(", ") for line in out.stdout.splitlines()]
+
+
+class Memory:
+    """Memory in use on the first GPU, asked for every 100 ms, against what was in use before."""
+
+    def __enter__(self):
+        self.idle = min(int(smi("memory.used")[0][0]) for _ in range(3))
+        self.log = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0",
+                                         "-lms", "100"], stdout=self.log, stderr=subprocess.DEVNULL)
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        self.log.seek(0)
+        samples = [int(line) for line in self.log.read().split() if line.isdigit()]
+        self.figures = dict(idle=self.idle, peak=max(samples, default=self.idle) - self.idle, samples=len(samples))
+
+
+def expanded(plan):
+    """Groups of runs: the product of steps, sets, seeds and tools, tools alternating."""
+    for group in plan["groups"]:
+        runs = []
+        for entry in group["runs"]:
+            product = itertools.product(entry.get("steps", [30_000]), entry.get("sets", list(plan["sets"])),
+                                        entry.get("seeds", [0]), range(entry.get("repeat", 1)),
+                                        entry.get("tools", ["ours", "gsplat"]))
+            for steps, dataset, seed, repeat, tool in product:
+                args = plan.get(tool, []) + plan["sets"][dataset].get(tool, []) + entry.get(tool, [])
+                runs.append(dict(tool=tool, set=dataset, seed=seed, steps=steps, repeat=repeat, mode=group["mode"],
+                                 label=entry.get("label", ""), args=args, estimate=entry.get("estimate", {}).get(tool, 0)))
+        yield dict(group, runs=runs)
+
+
+class Runner:
+    def __init__(self, options, plan):
+        self.options, self.plan = options, plan
+        self.begin = time.monotonic()
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="train-bench-"))
+        self.running, self.lock, self.results = {}, threading.Lock(), []
+        # Children find torch's libraries and our engines; on a path of their own, not on ours.
+        torch = subprocess.run([sys.executable, "-c", "import torch; print(torch.__path__[0])"], capture_output=True, text=True)
+        self.torch = pathlib.Path(torch.stdout.strip() or ".") / "lib"
+
+    def left(self):
+        return self.options.deadline - (time.monotonic() - self.begin)
+
+    def command(self, run, folder):
+        data, o = self.options.data / run["set"], self.options
+        args = [a.replace("ENGINES", str(o.engines)) for a in run["args"]]
+        if run["tool"] == "ours":
+            return [str(o.splat), "train", str(data), "-o", str(folder / "out"), "--iterations", str(run["steps"]),
+                    "--seed", str(run["seed"]), "--json-events", *args]
+        library = ["--gsplat-library", str(o.gsplat_library)] if o.gsplat_library else []
+        return [sys.executable, str(HERE / "baseline.py"), str(data), "--out", str(folder / "report.json"), "--steps",
+                str(run["steps"]), "--seed", str(run["seed"]), *library, *args]
+
+    def execute(self, run, gpu=0):
+        name = "-".join(str(run[k]) for k in ("tool", "set", "steps", "seed", "repeat", "label", "mode") if run[k] != "")
+        folder = self.work / name
+        folder.mkdir()
+        environment = dict(os.environ, CUDA_VISIBLE_DEVICES=str(gpu), SPLATWRIGHT_ENGINE_DIR=str(self.options.engines),
+                           PYTHONUNBUFFERED="1")
+        environment["LD_LIBRARY_PATH"] = os.pathsep.join(
+            filter(None, [str(self.torch), os.environ.get("LD_LIBRARY_PATH", "")]))
+        if run["mode"] == "crowd":
+            environment["OMP_NUM_THREADS"] = "2"
+        command = self.command(run, folder)
+        begin = time.monotonic()
+        with open(folder / "stdout", "w") as stdout, open(folder / "stderr", "w") as stderr:
+            process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=environment)
+            with self.lock:
+                self.running[process.pid] = process
+            try:
+                process.wait(max(1, self.left()))
+                cut = False
+            except subprocess.TimeoutExpired:
+                cut = True
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(3)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+        with self.lock:
+            del self.running[process.pid]
+        wall = time.monotonic() - begin
+        shown = [c.replace(str(folder), "RUN").replace(str(self.options.data), "DATA") for c in command]
+        shown = [pathlib.Path(shown[0]).name, *(pathlib.Path(c).name if c.endswith((".py", ".so")) else c for c in shown[1:])]
+        result = dict(run, name=name, gpu=gpu, rc=process.returncode, cut=cut, wall_seconds=round(wall, 3),
+                      command=" ".join(shown))
+        result.update(self.ours(folder) if run["tool"] == "ours" else self.gsplat(folder))
+        if process.returncode != 0:
+            result["stderr"] = (folder / "stderr").read_text()[-1500:]
+        for views in (folder / "out").glob("views"):
+            self.keep_view(run, views)
+        shutil.rmtree(folder, ignore_errors=True)
+        return result
+
+    def keep_view(self, run, views):
+        """One held-out view of each set, to look at."""
+        to = self.options.out / f"view-{run['set']}.png"
+        last = sorted(views.glob("*.png"))[-1:]
+        if last and run["steps"] >= 7000 and not to.exists() and last[0].stat().st_size < 4 << 20:
+            shutil.copyfile(last[0], to)
+
+    def gsplat(self, folder):
+        path = folder / "report.json"
+        return dict(report=json.loads(path.read_text())) if path.is_file() else {}
+
+    def ours(self, folder):
+        """`stats.json` where the run came to its end; the events in any case."""
+        evaluations, steps, warnings = [], [], []
+        for line in (folder / "stdout").read_text().splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            kind = event.pop("event", None)
+            if kind == "evaluated":
+                evaluations.append(event)
+            elif kind == "step":
+                steps.append([event["step"], event["gaussians"], round(event["steps_per_second"], 1)])
+            elif kind == "warning":
+                warnings.append(event)
+        thin = -(-len(steps) // KEPT_EVENTS) or 1
+        result = dict(evaluations=evaluations, speed=steps[::thin], warnings=warnings)
+        stats, scene = folder / "out/stats.json", folder / "out/point_cloud.ply"
+        if stats.is_file():
+            result["stats"] = json.loads(stats.read_text())
+        if scene.is_file():
+            with open(scene, "rb") as file:
+                result["scene_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+        return result
+
+    def record(self, result):
+        with self.lock:
+            self.results.append(result)
+            value = dict(format=1, machine=self.machine, plan=self.plan, seconds=round(time.monotonic() - self.begin, 1),
+                         runs=self.results)
+            temporary = self.options.out / "results.tmp"
+            temporary.write_text(json.dumps(value))
+            os.replace(temporary, self.options.out / "results.json")
+        last = (result.get("evaluations") or result.get("report", {}).get("evaluations") or [{}])[-1]
+        print(f"[{time.monotonic() - self.begin:6.1f}] {result['name']}: rc {result.get('rc')}, "
+              f"{result.get('wall_seconds')} s, step {last.get('step')}, PSNR {last.get('psnr')}, SSIM {last.get('ssim')}, "
+              f"{last.get('gaussians')} Gaussians, {last.get('train_seconds')} s of training, "
+              f"peak {result.get('memory', {}).get('peak')} MiB", flush=True)
+        if result.get("rc"):
+            print("    " + result.get("stderr", "")[-600:].replace("\n", "\n    "), flush=True)
+
+    def skip(self, run, why):
+        self.record(dict(run, name=f"{run['tool']}-{run['set']}-{run['steps']}-{run['seed']}", rc=None, skipped=why))
+
+    def alone(self, group):
+        for run in group["runs"]:
+            if self.left() < max(5, run["estimate"]):
+                self.skip(run, "deadline")
+                continue
+            with Memory() as memory:
+                result = self.execute(run)
+            self.record(dict(result, memory=memory.figures))
+
+    def crowd(self, group, gpus):
+        waiting = queue.Queue()
+        for run in group["runs"]:
+            waiting.put(run)
+
+        def work(gpu):
+            while True:
+                try:
+                    run = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                if self.left() < max(5, run["estimate"]):
+                    self.skip(run, "deadline")
+                else:
+                    self.record(self.execute(run, gpu))
+
+        threads = [threading.Thread(target=work, args=(i % gpus,)) for i in range(gpus * group["at_once"])]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+
+    def run(self):
+        gpus = smi("name,driver_version,memory.total,clocks.max.sm,clocks.max.mem")
+        versions = subprocess.run([sys.executable, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True)
+        cpu = next((line.split(": ")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), None)
+        program = subprocess.run([str(self.options.splat), "--version"], capture_output=True, text=True, env=dict(
+            os.environ, LD_LIBRARY_PATH=str(self.torch)))
+        self.machine = dict(gpus=gpus, cpu=cpu, cpus=os.cpu_count(), python=platform.python_version(),
+                            torch=versions.stdout.strip(), splat=program.stdout.strip() or program.stderr.strip()[-300:],
+                            date=str(datetime.date.today()))
+        print(json.dumps(self.machine), flush=True)
+        for group in expanded(self.plan):
+            if group["mode"] == "crowd":
+                self.crowd(group, max(1, len(gpus)))
+            else:
+                self.alone(group)
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("plan", type=pathlib.Path)
+    p.add_argument("--splat", type=pathlib.Path, required=True, help="the program")
+    p.add_argument("--engines", type=pathlib.Path, required=True, help="folder of libsplat_*.so")
+    p.add_argument("--data", type=pathlib.Path, required=True, help="folder of the data sets")
+    p.add_argument("--out", type=pathlib.Path, required=True)
+    p.add_argument("--gsplat-library", type=pathlib.Path, help="gsplat's compiled part, where it is not installed")
+    p.add_argument("--deadline", type=float, default=560, help="seconds")
+    options = p.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    Runner(options, json.loads(options.plan.read_text())).run()
+
+
+if __name__ == "__main__":
+    main()
