@@ -3,10 +3,10 @@
     python3 bench/train/run.py PLAN.json --splat BIN --engines DIR --data DIR --out DIR [--gsplat-library SO] [--deadline 560]
 
 A plan names groups of runs, done in order; `ENGINES` in its arguments is the folder of the engines. Those of a group
-`alone` have the machine for themselves, one after the other, tools alternating: their clocks count. Those of a group
-`crowd` go `at_once` a GPU: only their quality counts. After `--deadline` seconds nothing is started, what still runs is
-ended, and what it had reported is kept. Everything goes to `OUT/results.json`, written anew after each run; times in
-seconds, memory in MiB.
+`alone` have the machine (with `every_gpu`, a GPU) for themselves, one after the other, tools alternating: their clocks
+count. Those of a group `crowd` go `at_once` a GPU: only their quality counts. After `--deadline` seconds nothing is
+started, what still runs is ended, and what it had reported is kept. Everything goes to `OUT/results.json`, written anew
+after each run; times in seconds, memory in MiB.
 """
 import argparse
 import datetime
@@ -36,12 +36,15 @@ def smi(fields):
 
 
 class Memory:
-    """Memory in use on the first GPU, asked for every 100 ms, against what was in use before."""
+    """Memory in use on a GPU, asked for every 100 ms, against what was in use before."""
+
+    def __init__(self, gpu):
+        self.gpu = gpu
 
     def __enter__(self):
-        self.idle = min(int(smi("memory.used")[0][0]) for _ in range(3))
+        self.idle = min(int(smi("memory.used")[self.gpu][0]) for _ in range(3))
         self.log = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0",
+        self.process = subprocess.Popen(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", f"--id={self.gpu}",
                                          "-lms", "100"], stdout=self.log, stderr=subprocess.DEVNULL)
         return self
 
@@ -188,16 +191,11 @@ class Runner:
     def skip(self, run, why):
         self.record(dict(run, name=f"{run['tool']}-{run['set']}-{run['steps']}-{run['seed']}", rc=None, skipped=why))
 
-    def alone(self, group):
-        for run in group["runs"]:
-            if self.left() < max(5, run["estimate"]):
-                self.skip(run, "deadline")
-                continue
-            with Memory() as memory:
-                result = self.execute(run)
-            self.record(dict(result, memory=memory.figures))
-
-    def crowd(self, group, gpus):
+    def group(self, group, gpus):
+        """`at_once` runs on each of `gpus`; of a group `alone` one on the first, or with `every_gpu` on each of them."""
+        alone = group["mode"] == "alone"
+        if alone and not group.get("every_gpu"):
+            gpus = 1
         waiting = queue.Queue()
         for run in group["runs"]:
             waiting.put(run)
@@ -210,10 +208,15 @@ class Runner:
                     return
                 if self.left() < max(5, run["estimate"]):
                     self.skip(run, "deadline")
+                elif alone:
+                    with Memory(gpu) as memory:
+                        result = self.execute(run, gpu)
+                    self.record(dict(result, memory=memory.figures))
                 else:
                     self.record(self.execute(run, gpu))
 
-        threads = [threading.Thread(target=work, args=(i % gpus,)) for i in range(gpus * group["at_once"])]
+        at_once = 1 if alone else group["at_once"]
+        threads = [threading.Thread(target=work, args=(i % gpus,)) for i in range(gpus * at_once)]
         for t in threads:
             t.start()
         for t in threads:
@@ -230,10 +233,7 @@ class Runner:
                             date=str(datetime.date.today()))
         print(json.dumps(self.machine), flush=True)
         for group in expanded(self.plan):
-            if group["mode"] == "crowd":
-                self.crowd(group, max(1, len(gpus)))
-            else:
-                self.alone(group)
+            self.group(group, max(1, len(gpus)))
         shutil.rmtree(self.work, ignore_errors=True)
 
 
