@@ -11,6 +11,7 @@ SSIM is plain torch: separable depth-wise convolutions, the statistics of image 
 fastest of the plain ways we know. gsplat's own trainer takes a fused kernel from another package instead: with
 `--fused-ssim` the loop takes our engine's, of the same formula.
 """
+
 import argparse
 import ctypes
 import json
@@ -33,14 +34,16 @@ RESET_EVERY, RESET_UNTIL, RESET_TO = 3000, 15_000, 0.01
 
 
 def import_gsplat(library):
-    """gsplat, on its compiled part `library` if given: its Python looks for `gsplat.csrc` before it compiles anything."""
+    """gsplat, on its compiled part `library` if given: its Python looks for `gsplat.csrc` before it compiles any."""
     if library:
         from importlib import machinery, util
+
         loader = machinery.ExtensionFileLoader("gsplat_cuda", str(library))
         module = util.module_from_spec(util.spec_from_file_location("gsplat_cuda", str(library), loader=loader))
         loader.exec_module(module)
         sys.modules["gsplat.csrc"] = module
     import gsplat
+
     return gsplat
 
 
@@ -49,7 +52,7 @@ class Ssim:
     pixels and channels. Differentiable in the first image."""
 
     def __init__(self, device):
-        weights = torch.exp(-torch.arange(-5, 6, dtype=torch.float64) ** 2 / (2 * 1.5**2))
+        weights = torch.exp(-(torch.arange(-5, 6, dtype=torch.float64) ** 2) / (2 * 1.5**2))
         window = (weights / weights.sum()).float().to(device)
         self.across, self.down = window.repeat(9, 1, 1, 1).contiguous(), window.view(1, 1, 11, 1).repeat(9, 1, 1, 1)
 
@@ -75,6 +78,7 @@ class FusedSsim:
     def __init__(self, library, device):
         sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
         import engine as E
+
         engine, device = E.Engine(library), torch.device(device)
 
         class Operation(torch.autograd.Function):
@@ -83,8 +87,17 @@ class FusedSsim:
                 mean = torch.empty(1, device=device)
                 partials = torch.empty(3, *image.shape[1:], device=device)
                 height, width = image.shape[2:]
-                ctx.args = E.sized(E.SsimArgs, context=engine.context(device), planes=3, width=width, height=height,
-                                   image=E.ptr(image), target=E.ptr(target), mean=E.ptr(mean), partials=E.ptr(partials))
+                ctx.args = E.sized(
+                    E.SsimArgs,
+                    context=engine.context(device),
+                    planes=3,
+                    width=width,
+                    height=height,
+                    image=E.ptr(image),
+                    target=E.ptr(target),
+                    mean=E.ptr(mean),
+                    partials=E.ptr(partials),
+                )
                 engine.check(engine.lib.splat_engine_ssim_forward(ctypes.byref(ctx.args)))
                 ctx.kept = (image, target, partials)
                 return mean[0]
@@ -117,6 +130,7 @@ class Loop:
         self.args, self.device = args, device
         self.gsplat = import_gsplat(args.gsplat_library)
         from gsplat.strategy import ops
+
         self.reset_opa = ops.reset_opa
         torch.manual_seed(args.seed)
         self.random = torch.Generator().manual_seed(args.seed)
@@ -139,13 +153,17 @@ class Loop:
         quats = torch.zeros(count, 4, device=device)
         quats[:, 0] = 1
         params = dict(
-            means=points, scales=neighbour_distance(points).log()[:, None].repeat(1, 3), quats=quats,
-            opacities=torch.full((count,), 0.1, device=device).logit(), sh0=((colors - 0.5) / SH_C0)[:, None],
-            shN=torch.zeros(count, (SH_DEGREE + 1) ** 2 - 1, 3, device=device))
+            means=points,
+            scales=neighbour_distance(points).log()[:, None].repeat(1, 3),
+            quats=quats,
+            opacities=torch.full((count,), 0.1, device=device).logit(),
+            sh0=((colors - 0.5) / SH_C0)[:, None],
+            shN=torch.zeros(count, (SH_DEGREE + 1) ** 2 - 1, 3, device=device),
+        )
         self.params = {k: torch.nn.Parameter(v.contiguous()) for k, v in params.items()}
         rates = dict(RATES, means=RATES["means"] * data.extent)
-        self.optimizers = {k: torch.optim.Adam([dict(params=[v], lr=rates[k])], eps=1e-15, betas=(0.9, 0.999), fused=True)
-                           for k, v in self.params.items()}
+        adam = dict(eps=1e-15, betas=(0.9, 0.999), fused=True)
+        self.optimizers = {k: torch.optim.Adam([v], lr=rates[k], **adam) for k, v in self.params.items()}
         self.mean_rate = rates["means"]
         self.strategy = self.gsplat.DefaultStrategy()
         self.strategy.check_sanity(self.params, self.optimizers)
@@ -157,9 +175,20 @@ class Loop:
         p = self.params
         height, width = self.photos[view].shape[2:]
         image, _, info = self.gsplat.rasterization(
-            p["means"], p["quats"], p["scales"].exp(), p["opacities"].sigmoid(), torch.cat([p["sh0"], p["shN"]], 1),
-            self.viewmats[view], self.Ks[view], width, height, near_plane=NEAR, sh_degree=degree,
-            packed=self.args.packed, backgrounds=self.background)
+            p["means"],
+            p["quats"],
+            p["scales"].exp(),
+            p["opacities"].sigmoid(),
+            torch.cat([p["sh0"], p["shN"]], 1),
+            self.viewmats[view],
+            self.Ks[view],
+            width,
+            height,
+            near_plane=NEAR,
+            sh_degree=degree,
+            packed=self.args.packed,
+            backgrounds=self.background,
+        )
         return image.permute(0, 3, 1, 2).contiguous(), info
 
     def target(self, view):
@@ -168,10 +197,8 @@ class Loop:
 
     def check_ssim(self):
         """Both give one value and one gradient, or the comparison would be of two losses."""
-        a, b = self.target(0), self.target(min(1, len(self.photos) - 1))[..., :self.photos[0].shape[2], :self.photos[0].shape[3]]
-        if a.shape != b.shape:
-            b = a.flip(3).contiguous()
-        values = []
+        a = self.target(0)
+        b, values = a.flip(3).contiguous(), []
         for ssim in (self.metric, self.ssim):
             leaf = a.clone().requires_grad_()
             value = ssim(leaf, b)
@@ -179,8 +206,10 @@ class Loop:
             values.append((value.item(), leaf.grad))
         apart = (values[0][1] - values[1][1]).abs().max() / values[0][1].abs().max()
         if abs(values[0][0] - values[1][0]) > 1e-4 or apart > 1e-3:
-            raise SystemExit(f"error: the fused SSIM is {values[1][0]}, the plain one {values[0][0]}; gradients differ by "
-                             f"{apart.item()} of the largest")
+            raise SystemExit(
+                f"error: the fused SSIM is {values[1][0]}, the plain one {values[0][0]}; their gradients "
+                f"differ by {apart.item()} of the largest"
+            )
 
     @property
     def degree(self):
@@ -229,22 +258,39 @@ class Loop:
             psnr = -10 * torch.log10(F.mse_loss(image, target))
             views.append((self.data.views[view].name, psnr.item(), self.metric(image, target).item()))
         mean = lambda k: sum(v[k] for v in views) / len(views)
-        self.evaluations.append(dict(step=self.steps, psnr=mean(1), ssim=mean(2), gaussians=len(self.params["means"]),
-                                     train_seconds=self.seconds, views=views))
+        self.evaluations.append(
+            dict(
+                step=self.steps,
+                psnr=mean(1),
+                ssim=mean(2),
+                gaussians=len(self.params["means"]),
+                train_seconds=self.seconds,
+                views=views,
+            )
+        )
         e = self.evaluations[-1]
-        print(f"step {e['step']}: PSNR {e['psnr']:.2f} dB, SSIM {e['ssim']:.4f}, {e['gaussians']} Gaussians, "
-              f"{e['train_seconds']:.1f} s of training", flush=True)
+        print(
+            f"step {e['step']}: PSNR {e['psnr']:.2f} dB, SSIM {e['ssim']:.4f}, {e['gaussians']} Gaussians, "
+            f"{e['train_seconds']:.1f} s of training",
+            flush=True,
+        )
 
     def profile(self, steps=100):
         """Milliseconds a step at the present number of Gaussians: of the clock, and of the GPU's kernels by kind."""
         from torch.profiler import ProfilerActivity, profile
+
         self.train(self.steps + 10)
         before = self.seconds
         self.train(self.steps + steps)
         wall = 1e3 * (self.seconds - before) / steps
         with profile(activities=[ProfilerActivity.CUDA]) as p:
             self.train(self.steps + steps)
-        kinds = dict(rasterizer=("gsplat", "cub", "Radix", "radix"), optimizer=("Adam",), convolutions=("conv_depthwise",))
+        kinds = dict(
+            rasterizer=("gsplat", "Radix"),
+            optimizer=("Adam",),
+            convolutions=("conv_depthwise",),
+            fused_ssim=("splat::own",),
+        )
         shares = dict.fromkeys([*kinds, "rest"], 0.0)
         for event in p.key_averages():
             kind = next((k for k, words in kinds.items() if any(w in event.key for w in words)), "rest")
@@ -254,15 +300,31 @@ class Loop:
     def report(self, done):
         cuda = self.device == "cuda"
         mib = lambda what: round(getattr(torch.cuda, what)() / 2**20, 1) if cuda else None
-        return dict(format=1, tool="gsplat", version=getattr(self.gsplat, "__version__", None), torch=torch.__version__,
-                    gpu=torch.cuda.get_device_name() if cuda else None, command=" ".join(sys.argv), done=done,
-                    set=self.data.name, seed=self.args.seed, packed=self.args.packed, reset=self.args.reset,
-                    fused_ssim=self.args.fused_ssim is not None,
-                    views=len(self.data.views), train_views=len(self.data.train), test_views=len(self.data.test),
-                    size=list(self.data.views[0].size), scene_extent=self.data.extent, steps=self.steps,
-                    train_seconds=self.seconds, gaussians=len(self.params["means"]), evaluations=self.evaluations,
-                    peak_torch_mib=dict(allocated=mib("max_memory_allocated"), reserved=mib("max_memory_reserved")),
-                    trace=self.trace)
+        return dict(
+            format=1,
+            tool="gsplat",
+            version=getattr(self.gsplat, "__version__", None),
+            torch=torch.__version__,
+            gpu=torch.cuda.get_device_name() if cuda else None,
+            command=" ".join(sys.argv),
+            done=done,
+            set=self.data.name,
+            seed=self.args.seed,
+            packed=self.args.packed,
+            reset=self.args.reset,
+            fused_ssim=self.args.fused_ssim is not None,
+            views=len(self.data.views),
+            train_views=len(self.data.train),
+            test_views=len(self.data.test),
+            size=list(self.data.views[0].size),
+            scene_extent=self.data.extent,
+            steps=self.steps,
+            train_seconds=self.seconds,
+            gaussians=len(self.params["means"]),
+            evaluations=self.evaluations,
+            peak_torch_mib=dict(allocated=mib("max_memory_allocated"), reserved=mib("max_memory_reserved")),
+            trace=self.trace,
+        )
 
 
 def write(path, value):
@@ -280,9 +342,15 @@ def arguments(argv=None):
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--evaluate", default="1000,7000,15000,30000", help="steps at which the held-out views are rendered")
     p.add_argument("--packed", action="store_true", help="gsplat's packed mode: less memory")
-    p.add_argument("--reset", action="store_true", help="reset opacities every 3000 steps, as published; gsplat 1.5.3's "
-                   "DefaultStrategy means to, but its condition never holds")
-    p.add_argument("--fused-ssim", type=pathlib.Path, metavar="LIBRARY", help="SSIM by this engine library (libsplat_cuda.so)")
+    p.add_argument(
+        "--reset",
+        action="store_true",
+        help="reset opacities every 3000 steps, as published; "
+        "DefaultStrategy of gsplat 1.5.3 means to, but its condition never holds",
+    )
+    p.add_argument(
+        "--fused-ssim", type=pathlib.Path, metavar="LIBRARY", help="SSIM by this engine library (libsplat_cuda.so)"
+    )
     p.add_argument("--only-time", type=int, metavar="N", help="N steps, no evaluation")
     p.add_argument("--profile", action="store_true", help="at the end, 210 more steps for a profile")
     p.add_argument("--gsplat-library", type=pathlib.Path, help="gsplat's compiled part, where it is not installed")
@@ -307,7 +375,7 @@ def main(argv=None, device="cuda"):
             loop.evaluate()
         write(args.out, dict(loop.report(done=stop == args.steps), loading_seconds=loading))
     if args.profile:
-        report = dict(loop.report(done=True), loading_seconds=loading)
+        report = dict(loop.report(done=True), loading_seconds=loading, ended_at=time.time())
         write(args.out, dict(report, profile=loop.profile()))
 
 

@@ -4,6 +4,7 @@ Same views in the same order (sorted by name), same split (every 8th is held out
 scene extent. Cameras are world-to-camera with OpenCV axes; pixels are measured from the upper left corner of the upper
 left pixel. Reads COLMAP (binary, PINHOLE), NeRF-synthetic, `opencv_cameras.json` and `transforms.json`, no more.
 """
+
 import dataclasses
 import json
 import math
@@ -85,8 +86,12 @@ class Dataset:
 def open_dataset(folder, name=None):
     folder = pathlib.Path(folder)
     name = name or folder.name
-    for file, reader in [("sparse/0/cameras.bin", colmap), ("transforms_train.json", nerf_synthetic),
-                         ("opencv_cameras.json", opencv_cameras), ("transforms.json", transforms)]:
+    for file, reader in [
+        ("sparse/0/cameras.bin", colmap),
+        ("transforms_train.json", nerf_synthetic),
+        ("opencv_cameras.json", opencv_cameras),
+        ("transforms.json", transforms),
+    ]:
         if (folder / file).is_file():
             return reader(folder, name)
     raise SystemExit(f"error: {folder}: none of the four kinds of data set that this benchmark reads")
@@ -106,7 +111,7 @@ class Cursor:
 
     def text(self):
         end = self.bytes.index(b"\0", self.at)
-        text, self.at = self.bytes[self.at:end].decode(), end + 1
+        text, self.at = self.bytes[self.at : end].decode(), end + 1
         return text
 
 
@@ -139,9 +144,13 @@ def colmap(folder, name):
 def rotation(wxyz):
     """The matrix of a quaternion w, x, y, z, normalised first."""
     w, x, y, z = np.array(wxyz) / np.linalg.norm(wxyz)
-    return np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-                     [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-                     [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]])
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
 
 
 def without_points(name, views, background):
@@ -162,8 +171,9 @@ def nerf_synthetic(folder, name):
             width, height = image.size
         focal = 0.5 * width / math.tan(0.5 * about["camera_angle_x"])
         intrinsics = np.array([focal, focal, width / 2, height / 2])
-        views.append(View(frame["file_path"], path, (width, height), intrinsics,
-                          *from_opengl(frame["transform_matrix"])))
+        views.append(
+            View(frame["file_path"], path, (width, height), intrinsics, *from_opengl(frame["transform_matrix"]))
+        )
     return without_points(name, views, WHITE)
 
 
@@ -172,8 +182,16 @@ def opencv_cameras(folder, name):
     for frame in about["frames"]:
         pose = np.array(frame["w2c"])
         intrinsics = np.array([frame[k] for k in ("fx", "fy", "cx", "cy")])
-        views.append(View(frame["file_path"], folder / frame["file_path"], (frame["w"], frame["h"]), intrinsics,
-                          pose[:3, :3], pose[:3, 3]))
+        views.append(
+            View(
+                frame["file_path"],
+                folder / frame["file_path"],
+                (frame["w"], frame["h"]),
+                intrinsics,
+                pose[:3, :3],
+                pose[:3, 3],
+            )
+        )
     return without_points(name, views, WHITE)
 
 
@@ -184,14 +202,23 @@ def transforms(folder, name):
     for frame in about["frames"]:
         path = folder / frame["file_path"]
         if path.is_file():
-            views.append(View(frame["file_path"], path, (about["w"], about["h"]), intrinsics,
-                              *from_opengl(frame["transform_matrix"]), distortion))
+            views.append(
+                View(
+                    frame["file_path"],
+                    path,
+                    (about["w"], about["h"]),
+                    intrinsics,
+                    *from_opengl(frame["transform_matrix"]),
+                    distortion,
+                )
+            )
     return without_points(name, views, BLACK)
 
 
 def undistorted(view, pixels):
     """OpenCV's undistortion into the largest pinhole image without empty borders; the view's intrinsics become its."""
     import cv2
+
     fx, fy, cx, cy = view.intrinsics  # OpenCV measures from the centre of the upper left pixel
     before = np.array([[fx, 0, cx - 0.5], [0, fy, cy - 0.5], [0, 0, 1]])
     after, _ = cv2.getOptimalNewCameraMatrix(before, view.distortion, view.size, 0)

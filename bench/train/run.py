@@ -1,6 +1,6 @@
 """Runs a plan of training runs, `splat train` and the loop on gsplat, on the GPUs of one machine.
 
-    python3 bench/train/run.py PLAN.json --splat BIN --engines DIR --data DIR --out DIR [--gsplat-library SO] [--deadline 560]
+    python3 bench/train/run.py PLAN.json --splat BIN --engines DIR --data DIR --out DIR [--gsplat-library SO]
 
 A plan names groups of runs, done in order; `ENGINES` in its arguments is the folder of the engines. Those of a group
 `alone` have the machine (with `every_gpu`, a GPU) for themselves, one after the other, tools alternating: their clocks
@@ -8,11 +8,13 @@ count. Those of a group `crowd` go `at_once` a GPU: only their quality counts. A
 started, what still runs is ended, and what it had reported is kept. Everything goes to `OUT/results.json`, written anew
 after each run; times in seconds, memory in MiB.
 """
+
 import argparse
 import datetime
 import hashlib
 import itertools
 import json
+import math
 import os
 import pathlib
 import platform
@@ -30,8 +32,9 @@ KEPT_EVENTS = 400
 
 
 def smi(fields):
-    out = subprocess.run(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"], capture_output=True,
-                         text=True)
+    out = subprocess.run(
+        ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"], capture_output=True, text=True
+    )
     return [line.split(", ") for line in out.stdout.splitlines()]
 
 
@@ -44,16 +47,21 @@ class Memory:
     def __enter__(self):
         self.idle = min(int(smi("memory.used")[self.gpu][0]) for _ in range(3))
         self.log = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", f"--id={self.gpu}",
-                                         "-lms", "100"], stdout=self.log, stderr=subprocess.DEVNULL)
+        query = ["nvidia-smi", "--query-gpu=timestamp,memory.used", "--format=csv,noheader,nounits", f"--id={self.gpu}"]
+        self.process = subprocess.Popen([*query, "-lms", "100"], stdout=self.log, stderr=subprocess.DEVNULL)
         return self
 
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait()
+
+    def figures(self, until=math.inf):
+        """The peak up to the time `until`, seconds since 1970."""
         self.log.seek(0)
-        samples = [int(line) for line in self.log.read().split() if line.isdigit()]
-        self.figures = dict(idle=self.idle, peak=max(samples, default=self.idle) - self.idle, samples=len(samples))
+        rows = [line.strip().split(", ") for line in self.log if line.endswith("\n")]
+        time_of = lambda text: datetime.datetime.strptime(text, "%Y/%m/%d %H:%M:%S.%f").timestamp()
+        samples = [int(used) for at, used in rows if until == math.inf or time_of(at) <= until]
+        return dict(idle=self.idle, peak=max(samples, default=self.idle) - self.idle, samples=len(samples))
 
 
 def expanded(plan):
@@ -61,13 +69,28 @@ def expanded(plan):
     for group in plan["groups"]:
         runs = []
         for entry in group["runs"]:
-            product = itertools.product(entry.get("steps", [30_000]), entry.get("sets", list(plan["sets"])),
-                                        entry.get("seeds", [0]), range(entry.get("repeat", 1)),
-                                        entry.get("tools", ["ours", "gsplat"]))
+            product = itertools.product(
+                entry.get("steps", [30_000]),
+                entry.get("sets", list(plan["sets"])),
+                entry.get("seeds", [0]),
+                range(entry.get("repeat", 1)),
+                entry.get("tools", ["ours", "gsplat"]),
+            )
             for steps, dataset, seed, repeat, tool in product:
                 args = plan.get(tool, []) + plan["sets"][dataset].get(tool, []) + entry.get(tool, [])
-                runs.append(dict(tool=tool, set=dataset, seed=seed, steps=steps, repeat=repeat, mode=group["mode"],
-                                 label=entry.get("label", ""), args=args, estimate=entry.get("estimate", {}).get(tool, 0)))
+                runs.append(
+                    dict(
+                        tool=tool,
+                        set=dataset,
+                        seed=seed,
+                        steps=steps,
+                        repeat=repeat,
+                        mode=group["mode"],
+                        label=entry.get("label", ""),
+                        args=args,
+                        estimate=entry.get("estimate", {}).get(tool, 0),
+                    )
+                )
         yield dict(group, runs=runs)
 
 
@@ -76,9 +99,10 @@ class Runner:
         self.options, self.plan = options, plan
         self.begin = time.monotonic()
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="train-bench-"))
-        self.running, self.lock, self.results = {}, threading.Lock(), []
-        # Children find torch's libraries and our engines; on a path of their own, not on ours.
-        torch = subprocess.run([sys.executable, "-c", "import torch; print(torch.__path__[0])"], capture_output=True, text=True)
+        self.lock, self.results = threading.Lock(), []
+        torch = subprocess.run(
+            [sys.executable, "-c", "import torch; print(torch.__path__[0])"], capture_output=True, text=True
+        )
         self.torch = pathlib.Path(torch.stdout.strip() or ".") / "lib"
 
     def left(self):
@@ -87,48 +111,52 @@ class Runner:
     def command(self, run, folder):
         data, o = self.options.data / run["set"], self.options
         args = [a.replace("ENGINES", str(o.engines)) for a in run["args"]]
+        common = [
+            "--steps" if run["tool"] == "gsplat" else "--iterations",
+            str(run["steps"]),
+            "--seed",
+            str(run["seed"]),
+        ]
         if run["tool"] == "ours":
-            return [str(o.splat), "train", str(data), "-o", str(folder / "out"), "--iterations", str(run["steps"]),
-                    "--seed", str(run["seed"]), "--json-events", *args]
+            return [str(o.splat), "train", str(data), "-o", str(folder / "out"), *common, "--json-events", *args]
         library = ["--gsplat-library", str(o.gsplat_library)] if o.gsplat_library else []
-        return [sys.executable, str(HERE / "baseline.py"), str(data), "--out", str(folder / "report.json"), "--steps",
-                str(run["steps"]), "--seed", str(run["seed"]), *library, *args]
+        loop = [sys.executable, str(HERE / "baseline.py"), str(data), "--out", str(folder / "report.json")]
+        return [*loop, *common, *library, *args]
 
-    def execute(self, run, gpu=0):
-        name = "-".join(str(run[k]) for k in ("tool", "set", "steps", "seed", "repeat", "label", "mode") if run[k] != "")
-        folder = self.work / name
-        folder.mkdir()
-        environment = dict(os.environ, CUDA_VISIBLE_DEVICES=str(gpu), SPLATWRIGHT_ENGINE_DIR=str(self.options.engines),
-                           PYTHONUNBUFFERED="1")
-        environment["LD_LIBRARY_PATH"] = os.pathsep.join(
-            filter(None, [str(self.torch), os.environ.get("LD_LIBRARY_PATH", "")]))
-        if run["mode"] == "crowd":
-            environment["OMP_NUM_THREADS"] = "2"
+    def environment(self, run, gpu):
+        """Children find torch's libraries and our engines; those of a crowd leave each other processors."""
+        path = [str(self.torch), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
+        out = dict(os.environ, CUDA_VISIBLE_DEVICES=str(gpu), LD_LIBRARY_PATH=os.pathsep.join(path))
+        out.update(SPLATWRIGHT_ENGINE_DIR=str(self.options.engines), PYTHONUNBUFFERED="1")
+        return out if run["mode"] == "alone" else dict(out, OMP_NUM_THREADS="2")
+
+    def execute(self, run, gpu):
+        name = "-".join(str(run[k]) for k in ("tool", "set", "steps", "seed", "repeat", "label") if run[k] != "")
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=name, dir=self.work))
         command = self.command(run, folder)
-        begin = time.monotonic()
+        begin, started_at, cut = time.monotonic(), time.time(), False
         with open(folder / "stdout", "w") as stdout, open(folder / "stderr", "w") as stderr:
-            process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=environment)
-            with self.lock:
-                self.running[process.pid] = process
+            process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=self.environment(run, gpu))
             try:
                 process.wait(max(1, self.left()))
-                cut = False
             except subprocess.TimeoutExpired:
                 cut = True
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGINT)
                 try:
-                    process.wait(3)
+                    process.wait(5)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
-        with self.lock:
-            del self.running[process.pid]
-        wall = time.monotonic() - begin
+        wall = round(time.monotonic() - begin, 3)
         shown = [c.replace(str(folder), "RUN").replace(str(self.options.data), "DATA") for c in command]
-        shown = [pathlib.Path(shown[0]).name, *(pathlib.Path(c).name if c.endswith((".py", ".so")) else c for c in shown[1:])]
-        result = dict(run, name=name, gpu=gpu, rc=process.returncode, cut=cut, wall_seconds=round(wall, 3),
-                      command=" ".join(shown))
+        shown = [pathlib.Path(c).name if i == 0 or c.endswith((".py", ".so")) else c for i, c in enumerate(shown)]
+        result = dict(
+            run, name=name, gpu=gpu, rc=process.returncode, cut=cut, wall_seconds=wall, command=" ".join(shown)
+        )
         result.update(self.ours(folder) if run["tool"] == "ours" else self.gsplat(folder))
+        if "profile" in result.get("report", {}):  # a profile takes time and memory of its own, after the training
+            result["ended_at"] = result["report"]["ended_at"]
+            result["wall_seconds"] = round(result["ended_at"] - started_at, 3)
         if process.returncode != 0:
             result["stderr"] = (folder / "stderr").read_text()[-1500:]
         for views in (folder / "out").glob("views"):
@@ -175,24 +203,26 @@ class Runner:
     def record(self, result):
         with self.lock:
             self.results.append(result)
-            value = dict(format=1, machine=self.machine, plan=self.plan, seconds=round(time.monotonic() - self.begin, 1),
-                         runs=self.results)
+            value = dict(
+                format=1,
+                machine=self.machine,
+                plan=self.plan,
+                seconds=round(time.monotonic() - self.begin, 1),
+                runs=self.results,
+            )
             temporary = self.options.out / "results.tmp"
             temporary.write_text(json.dumps(value))
             os.replace(temporary, self.options.out / "results.json")
         last = (result.get("evaluations") or result.get("report", {}).get("evaluations") or [{}])[-1]
-        print(f"[{time.monotonic() - self.begin:6.1f}] {result['name']}: rc {result.get('rc')}, "
-              f"{result.get('wall_seconds')} s, step {last.get('step')}, PSNR {last.get('psnr')}, SSIM {last.get('ssim')}, "
-              f"{last.get('gaussians')} Gaussians, {last.get('train_seconds')} s of training, "
-              f"peak {result.get('memory', {}).get('peak')} MiB", flush=True)
+        figures = [f"{k} {last[k]:.6g}" for k in ("step", "psnr", "ssim", "gaussians", "train_seconds") if k in last]
+        figures += [f"{k} {result[k]}" for k in ("skipped", "rc", "wall_seconds") if k in result]
+        figures += [f"peak {result['memory']['peak']} MiB"] if "memory" in result else []
+        print(f"[{time.monotonic() - self.begin:6.1f}] {result['name']}: {', '.join(figures)}", flush=True)
         if result.get("rc"):
             print("    " + result.get("stderr", "")[-600:].replace("\n", "\n    "), flush=True)
 
-    def skip(self, run, why):
-        self.record(dict(run, name=f"{run['tool']}-{run['set']}-{run['steps']}-{run['seed']}", rc=None, skipped=why))
-
     def group(self, group, gpus):
-        """`at_once` runs on each of `gpus`; of a group `alone` one on the first, or with `every_gpu` on each of them."""
+        """`at_once` runs on each of `gpus`; of a group `alone` one on the first, or with `every_gpu` one on each."""
         alone = group["mode"] == "alone"
         if alone and not group.get("every_gpu"):
             gpus = 1
@@ -207,13 +237,19 @@ class Runner:
                 except queue.Empty:
                     return
                 if self.left() < max(5, run["estimate"]):
-                    self.skip(run, "deadline")
-                elif alone:
-                    with Memory(gpu) as memory:
+                    self.record(dict(run, name=f"{run['tool']}-{run['set']}-{run['steps']}", skipped="deadline"))
+                    continue
+                try:
+                    if alone:
+                        with Memory(gpu) as memory:
+                            result = self.execute(run, gpu)
+                        self.record(dict(result, memory=memory.figures(result.pop("ended_at", math.inf))))
+                    else:
                         result = self.execute(run, gpu)
-                    self.record(dict(result, memory=memory.figures))
-                else:
-                    self.record(self.execute(run, gpu))
+                        result.pop("ended_at", None)
+                        self.record(result)
+                except (OSError, ValueError) as error:  # the other runs are worth their time all the same
+                    self.record(dict(run, name=f"{run['tool']}-{run['set']}-{run['steps']}", skipped=repr(error)))
 
         at_once = 1 if alone else group["at_once"]
         threads = [threading.Thread(target=work, args=(i % gpus,)) for i in range(gpus * at_once)]
@@ -224,13 +260,27 @@ class Runner:
 
     def run(self):
         gpus = smi("name,driver_version,memory.total,clocks.max.sm,clocks.max.mem")
-        versions = subprocess.run([sys.executable, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True)
-        cpu = next((line.split(": ")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), None)
-        program = subprocess.run([str(self.options.splat), "--version"], capture_output=True, text=True, env=dict(
-            os.environ, LD_LIBRARY_PATH=str(self.torch)))
-        self.machine = dict(gpus=gpus, cpu=cpu, cpus=os.cpu_count(), python=platform.python_version(),
-                            torch=versions.stdout.strip(), splat=program.stdout.strip() or program.stderr.strip()[-300:],
-                            date=str(datetime.date.today()))
+        versions = subprocess.run(
+            [sys.executable, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True
+        )
+        cpu = next(
+            (line.split(": ")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), None
+        )
+        program = subprocess.run(
+            [str(self.options.splat), "--version"],
+            capture_output=True,
+            text=True,
+            env=dict(os.environ, LD_LIBRARY_PATH=str(self.torch)),
+        )
+        self.machine = dict(
+            gpus=gpus,
+            cpu=cpu,
+            cpus=os.cpu_count(),
+            python=platform.python_version(),
+            torch=versions.stdout.strip(),
+            splat=program.stdout.strip() or program.stderr.strip()[-300:],
+            date=str(datetime.date.today()),
+        )
         print(json.dumps(self.machine), flush=True)
         for group in expanded(self.plan):
             self.group(group, max(1, len(gpus)))

@@ -5,6 +5,7 @@
 Quality is the mean over seeds of the mean over held-out views; `+-` is half the distance between the best and the worst
 seed. Ratios are of runs of one call on one machine, alone on it.
 """
+
 import argparse
 import json
 import pathlib
@@ -86,14 +87,19 @@ class Results:
                 for call in range(len(self.calls)):
                     entry = dict(set=dataset, step=step)
                     for tool in TOOLS:
-                        runs = [r for r in self.pick(tool=tool, set=dataset, mode="alone", call=call, label="")
-                                if step in evaluations(r)]
+                        runs = [
+                            r
+                            for r in self.pick(tool=tool, set=dataset, mode="alone", call=call, label="")
+                            if step in evaluations(r)
+                        ]
                         run = min(runs, key=lambda r: r["steps"], default=None)
                         if run:
-                            entry[tool] = dict(train_seconds=evaluations(run)[step]["train_seconds"],
-                                               gaussians=evaluations(run)[step]["gaussians"],
-                                               wall_seconds=run["wall_seconds"] if run["steps"] == step else None,
-                                               peak_mib=run["memory"]["peak"] if run["steps"] == step else None)
+                            entry[tool] = dict(
+                                train_seconds=evaluations(run)[step]["train_seconds"],
+                                gaussians=evaluations(run)[step]["gaussians"],
+                                wall_seconds=run["wall_seconds"] if run["steps"] == step else None,
+                                peak_mib=run["memory"]["peak"] if run["steps"] == step else None,
+                            )
                     if any(t in entry for t in TOOLS):
                         out.append(entry)
         return out
@@ -105,8 +111,12 @@ class Results:
             for low, high in zip(BINS, (*BINS[1:], float("inf"))):
                 entry = dict(set=dataset, low=low, high=high)
                 for tool in TOOLS:
-                    values = [rate for r in self.pick(tool=tool, set=dataset, mode="alone", label="")
-                              for n, rate in speeds(r) if low * 1000 <= n < high * 1000]
+                    values = [
+                        rate
+                        for r in self.pick(tool=tool, set=dataset, mode="alone", label="")
+                        for n, rate in speeds(r)
+                        if low * 1000 <= n < high * 1000
+                    ]
                     if len(values) > 2:
                         entry[tool] = statistics.median(values)
                 if all(t in entry for t in TOOLS):
@@ -122,9 +132,18 @@ class Results:
                     last = [evaluations(r).get(r["steps"]) for r in runs]
                     last = [e for e in last if e]
                     if len(last) > 1:
-                        out.append(dict(label=label, tool=tool, set=dataset, steps=runs[0]["steps"], runs=len(last),
-                                        psnr=[e["psnr"] for e in last], gaussians=[e["gaussians"] for e in last],
-                                        scenes=len({r.get("scene_sha256") for r in runs})))
+                        out.append(
+                            dict(
+                                label=label,
+                                tool=tool,
+                                set=dataset,
+                                steps=runs[0]["steps"],
+                                runs=len(last),
+                                psnr=[e["psnr"] for e in last],
+                                gaussians=[e["gaussians"] for e in last],
+                                scenes=len({r.get("scene_sha256") for r in runs}),
+                            )
+                        )
         return out
 
     def profiles(self):
@@ -151,59 +170,142 @@ def page(r):
     for call in r.calls:
         m = call["machine"]
         gpus = ", ".join(f"{name} (driver {driver})" for name, driver, *_ in m["gpus"]) or "no GPU"
-        text.append(f"- {m['date']}: {gpus}; {m['cpus']} threads of {m['cpu']}; torch {m['torch']}; {m['splat']}. "
-                    f"{call['plan']['what']}.")
-    text += ["", "Made by `bench/train/table.py` from `bench/train/run.py`. The loop is `bench/train/baseline.py`: the "
-             "published schedule on gsplat's own `rasterization` and `DefaultStrategy`. Every 8th view is held out.", "",
-             "## Quality", "Held-out views, mean over seeds, `+-` half the distance between the seeds farthest apart. "
-             "Wanted: a difference of at least -0.1 dB and -.002.", ""]
+        text.append(
+            f"- {m['date']}: {gpus}; {m['cpus']} threads of {m['cpu']}; torch {m['torch']}; {m['splat']}. "
+            f"{call['plan']['what']}."
+        )
+    text += [
+        "",
+        "Made by `bench/train/table.py` from `bench/train/run.py`. The loop is `bench/train/baseline.py`: the "
+        "published schedule on gsplat's own `rasterization` and `DefaultStrategy`. Every 8th view is held out.",
+        "",
+        "## Quality",
+        "Held-out views, mean over seeds, `+-` half the distance between the seeds farthest apart. "
+        "Wanted: a difference of at least -0.1 dB and -.002.",
+        "",
+    ]
     rows = []
     for e in r.quality():
         cells = [e["set"], e["step"]]
         for tool in TOOLS:
             q = e.get(tool)
-            cells += [f"{q['psnr'][0]:.2f} +- {q['psnr'][1]:.2f} ({len(q['seeds'])})", f"{q['ssim'][0]:.4f}",
-                      f"{q['gaussians'][0] / 1000:.0f}k"] if q else ["-"] * 3
+            cells += (
+                [
+                    f"{q['psnr'][0]:.2f} +- {q['psnr'][1]:.2f} ({len(q['seeds'])})",
+                    f"{q['ssim'][0]:.4f}",
+                    f"{q['gaussians'][0] / 1000:.0f}k",
+                ]
+                if q
+                else ["-"] * 3
+            )
         d = e.get("difference")
-        cells += [f"{d['psnr']:+.2f}", f"{d['ssim']:+.4f}", "yes" if d["psnr"] >= -0.1 and d["ssim"] >= -0.002 else "no"] \
-            if d else ["-"] * 3
+        cells += (
+            [f"{d['psnr']:+.2f}", f"{d['ssim']:+.4f}", "yes" if d["psnr"] >= -0.1 and d["ssim"] >= -0.002 else "no"]
+            if d
+            else ["-"] * 3
+        )
         rows.append(cells)
-    text += table(["set", "steps", *(f"{NAMES[t]} {x}" for t in TOOLS for x in ("PSNR (seeds)", "SSIM", "Gaussians")),
-                   "dB", "SSIM", "reached"], rows)
-    text += ["## Time", "Seconds of training (evaluations, loading and saving left out) and of the whole process, runs alone "
-             "on the machine, alternating; ratios of one call. A dash under the whole process: the figure is a longer run's "
-             "at that step.", ""]
-    rows = [[e["set"], e["step"], *(fixed(e.get(t, {}).get("train_seconds"), 1) for t in TOOLS), ratio(e, "train_seconds"),
-             *(fixed(e.get(t, {}).get("wall_seconds"), 1) for t in TOOLS), ratio(e, "wall_seconds")] for e in r.speed()]
-    text += table(["set", "steps", *(f"{NAMES[t]} training" for t in TOOLS), "ratio",
-                   *(f"{NAMES[t]} process" for t in TOOLS), "ratio"], rows)
+    text += table(
+        [
+            "set",
+            "steps",
+            *(f"{NAMES[t]} {x}" for t in TOOLS for x in ("PSNR (seeds)", "SSIM", "Gaussians")),
+            "dB",
+            "SSIM",
+            "reached",
+        ],
+        rows,
+    )
+    text += [
+        "## Time",
+        "Seconds of training (evaluations, loading and saving left out) and of the whole process, runs alone "
+        "on the machine, alternating; ratios of one call. A dash under the whole process: the figure is a longer run's "
+        "at that step.",
+        "",
+    ]
+    rows = [
+        [
+            e["set"],
+            e["step"],
+            *(fixed(e.get(t, {}).get("train_seconds"), 1) for t in TOOLS),
+            ratio(e, "train_seconds"),
+            *(fixed(e.get(t, {}).get("wall_seconds"), 1) for t in TOOLS),
+            ratio(e, "wall_seconds"),
+        ]
+        for e in r.speed()
+    ]
+    text += table(
+        [
+            "set",
+            "steps",
+            *(f"{NAMES[t]} training" for t in TOOLS),
+            "ratio",
+            *(f"{NAMES[t]} process" for t in TOOLS),
+            "ratio",
+        ],
+        rows,
+    )
     text += ["## Steps a second against Gaussians", "Medians over the parts of the same runs.", ""]
-    rows = [[e["set"], f"{e['low']}k to {e['high']}k", *(fixed(e[t], 0) for t in TOOLS), f"{e['ours'] / e['gsplat']:.1f}"]
-            for e in r.rates()]
+    rows = [
+        [e["set"], f"{e['low']}k to {e['high']}k", *(fixed(e[t], 0) for t in TOOLS), f"{e['ours'] / e['gsplat']:.1f}"]
+        for e in r.rates()
+    ]
     text += table(["set", "Gaussians", *(NAMES[t] for t in TOOLS), "ratio"], rows)
-    text += ["## Memory", "Peak MiB on the GPU over what was in use before, by nvidia-smi every 100 ms, the CUDA context "
-             "included; and of torch's allocator.", ""]
+    text += [
+        "## Memory",
+        "Peak MiB on the GPU over what was in use before, by nvidia-smi every 100 ms, the CUDA context "
+        "included; and of torch's allocator.",
+        "",
+    ]
     rows = []
     for run in r.pick(mode="alone", label=""):
         torch = (run.get("report") or {}).get("peak_torch_mib") or (run.get("stats") or {}).get("peak_memory_mib") or {}
-        rows.append([run["set"], run["steps"], NAMES[run["tool"]], run["memory"]["peak"],
-                     ", ".join(f"{k} {v}" for k, v in torch.items())])
-    text += table(["set", "steps", "tool", "peak", "as the program says"], sorted(rows, key=lambda c: (c[0], c[1], c[2])))
-    text += ["## Where a step's time goes", "", ]
+        rows.append(
+            [
+                run["set"],
+                run["steps"],
+                NAMES[run["tool"]],
+                run["memory"]["peak"],
+                ", ".join(f"{k} {v}" for k, v in torch.items()),
+            ]
+        )
+    text += table(
+        ["set", "steps", "tool", "peak", "as the program says"], sorted(rows, key=lambda c: (c[0], c[1], c[2]))
+    )
+    text += [
+        "## Where a step's time goes",
+        "",
+    ]
     rows = []
     for p in r.profiles():
         if p["tool"] == "gsplat":
             kinds = ", ".join(f"{k} {v:.2f}" for k, v in p["kinds_ms"].items())
             host = max(0.0, 1 - p["gpu_ms"] / p["wall_ms"])
-            rows.append([p["set"], NAMES["gsplat"], f"{p['wall_ms']:.2f} ms a step at {p['gaussians']} Gaussians; kernels "
-                         f"{p['gpu_ms']:.2f} ms: {kinds}; GPU idle {100 * host:.0f} %"])
+            rows.append(
+                [
+                    p["set"],
+                    NAMES["gsplat"],
+                    f"{p['wall_ms']:.2f} ms a step at {p['gaussians']} Gaussians; kernels "
+                    f"{p['gpu_ms']:.2f} ms: {kinds}; GPU idle {100 * host:.0f} %",
+                ]
+            )
         else:
             rows.append([p["set"], NAMES["ours"], json.dumps(p["profile"])])
     text += table(["set", "tool", "profile"], rows)
     text += ["## Spread", "Runs of one configuration with one seed.", ""]
-    rows = [[e["set"], e["steps"], NAMES[e["tool"]], e["label"], e["runs"],
-             f"{min(e['psnr']):.3f} to {max(e['psnr']):.3f}", f"{min(e['gaussians'])} to {max(e['gaussians'])}",
-             e["scenes"] if e["tool"] == "ours" else "-"] for e in r.spread()]
+    rows = [
+        [
+            e["set"],
+            e["steps"],
+            NAMES[e["tool"]],
+            e["label"],
+            e["runs"],
+            f"{min(e['psnr']):.3f} to {max(e['psnr']):.3f}",
+            f"{min(e['gaussians'])} to {max(e['gaussians'])}",
+            e["scenes"] if e["tool"] == "ours" else "-",
+        ]
+        for e in r.spread()
+    ]
     text += table(["set", "steps", "tool", "mode", "runs", "PSNR", "Gaussians", "different scenes (SHA-256)"], rows)
     rows = []
     for label in ("reset", "fused-ssim"):
@@ -211,13 +313,25 @@ def page(r):
             for step in (1000, 7000, 15_000, 30_000):
                 for seed, e in r.seeds("gsplat", dataset, step, label).items():
                     plain = r.seeds("gsplat", dataset, step).get(seed)
-                    rows.append([label, dataset, step, f"{e['psnr']:.2f}", fixed(plain and plain["psnr"], 2),
-                                 f"{e['train_seconds']:.1f}"])
+                    rows.append(
+                        [
+                            label,
+                            dataset,
+                            step,
+                            f"{e['psnr']:.2f}",
+                            fixed(plain and plain["psnr"], 2),
+                            f"{e['train_seconds']:.1f}",
+                        ]
+                    )
     if rows:
-        text += ["## Variants of the loop on gsplat", "`reset`: opacities are reset every 3000 steps, as published. "
-                 "`DefaultStrategy` of gsplat 1.5.3 never does: it tests `step % reset_every == 0 & step > 0`, which Python "
-                 "reads as `step % reset_every == (0 & step) > 0`, never true. `fused-ssim`: with our kernels for SSIM, in "
-                 "place of gsplat's own trainer's package.", ""]
+        text += [
+            "## Variants of the loop on gsplat",
+            "`reset`: opacities are reset every 3000 steps, as published. "
+            "`DefaultStrategy` of gsplat 1.5.3 never does: it tests `step % reset_every == 0 & step > 0`, which Python "
+            "reads as `step % reset_every == (0 & step) > 0`, never true. `fused-ssim`: with our kernels for SSIM, in "
+            "place of gsplat's own trainer's package.",
+            "",
+        ]
         text += table(["variant", "set", "steps", "PSNR", "without", "seconds of training"], rows)
     failed = [run for run in r.runs if run.get("rc")]
     if failed:
@@ -238,10 +352,18 @@ def main():
         run.pop("stderr", None)
         if "report" in run:
             run["report"]["trace"] = run["report"].get("trace", [])[::5]
-        run["speed"] = run.get("speed", [])[::max(1, len(run.get("speed", [])) // 60)]
+        run["speed"] = run.get("speed", [])[:: max(1, len(run.get("speed", [])) // 60)]
     pathlib.Path(args.to + ".md").write_text(page(r))
-    value = dict(machines=[c["machine"] for c in r.calls], plans=[c["plan"]["what"] for c in r.calls], quality=r.quality(),
-                 speed=r.speed(), rates=r.rates(), spread=r.spread(), profiles=r.profiles(), runs=r.runs)
+    value = dict(
+        machines=[c["machine"] for c in r.calls],
+        plans=[c["plan"]["what"] for c in r.calls],
+        quality=r.quality(),
+        speed=r.speed(),
+        rates=r.rates(),
+        spread=r.spread(),
+        profiles=r.profiles(),
+        runs=r.runs,
+    )
     pathlib.Path(args.to + ".json").write_text(json.dumps(value, indent=None, separators=(",", ":")))
 
 
