@@ -151,8 +151,9 @@ class Results:
         for run in self.pick(mode="alone", label=""):
             if run["tool"] == "gsplat" and (run.get("report") or {}).get("profile"):
                 out.append(dict(tool="gsplat", set=run["set"], steps=run["steps"], **run["report"]["profile"]))
-            if run["tool"] == "ours" and (run.get("stats") or {}).get("profile"):
-                out.append(dict(tool="ours", set=run["set"], steps=run["steps"], profile=run["stats"]["profile"]))
+        for run in self.pick(tool="ours", label="profile"):
+            if (run.get("stats") or {}).get("profile_ms"):
+                out.append(dict(tool="ours", set=run["set"], steps=run["steps"], profile=run["stats"]["profile_ms"]))
         return out
 
 
@@ -290,7 +291,8 @@ def page(r):
                 ]
             )
         else:
-            rows.append([p["set"], NAMES["ours"], json.dumps(p["profile"])])
+            figures = ", ".join(f"{k} {v:.3g}" for k, v in p["profile"].items() if isinstance(v, (int, float)))
+            rows.append([p["set"], NAMES["ours"], f"milliseconds a step over {p['steps']} steps: {figures}"])
     text += table(["set", "tool", "profile"], rows)
     text += ["## Spread", "Runs of one configuration with one seed.", ""]
     rows = [
