@@ -40,7 +40,6 @@ with zipfile.ZipFile(sys.argv[1]) as wheel:
     wheel.extractall(sys.argv[2], [n for n in wheel.namelist() if n.endswith(".py") or "dist-info" in n])
 PY
 cp "$library" "$work/gsplat_cuda.so"
-strip --strip-unneeded "$work/gsplat_cuda.so" 2>/dev/null || true
 tar -C "$work" -cf - . | gzip -6 > "$to/train.tgz"
 cat > "$to/go.sh" <<'GO'
 #!/usr/bin/env bash
