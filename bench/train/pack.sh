@@ -47,7 +47,7 @@ cat > "$to/go.sh" <<'GO'
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=/tmp/train-bench
-[ -e "$root/bench" ] || { mkdir -p "$root" && tar -C "$root" -xzf "$here/train.tgz" || exit 1; }
+rm -rf "$root" && mkdir -p "$root" && tar -C "$root" -xzf "$here/train.tgz" || exit 1
 export PYTHONUNBUFFERED=1 PYTHONPATH="$root/site${PYTHONPATH:+:$PYTHONPATH}"
 exec python3 "$root/bench/train/run.py" "$root/bench/train/$1" --splat "$root/bin/splat" --engines "$root/engines" \
   --data "$root/data" --gsplat-library "$root/gsplat_cuda.so" --out "$2" --deadline "${3:-560}"
