@@ -61,13 +61,11 @@ class Dataset:
             return list(pool.map(self._photo, self.views))
 
     def _photo(self, view):
-        with Image.open(view.path) as image:
-            alpha = image.mode in ("RGBA", "LA", "PA")
-            pixels = np.asarray(image.convert("RGBA" if alpha else "RGB"))
+        pixels = decoded(view.path)
         height, width = pixels.shape[:2]
         view.intrinsics = view.intrinsics * np.tile([width / view.size[0], height / view.size[1]], 2)
         view.size = (width, height)
-        if alpha:
+        if pixels.shape[2] == 4:
             share = pixels[..., 3:].astype(np.float32) / 255
             under = 255 * np.asarray(self.background, np.float32)
             pixels = (pixels[..., :3] * share + under * (1 - share) + 0.5).astype(np.uint8)
@@ -215,12 +213,49 @@ def transforms(folder, name):
     return without_points(name, views, BLACK)
 
 
-def undistorted(view, pixels):
-    """OpenCV's undistortion into the largest pinhole image without empty borders; the view's intrinsics become its."""
+def decoded(path):
+    """[H,W,3] or, with alpha, [H,W,4], u8. Sixteen bits are rounded to eight, where Pillow would cut them."""
+    with Image.open(path) as image:
+        alpha = image.mode in ("RGBA", "LA", "PA")
+        if image.format != "PNG" or path.read_bytes()[24] != 16:
+            return np.asarray(image.convert("RGBA" if alpha else "RGB"))
     import cv2
 
-    fx, fy, cx, cy = view.intrinsics  # OpenCV measures from the centre of the upper left pixel
-    before = np.array([[fx, 0, cx - 0.5], [0, fy, cy - 0.5], [0, 0, 1]])
-    after, _ = cv2.getOptimalNewCameraMatrix(before, view.distortion, view.size, 0)
-    view.intrinsics = np.array([after[0, 0], after[1, 1], after[0, 2] + 0.5, after[1, 2] + 0.5])
-    return cv2.undistort(pixels, before, np.array(view.distortion), None, after)
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if alpha else cv2.COLOR_BGR2RGB)
+    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def undistorted(view, pixels):
+    """The largest upright pinhole image of the same focal lengths without empty borders; the view becomes its view."""
+    import cv2
+
+    fx, fy, cx, cy = view.intrinsics
+    width, height = view.size
+    matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    along, (k1, k2, p1, p2) = np.linspace(0, 1, 65), view.distortion
+
+    def rays(x, y):
+        """Undistorted, by fixed-point iteration, [65,2]."""
+        to = np.stack(np.broadcast_arrays((x - cx) / fx, (y - cy) / fy), -1)
+        at = to
+        for _ in range(50):
+            u, v = at.T
+            r2 = u * u + v * v
+            tangential = np.stack([2 * p1 * u * v + p2 * (r2 + 2 * u * u), p1 * (r2 + 2 * v * v) + 2 * p2 * u * v], -1)
+            at = (to - tangential) / (1 + k1 * r2 + k2 * r2 * r2)[:, None]
+        return at
+
+    def side(low, high, focal):
+        pixels = math.floor((high - low) * focal)
+        return pixels, -low * focal - ((high - low) * focal - pixels) / 2
+
+    columns = rays(0 * along, height * along)[:, 0].max(), rays(width + 0 * along, height * along)[:, 0].min()
+    rows = rays(width * along, 0 * along)[:, 1].max(), rays(width * along, height + 0 * along)[:, 1].min()
+    (width, cx), (height, cy) = side(*columns, fx), side(*rows, fy)
+    view.size, view.intrinsics = (width, height), np.array([fx, fy, cx, cy])
+    # OpenCV measures from the centre of the upper left pixel.
+    shift = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+    after = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]) - shift
+    maps = cv2.initUndistortRectifyMap(matrix - shift, np.array(view.distortion), None, after, view.size, cv2.CV_32FC1)
+    return cv2.remap(pixels, *maps, cv2.INTER_LINEAR)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gathers what the comparison needs into one archive and its starter, for a GPU host that has Python, torch, numpy,
-# Pillow and rich, but neither Rust nor gsplat.
+# Pillow, OpenCV and rich, but neither Rust nor gsplat.
 #   bash bench/train/pack.sh TO --splat BIN --engines DIR --data DIR --gsplat WHEEL --gsplat-library SO [--sets "lego fox"]
 # There: bash TO/go.sh PLAN.json OUT [SECONDS], PLAN.json being the name of one of bench/train's plans.
 set -euo pipefail
