@@ -43,6 +43,14 @@ pub enum Error {
         /// What it did, and what was expected.
         message: String,
     },
+    /// A program that does part of the work is missing or failed; the text names the file that was to be made.
+    #[error("{message}")]
+    Tool {
+        /// The program.
+        tool: &'static str,
+        /// What it was to do, and what happened.
+        message: String,
+    },
     /// The loss is NaN or infinite.
     #[error("the loss is {loss} after step {step}: the parameters have diverged")]
     Diverged {
@@ -66,6 +74,9 @@ impl Error {
                 "make one with the Python package `lpips`: torch.jit.trace(lpips.LPIPS(net='alex').eval(), \
                  (x, x), check_trace=False).save('lpips.pt') with x = torch.zeros(1, 3, 64, 64)"
                     .into()
+            }
+            Self::Tool { tool, .. } => {
+                format!("install {tool} (apt install {tool}, brew install {tool}), or write PNGs: -o FOLDER")
             }
             Self::NoPoints => {
                 "reconstruct them with COLMAP: colmap mapper, then give the folder with `sparse`".into()

@@ -19,6 +19,7 @@ pub mod metrics;
 mod output;
 pub mod report;
 mod trainer;
+pub mod trajectory;
 
 pub use adam::{Adam, Group};
 pub use config::{Config, Rates};

@@ -10,6 +10,8 @@ fn main() -> ExitCode {
     let cli::Splat { command } = cli::Splat::parse();
     let result = match command {
         cli::Command::Train(args) => cli::train::run(&args),
+        cli::Command::Render(args) => cli::render::run(&args),
+        cli::Command::Eval(args) => cli::eval::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

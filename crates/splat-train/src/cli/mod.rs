@@ -1,6 +1,10 @@
 //! Command line: arguments, and how errors are shown.
 
+mod common;
+pub(crate) mod eval;
 mod progress;
+pub(crate) mod render;
+mod render_output;
 pub(crate) mod train;
 
 use clap::{Parser, Subcommand};
@@ -17,15 +21,37 @@ pub(crate) struct Splat {
 pub(crate) enum Command {
     /// Turn a folder of photographs with COLMAP poses into Gaussians.
     Train(train::Args),
+    /// Render a scene to pictures or a video: a dataset's cameras, a circle, a path or a file of poses.
+    Render(render::Args),
+    /// Compare a scene with photographs: PSNR, SSIM and, with a network file, LPIPS.
+    Eval(eval::Args),
+}
+
+/// An error of the program itself, with what the user can do.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Hinted {
+    pub(crate) message: String,
+    pub(crate) hint: &'static str,
+}
+
+impl Hinted {
+    pub(crate) fn error(message: String, hint: &'static str) -> anyhow::Error {
+        Self { message, hint }.into()
+    }
 }
 
 /// `error: what failed: why`, then `hint:` where there is one.
 pub(crate) fn print_error(error: &anyhow::Error) {
     anstream::eprintln!("error: {error:#}");
-    let hint = error.chain().find_map(|e| {
-        e.downcast_ref::<splat_train::Error>()
-            .and_then(splat_train::Error::hint)
-            .or_else(|| e.downcast_ref::<splat_scene::Error>().and_then(splat_scene::Error::hint))
+    // What the program adds as context is found in the whole error alone, not in its chain.
+    let own = error.downcast_ref::<Hinted>().map(|e| e.hint.to_owned());
+    let hint = own.or_else(|| {
+        error.chain().find_map(|e| {
+            e.downcast_ref::<splat_train::Error>()
+                .and_then(splat_train::Error::hint)
+                .or_else(|| e.downcast_ref::<splat_scene::Error>().and_then(splat_scene::Error::hint))
+        })
     });
     if let Some(hint) = hint {
         anstream::eprintln!("hint: {hint}");

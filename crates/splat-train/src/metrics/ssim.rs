@@ -1,4 +1,4 @@
-//! SSIM pixel by pixel, which masks need: [`crate::Ssim`] has the mean over all pixels alone.
+//! SSIM pixel by pixel, which masks need: the loss has the mean over all pixels alone.
 
 use tch::{Kind, Tensor};
 

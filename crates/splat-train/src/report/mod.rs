@@ -14,9 +14,13 @@
 //! ```
 
 mod csv;
+mod frames;
+mod names;
 mod picture;
 mod plot;
 
 pub use csv::per_view_csv;
-pub use picture::{Rgb8, compared, heat, rgb8, side_by_side};
+pub use frames::{Pixels, PngPool, Video, save};
+pub use names::file_names;
+pub use picture::{Rgb8, bytes, compared, heat, rgb8, side_by_side};
 pub use plot::{Series, plot, svg};

@@ -43,8 +43,11 @@ pub fn rgb8(image: &Tensor) -> Result<Rgb8> {
     Ok(Rgb8 { width: width as u32, height: height as u32, pixels: bytes(image)? })
 }
 
-/// `[C,H,W]` floats to `[H,W,C]` bytes on the host.
-pub(crate) fn bytes(image: &Tensor) -> Result<Vec<u8>> {
+/// `[C,H,W]`, clamped to 0 to 1, as `[H,W,C]` bytes on the host. Waits for the device.
+///
+/// # Errors
+/// Torch's, such as for another shape.
+pub fn bytes(image: &Tensor) -> Result<Vec<u8>> {
     let image = image.f_detach()?.f_clamp(0.0, 1.0)?.f_mul_scalar(255.0)?.f_round()?;
     let image = image.f_to_kind(Kind::Uint8)?.f_permute([1, 2, 0])?.f_contiguous()?;
     let image = image.f_to_device(Device::Cpu)?;

@@ -1,0 +1,251 @@
+//! A circle around a scene, estimated from its cameras where there are some, else from its Gaussians.
+
+use splat_core::Camera;
+use splat_scene::Gaussians;
+
+use super::{Pose, Shot, dot, norm, quantile, sub, unit};
+use crate::{Error, Result};
+
+/// Up, where nothing says otherwise: that of an upright camera with OpenCV axes.
+const UP: [f64; 3] = [0.0, -1.0, 0.0];
+
+/// Most Gaussians that are looked at.
+const SAMPLE: usize = 100_000;
+
+/// A circle with the camera looking at its centre. World units.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Orbit {
+    /// What the camera looks at.
+    pub center: [f64; 3],
+    /// Unit vector; the circle is perpendicular to it.
+    pub up: [f64; 3],
+    /// Of the circle.
+    pub radius: f64,
+    /// Of the circle over `center`, along `up`.
+    pub height: f64,
+    /// From `center`, roughly, to the first camera.
+    pub start: [f64; 3],
+}
+
+impl Orbit {
+    /// Where `cameras` look together, at their median distance and height; `scene` answers where they look past
+    /// one another. Robust: a few odd cameras have little weight.
+    ///
+    /// None if there are no cameras, or they are all at the place they look at.
+    #[must_use]
+    pub fn of_cameras(cameras: &[&Camera], scene: &Gaussians) -> Option<Self> {
+        if cameras.is_empty() {
+            return None;
+        }
+        let poses: Vec<Pose> = cameras.iter().map(|c| Pose::of(c)).collect();
+        let mut down = [0.0; 3];
+        for pose in &poses {
+            (0..3).for_each(|k| down[k] += pose.rotation[1][k] / poses.len() as f64);
+        }
+        // Cameras of all orientations cancel out.
+        let up = if norm(down) > 0.2 { unit(down.map(|x| -x))? } else { UP };
+        let center = meeting_point(&poses).or_else(|| middle(scene).map(|m| m.0))?;
+        let offsets: Vec<[f64; 3]> = poses.iter().map(|p| sub(p.center(), center)).collect();
+        let height = quantile(&mut offsets.iter().map(|o| dot(*o, up)).collect::<Vec<_>>(), 0.5);
+        let flat = |o: &[f64; 3]| -> [f64; 3] { std::array::from_fn(|k| o[k] - dot(*o, up) * up[k]) };
+        let radius = quantile(&mut offsets.iter().map(|o| norm(flat(o))).collect::<Vec<_>>(), 0.5);
+        (radius > 1e-9).then(|| Self { center, up, radius, height, start: flat(&offsets[0]) })
+    }
+
+    /// Around the median of the opaque Gaussians, so far away that four fifths of them fill the image of an
+    /// angle of `fov` degrees, from 15 degrees above. Gaussians do not tell what is up: it is -y.
+    ///
+    /// None where there are no Gaussians, or all are at one place.
+    #[must_use]
+    pub fn of_gaussians(scene: &Gaussians, fov: f64) -> Option<Self> {
+        let (center, extent) = middle(scene)?;
+        let distance = extent / (fov.to_radians() / 2.0).sin();
+        let (sin, cos) = 15f64.to_radians().sin_cos();
+        (distance.is_finite() && extent > 1e-9).then(|| Self {
+            center,
+            up: UP,
+            radius: distance * cos,
+            height: distance * sin,
+            start: [0.0, 0.0, -1.0],
+        })
+    }
+
+    /// `n` pictures once around, evenly: `frame_00000` and so on. `fov_y` is vertical.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if radius or `up` are 0 or a number is not finite.
+    pub fn shots(&self, n: usize, [width, height]: [u32; 2], fov_y: f64) -> Result<Vec<Shot>> {
+        let refused = || Error::Settings(format!("no circle: {self:?}"));
+        let numbers = [self.center, self.up, self.start, [self.radius, self.height, fov_y]];
+        if !numbers.as_flattened().iter().all(|x| x.is_finite()) || self.radius <= 0.0 {
+            return Err(refused());
+        }
+        let up = unit(self.up).ok_or_else(refused)?;
+        let flat = |v: [f64; 3]| unit(std::array::from_fn(|k| v[k] - dot(v, up) * up[k]));
+        let first = flat(self.start)
+            .or_else(|| flat([0.0, 0.0, -1.0]))
+            .or_else(|| flat([1.0, 0.0, 0.0]))
+            .ok_or_else(refused)?;
+        let second = [
+            up[1] * first[2] - up[2] * first[1],
+            up[2] * first[0] - up[0] * first[2],
+            up[0] * first[1] - up[1] * first[0],
+        ];
+        let shot = |i: usize| {
+            let (sin, cos) = (std::f64::consts::TAU * i as f64 / n as f64).sin_cos();
+            let eye = std::array::from_fn(|k| {
+                self.center[k] + self.radius * (cos * first[k] + sin * second[k]) + self.height * up[k]
+            });
+            let camera = Camera::look_at(width, height, fov_y, eye, self.center, up);
+            Shot { name: format!("frame_{i:05}"), camera }
+        };
+        Ok((0..n).map(shot).collect())
+    }
+}
+
+/// The point nearest to the optical axes in the sense of least distances (least squares, reweighted). None where
+/// the axes are nearly parallel, or where most cameras have it behind them.
+fn meeting_point(poses: &[Pose]) -> Option<[f64; 3]> {
+    let mut weights = vec![1.0; poses.len()];
+    let mut point = [0.0; 3];
+    for _ in 0..20 {
+        // Sum of w (I - d d^T) x = sum of w (I - d d^T) c.
+        let (mut m, mut b, mut total) = ([[0.0; 3]; 3], [0.0; 3], 0.0);
+        for (pose, w) in poses.iter().zip(&weights) {
+            let (d, c) = (pose.rotation[2], pose.center());
+            total += w;
+            for r in 0..3 {
+                for k in 0..3 {
+                    let entry = w * (f64::from(u8::from(r == k)) - d[r] * d[k]);
+                    m[r][k] += entry;
+                    b[r] += entry * c[k];
+                }
+            }
+        }
+        let minor = |r: usize, c: usize| {
+            let at = |i: usize, j: usize| m[(r + i) % 3][(c + j) % 3];
+            at(1, 1) * at(2, 2) - at(1, 2) * at(2, 1)
+        };
+        let det: f64 = (0..3).map(|k| m[0][k] * minor(0, k)).sum();
+        // Of the mean of projections: 0 for parallel axes, (2/3)^3 for all directions.
+        if det / total.powi(3) < 1e-3 {
+            return None;
+        }
+        point = std::array::from_fn(|k| (0..3).map(|r| minor(r, k) * b[r]).sum::<f64>() / det);
+        for (pose, w) in poses.iter().zip(&mut weights) {
+            let (d, o) = (pose.rotation[2], sub(point, pose.center()));
+            let off = norm(std::array::from_fn(|k| o[k] - dot(o, d) * d[k]));
+            *w = 1.0 / (off + 1e-3 * norm(o) + 1e-12);
+        }
+    }
+    let before = poses.iter().filter(|p| dot(sub(point, p.center()), p.rotation[2]) > 0.0).count();
+    (2 * before > poses.len()).then_some(point)
+}
+
+/// The median of the opaque Gaussians (of all, if none is), coordinate by coordinate, and the distance from it
+/// within which four fifths of them lie.
+fn middle(scene: &Gaussians) -> Option<([f64; 3], f64)> {
+    let p = scene.len();
+    let step = p.div_ceil(SAMPLE).max(1);
+    let at = |i: usize| -> [f64; 3] { std::array::from_fn(|k| f64::from(scene.means[3 * i + k])) };
+    let sample = |opaque: bool| -> Vec<[f64; 3]> {
+        let chosen = (0..p).step_by(step).filter(|&i| !opaque || scene.opacity_logits[i] > 0.0);
+        chosen.map(at).filter(|m| m.iter().all(|x| x.is_finite())).collect()
+    };
+    let mut points = sample(true);
+    if points.is_empty() {
+        points = sample(false);
+    }
+    if points.is_empty() {
+        return None;
+    }
+    let center = std::array::from_fn(|k| quantile(&mut points.iter().map(|m| m[k]).collect::<Vec<_>>(), 0.5));
+    let mut distances: Vec<f64> = points.iter().map(|m| norm(sub(*m, center))).collect();
+    Some((center, quantile(&mut distances, 0.8)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(a: [f64; 3], b: [f64; 3], tolerance: f64) {
+        assert!(norm(sub(a, b)) < tolerance, "{a:?} {b:?}");
+    }
+
+    fn cloud(points: &[[f32; 3]]) -> Gaussians {
+        Gaussians {
+            means: points.as_flattened().to_vec(),
+            sh: vec![0.0; 3 * points.len()],
+            coeffs: 1,
+            opacity_logits: vec![2.0; points.len()],
+            log_scales: vec![0.0; 3 * points.len()],
+            rotations: [1.0, 0.0, 0.0, 0.0].repeat(points.len()),
+        }
+    }
+
+    /// Cameras on a tilted circle give that circle back, two that look elsewhere notwithstanding.
+    #[test]
+    fn a_circle_of_cameras_is_found() {
+        let up = unit([0.3, -1.0, 0.2]).unwrap();
+        let made = Orbit { center: [1.0, 2.0, 3.0], up, radius: 4.0, height: 1.5, start: [1.0, 0.0, 0.0] };
+        let mut shots = made.shots(24, [64, 48], 50.0).unwrap();
+        let centers: Vec<_> = shots.iter().map(|s| Pose::of(&s.camera).center()).collect();
+        near(centers[0], std::array::from_fn(|k| 2.0 * made.center[k] + 3.0 * up[k] - centers[12][k]), 1e-5);
+        shots[5].camera = Camera::look_at(64, 48, 50.0, centers[5], [60.0, -20.0, 9.0], up);
+        shots[17].camera = Camera::look_at(64, 48, 50.0, centers[17], [-9.0, 40.0, 9.0], up);
+        let cameras: Vec<_> = shots.iter().map(|s| &s.camera).collect();
+        let found = Orbit::of_cameras(&cameras, &Gaussians::default()).unwrap();
+        near(found.center, made.center, 0.02);
+        near(found.up, up, 0.2);
+        assert!((found.radius - 4.0).abs() < 0.1 && (found.height - 1.5).abs() < 0.2, "{found:?}");
+        // Every picture looks at the centre.
+        for shot in found.shots(7, [64, 48], 50.0).unwrap() {
+            let pose = Pose::of(&shot.camera);
+            near(pose.rotation[2], unit(sub(found.center, pose.center())).unwrap(), 1e-5);
+            assert!(dot(pose.rotation[1], found.up) < 0.0, "up is up");
+        }
+    }
+
+    /// Parallel axes meet nowhere: the scene says where to look.
+    #[test]
+    fn cameras_in_a_row_look_at_the_scene() {
+        let row: Vec<Camera> = (0..5)
+            .map(|i| {
+                let x = f64::from(i) - 2.0;
+                Camera::look_at(64, 48, 50.0, [x, 0.0, -5.0], [x, 0.0, 0.0], [0.0, -1.0, 0.0])
+            })
+            .collect();
+        let cameras: Vec<_> = row.iter().collect();
+        let scene = cloud(&[[0.0, 0.0, 2.0], [0.5, 0.0, 2.0], [-0.5, 0.0, 2.0]]);
+        let found = Orbit::of_cameras(&cameras, &scene).unwrap();
+        near(found.center, [0.0, 0.0, 2.0], 1e-9);
+        near(found.up, [0.0, -1.0, 0.0], 1e-6);
+        assert!(Orbit::of_cameras(&cameras, &Gaussians::default()).is_none());
+        assert!(Orbit::of_cameras(&[], &scene).is_none());
+    }
+
+    /// Far and faint Gaussians do not move the circle.
+    #[test]
+    fn gaussians_give_a_circle_that_holds_them() {
+        let mut points: Vec<[f32; 3]> = (0..1000)
+            .map(|i| {
+                let a = i as f32 * 0.7;
+                [10.0 + a.sin(), -3.0 + (a * 1.7).cos(), 5.0 + (a * 2.3).sin()]
+            })
+            .collect();
+        points[0] = [1e6, 1e6, -1e6];
+        points[1] = [f32::NAN, 0.0, 0.0];
+        let mut scene = cloud(&points);
+        for i in 0..300 {
+            scene.means[3 * i] -= 50.0;
+            scene.opacity_logits[i] = -4.0;
+        }
+        let orbit = Orbit::of_gaussians(&scene, 60.0).unwrap();
+        near(orbit.center, [10.0, -3.0, 5.0], 0.2);
+        let distance = orbit.radius.hypot(orbit.height);
+        assert!((2.0..4.0).contains(&distance), "{orbit:?}");
+        assert!(Orbit::of_gaussians(&cloud(&[[1.0; 3]; 4]), 60.0).is_none());
+        assert!(Orbit::of_gaussians(&Gaussians::default(), 60.0).is_none());
+        assert!(Orbit { radius: 0.0, ..orbit }.shots(3, [4, 4], 50.0).is_err());
+    }
+}
