@@ -297,6 +297,9 @@ def main():
     p.add_argument("--gsplat-library", type=pathlib.Path, help="gsplat's compiled part, where it is not installed")
     p.add_argument("--deadline", type=float, default=560, help="seconds")
     options = p.parse_args()
+    for name, value in vars(options).items():
+        if isinstance(value, pathlib.Path):
+            setattr(options, name, value.resolve())
     options.out.mkdir(parents=True, exist_ok=True)
     Runner(options, json.loads(options.plan.read_text())).run()
 
