@@ -22,6 +22,10 @@ impl<'a> Cursor<'a> {
         (self.data.len() - self.at) as u64
     }
 
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at == self.data.len()
+    }
+
     /// The next `n` bytes, which hold `what`.
     pub(crate) fn take(&mut self, n: usize, what: &str) -> Result<&'a [u8]> {
         let Some(bytes) = self.data[self.at..].get(..n) else {

@@ -147,6 +147,32 @@ pub enum Error {
         /// How to get what is missing.
         hint: &'static str,
     },
+    /// Nothing tells what kind of scene this is.
+    #[error("{}: {message}; known are {known}", path.display())]
+    UnknownFormat {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it looks like.
+        message: String,
+        /// The formats, by name and extension.
+        known: String,
+    },
+    /// What is to be written stands there already.
+    #[error("{} exists already", path.display())]
+    Exists {
+        /// The destination.
+        path: PathBuf,
+    },
+    /// A format cannot hold these Gaussians.
+    #[error("cannot write {} as {format}: {message}", path.display())]
+    Unwritable {
+        /// The destination.
+        path: PathBuf,
+        /// The format's name.
+        format: &'static str,
+        /// What does not fit and what would.
+        message: String,
+    },
     /// Arrays of a [`Gaussians`](crate::Gaussians) disagree, or hold something unusable.
     #[error("Gaussians: {0}")]
     Gaussians(#[from] splat_core::Error),
@@ -177,6 +203,8 @@ impl Error {
             }
             Self::MissingImages { .. } => "leave out --strict to go on without them".into(),
             Self::NotADataset { hint, .. } => (*hint).into(),
+            Self::Exists { .. } => "--overwrite replaces it".into(),
+            Self::Unwritable { .. } => "PLY holds any numbers: choose a name that ends in .ply".into(),
             _ => return None,
         })
     }

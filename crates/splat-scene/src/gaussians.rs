@@ -25,6 +25,15 @@ pub struct Gaussians {
     pub rotations: Vec<f32>,
 }
 
+/// What [`Gaussians::repair`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Repair {
+    /// Gaussians that are gone.
+    pub dropped: usize,
+    /// Gaussians that are left and had an infinity made finite.
+    pub clamped: usize,
+}
+
 /// What the rasterizer takes: [`Gaussians`] after the activations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Activated {
@@ -81,6 +90,105 @@ impl Gaussians {
             scales: self.log_scales.iter().map(|x| x.exp()).collect(),
             rotations: self.rotations.chunks_exact(4).flat_map(unit).collect(),
         }
+    }
+
+    /// Forgets the harmonics above `degree`; a scene of a lower degree stays as it is.
+    pub fn reduce_sh_degree(&mut self, degree: u32) {
+        let coeffs = (degree as usize).saturating_add(1).saturating_pow(2);
+        if coeffs < self.coeffs {
+            self.sh = self.sh.chunks_exact(3 * self.coeffs).flat_map(|c| &c[..3 * coeffs]).copied().collect();
+            self.coeffs = coeffs;
+        }
+    }
+
+    /// Adds `other`'s Gaussians behind these. The result has the higher of the two SH degrees; what the other
+    /// lacked is 0.
+    ///
+    /// # Errors
+    /// Arrays of either that disagree in length.
+    pub fn append(&mut self, other: &Self) -> Result<(), Error> {
+        self.check_lengths()?;
+        other.check_lengths()?;
+        let coeffs = self.coeffs.max(other.coeffs);
+        let widened = |g: &Self| -> Vec<f32> {
+            let zeros = [0.0].into_iter().cycle().take(3 * (coeffs - g.coeffs));
+            g.sh.chunks_exact(3 * g.coeffs).flat_map(|c| c.iter().copied().chain(zeros.clone())).collect()
+        };
+        if coeffs > self.coeffs {
+            self.sh = widened(self);
+            self.coeffs = coeffs;
+        }
+        self.sh.extend(widened(other));
+        self.means.extend(&other.means);
+        self.opacity_logits.extend(&other.opacity_logits);
+        self.log_scales.extend(&other.log_scales);
+        self.rotations.extend(&other.rotations);
+        Ok(())
+    }
+
+    /// The Gaussians at `indices`, in that order.
+    ///
+    /// # Panics
+    /// An index that is not below [`len`](Self::len), or arrays that disagree in length.
+    #[must_use]
+    pub fn select(&self, indices: &[u32]) -> Self {
+        let pick = |values: &[f32], each: usize| -> Vec<f32> {
+            indices
+                .iter()
+                .flat_map(|&i| &values[each * i as usize..each * (i as usize + 1)])
+                .copied()
+                .collect()
+        };
+        Self {
+            means: pick(&self.means, 3),
+            sh: pick(&self.sh, 3 * self.coeffs),
+            coeffs: self.coeffs,
+            opacity_logits: pick(&self.opacity_logits, 1),
+            log_scales: pick(&self.log_scales, 3),
+            rotations: pick(&self.rotations, 4),
+        }
+    }
+
+    /// Indices along a Z curve through the centres' bounding box: neighbours in space come close together, which
+    /// the formats that store bounds or pictures need. Equal cells keep their order.
+    #[must_use]
+    pub fn morton_order(&self) -> Vec<u32> {
+        crate::quantize::morton_order(&self.means)
+    }
+
+    /// Makes every number finite. An infinite opacity (some programs write one for a byte of 0 or 255) becomes
+    /// +-16, which is 0 or 1 in `f32`'s eyes; a scale of 0 (minus infinity) becomes the smallest normal number.
+    /// Gaussians that hold NaN or any other infinity are dropped.
+    ///
+    /// # Errors
+    /// Arrays that disagree in length.
+    pub fn repair(&mut self) -> Result<Repair, Error> {
+        self.check_lengths()?;
+        let mut clamped = vec![false; self.len()];
+        for (i, x) in self.opacity_logits.iter_mut().enumerate() {
+            if x.is_infinite() {
+                *x = 16.0f32.copysign(*x);
+                clamped[i] = true;
+            }
+        }
+        for (k, x) in self.log_scales.iter_mut().enumerate() {
+            if *x == f32::NEG_INFINITY {
+                *x = f32::MIN_POSITIVE.ln();
+                clamped[k / 3] = true;
+            }
+        }
+        let usable = |i: usize| {
+            self.arrays()
+                .iter()
+                .all(|(_, values, n)| values[n * i..n * (i + 1)].iter().all(|x| x.is_finite()))
+        };
+        let keep: Vec<u32> = (0..self.len()).zip(0..).filter(|&(i, _)| usable(i)).map(|(_, i)| i).collect();
+        let dropped = self.len() - keep.len();
+        let clamped = keep.iter().filter(|&&i| clamped[i as usize]).count();
+        if dropped > 0 {
+            *self = self.select(&keep);
+        }
+        Ok(Repair { dropped, clamped })
     }
 
     /// Whether the arrays agree in length.

@@ -1,5 +1,5 @@
 //! Reads and writes what 3D Gaussian Splatting is made from and turned into: COLMAP models, photographs,
-//! PLY, `.splat`, 3DGS `cameras.json`.
+//! Gaussians as PLY, compressed PLY, `.splat`, SPZ and SOG, 3DGS `cameras.json`.
 //!
 //! Everything a file says is checked against its length before anything is allocated, and an error names
 //! the file, the place in it and what was expected there. Frames are world-to-camera with OpenCV axes;
@@ -10,21 +10,27 @@
 mod cache;
 pub mod cameras_json;
 pub mod colmap;
+pub mod compressed_ply;
 mod cursor;
 mod dataset;
 mod error;
+mod formats;
 mod gaussians;
 mod images;
 mod photo;
 mod picture;
 pub mod ply;
+mod quantize;
+pub mod sog;
 pub mod splat_file;
+pub mod spz;
 mod write;
 
 pub use cache::{CacheStats, PictureCache};
 pub use dataset::{Dataset, Options, Point, View};
 pub use error::{Error, Place, Result};
-pub use gaussians::{Activated, Gaussians, SH_C0};
+pub use formats::{Format, Progress, read_scene, write_scene, write_scene_as};
+pub use gaussians::{Activated, Gaussians, Repair, SH_C0};
 pub use photo::{Photo, save_png};
 pub use picture::Picture;
 pub use write::write_atomically;

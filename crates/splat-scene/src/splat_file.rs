@@ -1,10 +1,13 @@
 //! `.splat`: 32 bytes a Gaussian and no header. Position 3 f32, scale 3 f32, RGBA 4 u8, rotation wxyz 4 u8.
 //!
 //! Colour and opacity are after the activations there, and come back here as raw parameters of degree 0.
+//! Positions and scales are exact up to an exponential and its logarithm; colours, opacities and quaternions
+//! have 8 bits a number.
 
 use std::path::Path;
 
-use crate::{Error, Gaussians, Place, Result, SH_C0};
+use crate::quantize::{byte, byte_of_logit, logit_of_byte};
+use crate::{Error, Gaussians, Place, Result, SH_C0, write_atomically};
 
 const RECORD: usize = 32;
 
@@ -52,9 +55,41 @@ pub fn parse(path: &Path, data: &[u8]) -> Result<Gaussians> {
         g.means.extend((0..3).map(float));
         g.log_scales.extend((3..6).map(|k| float(k).max(f32::MIN_POSITIVE).ln()));
         g.sh.extend(record[24..27].iter().map(|&c| (f32::from(c) / 255.0 - 0.5) / SH_C0));
-        let opacity = f32::from(record[27]).clamp(0.25, 254.75) / 255.0;
-        g.opacity_logits.push((opacity / (1.0 - opacity)).ln());
+        g.opacity_logits.push(logit_of_byte(record[27]));
         g.rotations.extend(record[28..].iter().map(|&b| (f32::from(b) - 128.0) / 128.0));
     }
     Ok(g)
+}
+
+/// Writes a `.splat` file, which holds no spherical harmonics above degree 0; the file appears whole or not at
+/// all. The Gaussians are sorted by volume times opacity, the largest first: viewers show them as they arrive.
+///
+/// # Errors
+/// Arrays that disagree in length or hold NaN or infinity; a disk that is full, and the like.
+pub fn write(path: &Path, gaussians: &Gaussians) -> Result<()> {
+    let g = gaussians;
+    g.check()?;
+    let weight = |i: usize| {
+        let log_volume: f32 = g.log_scales[3 * i..3 * i + 3].iter().sum();
+        // The logarithm of volume x opacity: the product itself may underflow.
+        log_volume - (-g.opacity_logits[i]).exp().ln_1p()
+    };
+    let mut order: Vec<(f32, usize)> = (0..g.len()).map(|i| (weight(i), i)).collect();
+    order.sort_by(|a, b| b.0.total_cmp(&a.0));
+    write_atomically(path, |out| {
+        for &(_, i) in &order {
+            let mut record = Vec::with_capacity(RECORD);
+            let position = g.means[3 * i..3 * i + 3].iter().copied();
+            let scale = g.log_scales[3 * i..3 * i + 3].iter().map(|x| x.exp().min(f32::MAX));
+            position.chain(scale).for_each(|x| record.extend(x.to_le_bytes()));
+            let sh = &g.sh[3 * g.coeffs * i..3 * g.coeffs * i + 3];
+            record.extend(sh.iter().map(|c| byte(255.0 * (0.5 + SH_C0 * c))));
+            record.push(byte_of_logit(g.opacity_logits[i]));
+            let q = &g.rotations[4 * i..4 * i + 4];
+            let norm = q.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
+            record.extend(q.iter().map(|x| byte(128.0 + 128.0 * x / norm)));
+            out.write_all(&record)?;
+        }
+        Ok(())
+    })
 }

@@ -3,7 +3,7 @@
 //! The layout is that of the 3DGS authors' trainer: `x y z nx ny nz f_dc_0..2 f_rest_* opacity scale_0..2
 //! rot_0..3`, binary little-endian f32. `f_rest` is channel by channel (all of red, then green, then blue),
 //! while [`Gaussians::sh`] is coefficient by coefficient. Reading takes ascii and both byte orders, any
-//! order of properties and any scalar type.
+//! order of properties and any scalar type. PlayCanvas' compressed layout is another module's.
 
 mod header;
 mod rows;
@@ -12,6 +12,7 @@ use std::io::BufRead;
 use std::path::Path;
 
 use crate::{Gaussians, Point, Result, write_atomically};
+pub(crate) use header::{Element, Format, Scalar, parse as parse_header};
 use rows::Vertices;
 
 /// Reads Gaussians of SH degree 0 to 3.
@@ -44,9 +45,7 @@ pub fn parse_gaussians(path: &Path, reader: impl BufRead, size: u64) -> Result<G
     let vertices = Vertices::open(path, reader, size)?;
     if vertices.has("packed_position") {
         return Err(vertices.in_header(
-            "this is PlayCanvas' compressed PLY, which is not read; convert it to a plain PLY \
-             (splat-transform in.compressed.ply out.ply)"
-                .into(),
+            "this is PlayCanvas' compressed PLY, not a plain one (read_scene reads both)".into(),
         ));
     }
     let rest = vertices.vertex().properties.iter().filter(|p| p.name.starts_with("f_rest_")).count();

@@ -1,0 +1,107 @@
+//! `meta.json`, versions 1 and 2.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::files::malformed;
+use crate::{Error, Place, Result};
+
+/// Version 1 has no number; every texture has ranges.
+#[derive(Deserialize)]
+pub(super) struct V1 {
+    pub(super) means: Ranges1,
+    pub(super) scales: Ranges1,
+    pub(super) quats: Names,
+    pub(super) sh0: Ranges1,
+    #[serde(rename = "shN")]
+    pub(super) sh_n: Option<Harmonics1>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Ranges1 {
+    /// Only that of `means` is used: its first number counts the Gaussians.
+    #[serde(default)]
+    pub(super) shape: Vec<u64>,
+    pub(super) mins: Vec<f64>,
+    pub(super) maxs: Vec<f64>,
+    pub(super) files: Vec<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Harmonics1 {
+    pub(super) mins: f64,
+    pub(super) maxs: f64,
+    pub(super) files: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct V2 {
+    pub(super) version: u32,
+    #[serde(default, skip_deserializing)]
+    pub(super) asset: Asset,
+    pub(super) count: u64,
+    pub(super) means: Ranges2,
+    pub(super) scales: Codebook,
+    pub(super) quats: Names,
+    pub(super) sh0: Codebook,
+    #[serde(rename = "shN", skip_serializing_if = "Option::is_none")]
+    pub(super) sh_n: Option<Harmonics2>,
+}
+
+#[derive(Serialize, Default)]
+pub(super) struct Asset {
+    pub(super) generator: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Ranges2 {
+    pub(super) mins: Vec<f64>,
+    pub(super) maxs: Vec<f64>,
+    pub(super) files: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Codebook {
+    pub(super) codebook: Vec<f32>,
+    pub(super) files: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Names {
+    pub(super) files: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Harmonics2 {
+    /// Entries of the palette.
+    pub(super) count: u64,
+    /// The SH degree, 1 to 3.
+    pub(super) bands: u32,
+    pub(super) codebook: Vec<f32>,
+    /// The palette, then the entry of each Gaussian.
+    pub(super) files: Vec<String>,
+}
+
+pub(super) enum Meta {
+    V1(V1),
+    V2(V2),
+}
+
+pub(super) fn parse(path: &Path, json: &[u8]) -> Result<Meta> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: Option<u64>,
+    }
+    let wrong = |e: serde_json::Error| Error::Malformed {
+        path: path.into(),
+        place: Place::Line(e.line() as u64),
+        message: format!("no SOG description: {e}"),
+    };
+    let Version { version } = serde_json::from_slice(json).map_err(wrong)?;
+    match version {
+        None => serde_json::from_slice(json).map(Meta::V1).map_err(wrong),
+        Some(2) => serde_json::from_slice(json).map(Meta::V2).map_err(wrong),
+        Some(v) => Err(malformed(path, format!("SOG version {v}; none (the first) and 2 are read"))),
+    }
+}

@@ -1,0 +1,349 @@
+//! Gaussian formats: what is written comes back within the format's steps, from the shared scenes too, and files
+//! that PlayCanvas' splat-transform wrote read as the scene that they were made from.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{Tolerance, assert_near, data, matched, scene};
+use splat_scene::spz::Version;
+use splat_scene::{Error, Format, Gaussians, read_scene, splat_file, write_scene, write_scene_as};
+
+fn silent() -> impl FnMut(u64, u64) + Send {
+    |_, _| {}
+}
+
+/// Writes `g` as `name`, checks that nothing else was left, and reads it back.
+fn there_and_back(g: &Gaussians, name: &str, format: Option<Format>) -> Gaussians {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(name);
+    match format {
+        None => write_scene(&path, g).unwrap(),
+        Some(format) => write_scene_as(&path, g, format, &mut silent()).unwrap(),
+    }
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(!name.to_string_lossy().contains("partial"), "{name:?} is left");
+    }
+    read_scene(&path).unwrap()
+}
+
+/// The largest steps that chunks of 256 along the Z curve of `g` give.
+fn compressed_tolerance(g: &Gaussians) -> Tolerance {
+    let extent = |values: &[f32], each: usize| -> f32 {
+        let chunks = values.chunks(256 * each);
+        let axis = |c: &[f32], k: usize| {
+            let of = c.iter().skip(k).step_by(each);
+            of.clone().copied().fold(f32::MIN, f32::max) - of.copied().fold(f32::MAX, f32::min)
+        };
+        chunks.flat_map(|c| (0..3).map(move |k| axis(c, k))).fold(0.0, f32::max)
+    };
+    Tolerance::compressed(extent(&g.means, 3), extent(&g.log_scales, 3), extent(&g.sh, 3 * g.coeffs))
+}
+
+/// 65535 steps of `sign(x) ln(1 + |x|)`; 256 entries for each codebook, whose steps depend on the values.
+fn sog_tolerance(g: &Gaussians, log_scale: f32, dc: f32, sh: f32) -> Tolerance {
+    let farthest = g.means.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+    let step = 2.0 * farthest.ln_1p() / 65_535.0;
+    Tolerance {
+        mean: (0.51 * step + 1e-6, 0.51 * step + 1e-6),
+        log_scale,
+        opacity: 0.502 / 255.0,
+        rotation: 0.009,
+        dc,
+        sh: [sh; 3],
+    }
+}
+
+/// Every format and degree. PLY is exact; `.splat` sorts, so it is matched; SOG and compressed PLY follow the Z
+/// curve.
+#[test]
+fn every_format_comes_back_within_its_steps() {
+    for coeffs in [1, 4, 9, 16] {
+        let g = scene(700, coeffs);
+        assert_eq!(there_and_back(&g, "a.ply", None), g);
+
+        let mut flat = g.clone();
+        flat.reduce_sh_degree(0);
+        let back = matched(&flat, &there_and_back(&g, "a.splat", None));
+        assert_near(".splat", &flat, &back, Tolerance::SPLAT);
+        assert_eq!(back.means, flat.means, "positions are exact");
+
+        assert_near("SPZ 3", &g, &there_and_back(&g, "a.spz", None), Tolerance::SPZ);
+        let v4 = there_and_back(&g, "a.spz", Some(Format::Spz(Version::V4)));
+        assert_near("SPZ 4", &g, &v4, Tolerance::SPZ);
+        assert_eq!(v4, there_and_back(&g, "a.spz", None), "the versions hold the same numbers");
+
+        let sorted = g.select(&g.morton_order());
+        let back = there_and_back(&g, "a.compressed.ply", None);
+        assert_near("compressed PLY", &sorted, &back, compressed_tolerance(&sorted));
+
+        let steps = sog_tolerance(&g, 0.1, 0.03, 0.02);
+        let back = there_and_back(&g, "a.sog", None);
+        assert_near("SOG", &sorted, &back, steps);
+        assert_eq!(there_and_back(&g, "meta.json", None), back, "a folder holds what a bundle does");
+        assert_eq!(there_and_back(&g, "folder/", None), back, "a folder is known by its separator");
+    }
+}
+
+/// 0 and 1 are scenes too; one chunk, one pixel more or fewer.
+#[test]
+fn odd_numbers_of_gaussians_come_back() {
+    for p in [0, 1, 2, 16, 17, 255, 256, 257] {
+        for coeffs in [1, 4] {
+            let g = scene(p, coeffs);
+            for name in ["a.ply", "a.splat", "a.spz", "a.compressed.ply", "a.sog"] {
+                assert_eq!(there_and_back(&g, name, None).len(), p, "{name}");
+            }
+        }
+    }
+}
+
+/// `.splat` shows the largest first: volume times opacity.
+#[test]
+fn splats_are_sorted_by_size_and_opacity() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.splat");
+    splat_file::write(&path, &scene(300, 1)).unwrap();
+    let back = splat_file::read(&path).unwrap();
+    let weight = |i: usize| {
+        back.log_scales[3 * i..3 * i + 3].iter().sum::<f32>() + common::sigmoid(back.opacity_logits[i]).ln()
+    };
+    // A byte of opacity is up to a factor of two at the bottom.
+    assert!((1..300).all(|i| weight(i) < weight(i - 1) + 0.7));
+    assert!(weight(0) > weight(299) + 5.0);
+}
+
+/// Extremes that a format cannot hold are clamped or refused, and never wrap.
+#[test]
+fn numbers_beyond_a_format_are_clamped_or_refused() {
+    let mut g = scene(4, 4);
+    g.opacity_logits = vec![-80.0, 80.0, -20.0, 20.0];
+    g.log_scales[0] = -50.0;
+    g.log_scales[1] = 50.0;
+    g.sh[0] = 1e6;
+    g.sh[1] = -1e6;
+    g.sh[4] = 30.0;
+    g.means[0] = 100_000.0;
+    for name in ["a.splat", "a.spz", "a.compressed.ply", "a.sog"] {
+        let back = matched(&g, &there_and_back(&g, name, None));
+        back.check().unwrap();
+        let opacity: Vec<f32> = back.opacity_logits.iter().map(|&x| common::sigmoid(x)).collect();
+        assert!(
+            opacity[0] < 0.002 && opacity[1] > 0.998 && opacity[2] < 0.002 && opacity[3] > 0.998,
+            "{name}"
+        );
+        assert!((back.means[0] - 100_000.0).abs() < 100.0, "{name}: {}", back.means[0]);
+        assert!(back.log_scales[0] < -8.0 && back.log_scales[1] > 5.0, "{name}: {:?}", &back.log_scales[..2]);
+        assert!(back.sh[0] > 1.0 && back.sh[1] < -1.0, "{name}: {:?}", &back.sh[..2]);
+    }
+    // SPZ gives up fractional bits rather than the scene, up to where it has none left.
+    g.means[0] = 9e6;
+    let dir = tempfile::tempdir().unwrap();
+    let e = write_scene(dir.path().join("a.spz"), &g).unwrap_err();
+    assert!(matches!(&e, Error::Unwritable { .. }) && e.to_string().contains("9000000"), "{e}");
+    g.means[0] = f32::NAN;
+    for name in ["a.splat", "a.spz", "a.compressed.ply", "a.sog"] {
+        let e = write_scene(dir.path().join(name), &g).unwrap_err().to_string();
+        assert!(e.contains("NaN"), "{name}: {e}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "a refusal writes nothing");
+}
+
+#[test]
+fn repair_keeps_what_can_be_meant() {
+    let mut g = scene(6, 4);
+    let whole = g.clone();
+    g.opacity_logits[0] = f32::INFINITY;
+    g.log_scales[3] = f32::NEG_INFINITY;
+    g.means[6] = f32::NAN;
+    g.sh[40] = f32::INFINITY;
+    g.log_scales[12] = f32::INFINITY;
+    let done = g.repair().unwrap();
+    assert_eq!((done.dropped, done.clamped, g.len()), (3, 2, 3));
+    g.check().unwrap();
+    assert!(common::sigmoid(g.opacity_logits[0]) > 0.999_999);
+    assert_eq!(g.select(&[2]), whole.select(&[5]));
+    assert_eq!(g.repair().unwrap(), splat_scene::Repair::default());
+}
+
+#[test]
+fn scenes_of_two_degrees_append() {
+    let (low, high) = (scene(3, 1), scene(2, 9));
+    let mut both = low.clone();
+    both.append(&high).unwrap();
+    both.check().unwrap();
+    assert_eq!((both.len(), both.coeffs), (5, 9));
+    assert_eq!(both.select(&[3, 4]), high);
+    assert_eq!((&both.sh[..3], &both.sh[3..27]), (&low.sh[..3], &[0.0; 24][..]));
+    let mut lowered = both.clone();
+    lowered.reduce_sh_degree(0);
+    lowered.append(&high).unwrap();
+    assert_eq!(lowered.coeffs, 9);
+    both.reduce_sh_degree(3);
+    assert_eq!(both.coeffs, 9, "a lower degree stays");
+}
+
+#[test]
+fn formats_are_told_by_content_and_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let g = scene(20, 4);
+    let cases = [
+        ("a.ply", Format::Ply),
+        ("b.Compressed.PLY", Format::CompressedPly),
+        ("c.splat", Format::Splat),
+        ("d.spz", Format::Spz(Version::V3)),
+        ("e.sog", Format::Sog),
+        ("f/meta.json", Format::SogFolder),
+    ];
+    for (name, format) in cases {
+        let path = dir.path().join(name);
+        assert_eq!(Format::of_name(&path).unwrap(), format);
+        write_scene(&path, &g).unwrap();
+        assert_eq!(Format::of_content(&path).unwrap(), format);
+        if !matches!(format, Format::Splat | Format::SogFolder) {
+            let renamed = path.with_extension("bin");
+            std::fs::rename(&path, &renamed).unwrap();
+            assert_eq!(Format::of_content(&renamed).unwrap(), format, "{name}: the name does not matter");
+        }
+    }
+    assert_eq!(
+        read_scene(dir.path().join("f")).unwrap(),
+        read_scene(dir.path().join("f/meta.json")).unwrap()
+    );
+
+    let message = |e: Error| e.to_string();
+    for (name, bytes) in [("x.bin", &b"hello"[..]), ("y.ply", b""), ("z.glb", b"glTF....")] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let e = message(read_scene(&path).unwrap_err());
+        assert!(e.contains(name) && e.contains(".compressed.ply") && e.contains(".spz"), "{e}");
+    }
+    for name in ["x.obj", "x", "x.json"] {
+        let e = message(write_scene(dir.path().join(name), &g).unwrap_err());
+        assert!(e.contains("the name tells no format") && e.contains("SOG"), "{e}");
+    }
+    let e = message(read_scene(dir.path()).unwrap_err());
+    assert!(e.contains("no meta.json"), "{e}");
+    let e = message(read_scene(dir.path().join("absent.ply")).unwrap_err());
+    assert!(e.contains("absent.ply"), "{e}");
+}
+
+/// A write that fails half way leaves the old scene as it was, file or folder.
+#[test]
+fn a_failed_write_leaves_the_old_scene() {
+    let dir = tempfile::tempdir().unwrap();
+    let g = scene(20, 4);
+    let meta = dir.path().join("meta.json");
+    write_scene(&meta, &g).unwrap();
+    let before = read_scene(&meta).unwrap();
+    // The name of a partial file is taken by a folder: that texture cannot be written.
+    let obstacle = dir.path().join(format!(".sh0.webp.{}.partial", std::process::id()));
+    std::fs::create_dir(&obstacle).unwrap();
+    let e = write_scene(&meta, &scene(30, 1)).unwrap_err().to_string();
+    assert!(e.contains("sh0.webp"), "{e}");
+    assert_eq!(read_scene(&meta).unwrap(), before);
+    std::fs::remove_dir(obstacle).unwrap();
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(left.iter().all(|n| !n.to_string_lossy().contains("partial")), "{left:?}");
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+/// Files of splat-transform (see `tests/data/README.md`), made from `scene(200, 16)` and `scene(200, 1)`.
+#[test]
+fn files_of_another_program_read_as_their_scene() {
+    for (name, coeffs) in [("degree3", 16), ("degree0", 1)] {
+        let g = scene(200, coeffs);
+        let read = |kind: &str| matched(&g, &read_scene(fixture(&format!("{name}.{kind}"))).unwrap());
+        // One chunk: its extent is that of the scene.
+        assert_near("compressed PLY", &g, &read("compressed.ply"), compressed_tolerance(&g));
+        // Its harmonics are rounded twice: to 1/128, and that to their step.
+        let twice = Tolerance { sh: Tolerance::SPZ.sh.map(|x| x + 0.501 / 128.0), ..Tolerance::SPZ };
+        assert_near("SPZ 3", &g, &read("v3.spz"), twice);
+        assert_near("SPZ 4", &g, &read("v4.spz"), twice);
+        // It cuts positions, quaternions and opacities where others round: twice the step.
+        let steps = sog_tolerance(&g, 0.1, 0.05, 0.02);
+        let cut = Tolerance {
+            mean: (2.0 * steps.mean.0, 2.0 * steps.mean.1),
+            opacity: 1.01 / 255.0,
+            rotation: 0.018,
+            ..steps
+        };
+        assert_near("SOG", &g, &read("sog"), cut);
+    }
+}
+
+/// What converts to every format and back, from real scenes: every tenth Gaussian, to stay quick.
+#[test]
+fn shared_scenes_come_back_within_the_steps() {
+    let cases = [
+        ("scenes/playbot-500k", 500_000, 2),
+        ("scenes/street-765k/3_0", 526_142, 0),
+        ("scenes/street-765k/3_1", 238_729, 0),
+        ("scenes/blocks-186k-sh3", 185_761, 3),
+        ("scenes/arkit/scene.splat", 116_906, 0),
+        ("scenes/playcanvas/biker.spz", 152_746, 0),
+        ("scenes/playcanvas/biker.compressed.ply", 152_746, 0),
+    ];
+    for (name, count, degree) in cases {
+        let Some(path) = data(name) else { return };
+        let g = read_scene(&path).unwrap();
+        assert_eq!((g.len(), g.sh_degree()), (count, degree), "{name}");
+        g.check().unwrap();
+        let g = g.select(&(0..count as u32).step_by(10).collect::<Vec<_>>());
+        assert_eq!(there_and_back(&g, "a.ply", None), g, "{name}");
+
+        // SPZ has 8 bits for harmonics within -1 to 1 and log scales within -10 to 5.9.
+        let mut held = g.clone();
+        held.log_scales.iter_mut().for_each(|x| *x = x.clamp(-10.0, 5.9));
+        for sh in held.sh.chunks_exact_mut(3 * g.coeffs) {
+            sh[..3].iter_mut().for_each(|x| *x = x.clamp(-0.5 / 0.15, 0.5 / 0.15));
+            sh[3..].iter_mut().for_each(|x| *x = x.clamp(-1.0, 0.99));
+        }
+        assert_near(name, &held, &there_and_back(&g, "a.spz", None), Tolerance::SPZ);
+
+        let sorted = g.select(&g.morton_order());
+        let back = there_and_back(&g, "a.compressed.ply", None);
+        assert_near(name, &sorted, &back, compressed_tolerance(&sorted));
+
+        // The palette's error is judged below, as a mean; a codebook's largest steps are at the ends.
+        let back = there_and_back(&g, "a.sog", None);
+        assert_near(name, &sorted, &back, sog_tolerance(&g, 1.5, 0.3, f32::INFINITY));
+        let rms = |a: &[f32], b: &[f32]| {
+            (a.iter().zip(b).map(|(x, y)| f64::from(x - y).powi(2)).sum::<f64>() / a.len() as f64).sqrt()
+        };
+        assert!(rms(&sorted.log_scales, &back.log_scales) < 0.02, "{name}");
+        assert!(rms(&sorted.sh, &back.sh) < 0.03, "{name}: {}", rms(&sorted.sh, &back.sh));
+    }
+}
+
+/// One scene in two formats, of two programs, in orders of their own: sorted, no number differs by more than the
+/// steps of both.
+#[test]
+fn one_scene_in_two_formats_agrees() {
+    let Some(spz) = data("scenes/playcanvas/biker.spz") else { return };
+    let a = read_scene(&spz).unwrap();
+    let b = read_scene(spz.with_file_name("biker.compressed.ply")).unwrap();
+    assert_eq!(a.len(), b.len());
+    let compare = |what: &str, a: &[f32], b: &[f32], each: usize, most: f32| {
+        for k in 0..each {
+            let sorted = |values: &[f32]| {
+                let mut v: Vec<f32> = values.iter().skip(k).step_by(each).copied().collect();
+                v.sort_by(f32::total_cmp);
+                v
+            };
+            let apart = sorted(a).iter().zip(sorted(b)).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+            assert!(apart <= most, "{what} {k}: {apart}");
+        }
+    };
+    compare("means", &a.means, &b.means, 3, 0.01);
+    // SPZ has none below -10.
+    let held: Vec<f32> = b.log_scales.iter().map(|x| x.max(-10.0)).collect();
+    compare("log scales", &a.log_scales, &held, 3, 0.06);
+    compare("colours", &a.sh, &b.sh, 3, 0.04);
+    let opacity = |g: &Gaussians| g.opacity_logits.iter().map(|&x| common::sigmoid(x)).collect::<Vec<_>>();
+    compare("opacities", &opacity(&a), &opacity(&b), 1, 1.01 / 255.0);
+}

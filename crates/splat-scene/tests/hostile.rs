@@ -1,0 +1,422 @@
+//! Gaussian files that are cut, altered or made to hurt: an error that names the file, no panic, and no more
+//! memory than the file's size can justify.
+#![expect(clippy::print_stdout, reason = "the long run says how many files it tried")]
+
+mod common;
+
+use std::io::{Cursor, Read, Write};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use common::{Rng, scene};
+use proptest::prelude::*;
+use splat_scene::spz::Version;
+use splat_scene::{
+    Error, Format, Gaussians, Result, compressed_ply, ply, read_scene, sog, splat_file, spz, write_scene,
+    write_scene_as,
+};
+
+fn path() -> &'static Path {
+    Path::new("some/scene")
+}
+
+/// The bytes of a small scene in every format that is one file.
+fn files() -> Vec<(Format, Vec<u8>)> {
+    static FILES: OnceLock<Vec<(Format, Vec<u8>)>> = OnceLock::new();
+    let formats = [
+        Format::Ply,
+        Format::CompressedPly,
+        Format::Splat,
+        Format::Spz(Version::V3),
+        Format::Spz(Version::V4),
+        Format::Sog,
+    ];
+    let make = || {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scene");
+        let bytes = |format| {
+            write_scene_as(&path, &scene(20, 4), format, &mut |_, _| {}).unwrap();
+            (format, std::fs::read(&path).unwrap())
+        };
+        formats.map(bytes).into()
+    };
+    FILES.get_or_init(make).clone()
+}
+
+fn parse(format: Format, data: &[u8]) -> Result<Gaussians> {
+    match format {
+        Format::Ply => ply::parse_gaussians(path(), data, data.len() as u64),
+        Format::CompressedPly => compressed_ply::parse(path(), data),
+        Format::Splat => splat_file::parse(path(), data),
+        Format::Spz(_) => spz::parse(path(), data),
+        Format::Sog | Format::SogFolder => sog::parse_bundle(path(), data.to_vec()),
+    }
+}
+
+/// What may come of any bytes at all: an error that names the file, or a scene that holds together.
+fn survives(format: Format, data: &[u8]) {
+    match parse(format, data) {
+        Ok(g) => {
+            g.check_lengths().unwrap();
+            assert!(format == Format::Ply || g.check().is_ok(), "{format}: numbers are finite");
+            assert!(g.len() <= 64 * data.len() + (64 << 20));
+        }
+        Err(e) => {
+            let text = e.to_string();
+            assert!(matches!(e, Error::Read(_)) || text.contains("some/scene"), "{format}: {text}");
+        }
+    }
+}
+
+/// The entries of a zip.
+fn unzip(data: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(data)).unwrap();
+    (0..archive.len())
+        .map(|i| {
+            let mut entry = archive.by_index(i).unwrap();
+            let mut data = Vec::new();
+            entry.read_to_end(&mut data).unwrap();
+            (entry.name().unwrap().into_owned(), data)
+        })
+        .collect()
+}
+
+fn zip(entries: &[(String, Vec<u8>)], method: zip::CompressionMethod) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(method);
+    for (name, data) in entries {
+        zip.start_file(name.as_str(), options).unwrap();
+        zip.write_all(data).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn gunzip(data: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    flate2::read::GzDecoder::new(data).read_to_end(&mut out).unwrap();
+    out
+}
+
+fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(data).unwrap();
+    gzip.finish().unwrap()
+}
+
+/// Alters some bytes and perhaps cuts: of the file, or behind its checksums of what is packed in it.
+fn alter(format: Format, data: &[u8], edits: &[(f32, u8)], cut: f32, inside: bool) -> Vec<u8> {
+    let edit = |data: &mut Vec<u8>| {
+        for &(at, value) in edits {
+            let n = data.len();
+            if n > 0 {
+                // Most of what matters stands at the beginning.
+                let k = ((at * at) * n as f32) as usize;
+                data[k.min(n - 1)] = value;
+            }
+        }
+        data.truncate((2.0 * cut * data.len() as f32) as usize);
+    };
+    match format {
+        Format::Spz(Version::V3) if inside => {
+            let mut payload = gunzip(data);
+            edit(&mut payload);
+            gzip(&payload)
+        }
+        Format::Sog if inside => {
+            let mut entries = unzip(data);
+            let k = ((cut * 1e4) as usize) % entries.len();
+            edit(&mut entries[k].1);
+            zip(&entries, zip::CompressionMethod::Stored)
+        }
+        _ => {
+            let mut data = data.to_vec();
+            edit(&mut data);
+            data
+        }
+    }
+}
+
+proptest! {
+    // A failing case prints its input; no regression files beside the tests.
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn altered_files_never_panic(
+        edits in prop::collection::vec((0.0f32..1.0, any::<u8>()), 0..6),
+        cut in 0.0f32..1.0,
+        inside in any::<bool>(),
+    ) {
+        for (format, data) in files() {
+            survives(format, &alter(format, &data, &edits, cut, inside));
+        }
+    }
+}
+
+/// As above, `$FUZZ_SECONDS` long (60).
+#[test]
+#[ignore = "takes a minute"]
+fn altered_files_never_panic_for_long() {
+    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
+    let seed = std::env::var("FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
+    let start = std::time::Instant::now();
+    let files = files();
+    let mut rng = Rng(seed);
+    let mut tried = 0u64;
+    let mut read = 0u64;
+    while start.elapsed().as_secs() < seconds {
+        for (format, data) in &files {
+            let edits: Vec<(f32, u8)> =
+                (0..(rng.next() * 8.0) as usize).map(|_| (rng.next(), (rng.next() * 256.0) as u8)).collect();
+            let cut = if rng.next() < 0.7 { 0.75 } else { rng.next() };
+            let altered = alter(*format, data, &edits, cut, rng.next() < 0.6);
+            survives(*format, &altered);
+            read += u64::from(parse(*format, &altered).is_ok());
+            tried += 1;
+        }
+    }
+    println!("{tried} altered files, {read} of them still read, no panic");
+}
+
+/// A prefix of a file is never a scene, except where a format cannot tell: `.splat` at whole records.
+#[test]
+fn every_truncation_is_an_error() {
+    for (format, data) in files() {
+        for n in 0..data.len() {
+            if format == Format::Splat && n % 32 == 0 {
+                continue;
+            }
+            let e = parse(format, &data[..n]).expect_err("truncated").to_string();
+            assert!(e.contains("some/scene"), "{format}, {n} bytes: {e}");
+        }
+    }
+}
+
+#[track_caller]
+fn refused(format: Format, data: &[u8], words: &[&str]) {
+    let e = parse(format, data).expect_err("refused").to_string();
+    assert!(words.iter().all(|w| e.contains(w)) && e.contains("some/scene"), "{e}");
+}
+
+/// 4 billion Gaussians in a few bytes: refused by the file's size, before anything is expanded.
+#[test]
+fn absurd_counts_are_refused() {
+    for (format, mut data) in files() {
+        match format {
+            Format::Spz(Version::V3) => {
+                let mut payload = gunzip(&data);
+                payload[8..12].copy_from_slice(&[0xff; 4]);
+                refused(format, &gzip(&payload), &["claim to expand to"]);
+            }
+            Format::Spz(Version::V4) => {
+                data[8..12].copy_from_slice(&[0xff; 4]);
+                refused(format, &data, &["expected 38654705655 for 4294967295 Gaussians"]);
+                for (at, size) in [(40, 9), (56, 1), (72, 3), (88, 3), (104, 4), (120, 9)] {
+                    data[at..at + 8].copy_from_slice(&(size * 0xffff_ffffu64).to_le_bytes());
+                }
+                refused(format, &data, &["claim to expand to"]);
+            }
+            Format::Sog => {
+                for count in ["5000000000", "4294967295", "-1", "1e30", "\"20\""] {
+                    let mut entries = unzip(&data);
+                    let meta = entries.iter_mut().find(|(n, _)| n == "meta.json").unwrap();
+                    let text = String::from_utf8(meta.1.clone()).unwrap();
+                    meta.1 =
+                        text.replace("\"count\":20,\"means", &format!("\"count\":{count},\"means")).into();
+                    assert_ne!(meta.1, text.as_bytes());
+                    refused(format, &zip(&entries, zip::CompressionMethod::Stored), &[]);
+                }
+            }
+            Format::CompressedPly => {
+                let end = data.windows(10).position(|w| w == b"end_header").unwrap();
+                let text = String::from_utf8(data[..end].to_vec()).unwrap();
+                for (from, to, word) in [
+                    ("vertex 20", "vertex 4294967295", "claims 4294967295"),
+                    ("vertex 20", "vertex 18446744073709551615", "claims 18446744073709551615"),
+                    ("chunk 1", "chunk 0", "0 chunks of 256 for 20"),
+                    ("vertex 20", "vertex 19", "rows of sh for 19"),
+                    ("chunk 1", "chunk 2", "claims 20 rows"),
+                    ("float min_x", "uint min_x", "no property min_x"),
+                    ("uint packed_rotation", "float packed_rotation", "no property packed_rotation"),
+                    ("uchar f_rest_8", "uchar f_rest_9", "no property f_rest_8"),
+                    ("element sh", "element chunks", ""),
+                    ("binary_little_endian", "ascii", "binary_little_endian"),
+                ] {
+                    let mut header = text.replacen(from, to, 1).into_bytes();
+                    assert_ne!(header, text.as_bytes(), "{from}");
+                    header.extend(&data[end..]);
+                    match word {
+                        // Elements of other names are passed over.
+                        "" => assert_eq!(parse(format, &header).unwrap().coeffs, 1),
+                        word => refused(format, &header, &[word]),
+                    }
+                }
+            }
+            Format::Ply | Format::Splat | Format::SogFolder => {}
+        }
+    }
+}
+
+/// Streams that expand a thousandfold are cut off at what their header promises, or refused where that is absurd.
+#[test]
+fn bombs_are_defused() {
+    // gzip: a header for 20 Gaussians, then 64 MiB of zeros.
+    let (format, data) = files().swap_remove(3);
+    let mut payload = gunzip(&data);
+    payload.resize(payload.len() + (64 << 20), 0);
+    let bomb = gzip(&payload);
+    assert!(bomb.len() < 1 << 20);
+    refused(format, &bomb, &["left over"]);
+    // zstd: a stream of positions that goes on after 20 Gaussians.
+    let (format, data) = files().swap_remove(4);
+    let level = ruzstd::encoding::CompressionLevel::Fastest;
+    let endless = ruzstd::encoding::compress_to_vec(vec![0; 64 << 20].as_slice(), level);
+    let at = |k: usize| u64::from_le_bytes(data[k..k + 8].try_into().unwrap()) as usize;
+    let (table, first) = (32, at(32));
+    let start = table + 6 * 16;
+    let mut bomb = data[..start].to_vec();
+    bomb[table..table + 8].copy_from_slice(&(endless.len() as u64).to_le_bytes());
+    bomb.extend(&endless);
+    bomb.extend(&data[start + first..]);
+    refused(format, &bomb, &["positions", "more than the 180 bytes expected"]);
+    // WebP: 16383 x 16383 pixels of one colour in a few bytes.
+    let (format, data) = files().swap_remove(5);
+    let mut picture = Vec::new();
+    let (w, h) = (16_383u32, 6_000);
+    image_webp::WebPEncoder::new(&mut picture)
+        .encode(&vec![7; (w * h) as usize], w, h, image_webp::ColorType::L8)
+        .unwrap();
+    assert!(picture.len() < 1 << 20, "{}", picture.len());
+    let mut entries = unzip(&data);
+    entries.iter_mut().filter(|(n, _)| n.starts_with("means")).for_each(|(_, d)| *d = picture.clone());
+    refused(format, &zip(&entries, zip::CompressionMethod::Stored), &["means_l.webp", "claim to expand to"]);
+    // zip: an entry that deflates a thousandfold.
+    let mut entries = unzip(&data);
+    entries.iter_mut().find(|(n, _)| n == "meta.json").unwrap().1 = vec![b' '; 160 << 20];
+    let bomb = zip(&entries, zip::CompressionMethod::Deflated);
+    assert!(bomb.len() < 1 << 20);
+    refused(format, &bomb, &["meta.json", "claim to expand to"]);
+}
+
+/// What a bundle can lack or say wrongly, each with the name of the file in question.
+#[test]
+fn wrong_sog_parts_are_named() {
+    let (format, data) = files().swap_remove(5);
+    let whole = unzip(&data);
+    let stored = zip::CompressionMethod::Stored;
+    for (name, _) in &whole {
+        let rest: Vec<_> = whole.iter().filter(|(n, _)| n != name).cloned().collect();
+        refused(format, &zip(&rest, stored), &[name]);
+        let cut: Vec<_> = whole
+            .iter()
+            .map(|(n, d)| (n.clone(), d[..d.len() / if n == name { 2 } else { 1 }].to_vec()))
+            .collect();
+        refused(format, &zip(&cut, stored), &[name]);
+    }
+    let with = |name: &str, data: Vec<u8>| {
+        let mut entries = whole.clone();
+        entries.iter_mut().find(|(n, _)| n == name).unwrap().1 = data;
+        zip(&entries, stored)
+    };
+    let tiny = |pixels: &[u8], w: u32| {
+        let mut out = Vec::new();
+        let h = (pixels.len() / 4) as u32 / w;
+        image_webp::WebPEncoder::new(&mut out).encode(pixels, w, h, image_webp::ColorType::Rgba8).unwrap();
+        out
+    };
+    for name in ["means_l.webp", "means_u.webp", "quats.webp", "scales.webp", "sh0.webp", "shN_labels.webp"] {
+        refused(format, &with(name, tiny(&[0; 64], 4)), &[name, "4x4, 16 pixels, but there are 20"]);
+    }
+    refused(format, &with("shN_centroids.webp", tiny(&[0; 4 * 64], 64)), &["64 pixels wide, expected 192"]);
+    let label = tiny(&[200u8, 0, 0, 255].repeat(64), 8);
+    refused(format, &with("shN_labels.webp", label), &["shN_labels.webp", "entry 200 of the palette"]);
+
+    let meta = String::from_utf8(whole.iter().find(|(n, _)| n == "meta.json").unwrap().1.clone()).unwrap();
+    let said = |from: &str, to: &str| {
+        assert!(meta.contains(from), "{from}");
+        with("meta.json", meta.replacen(from, to, 1).into_bytes())
+    };
+    let first = |key: &str| {
+        let at = meta.find(key).unwrap();
+        let start = at + meta[at..].find('[').unwrap();
+        meta[start..start + meta[start..].find(']').unwrap() + 1].to_owned()
+    };
+    for (from, to, words) in [
+        ("\"version\":2", "\"version\":3", "SOG version 3"),
+        ("\"means_l.webp\"", "\"../means_l.webp\"", "not beside it"),
+        ("\"means_l.webp\"", "\"/etc/passwd\"", "not beside it"),
+        ("\"means_l.webp\",", "", "names 1 files"),
+        ("\"bands\":1", "\"bands\":2", "192 pixels wide, expected 512"),
+        ("\"bands\":1", "\"bands\":7", "7 bands"),
+        ("\"bands\":1", "\"bands\":-1", "no SOG description"),
+        (&first("\"mins\""), "[0,0]", "2 mins"),
+        (&first("\"mins\""), "[0,0,1e300]", "unusable numbers"),
+        (&first("\"codebook\""), "[]", "codebook of scales, which has 0"),
+    ] {
+        refused(format, &said(from, to), &[words]);
+    }
+    refused(format, &with("meta.json", b"[1, 2".to_vec()), &["meta.json", "no SOG description"]);
+
+    // Names inside a folder of the zip, and deflated entries, are fine.
+    let moved: Vec<_> = whole.iter().map(|(n, d)| (format!("inner/{n}"), d.clone())).collect();
+    let g = parse(format, &zip(&moved, zip::CompressionMethod::Deflated)).unwrap();
+    assert_eq!(g, parse(format, &data).unwrap());
+}
+
+/// A folder with a missing picture: the error names the picture.
+#[test]
+fn missing_pictures_of_a_folder_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    write_scene(dir.path().join("meta.json"), &scene(20, 4)).unwrap();
+    std::fs::remove_file(dir.path().join("quats.webp")).unwrap();
+    let e = read_scene(dir.path()).unwrap_err().to_string();
+    assert!(e.contains("quats.webp"), "{e}");
+}
+
+/// Headers that SPZ does not allow.
+#[test]
+fn wrong_spz_headers_are_refused() {
+    let mut files = files();
+    let (v3, gzipped) = files.swap_remove(3);
+    let payload = gunzip(&gzipped);
+    let with = |at: usize, value: u8| {
+        let mut p = payload.clone();
+        p[at] = value;
+        gzip(&p)
+    };
+    refused(v3, &with(0, b'X'), &["no SPZ file"]);
+    refused(v3, &with(4, 1), &["version 1, expected 2 or 3"]);
+    refused(v3, &with(4, 4), &["version 4, expected 2 or 3"]);
+    refused(v3, &with(12, 4), &["SH degree 4"]);
+    refused(v3, &with(13, 24), &["24 bits"]);
+    refused(v3, b"neither", &["neither"]);
+    let (v4, data) = files.into_iter().find(|(f, _)| *f == Format::Spz(Version::V4)).unwrap();
+    let with = |at: usize, value: u8| {
+        let mut d = data.clone();
+        d[at] = value;
+        d
+    };
+    refused(v4, &with(4, 3), &["version 3, expected 4"]);
+    refused(v4, &with(15, 5), &["5 streams, expected 6"]);
+    refused(v4, &with(15, 200), &["200 streams"]);
+    refused(v4, &with(16, 31), &["at byte 31"]);
+    refused(v4, &with(19, 255), &["table of streams is at byte"]);
+    refused(v4, &with(39, 255), &["the positions"]);
+
+    // Extensions: a frame of its own, LDB, is turned into ours; one with other axes is refused.
+    let extended = |code: u32| {
+        let mut d = data.clone();
+        d[14] |= 2;
+        d[16] = 32 + 12 + 9;
+        let record = [&0xadbe_0003u32.to_le_bytes()[..], &4u32.to_le_bytes(), &code.to_le_bytes()].concat();
+        let unknown = [&0x1234_0001u32.to_le_bytes()[..], &1u32.to_le_bytes(), &[9]].concat();
+        d.splice(32..32, unknown.into_iter().chain(record));
+        d
+    };
+    let plain = parse(v4, &data).unwrap();
+    assert_eq!(parse(v4, &extended(4)).unwrap(), plain);
+    let turned = parse(v4, &extended(1)).unwrap();
+    for (a, b) in turned.means.chunks_exact(3).zip(plain.means.chunks_exact(3)) {
+        assert_eq!(a, [-b[0], -b[1], b[2]]);
+    }
+    refused(v4, &extended(9), &["coordinate system 9"]);
+}

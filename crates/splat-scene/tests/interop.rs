@@ -1,0 +1,182 @@
+//! Both ways with another program: PlayCanvas' splat-transform (npm package `@playcanvas/splat-transform`), with
+//! its command in `$SPLAT_TRANSFORM`:
+//!
+//!     SPLAT_TRANSFORM="node .../splat-transform/bin/cli.mjs" \
+//!         cargo test --release -p splat-scene --test interop -- --ignored --nocapture
+#![expect(clippy::print_stdout, reason = "the figures are what these tests are run for")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Tolerance, assert_near, data, matched, scene};
+use splat_scene::{Format, Gaussians, ply, read_scene, spz, write_scene, write_scene_as};
+
+/// Runs splat-transform on the processor, where its results are repeatable.
+fn transform(args: &[&Path], options: &[&str]) {
+    let command =
+        std::env::var("SPLAT_TRANSFORM").expect("SPLAT_TRANSFORM holds the command of splat-transform");
+    let mut words = command.split_whitespace();
+    let out = Command::new(words.next().expect("a program"))
+        .args(words)
+        .args(["-w", "-q", "-g", "cpu"])
+        .args(options)
+        .args(args)
+        .output()
+        .expect("splat-transform starts");
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// The largest difference of each kind of number.
+fn figures(what: &str, a: &Gaussians, b: &Gaussians) {
+    let most = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+    let opacity = |g: &Gaussians| g.opacity_logits.iter().map(|&x| common::sigmoid(x)).collect::<Vec<_>>();
+    println!(
+        "{what}: {} Gaussians, largest differences: means {:.1e}, log scales {:.1e}, opacities {:.1e}, sh {:.1e}",
+        a.len(),
+        most(&a.means, &b.means),
+        most(&a.log_scales, &b.log_scales),
+        most(&opacity(a), &opacity(b)),
+        most(&a.sh, &b.sh)
+    );
+}
+
+/// Reads `file` as we do and as splat-transform does, which keeps the order.
+fn both_read(what: &str, file: &Path, t: Tolerance) {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("read.ply");
+    transform(&[file, &plain], &[]);
+    let mut theirs = ply::read_gaussians(&plain).unwrap();
+    theirs.repair().unwrap();
+    let ours = read_scene(file).unwrap();
+    figures(what, &ours, &theirs);
+    assert_near(what, &ours, &theirs, t);
+}
+
+/// `.splat`: it divides bytes of a quaternion by 127.5, others by 128. Where opacities are bytes, we keep 0 and
+/// 255 a quarter of a step inside.
+fn reading(format: &str) -> Tolerance {
+    let byte = Tolerance { opacity: 0.26 / 255.0, ..Tolerance::EXACT };
+    match format {
+        "splat" => Tolerance { rotation: 0.01, ..byte },
+        "ply" => Tolerance::EXACT,
+        _ => Tolerance { mean: (1e-6, 2e-6), ..byte },
+    }
+}
+
+#[test]
+#[ignore = "needs splat-transform"]
+fn our_files_read_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, g) in scenes() {
+        for kind in ["ply", "splat", "spz", "v4.spz", "compressed.ply", "sog", "folder/meta.json"] {
+            let path = dir.path().join(format!("{name}.{kind}"));
+            match kind {
+                "v4.spz" => write_scene_as(&path, &g, Format::Spz(spz::Version::V4), &mut |_, _| {}).unwrap(),
+                _ => write_scene(&path, &g).unwrap(),
+            }
+            both_read(&format!("{name}, {kind} of ours"), &path, reading(kind));
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs splat-transform"]
+fn their_files_read_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, g) in scenes() {
+        let source = dir.path().join(format!("{name}.ply"));
+        write_scene(&source, &g).unwrap();
+        for (kind, options) in [
+            ("copy.ply", &[][..]),
+            ("v3.spz", &["--spz-version", "3"]),
+            ("v4.spz", &["--spz-version", "4"]),
+            ("compressed.ply", &[]),
+            ("sog", &["-i", "2"]),
+            ("folder/meta.json", &["-i", "2"]),
+        ] {
+            let path = dir.path().join(format!("{name}.{kind}"));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            transform(&[&source, &path], options);
+            both_read(&format!("{name}, {kind} of theirs"), &path, reading(kind));
+        }
+    }
+}
+
+/// The shared scenes as they are: SOG of both versions, SPZ 4, compressed PLY, `.splat`.
+#[test]
+#[ignore = "needs splat-transform"]
+fn shared_files_read_alike() {
+    for (name, kind) in [
+        ("scenes/playbot-500k/meta.json", "sog"),
+        ("scenes/street-765k/3_1/meta.json", "sog"),
+        ("scenes/blocks-186k-sh3/meta.json", "sog 1"),
+        ("scenes/arkit/scene.splat", "splat"),
+        ("scenes/playcanvas/biker.spz", "spz"),
+        ("scenes/playcanvas/biker.compressed.ply", "compressed.ply"),
+    ] {
+        let Some(path) = data(name) else { return };
+        both_read(name, &path, reading(kind));
+    }
+}
+
+/// Sizes of what both write from the same scene.
+#[test]
+#[ignore = "needs splat-transform"]
+fn sizes_beside_theirs() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, g) in scenes() {
+        let source = dir.path().join(format!("{name}.ply"));
+        write_scene(&source, &g).unwrap();
+        for kind in ["spz", "compressed.ply", "sog"] {
+            let [ours, theirs] =
+                ["ours", "theirs"].map(|who| dir.path().join(format!("{name}-{who}.{kind}")));
+            let start = std::time::Instant::now();
+            write_scene(&ours, &g).unwrap();
+            let own = start.elapsed();
+            transform(&[&source, &theirs], &["--spz-version", "3"]);
+            let size = |p: &Path| std::fs::metadata(p).unwrap().len();
+            println!("{name}, {kind}: ours {} bytes in {own:.1?}, theirs {}", size(&ours), size(&theirs));
+            let error = |p: &Path| {
+                let back = if g.len() > 5000 { return None } else { matched(&g, &read_scene(p).unwrap()) };
+                let squares: f64 = g.sh.iter().zip(&back.sh).map(|(x, y)| f64::from(x - y).powi(2)).sum();
+                Some((squares / g.sh.len() as f64).sqrt())
+            };
+            println!("  rms of coefficients: {:?}, theirs {:?}", error(&ours), error(&theirs));
+        }
+    }
+}
+
+/// A made-up scene, and a part of a real one if it is there.
+fn scenes() -> Vec<(&'static str, Gaussians)> {
+    let mut all = vec![("degree3", scene(1000, 16)), ("degree1", scene(300, 4)), ("degree0", scene(300, 1))];
+    if let Some(path) = data("scenes/blocks-186k-sh3") {
+        let g = read_scene(path).unwrap();
+        all.push(("blocks", g.select(&(0..g.len() as u32).step_by(50).collect::<Vec<_>>())));
+    }
+    all
+}
+
+/// Writes the files of `tests/data` again, into `$FIXTURES`.
+#[test]
+#[ignore = "needs splat-transform"]
+fn make_fixtures() {
+    let Some(out) = std::env::var_os("FIXTURES").map(PathBuf::from) else {
+        println!("skipped: FIXTURES names no folder");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    for (name, coeffs) in [("degree3", 16), ("degree0", 1)] {
+        let source = dir.path().join("scene.ply");
+        write_scene(&source, &scene(200, coeffs)).unwrap();
+        for (kind, options) in [
+            ("compressed.ply", &[][..]),
+            ("sog", &[]),
+            ("v3.spz", &["--spz-version", "3"]),
+            ("v4.spz", &["--spz-version", "4"]),
+        ] {
+            transform(&[&source, &out.join(format!("{name}.{kind}"))], options);
+        }
+    }
+}
