@@ -81,18 +81,25 @@ pub enum Error {
         /// What is there and what was expected.
         message: String,
     },
-    /// A camera has lens distortion, which the rasterizer cannot render.
-    #[error(
-        "{}: camera {camera} has the model {model}, but only PINHOLE and SIMPLE_PINHOLE (no lens distortion) are read",
-        path.display()
-    )]
+    /// A camera's model is none that can be turned into a pinhole.
+    #[error("{}: {camera} has the model {model}, which is not read", path.display())]
     CameraModel {
-        /// The cameras file.
+        /// The file that says so.
         path: PathBuf,
-        /// COLMAP's camera id.
-        camera: u32,
-        /// COLMAP's model name, or `unknown model N`.
+        /// Which camera: its id or its photograph.
+        camera: String,
+        /// The model's name or number.
         model: String,
+    },
+    /// A pose, or a camera's numbers, cannot be.
+    #[error("{}: {camera}: {message}", path.display())]
+    Camera {
+        /// The file that says so.
+        path: PathBuf,
+        /// Which camera: its id or its photograph.
+        camera: String,
+        /// What is there and what was expected.
+        message: String,
     },
     /// A photograph has another shape than its camera.
     #[error(
@@ -106,6 +113,29 @@ pub enum Error {
         image: (u32, u32),
         /// What the camera says.
         camera: (u64, u64),
+    },
+    /// A mask or depth map has another shape than its photograph.
+    #[error(
+        "{}: the {what} is {}x{}, but its photograph is {}x{}: not the same aspect ratio",
+        path.display(), size.0, size.1, photo.0, photo.1
+    )]
+    Companion {
+        /// The mask or depth map.
+        path: PathBuf,
+        /// `mask` or `depth map`.
+        what: &'static str,
+        /// Its width and height.
+        size: (u32, u32),
+        /// Those of the photograph.
+        photo: (u32, u32),
+    },
+    /// A JPEG file ends before its picture does.
+    #[error("{}: the picture is cut off: {bytes} bytes, and the end-of-image marker is not among them", path.display())]
+    CutOff {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
     },
     /// A photograph cannot be decoded.
     #[error("{}: {source}", path.display())]
@@ -183,10 +213,18 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::CameraModel { path, .. } => format!(
-                "undistort first: colmap image_undistorter --image_path IMAGES --input_path {} --output_path UNDISTORTED",
-                path.parent().unwrap_or(path).display()
-            ),
+            Self::CameraModel { model, .. } if model.contains("EQUIRECTANGULAR") => {
+                "cut the panoramas into perspective views first, as COLMAP's panorama example does".into()
+            }
+            Self::CameraModel { .. } => {
+                "undistort first: colmap image_undistorter --image_path IMAGES --input_path MODEL \
+                                         --output_path UNDISTORTED"
+                    .into()
+            }
+            Self::CutOff { .. } => {
+                "copy it again, or remove it: views without a photograph are left out".into()
+            }
+            Self::Companion { .. } => "make it from the same image, at any size".into(),
             Self::Truncated { .. } | Self::Count { .. } => {
                 "the file is cut off or damaged: copy or export it again and compare the sizes".into()
             }

@@ -46,28 +46,72 @@ pub(crate) fn choose(root: &Path, downscale: Option<u32>) -> Result<Folder> {
         })
         .ok_or_else(|| Error::NotADataset {
             path: root.into(),
-            message: "a COLMAP model, but no folder `images` or `images_N` with the photographs beside it"
-                .into(),
+            message: "poses, but no folder `images` or `images_N` with the photographs beside them".into(),
             hint: "name their folder with --images",
         })
 }
 
 /// The file of the photograph `name` in `folder`: of exactly that name, or of the same stem with another
-/// extension (reductions of `a.JPG` are often `a.png`). None if there is none, or if `name` would leave
-/// the folder.
+/// extension (reductions of `a.JPG` are often `a.png`, and NeRF-synthetic names have none). None if there
+/// is none, or if `name` would leave the folder.
 pub(crate) fn locate(folder: &Path, name: &str) -> Option<PathBuf> {
+    find(folder, name, &["jpg", "JPG", "png", "PNG", "jpeg", "JPEG", "webp", "WEBP"])
+}
+
+/// The mask of the photograph `name`: `a.jpg.png` (COLMAP), or `a` with any extension.
+pub(crate) fn locate_mask(folder: &Path, name: &str) -> Option<PathBuf> {
+    let twice = [".png", ".PNG", ".jpg"].map(|e| format!("{name}{e}"));
+    twice.iter().find_map(|n| find(folder, n, &[])).or_else(|| locate(folder, name))
+}
+
+/// The depth map of the photograph `name`.
+pub(crate) fn locate_depth(folder: &Path, name: &str) -> Option<PathBuf> {
+    let stem = Path::new(name).with_extension("");
+    find(folder, stem.to_str()?, &["png", "npy", "PNG"])
+        .or_else(|| find(folder, &format!("{name}.png"), &[]))
+        .or_else(|| find(folder, &format!("{name}.npy"), &[]))
+}
+
+fn find(folder: &Path, name: &str, extensions: &[&str]) -> Option<PathBuf> {
     let name = Path::new(name);
-    if !name.components().all(|c| matches!(c, Component::Normal(_))) {
+    if !name.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
         return None;
     }
     let exact = folder.join(name);
     if exact.is_file() {
         return Some(exact);
     }
-    ["jpg", "JPG", "png", "PNG", "jpeg", "JPEG"]
-        .into_iter()
-        .map(|extension| exact.with_extension(extension))
-        .find(|p| p.is_file())
+    // Appended first: the dot in `frame_0.25` begins no extension.
+    let appended = extensions.iter().map(|e| {
+        let mut path = exact.clone().into_os_string();
+        path.push(".");
+        path.push(e);
+        PathBuf::from(path)
+    });
+    appended.chain(extensions.iter().map(|e| exact.with_extension(e))).find(|p| p.is_file())
+}
+
+/// `listed` as a name below `root`: as it is, or, where it is absolute or leaves `root` (a dataset that was
+/// moved), the longest end of it that exists there, or else its last part.
+pub(crate) fn below(root: &Path, listed: &str) -> String {
+    let listed = listed.replace('\\', "/");
+    let path = Path::new(&listed);
+    let normal: Vec<&str> = path
+        .components()
+        .filter_map(|c| match c {
+            Component::Normal(part) => part.to_str(),
+            _ => None,
+        })
+        .collect();
+    let inside = path.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+    // `C:/...` is absolute where it was written.
+    if inside && !normal.first().is_some_and(|first| first.ends_with(':')) {
+        return normal.join("/");
+    }
+    (0..normal.len())
+        .map(|i| normal[i..].join("/"))
+        .find(|end| locate(root, end).is_some())
+        .unwrap_or_else(|| normal.last().copied().unwrap_or_default().to_owned())
 }
 
 /// The size to train at: that of the file, or `camera / downscale` where the file is larger than that by

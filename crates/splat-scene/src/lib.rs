@@ -1,5 +1,5 @@
-//! Reads and writes what 3D Gaussian Splatting is made from and turned into: COLMAP models, photographs,
-//! Gaussians as PLY, compressed PLY, `.splat`, SPZ and SOG, 3DGS `cameras.json`.
+//! Reads and writes what 3D Gaussian Splatting is made from and turned into: COLMAP models and other posed
+//! photographs, Gaussians as PLY, compressed PLY, `.splat`, SPZ and SOG, 3DGS `cameras.json`.
 //!
 //! Everything a file says is checked against its length before anything is allocated, and an error names
 //! the file, the place in it and what was expected there. Frames are world-to-camera with OpenCV axes;
@@ -7,23 +7,35 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod assemble;
 mod cache;
 pub mod cameras_json;
+mod capture;
 pub mod colmap;
+mod companions;
 pub mod compressed_ply;
 mod cursor;
 mod dataset;
+mod depth;
 mod error;
 mod formats;
 mod gaussians;
 mod images;
+mod jpeg;
+pub mod lens;
+mod opencv_cameras;
+mod overview;
 mod photo;
 mod picture;
 pub mod ply;
+mod polycam;
+mod poses;
 mod quantize;
 pub mod sog;
 pub mod splat_file;
 pub mod spz;
+mod transforms;
+mod warp;
 mod write;
 
 pub use cache::{CacheStats, PictureCache};

@@ -1,11 +1,13 @@
 //! Photographs: decoding, reduction by area average, and PNG writing. 8 bits a channel, sRGB as stored,
 //! rows from the top. Averages are of the stored values, as everyone's trainer does it, not of light.
 
+use std::io::Seek;
 use std::path::Path;
 
-use image::{ImageEncoder, ImageReader};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageReader};
 
-use crate::{Error, Result, write_atomically};
+use crate::{Error, Result, jpeg, write_atomically};
 
 /// A decoded photograph.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,24 +22,72 @@ pub struct Photo {
     pub pixels: Vec<u8>,
 }
 
-/// Width and height from the file's header.
-pub(crate) fn size(path: &Path) -> Result<(u32, u32)> {
-    reader(path)?.into_dimensions().map_err(|source| Error::Decode { path: path.into(), source })
+/// What a file says of its pixels before they are decoded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Header {
+    /// Width and height as stored.
+    pub(crate) size: (u32, u32),
+    /// How EXIF says that the stored pixels are to be turned.
+    pub(crate) orientation: Orientation,
 }
 
-// The content decides the format: `.JPG` files that hold PNG data exist.
-fn reader(path: &Path) -> Result<ImageReader<std::io::BufReader<fs_err::File>>> {
-    let file = std::io::BufReader::new(fs_err::File::open(path)?);
-    Ok(ImageReader::new(file).with_guessed_format()?)
+/// Reads the header of an image file.
+pub(crate) fn header(path: &Path) -> Result<Header> {
+    let mut file = std::io::BufReader::new(fs_err::File::open(path)?);
+    if let Some((size, orientation)) = jpeg::header(&mut file)
+        && size.0 > 0
+        && size.1 > 0
+    {
+        return Ok(Header { size, orientation });
+    }
+    file.rewind()?;
+    let decode = |source| Error::Decode { path: path.into(), source };
+    // The content decides the format: `.JPG` files that hold PNG data exist.
+    let mut decoder = ImageReader::new(file).with_guessed_format()?.into_decoder().map_err(decode)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    Ok(Header { size: decoder.dimensions(), orientation })
+}
+
+/// Whether the orientation exchanges width and height.
+pub(crate) fn swaps(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}
+
+fn decode(path: &Path) -> Result<DynamicImage> {
+    let bytes = fs_err::read(path)?;
+    if jpeg::is(&bytes) && !jpeg::is_whole(&bytes) {
+        return Err(Error::CutOff { path: path.into(), bytes: bytes.len() as u64 });
+    }
+    let reader = ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format()?;
+    reader.decode().map_err(|source| Error::Decode { path: path.into(), source })
+}
+
+/// `[height, width]` of a mask file: its brightness, times its alpha where it has one.
+pub(crate) fn mask(path: &Path) -> Result<Photo> {
+    let image = decode(path)?;
+    let (width, height) = (image.width(), image.height());
+    let pixels = if image.color().has_alpha() {
+        let of = |p: &image::LumaA<u8>| ((u32::from(p.0[0]) * u32::from(p.0[1]) + 127) / 255) as u8;
+        image.into_luma_alpha8().pixels().map(of).collect()
+    } else {
+        image.into_luma8().into_raw()
+    };
+    Ok(Photo { width, height, channels: 1, pixels })
 }
 
 impl Photo {
     /// Decodes a PNG or JPEG file. EXIF orientation is not applied, as COLMAP does not apply it.
     ///
     /// # Errors
-    /// [`Error::Read`] or [`Error::Decode`].
+    /// [`Error::Read`], [`Error::Decode`], or [`Error::CutOff`].
     pub fn read(path: &Path) -> Result<Self> {
-        let image = reader(path)?.decode().map_err(|source| Error::Decode { path: path.into(), source })?;
+        Self::read_turned(path, Orientation::NoTransforms)
+    }
+
+    pub(crate) fn read_turned(path: &Path, orientation: Orientation) -> Result<Self> {
+        let mut image = decode(path)?;
+        image.apply_orientation(orientation);
         let (width, height) = (image.width(), image.height());
         if image.color().has_alpha() {
             let rgba = image.into_rgba8();

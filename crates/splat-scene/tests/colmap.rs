@@ -99,17 +99,52 @@ fn blank_observation_lines_are_counted() {
     assert_eq!(images.iter().map(|i| i.name.as_str()).collect::<Vec<_>>(), ["a.jpg", "b.jpg", "c.jpg"]);
 }
 
+/// Every model has its own count of numbers; binary and text agree on each.
 #[test]
-fn distorted_cameras_are_named_with_a_way_out() {
+fn every_camera_model_reads_from_both_kinds_of_file() {
+    let models = [
+        ("SIMPLE_PINHOLE", 0, 3),
+        ("PINHOLE", 1, 4),
+        ("SIMPLE_RADIAL", 2, 4),
+        ("RADIAL", 3, 5),
+        ("OPENCV", 4, 8),
+        ("OPENCV_FISHEYE", 5, 8),
+        ("FULL_OPENCV", 6, 12),
+        ("FOV", 7, 5),
+        ("SIMPLE_RADIAL_FISHEYE", 8, 4),
+        ("RADIAL_FISHEYE", 9, 5),
+        ("THIN_PRISM_FISHEYE", 10, 12),
+        ("RAD_TAN_THIN_PRISM_FISHEYE", 11, 16),
+        ("SIMPLE_DIVISION", 12, 4),
+        ("DIVISION", 13, 5),
+        ("SIMPLE_FISHEYE", 14, 3),
+        ("FISHEYE", 15, 4),
+        ("EUCM", 16, 6),
+    ];
+    for (name, id, n) in models {
+        let numbers: Vec<f64> = (0..n).map(|i| if i < 3 { 400.0 } else { 0.01 * f64::from(i) }).collect();
+        let binary = colmap::parse_cameras(path(), &cameras(1, id, &numbers)).unwrap();
+        let words: Vec<String> = numbers.iter().map(f64::to_string).collect();
+        let text = format!("7 {name} 640 480 {}", words.join(" "));
+        assert_eq!(colmap::parse_cameras_text(path(), &text).unwrap(), binary, "{name}");
+        assert_eq!(binary[&7].lens.map(|l| l.name()), Some(name).filter(|n| !n.ends_with("PINHOLE")));
+        let short = colmap::parse_cameras(path(), &cameras(1, id, &numbers[1..])).unwrap_err();
+        assert!(matches!(short, Error::Truncated { .. } | Error::Count { .. }), "{name}: {short}");
+    }
+}
+
+#[test]
+fn models_that_are_no_perspective_are_named_with_a_way_out() {
     for error in [
-        colmap::parse_cameras(path(), &cameras(1, 4, &[1.0; 8])).unwrap_err(),
-        colmap::parse_cameras_text(path(), "7 OPENCV 640 480 1 1 1 1 1 1 1 1").unwrap_err(),
+        colmap::parse_cameras(path(), &cameras(1, 17, &[640.0, 480.0])).unwrap_err(),
+        colmap::parse_cameras_text(path(), "7 EQUIRECTANGULAR 640 480 640 480").unwrap_err(),
     ] {
-        assert!(error.to_string().contains("camera 7 has the model OPENCV"), "{error}");
-        assert!(error.hint().unwrap().contains("colmap image_undistorter"));
+        assert!(error.to_string().contains("camera 7 has the model EQUIRECTANGULAR"), "{error}");
+        assert!(error.hint().unwrap().contains("perspective views"));
     }
     let error = colmap::parse_cameras(path(), &cameras(1, -3, &[1.0; 8])).unwrap_err();
-    assert!(error.to_string().contains("unknown model -3"), "{error}");
+    assert!(error.to_string().contains("model number -3"), "{error}");
+    assert!(error.hint().unwrap().contains("colmap image_undistorter"));
 }
 
 /// Cut anywhere, a file gives an error that names it and a place inside it.
@@ -171,9 +206,9 @@ fn impossible_numbers_are_refused() {
     zero_rotation[12..20].fill(0);
     let error = colmap::parse_images(path(), &zero_rotation, Tracks::Skip).unwrap_err().to_string();
     assert!(error.contains("image 3: the rotation quaternion is [0.0"), "{error}");
-    let mut far = points(0);
-    far[16..24].copy_from_slice(&1e300f64.to_le_bytes());
-    assert!(colmap::parse_points(path(), &far, Tracks::Skip).is_err(), "1e300 is infinite in f32");
+    let mut far = images(0);
+    far[44..52].copy_from_slice(&1e300f64.to_le_bytes());
+    assert!(colmap::parse_images(path(), &far, Tracks::Skip).is_err(), "1e300 is infinite in f32");
 }
 
 #[test]

@@ -135,13 +135,11 @@ fn what_is_no_dataset_says_what_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let text = |path: &Path| {
         let e = open(path, None).unwrap_err();
-        assert!(e.hint().is_some());
+        assert!(e.hint().is_some(), "{e}");
         e.to_string()
     };
     assert!(text(&dir.path().join("nowhere")).contains("no such folder"));
     assert!(text(dir.path()).contains("sparse/0"));
-    fs::write(dir.path().join("transforms.json"), "{}").unwrap();
-    assert!(text(dir.path()).contains("transforms.json"));
     colmap(dir.path(), &["a.png"]);
     assert!(text(dir.path()).contains("no folder `images`"));
     colmap(dir.path(), &[]);
@@ -236,4 +234,32 @@ fn the_fingerprint_is_of_names_cameras_and_split() {
     for other in [listed, smaller, renamed] {
         assert_ne!(other.fingerprint(), first.fingerprint());
     }
+}
+
+/// Cameras in a row along x, looking along z, y down: from above the row is level, and wedges open forward.
+#[test]
+fn the_top_view_shows_cameras_from_above() {
+    let dir = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..5).map(|i| format!("{i}.png")).collect();
+    colmap(dir.path(), &names.iter().map(String::as_str).collect::<Vec<_>>());
+    names.iter().for_each(|n| photo(&dir.path().join("images").join(n), 40, 20));
+    let d = open(dir.path(), None).unwrap();
+    assert_eq!(d.up(), [0.0, -1.0, 0.0]);
+    let top = d.top_view(200);
+    assert_eq!((top.width, top.height, top.pixels.len()), (200, 200, 120_000));
+    let of = |color: [u8; 3]| -> Vec<(usize, usize)> {
+        let hit = |i: &usize| top.pixels[3 * i..3 * i + 3] == color;
+        (0..200 * 200).filter(hit).map(|i| (i % 200, i / 200)).collect()
+    };
+    let (blue, red, point) = (of([30, 60, 200]), of([200, 30, 30]), of([255, 0, 0]));
+    assert!(red.len() > 10 && blue.len() > 40, "one held out, four to train on");
+    // The only point is 5 ahead, the cameras span 4.
+    assert_eq!(point.len(), 1);
+    let rows = blue.iter().map(|p| p.1);
+    assert!(
+        rows.clone().all(|y| y.abs_diff(point[0].1) > 100),
+        "the row of cameras is level and far from the point"
+    );
+    let empty = Dataset { views: Vec::new(), train: Vec::new(), test: Vec::new(), points: Vec::new(), ..d };
+    assert!(empty.top_view(8).pixels.iter().all(|&p| p == 255));
 }

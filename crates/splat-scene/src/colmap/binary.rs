@@ -3,38 +3,33 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Image, MODELS, Pinhole, Point3d, Tracks, pinhole, pose, position};
+use super::{Camera, CameraModel, Image, Point3d, Tracks, camera, pose};
 use crate::cursor::Cursor;
 use crate::{Error, Result};
 
 /// `cameras.bin`: count u64; each id u32, model i32, width u64, height u64, then the model's f64 numbers.
 ///
 /// # Errors
-/// Truncation, impossible counts or numbers, two cameras of one id, a camera with distortion.
-pub fn parse_cameras(path: &Path, data: &[u8]) -> Result<BTreeMap<u32, Pinhole>> {
+/// Truncation, impossible counts or numbers, two cameras of one id, an unknown camera model.
+pub fn parse_cameras(path: &Path, data: &[u8]) -> Result<BTreeMap<u32, Camera>> {
     let mut c = Cursor::new(path, data);
-    let n = c.count("cameras", 4 + 4 + 8 + 8 + 3 * 8)?;
+    let n = c.count("cameras", 4 + 4 + 8 + 8 + 2 * 8)?;
     let mut cameras = BTreeMap::new();
     for i in 1..=n {
         let id = c.u32(&format!("the id of camera {i} of {n}"))?;
         let model = c.i32(&format!("the model of camera {id}"))?;
         let width = c.u64(&format!("the width of camera {id}"))?;
         let height = c.u64(&format!("the height of camera {id}"))?;
-        let numbers = format!("the intrinsics of camera {id}");
-        let intrinsics = match model {
-            0 => {
-                let [f, cx, cy] = c.f64s(&numbers)?;
-                [f, f, cx, cy]
-            }
-            1 => c.f64s(&numbers)?,
-            other => {
-                let name = usize::try_from(other).ok().and_then(|k| MODELS.get(k));
-                let model = name.map_or_else(|| format!("unknown model {other}"), ToString::to_string);
-                return Err(Error::CameraModel { path: path.into(), camera: id, model });
-            }
+        let Some(model) = CameraModel::by_id(model) else {
+            let model = if model == 17 { "EQUIRECTANGULAR".into() } else { format!("number {model}") };
+            return Err(Error::CameraModel { path: path.into(), camera: format!("camera {id}"), model });
         };
+        let numbers = format!("the {} intrinsics of camera {id}", model.numbers());
+        let bytes = c.take(8 * model.numbers(), &numbers)?;
+        let word = |b: &[u8]| f64::from_le_bytes(b.try_into().expect("8 bytes of 8 N"));
+        let numbers: Vec<f64> = bytes.chunks_exact(8).map(word).collect();
         let camera =
-            pinhole(width, height, intrinsics).map_err(|m| c.malformed(format!("camera {id}: {m}")))?;
+            camera(width, height, model, &numbers).map_err(|m| c.malformed(format!("camera {id}: {m}")))?;
         if cameras.insert(id, camera).is_some() {
             return Err(c.malformed(format!("camera {id} appears twice")));
         }
@@ -90,8 +85,7 @@ pub fn parse_points(path: &Path, data: &[u8], tracks: Tracks) -> Result<Vec<Poin
     let mut points = Vec::with_capacity(n);
     for _ in 0..n {
         let id = c.u64("a point's id")?;
-        let position =
-            position(c.f64s("a point's position")?).map_err(|m| c.malformed(format!("point {id}: {m}")))?;
+        let position = c.f64s("a point's position")?;
         let color = [c.u8("a point's red")?, c.u8("a point's green")?, c.u8("a point's blue")?];
         c.f64("a point's error")?;
         let count = c.count("track elements", TRACK)?;

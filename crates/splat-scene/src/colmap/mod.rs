@@ -10,20 +10,23 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::lens::{Lens, Model as CameraModel};
 use crate::{Error, Result};
 
 pub use binary::{parse_cameras, parse_images, parse_points};
 pub use text::{parse_cameras_text, parse_images_text, parse_points_text};
 
-/// A camera without distortion.
+/// A camera.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pinhole {
+pub struct Camera {
     /// Width of the images COLMAP saw.
     pub width: u64,
     /// Height of the images COLMAP saw.
     pub height: u64,
     /// fx, fy, cx, cy in pixels.
     pub intrinsics: [f64; 4],
+    /// What is between the ray and the image plane; None for a pinhole.
+    pub lens: Option<Lens>,
 }
 
 /// A photograph's place: `x_camera = rotation * x_world + translation`.
@@ -48,7 +51,7 @@ pub struct Image {
 pub struct Point3d {
     /// COLMAP's point id.
     pub id: u64,
-    /// World coordinates.
+    /// World coordinates as found, which may be no numbers.
     pub position: [f64; 3],
     /// RGB.
     pub color: [u8; 3],
@@ -69,7 +72,7 @@ pub enum Tracks {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     /// Cameras by id.
-    pub cameras: BTreeMap<u32, Pinhole>,
+    pub cameras: BTreeMap<u32, Camera>,
     /// In file order.
     pub images: Vec<Image>,
     /// In file order.
@@ -86,7 +89,7 @@ pub fn find(path: &Path) -> Option<PathBuf> {
 /// Reads the model in `folder`; the binary files where both kinds exist.
 ///
 /// # Errors
-/// A missing, truncated or malformed file; a camera with distortion; an image whose camera does not exist;
+/// A missing, truncated or malformed file; a camera model that is no perspective; an image whose camera does not exist;
 /// two images of one name.
 pub fn read(folder: &Path, tracks: Tracks) -> Result<Model> {
     let binary = folder.join("cameras.bin").is_file();
@@ -161,24 +164,8 @@ impl Image {
     }
 }
 
-/// COLMAP's camera models by number.
-const MODELS: [&str; 12] = [
-    "SIMPLE_PINHOLE",
-    "PINHOLE",
-    "SIMPLE_RADIAL",
-    "RADIAL",
-    "OPENCV",
-    "OPENCV_FISHEYE",
-    "FULL_OPENCV",
-    "FOV",
-    "SIMPLE_RADIAL_FISHEYE",
-    "RADIAL_FISHEYE",
-    "THIN_PRISM_FISHEYE",
-    "RAD_TAN_THIN_PRISM_FISHEYE",
-];
-
 /// A camera from its numbers, or what is wrong with them.
-fn pinhole(width: u64, height: u64, intrinsics: [f64; 4]) -> Result<Pinhole, String> {
+fn camera(width: u64, height: u64, model: CameraModel, numbers: &[f64]) -> Result<Camera, String> {
     // Far above any sensor, far below where pixel arithmetic could overflow.
     const LARGEST: u64 = 1 << 20;
     if !(1..=LARGEST).contains(&width) || !(1..=LARGEST).contains(&height) {
@@ -186,14 +173,8 @@ fn pinhole(width: u64, height: u64, intrinsics: [f64; 4]) -> Result<Pinhole, Str
             "the camera's size is {width}x{height}, expected 1 to {LARGEST} pixels each way"
         ));
     }
-    let [fx, fy, cx, cy] = intrinsics;
-    if !(fx.is_finite() && fy.is_finite() && fx > 0.0 && fy > 0.0) {
-        return Err(format!("the focal lengths are {fx} and {fy}, expected finite numbers above 0"));
-    }
-    if !(cx.is_finite() && cy.is_finite()) {
-        return Err(format!("the principal point is {cx}, {cy}, expected finite numbers"));
-    }
-    Ok(Pinhole { width, height, intrinsics })
+    let (intrinsics, lens) = model.camera(numbers)?;
+    Ok(Camera { width, height, intrinsics, lens })
 }
 
 /// The unit quaternion and translation, or what is wrong with them.
@@ -202,16 +183,9 @@ fn pose(q: [f64; 4], t: [f64; 3]) -> Result<([f64; 4], [f64; 3]), String> {
     if !(norm.is_finite() && norm > 1e-6) {
         return Err(format!("the rotation quaternion is {q:?}, expected finite numbers that are not all 0"));
     }
-    if t.iter().any(|x| !x.is_finite()) {
+    // Finite in `f32`, which is what everything downstream uses.
+    if t.iter().any(|&x| !(x as f32).is_finite()) {
         return Err(format!("the translation is {t:?}, expected finite numbers"));
     }
     Ok((q.map(|x| x / norm), t))
-}
-
-/// The position, or what is wrong with it. Finite in `f32`, which is what everything downstream uses.
-fn position(p: [f64; 3]) -> Result<[f64; 3], String> {
-    if p.iter().any(|&x| !(x as f32).is_finite()) {
-        return Err(format!("the position is {p:?}, expected finite numbers"));
-    }
-    Ok(p)
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::{Image, MODELS, Pinhole, Point3d, Tracks, pinhole, pose, position};
+use super::{Camera, CameraModel, Image, Point3d, Tracks, camera, pose};
 use crate::{Error, Place, Result};
 
 /// One line, split at white space, that knows where it stands.
@@ -65,27 +65,21 @@ fn lines<'a>(path: &'a Path, text: &'a str) -> impl Iterator<Item = Fields<'a>> 
 /// `cameras.txt`: id, model name, width, height, the model's numbers.
 ///
 /// # Errors
-/// A missing or impossible number, two cameras of one id, a camera with distortion.
-pub fn parse_cameras_text(path: &Path, text: &str) -> Result<BTreeMap<u32, Pinhole>> {
+/// A missing or impossible number, two cameras of one id, an unknown camera model.
+pub fn parse_cameras_text(path: &Path, text: &str) -> Result<BTreeMap<u32, Camera>> {
     let mut cameras = BTreeMap::new();
     for mut f in lines(path, text).filter(|f| !f.is_empty()) {
         let id: u32 = f.number("the camera's id")?;
         let model = f.text("the camera's model")?;
         let (width, height) = (f.number("the camera's width")?, f.number("the camera's height")?);
-        let intrinsics = match model {
-            "SIMPLE_PINHOLE" => {
-                let [focal, cx, cy] = f.numbers("one of 3 intrinsics")?;
-                [focal, focal, cx, cy]
-            }
-            "PINHOLE" => f.numbers("one of 4 intrinsics")?,
-            other => {
-                let known = MODELS.contains(&other);
-                let model = if known { other.to_owned() } else { format!("unknown model {other}") };
-                return Err(Error::CameraModel { path: path.into(), camera: id, model });
-            }
+        let Some(model) = CameraModel::by_name(model) else {
+            let (camera, model) = (format!("camera {id}"), model.to_owned());
+            return Err(Error::CameraModel { path: path.into(), camera, model });
         };
+        let what = format!("one of {} intrinsics", model.numbers());
+        let numbers = (0..model.numbers()).map(|_| f.number(&what)).collect::<Result<Vec<f64>>>()?;
         let camera =
-            pinhole(width, height, intrinsics).map_err(|m| f.malformed(format!("camera {id}: {m}")))?;
+            camera(width, height, model, &numbers).map_err(|m| f.malformed(format!("camera {id}: {m}")))?;
         if cameras.insert(id, camera).is_some() {
             return Err(f.malformed(format!("camera {id} appears twice")));
         }
@@ -137,8 +131,7 @@ pub fn parse_points_text(path: &Path, text: &str, tracks: Tracks) -> Result<Vec<
     let mut points = Vec::new();
     for mut f in lines(path, text).filter(|f| !f.is_empty()) {
         let id = f.number("the point's id")?;
-        let position = position(f.numbers("one of 3 coordinates")?)
-            .map_err(|m| f.malformed(format!("point {id}: {m}")))?;
+        let position = f.numbers("one of 3 coordinates")?;
         let color = f.numbers("one of 3 colours (0 to 255)")?;
         let _error: f64 = f.number("the point's error")?;
         let mut track = Vec::new();

@@ -25,7 +25,7 @@ pub fn read_gaussians(path: &Path) -> Result<Gaussians> {
     parse_gaussians(path, std::io::BufReader::with_capacity(1 << 18, file), size)
 }
 
-/// Reads a point cloud: `x y z red green blue`.
+/// Reads a point cloud: `x y z`, and `red green blue` where it has colours.
 ///
 /// # Errors
 /// As [`parse_points`], or the file cannot be read.
@@ -86,30 +86,25 @@ pub fn parse_gaussians(path: &Path, reader: impl BufRead, size: u64) -> Result<G
 }
 
 /// Reads a point cloud from `reader`, which holds `size` bytes; `path` only names the file in errors.
-/// Colours of an integer type are 0 to 255, those of a floating type 0 to 1.
+/// Colours of an integer type are 0 to 255, those of a floating type 0 to 1; without any all are grey.
+/// Positions are kept as found, NaN included.
 ///
 /// # Errors
-/// A malformed header, a missing property, truncated data, a position that is not finite.
+/// A malformed header, a missing property, truncated data.
 pub fn parse_points(path: &Path, reader: impl BufRead, size: u64) -> Result<Vec<Point>> {
     let vertices = Vertices::open(path, reader, size)?;
+    let colored = vertices.has("red");
     let names = ["x", "y", "z", "red", "green", "blue"].map(String::from);
+    let names = if colored { &names[..] } else { &names[..3] };
     let unit = vertices.scalar("red").is_some_and(header::Scalar::is_float);
     let mut points = Vec::with_capacity(vertices.len());
-    let mut bad = None;
-    vertices.read(&names, |row| {
-        if row[..3].iter().any(|x| !x.is_finite()) {
-            bad.get_or_insert((points.len(), [row[0], row[1], row[2]]));
-        }
-        let color = |k: usize| (row[k] * if unit { 255.0 } else { 1.0 }).round().clamp(0.0, 255.0) as u8;
+    vertices.read(names, |row| {
+        let color = |k: usize| {
+            let Some(x) = row.get(k) else { return 128 };
+            (x * if unit { 255.0 } else { 1.0 }).round().clamp(0.0, 255.0) as u8
+        };
         points.push(Point { position: [row[0], row[1], row[2]], color: [color(3), color(4), color(5)] });
     })?;
-    if let Some((vertex, position)) = bad {
-        return Err(crate::Error::Malformed {
-            path: path.into(),
-            place: crate::Place::Byte(0),
-            message: format!("vertex {vertex} is at {position:?}, expected finite numbers"),
-        });
-    }
     Ok(points)
 }
 

@@ -1,0 +1,227 @@
+//! From what a format lists to views that can be loaded: photographs found and measured, intrinsics at the
+//! size that is read, masks and depth maps matched, views split, oddities warned about.
+
+use std::path::Path;
+
+use image::metadata::Orientation;
+use splat_core::Camera;
+
+use crate::capture::{Capture, Posed};
+use crate::companions::Companions;
+use crate::picture::{Recipe, same_shape};
+use crate::warp::Warp;
+use crate::{Dataset, Error, Options, Result, View, images, photo};
+
+pub(crate) fn assemble(capture: Capture, options: &Options) -> Result<Dataset> {
+    let Capture { source, root, file, mut posed, mut points, photos, depth, mut warnings } = capture;
+    posed.sort_by(|a, b| a.name.cmp(&b.name));
+    let listed = posed.len();
+    posed.dedup_by(|b, a| a.name == b.name);
+    if posed.len() < listed {
+        warnings.push(format!(
+            "{} lists {} photographs more than once: the first pose of each counts",
+            file.display(),
+            listed - posed.len()
+        ));
+    }
+    let total = posed.len();
+    if let Some(wanted) = options.downscale
+        && photos.reduction > wanted
+    {
+        warnings.push(format!(
+            "1/{wanted} of the full size was asked for, but {} is the largest folder there is",
+            photos.path.display()
+        ));
+    }
+    let companions = Companions::find(&root, photos.reduction, options)?;
+    let (mut views, mut held, mut missing) = (Vec::with_capacity(total), Vec::new(), Vec::new());
+    let (mut unturned, mut lost) = (Vec::new(), Vec::new());
+    for mut p in posed {
+        let Some(path) = images::locate(&photos.path, &p.name) else {
+            missing.push(p.name);
+            continue;
+        };
+        let mut meaning = depth;
+        for what in [&mut p.mask, &mut p.depth] {
+            if let Some(file) = what.take_if(|file| !file.is_file()) {
+                lost.push(file);
+            }
+        }
+        p.mask = p.mask.or_else(|| companions.mask(&p.name));
+        if p.depth.is_none()
+            && let Some((path, means)) = companions.depth(&p.name)
+        {
+            (p.depth, meaning) = (Some(path), means);
+        }
+        held.push(p.held_out);
+        let header = photo::header(&path)?;
+        let turn = turn(&p, header);
+        if turn == Orientation::NoTransforms && header.orientation != turn {
+            unturned.push(p.name.clone());
+        }
+        let broken = |message| Error::Camera { path: file.clone(), camera: p.name.clone(), message };
+        let (w, h) = header.size;
+        let upright = if photo::swaps(turn) { (h, w) } else { (w, h) };
+        let (size, intrinsics) = p.intrinsics.resolve(upright).map_err(broken)?;
+        if !images::same_aspect(upright, size) {
+            return Err(Error::Aspect { path, image: upright, camera: size });
+        }
+        let working = images::target(upright, size, options.downscale);
+        let scale = [f64::from(working.0) / size.0 as f64, f64::from(working.1) / size.1 as f64];
+        let mut intrinsics: [f64; 4] = std::array::from_fn(|k| intrinsics[k] * scale[k % 2]);
+        let mut final_size = working;
+        let warp = p.lens.map(|lens| Warp::new(lens, intrinsics, working));
+        if let Some(warp) = &warp {
+            (intrinsics, final_size) = (warp.to, warp.size);
+        }
+        let camera =
+            Camera::from_pinhole(final_size.0, final_size.1, intrinsics, p.pose.rotation, p.pose.translation);
+        let numbers = camera.view.iter().chain(&camera.proj).chain(&camera.campos);
+        if !numbers.copied().all(f32::is_finite) {
+            return Err(broken(format!(
+                "its numbers are too large to compute with: intrinsics {intrinsics:?}, centre {:?}",
+                p.pose.center()
+            )));
+        }
+        if let Some(mask) = &p.mask {
+            same_shape(mask, "mask", photo::header(mask)?.size, working)?;
+        }
+        let recipe = Recipe { file_size: header.size, turn, working, warp, depth: meaning };
+        let center = p.pose.center();
+        views.push(View { name: p.name, path, camera, center, mask: p.mask, depth: p.depth, recipe });
+    }
+    if !missing.is_empty() || views.is_empty() {
+        let first = missing.first().cloned().unwrap_or_default();
+        let error =
+            Error::MissingImages { folder: photos.path.clone(), missing: missing.len(), total, first };
+        if options.strict || views.is_empty() {
+            return Err(error);
+        }
+        warnings.push(format!("{error}; training goes on without them"));
+    }
+    some(&mut warnings, &unturned, |n, first| {
+        format!(
+            "{n} photographs carry an EXIF orientation that is not applied, because their cameras are of the \
+             shape that is stored; the first is {first}"
+        )
+    });
+    let lost: Vec<String> = lost.iter().map(|p| p.display().to_string()).collect();
+    some(&mut warnings, &lost, |n, first| {
+        format!("{n} masks or depth maps that the dataset names are missing; the first is {first}")
+    });
+    for (has, what, present) in [
+        (companions.has_masks(), "mask", (|v| v.mask.is_some()) as fn(&View) -> bool),
+        (companions.has_depths(), "usable depth map", |v| v.depth.is_some()),
+    ] {
+        let without: Vec<String> =
+            views.iter().filter(|v| has && !present(v)).map(|v| v.name.clone()).collect();
+        some(&mut warnings, &without, |n, first| {
+            format!("{n} of {} views have no {what}; the first is {first}", views.len())
+        });
+    }
+    let before = points.len();
+    points.retain(|p| p.position.iter().all(|x| x.is_finite()));
+    if points.len() < before {
+        warnings
+            .push(format!("{} of {before} points are at no finite place: left out", before - points.len()));
+    }
+    let (train, test) = split(&views, &held, options, &mut warnings);
+    if train.is_empty() {
+        return Err(Error::NotADataset {
+            path: photos.path,
+            message: format!("{} views, and all of them are held out", views.len()),
+            hint: "hold out none: --test-every 0",
+        });
+    }
+    far(&views, &mut warnings);
+    let scene_extent = extent(train.iter().map(|&i| views[i].center));
+    Ok(Dataset { source, views, train, test, points, scene_extent, warnings })
+}
+
+/// A warning about `names`, if there are any.
+fn some(warnings: &mut Vec<String>, names: &[String], say: impl Fn(usize, &str) -> String) {
+    if let Some(first) = names.first() {
+        warnings.push(say(names.len(), first));
+    }
+}
+
+/// EXIF turns a photograph only if its camera has the turned shape and not the stored one: some
+/// reconstruction programs apply it, and COLMAP does not.
+fn turn(posed: &Posed, header: photo::Header) -> Orientation {
+    let (w, h) = header.size;
+    match posed.intrinsics.size {
+        Some(camera)
+            if photo::swaps(header.orientation)
+                && !images::same_aspect((w, h), camera)
+                && images::same_aspect((h, w), camera) =>
+        {
+            header.orientation
+        }
+        _ => Orientation::NoTransforms,
+    }
+}
+
+/// Training and held-out views: by the list, by the dataset's own split, or every N-th.
+fn split(
+    views: &[View],
+    held: &[Option<bool>],
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> (Vec<usize>, Vec<usize>) {
+    if let Some(list) = &options.test_list {
+        let stem = |name: &str| Path::new(name).with_extension("");
+        let is = |view: &View, name: &str| view.name == name || stem(&view.name) == Path::new(name);
+        let unknown: Vec<String> = list.iter().filter(|n| !views.iter().any(|v| is(v, n))).cloned().collect();
+        some(warnings, &unknown, |n, first| {
+            format!(
+                "{n} of {} names in the list of held-out views are no view's; the first is {first}",
+                list.len()
+            )
+        });
+        return (0..views.len()).partition(|&i| !list.iter().any(|n| is(&views[i], n)));
+    }
+    if held.contains(&Some(true)) {
+        return (0..views.len()).partition(|&i| held[i] != Some(true));
+    }
+    if views.len() == 1 && options.test_every > 0 {
+        warnings.push("there is only one view: none is held out".into());
+        return (vec![0], Vec::new());
+    }
+    let held_out = |i: &usize| options.test_every > 0 && i.is_multiple_of(options.test_every as usize);
+    (0..views.len()).partition(|i| !held_out(i))
+}
+
+fn distance(a: [f64; 3], b: [f64; 3]) -> f64 {
+    (0..3).map(|k| (a[k] - b[k]).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Warns about cameras a thousand times farther out than half of them: one of those sets the scene's
+/// extent, and with it every learning rate.
+fn far(views: &[View], warnings: &mut Vec<String>) {
+    let middle = |mut numbers: Vec<f64>| {
+        numbers.sort_by(f64::total_cmp);
+        numbers[numbers.len() / 2]
+    };
+    let center = std::array::from_fn(|k| middle(views.iter().map(|v| v.center[k]).collect()));
+    let distances: Vec<f64> = views.iter().map(|v| distance(v.center, center)).collect();
+    let usual = middle(distances.clone());
+    let far: Vec<String> = (0..views.len())
+        .filter(|&i| usual > 0.0 && distances[i] > 1000.0 * usual)
+        .map(|i| views[i].name.clone())
+        .collect();
+    some(warnings, &far, |n, first| {
+        format!(
+            "{n} cameras are over 1000 times farther out than half of the cameras, and stretch the scene's \
+             extent; the first is {first}"
+        )
+    });
+}
+
+/// 1.1 x the largest distance from the mean; 1 where that is 0 (a single camera), so that learning rates
+/// scaled by it do not vanish.
+fn extent(centers: impl Iterator<Item = [f64; 3]> + Clone) -> f64 {
+    let n = centers.clone().count() as f64;
+    let mean = centers.clone().fold([0.0; 3], |m, c| std::array::from_fn(|k| m[k] + c[k] / n));
+    let largest = centers.map(|c| distance(c, mean)).fold(0.0, f64::max);
+    if largest > 1e-9 { 1.1 * largest } else { 1.0 }
+}

@@ -1,0 +1,93 @@
+//! Masks and depth maps beside photographs: which file belongs to which view, and what its numbers mean.
+//!
+//! Masks lie in `masks` (or `masks_N`), as `a.jpg.png`, `a.png` or `a.jpg`; black is ignored. Depth maps lie
+//! in `depths` (or `depth`), 16-bit PNG or `.npy`. With a `depth_params.json` (in that folder, beside it or
+//! beside the COLMAP model) they hold inverse depths, as the original trainer defines them; without, depths
+//! along z: PNG in thousandths of a world unit, `.npy` in world units.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::depth::Meaning;
+use crate::{Error, Options, Place, Result, images};
+
+/// What depth maps hold of which nothing is said.
+pub(crate) const FOLDER_DEPTH: Meaning = Meaning::Depth { png: 1e-3, npy: 1.0 };
+
+/// Where to look.
+#[derive(Debug)]
+pub(crate) struct Companions {
+    masks: Option<PathBuf>,
+    depths: Option<PathBuf>,
+    params: Option<BTreeMap<String, Params>>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct Params {
+    scale: f64,
+    offset: f64,
+}
+
+impl Companions {
+    /// Folders in `root` for photographs at 1/`reduction`, or those that `options` name.
+    pub(crate) fn find(root: &Path, reduction: u32, options: &Options) -> Result<Self> {
+        let given = |folder: &Option<PathBuf>, what, hint| match folder {
+            Some(path) if !path.is_dir() => {
+                Err(Error::NotADataset { path: path.clone(), message: format!("no folder of {what}"), hint })
+            }
+            other => Ok(other.clone()),
+        };
+        let usual = |names: &[String]| names.iter().map(|n| root.join(n)).find(|p| p.is_dir());
+        let masks = given(&options.masks, "masks", "name the folder of the masks with --masks")?
+            .or_else(|| usual(&[format!("masks_{reduction}"), "masks".into()]));
+        let depths = given(&options.depths, "depth maps", "name the folder of the depth maps with --depths")?
+            .or_else(|| usual(&["depths".into(), "depth".into()]));
+        let params = match &depths {
+            Some(folder) => params(&[folder, root, &root.join("sparse/0"), &root.join("sparse")])?,
+            None => None,
+        };
+        Ok(Self { masks, depths, params })
+    }
+
+    /// Whether there is a folder of masks.
+    pub(crate) fn has_masks(&self) -> bool {
+        self.masks.is_some()
+    }
+
+    /// Whether there is a folder of depth maps.
+    pub(crate) fn has_depths(&self) -> bool {
+        self.depths.is_some()
+    }
+
+    /// The mask of view `name`.
+    pub(crate) fn mask(&self, name: &str) -> Option<PathBuf> {
+        images::locate_mask(self.masks.as_deref()?, name)
+    }
+
+    /// The depth map of view `name`, and what it holds; none whose scale cannot be: not above 0, or five
+    /// times off the median, where fitting it to the points has failed.
+    pub(crate) fn depth(&self, name: &str) -> Option<(PathBuf, Meaning)> {
+        let path = images::locate_depth(self.depths.as_deref()?, name)?;
+        let Some(params) = &self.params else { return Some((path, FOLDER_DEPTH)) };
+        let stem = Path::new(name).with_extension("");
+        let &Params { scale, offset } = params.get(stem.to_str()?).or_else(|| params.get(name))?;
+        let mut scales: Vec<f64> = params.values().map(|p| p.scale).filter(|s| *s > 0.0).collect();
+        scales.sort_by(f64::total_cmp);
+        let median = scales.get(scales.len() / 2)?;
+        let usable = offset.is_finite() && (0.2 * median..=5.0 * median).contains(&scale);
+        usable.then_some((path, Meaning::Inverse { scale, offset }))
+    }
+}
+
+fn params(folders: &[&Path]) -> Result<Option<BTreeMap<String, Params>>> {
+    let Some(path) = folders.iter().map(|f| f.join("depth_params.json")).find(|p| p.is_file()) else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&fs_err::read(&path)?).map(Some).map_err(|e| Error::Malformed {
+        path,
+        place: Place::Line(e.line() as u64),
+        message: format!("no table of names with scale and offset: {e}"),
+    })
+}
