@@ -26,7 +26,7 @@ pub use config::{Config, Rates};
 pub use error::{Error, Result};
 pub use events::{Evaluation, Event, Outcome};
 pub use gaussians::Gaussians;
-pub use init::{initial, neighbour_distances};
+pub use init::{Init, Method, PointSource, Start, first_points, initial, neighbour_distances};
 pub use loss::{Ssim, photometric, psnr};
 pub use machine::Machine;
 pub use output::Output;
