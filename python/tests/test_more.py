@@ -1,5 +1,6 @@
-"""What the forks added: pose gradients with five outputs, and the optimizer of visible splats."""
+"""What the forks added (pose gradients with five outputs, the optimizer of visible splats), and how calls are written."""
 
+import ctypes as c
 import unittest
 
 import common
@@ -7,7 +8,8 @@ import torch
 from common import GaussianRasterizer, HEIGHT, WIDTH, projection, settings, splats, weights
 
 import diff_gaussian_rasterization as dgr
-from diff_gaussian_rasterization import SparseGaussianAdam
+from diff_gaussian_rasterization import SparseGaussianAdam, _abi, _memory
+from diff_gaussian_rasterization._layout import Layout
 
 
 def motion(rho, theta):
@@ -101,6 +103,55 @@ class Pose(unittest.TestCase):
         self.assertGreater(int(out[1][1]), 0)
         self.assertLess(int(out[4][1]), 2, "what lies behind an opaque splat")
         self.assertEqual([t.numel() for t in few], [1, 0])
+
+
+class Written(unittest.TestCase):
+    """_layout and _memory: structs written in one go, memory handed out in parts."""
+
+    def test_a_struct_written_at_once_is_the_struct_set_member_by_member(self):
+        for kind in (_abi.ForwardArgs, _abi.BackwardArgs, _abi.Camera):
+            layout = Layout(kind)
+            values, expected = layout.values(), kind()
+            for number, (path, place) in enumerate(layout.at.items()):
+                target, *inner = path.split(".")
+                owner = expected
+                for name in inner:
+                    owner, target = (getattr(owner, target), name)
+                value = values[place] if target == "struct_size" else number + 1
+                values[place] = value
+                if target.isdigit():
+                    owner[int(target)] = value
+                elif target == "cameras":
+                    c.memmove(c.addressof(owner) + getattr(type(owner), target).offset, c.byref(c.c_uint64(value)), 8)
+                elif target == "alloc":
+                    owner.alloc = _abi.Alloc(value)
+                else:
+                    setattr(owner, target, value)
+            buffer = (c.c_char * layout.size)()
+            layout.write(buffer, 0, *values)
+            self.assertEqual(bytes(buffer), bytes(expected), kind.__name__)
+
+    def test_memory_is_aligned_apart_and_one_block_where_the_guess_was_right(self):
+        for guess, blocks in (((4096, 2048), 1), ((0, 0), 3)):
+            arena = _memory.Arena(torch.device("cpu"), guess)
+            ranges = [(arena.take(1, size), size) for size in (100, 0, 700)]
+            self.assertEqual(len(arena.blocks[1]), blocks)
+            for at, size in ranges:
+                self.assertEqual(at % _memory.ALIGN, 0)
+                self.assertTrue(any(b.data_ptr() <= at and at + max(size, 1) <= b.data_ptr() + b.numel()
+                                    for b in arena.blocks[1]))
+            ends = sorted((at, at + max(size, 1)) for at, size in ranges)
+            self.assertTrue(all(a[1] <= b[0] for a, b in zip(ends, ends[1:])))
+            self.assertEqual(arena.used, [0, 256 + 256 + 768])
+
+    def test_only_so_many_kinds_of_scenes_are_remembered(self):
+        class Engine:
+            kinds = {}
+
+        for key in range(100):
+            _memory.kind_of(Engine, key)
+        self.assertEqual(list(Engine.kinds), list(range(100 - _memory._KINDS, 100)))
+        self.assertIs(_memory.kind_of(Engine, 99), _memory.kind_of(Engine, 99))
 
 
 class Adam(unittest.TestCase):
