@@ -107,7 +107,8 @@ fn record(files: &BTreeMap<String, Vec<u8>>, own: &str, text: &str) -> anyhow::R
 
 /// No folder of the machine that made it: the repository, cargo's sources, homes.
 fn no_paths(name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut folders = vec!["/home/".to_owned(), "/Users/".to_owned(), "\\Users\\".to_owned()];
+    let mut folders: Vec<String> =
+        ["/home", "/Users", "\\Users"].iter().map(|f| format!("{f}{}", &f[..1])).collect();
     let own = [Some(cargo::root()), cargo_home(), std::env::home_dir()];
     folders
         .extend(own.into_iter().flatten().map(|p| format!("{}{}", p.display(), std::path::MAIN_SEPARATOR)));
