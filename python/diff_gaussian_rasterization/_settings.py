@@ -7,11 +7,9 @@ import os
 from typing import Any, NamedTuple
 
 VARIABLE = "DGR_OUTPUTS"
-WAIT = "DGR_WAIT"
-NAMES = ("color", "radii", "invdepth", "depth", "alpha", "touched")
-# By number: the original, the original since October 2024, ashawkey's fork, the one with pose gradients.
-COUNTS = {2: ("color", "radii"), 3: ("color", "radii", "invdepth"), 4: ("color", "radii", "depth", "alpha"),
-          5: ("color", "radii", "depth", "alpha", "touched")}
+NAMES = ("color", "radii", "invdepth", "depth", "alpha")
+# By number: the original, the original since October 2024, ashawkey's fork.
+COUNTS = {2: ("color", "radii"), 3: ("color", "radii", "invdepth"), 4: ("color", "radii", "depth", "alpha")}
 
 
 class _NotPassed(int):
@@ -31,23 +29,7 @@ def _not_passed():
     return NOT_PASSED
 
 
-class _Fields(NamedTuple):
-    image_height: int
-    image_width: int
-    tanfovx: float
-    tanfovy: float
-    bg: Any
-    scale_modifier: float
-    viewmatrix: Any
-    projmatrix: Any
-    sh_degree: int
-    campos: Any
-    prefiltered: bool
-    debug: bool = False
-    antialiasing: bool = NOT_PASSED
-
-
-class GaussianRasterizationSettings(_Fields):
+class GaussianRasterizationSettings(NamedTuple):
     """One camera and how to render it; 12 fields, or 13 with `antialiasing`.
 
     image_height, image_width: pixels.
@@ -63,28 +45,36 @@ class GaussianRasterizationSettings(_Fields):
     antialiasing: opacity compensation for the 0.3 pixel dilation. Passing it at all, True or False, makes the
         rasterizer return three outputs by default.
 
-    projmatrix_raw, by keyword, is accepted and without effect: pose gradients follow from viewmatrix and projmatrix.
-    Cameras get no gradients; a pose does, through `theta` and `rho` of the call.
+    Cameras get no gradients.
     """
 
-    __slots__ = ()
+    image_height: int
+    image_width: int
+    tanfovx: float
+    tanfovy: float
+    bg: Any
+    scale_modifier: float
+    viewmatrix: Any
+    projmatrix: Any
+    sh_degree: int
+    campos: Any
+    prefiltered: bool
+    debug: bool = False
+    antialiasing: bool = NOT_PASSED
 
-    def __new__(cls, *fields, projmatrix_raw=None, **named):
-        return super().__new__(cls, *fields, **named)
 
-
-def outputs(settings, chosen=None, pose=False):
+def outputs(settings, chosen=None):
     """Names of the outputs in the caller's order.
 
-    `chosen` (`GaussianRasterizer.outputs`) comes first, then $DGR_OUTPUTS, then 5 if the caller passed a `pose`, 3 if
-    `antialiasing`, else 2. Both are 2 to 5 or names separated by commas, such as `color,radii,depth`.
+    `chosen` (`GaussianRasterizer.outputs`) comes first, then $DGR_OUTPUTS, then 3 if the caller passed `antialiasing`,
+    else 2. Both are 2, 3, 4 or names separated by commas, such as `color,radii,depth`.
     """
     source = "GaussianRasterizer.outputs"
     if chosen is None:
         chosen = os.environ.get(VARIABLE) or None
         source = "$" + VARIABLE
     if chosen is None:
-        return COUNTS[5 if pose else 2 if settings.antialiasing is NOT_PASSED else 3]
+        return COUNTS[2 if settings.antialiasing is NOT_PASSED else 3]
     if isinstance(chosen, str):
         chosen = int(chosen) if chosen.strip().isdigit() else [n.strip() for n in chosen.split(",")]
     if isinstance(chosen, int):
@@ -92,11 +82,6 @@ def outputs(settings, chosen=None, pose=False):
     else:
         names = tuple(chosen)
     if not names or any(n not in NAMES for n in names):
-        raise ValueError("{} is {!r}, which names no outputs\nhint: use 2, 3, 4, 5 or names of {} with commas".format(
+        raise ValueError("{} is {!r}, which names no outputs\nhint: use 2, 3, 4 or names of {} with commas".format(
             source, chosen, ", ".join(NAMES)))
     return names
-
-
-def waits(chosen=None):
-    """Whether forward on CUDA may wait for its counts: `GaussianRasterizer.wait`, or else $DGR_WAIT, or else yes."""
-    return os.environ.get(WAIT, "1") != "0" if chosen is None else bool(chosen)

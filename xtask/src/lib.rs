@@ -23,5 +23,4 @@ pub mod tidy;
 pub mod torch;
 pub mod ui;
 pub mod verify;
-pub mod wheel;
 pub mod windows;

@@ -1,3 +1,0 @@
-from . import _C as _C
-
-__version__: str
