@@ -30,10 +30,10 @@ def rasterize_gaussians(*args):
             len(args) == 20 and args[18])
         engine, scene, view = _read(means, opacity, sh, colors, scales, rotations, cov3d, settings)
         names = ("invdepth",) if len(args) == 20 else ()
-        out, saved, buffers = _call.forward(engine, scene, view, names)
+        out, state, blocks = _call.forward(engine, scene, view, names)
         opacities = scene["opacities"].contiguous() if "opacities" in scene else means.new_empty(0)
-        packed = (opacities.reshape(-1).view(torch.uint8), _pack(buffers, means.device), _header(saved, buffers))
-    return (saved.rendered, out["color"], out["radii"]) + packed + tuple(out[n] for n in names)
+        packed = (opacities.reshape(-1).view(torch.uint8), _pack(blocks, means.device), _header(state, blocks))
+    return (state.rendered, out["color"], out["radii"]) + packed + tuple(out[n] for n in names)
 
 
 def rasterize_gaussians_backward(*args):
@@ -69,8 +69,9 @@ def rasterize_gaussians_backward(*args):
             if invdepth is not None and not _inputs.absent(invdepth):
                 upstream["invdepth"] = invdepth.float().contiguous()
             header = _Header.from_buffer_copy(bytes(image.cpu().tolist()))
-            buffers = _unpack(header.sizes[:header.count], binning)
-            out.update(_call.backward(engine, scene, view, header.saved, buffers, radii, upstream,
+            state = _call.State(bytes(header.saved), header.bases[:header.count], -1)
+            blocks = _unpack(header.sizes[:header.count], binning)
+            out.update(_call.backward(engine, scene, view, state, blocks, radii, upstream,
                                       [n for n in widths if n in scene or n in ("means2d", "colors")]))
     return tuple(out[n] for n in widths)
 
@@ -87,30 +88,26 @@ def mark_visible(means3D, viewmatrix, projmatrix):
 def _read(means, opacities, sh, colors, scales, rotations, cov3d, settings):
     engine = _call.engine_for(_inputs.centres(means))
     scene = _inputs.scene(engine, means, opacities, sh, colors, scales, rotations, cov3d)
-    return engine, _call.without_empty(scene), _inputs.view(engine, settings, means.device)
+    return engine, _call.without_empty(scene), _inputs.view(engine, settings, means.device, True)
 
 
-def _pack(buffers, device):
-    """The buffers in one tensor, each from a multiple of 256 bytes on."""
-    parts = []
-    for b in buffers:
-        parts += [b, torch.zeros(-b.numel() % _call.ALIGN, dtype=torch.uint8, device=device)]
-    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.uint8, device=device)
+def _pack(blocks, device):
+    """The blocks in one tensor; their sizes are multiples of the alignment."""
+    return torch.cat(blocks) if blocks else torch.empty(0, dtype=torch.uint8, device=device)
 
 
 def _unpack(sizes, packed):
-    at, out = 0, []
-    for size in sizes:
-        out.append(packed[at:at + size])
-        at += size + -size % _call.ALIGN
-    return out
+    return list(packed.split(sizes)) if sizes else []
 
 
 class _Header(c.Structure):
-    _fields_ = [("saved", _abi.Saved), ("count", c.c_int64), ("sizes", c.c_int64 * _abi.MAX_BUFFERS)]
+    # As many blocks as buffers, and one more for a guess that was too small.
+    _fields_ = [("saved", _abi.Saved), ("count", c.c_int64), ("bases", c.c_int64 * (_abi.MAX_BUFFERS + 1)),
+                ("sizes", c.c_int64 * (_abi.MAX_BUFFERS + 1))]
 
 
-def _header(saved, buffers):
-    """The splat_saved and the sizes of the packed buffers, as bytes on the CPU."""
-    header = _Header(saved, len(buffers), tuple(b.numel() for b in buffers))
+def _header(state, blocks):
+    """The splat_saved, and where its blocks were and how large they are, as bytes on the CPU."""
+    header = _Header(_abi.Saved.from_buffer_copy(state.saved), len(blocks), tuple(state.bases),
+                     tuple(b.numel() for b in blocks))
     return torch.tensor(list(bytes(header)), dtype=torch.uint8)

@@ -22,20 +22,22 @@ if int(torch.__version__.split(".")[0]) < 2:
 
 from . import _C, _autograd, _settings
 from ._engine import EngineError
+from ._optimize import SparseGaussianAdam
 from ._settings import GaussianRasterizationSettings
 
-__all__ = ["EngineError", "GaussianRasterizationSettings", "GaussianRasterizer", "rasterize_gaussians"]
+__all__ = ["EngineError", "GaussianRasterizationSettings", "GaussianRasterizer", "SparseGaussianAdam",
+           "rasterize_gaussians"]
 
 
 def rasterize_gaussians(means3D, means2D, sh, colors_precomp, opacities, scales, rotations, cov3Ds_precomp,
-                        raster_settings, dc=None):
+                        raster_settings, dc=None, theta=None, rho=None):
     """Renders P splats; the shapes are those of `GaussianRasterizer.forward`, empty tensors and None are absent.
 
     Returns the outputs that `GaussianRasterizer.outputs` describes.
     """
-    names = _settings.outputs(raster_settings, GaussianRasterizer.outputs)
+    names = _settings.outputs(raster_settings, GaussianRasterizer.outputs, theta is not None or rho is not None)
     return _autograd.rasterize(means3D, means2D, sh, colors_precomp, opacities, scales, rotations, cov3Ds_precomp,
-                               raster_settings, dc, names)
+                               raster_settings, dc, names, _settings.waits(GaussianRasterizer.wait), theta, rho)
 
 
 class _RasterizeGaussians:
@@ -48,12 +50,16 @@ class GaussianRasterizer(torch.nn.Module):
     """Renders splats with fixed settings.
 
     outputs: which outputs a call returns; None, or on the class or an instance 2 (color, radii), 3 (color, radii,
-        inverse depth), 4 (color, radii, depth, alpha), or names such as `"color,radii,depth"` out of color, radii,
-        invdepth, depth and alpha. When None, `$DGR_OUTPUTS` says it in the same words, or else a caller that passed
-        `antialiasing` gets 3 and any other 2.
+        inverse depth), 4 (color, radii, depth, alpha), 5 (and touched), or names such as `"color,radii,depth"` out of
+        color, radii, invdepth, depth, alpha and touched. When None, `$DGR_OUTPUTS` says it in the same words, or else
+        a caller that passes `theta` or `rho` gets 5, one that passed `antialiasing` 3 and any other 2.
+    wait: whether a render on CUDA may wait for the counts of its call (not for its image). When False, or None and
+        `$DGR_WAIT` is 0, no call waits; a render that needs over a quarter more memory than any of its size before
+        then lacks its farthest splats, and the next one says so in a warning.
     """
 
     outputs = None
+    wait = None
 
     def __init__(self, raster_settings):
         super().__init__()
@@ -64,7 +70,7 @@ class GaussianRasterizer(torch.nn.Module):
         return _autograd.visible(positions, self.raster_settings)
 
     def forward(self, means3D, means2D, opacities, shs=None, colors_precomp=None, scales=None, rotations=None,
-                cov3D_precomp=None, dc=None):
+                cov3D_precomp=None, dc=None, theta=None, rho=None):
         """Renders P splats into one image.
 
         means3D: [P,3], world coordinates.
@@ -73,11 +79,15 @@ class GaussianRasterizer(torch.nn.Module):
         opacities: [P,1] or [P], after the sigmoid.
         shs: [P,M,3], or [P,M-1,3] beside dc [P,1,3]; or colors_precomp: [P,3].
         scales: [P,3] after exp, with rotations: [P,4] wxyz, used as given; or cov3D_precomp: [P,6] xx xy xz yy yz zz.
+        theta, rho: [3] or None; their values are ignored. They receive the gradient for a small rotation and
+            translation of the world in camera coordinates: the world-to-camera matrix V is taken to be
+            exp(rho, theta) V, the projection to be fixed and the camera centre to follow V.
 
-        Other floating types are computed in f32. Outputs, all f32: color [3,H,W]; radii int32 [P], 0 where not
-        visible; invdepth, depth, alpha [1,H,W]: sums of weight / z, weight * z and weight. Without splats the image
-        is the background. Errors are ValueError for inputs and EngineError otherwise.
+        Other floating types are computed in f32. Outputs: color [3,H,W]; radii int32 [P], 0 where not visible;
+        invdepth, depth, alpha [1,H,W]: sums of weight / z, weight * z and weight; touched int32 [P]: a splat's
+        weights summed over the pixels, rounded up. Images are f32. Without splats the image is the background.
+        Errors are ValueError for inputs and EngineError otherwise.
         """
-        names = _settings.outputs(self.raster_settings, self.outputs)
+        names = _settings.outputs(self.raster_settings, self.outputs, theta is not None or rho is not None)
         return _autograd.rasterize(means3D, means2D, shs, colors_precomp, opacities, scales, rotations, cov3D_precomp,
-                                   self.raster_settings, dc, names)
+                                   self.raster_settings, dc, names, _settings.waits(self.wait), theta, rho)

@@ -1,5 +1,5 @@
 # Types of the public names; shapes are in the docstrings of __init__.py and _settings.py.
-from typing import NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -26,6 +26,10 @@ class GaussianRasterizationSettings(NamedTuple):
     debug: bool = ...
     antialiasing: bool = ...
 
+class SparseGaussianAdam(torch.optim.Adam):
+    def __init__(self, params: Any, lr: float = ..., eps: float = ...) -> None: ...
+    def step(self, visibility: Tensor, N: int) -> None: ...  # type: ignore[override]
+
 def rasterize_gaussians(
     means3D: Tensor,
     means2D: Optional[Tensor],
@@ -37,10 +41,13 @@ def rasterize_gaussians(
     cov3Ds_precomp: Optional[Tensor],
     raster_settings: GaussianRasterizationSettings,
     dc: Optional[Tensor] = ...,
+    theta: Optional[Tensor] = ...,
+    rho: Optional[Tensor] = ...,
 ) -> Tuple[Tensor, ...]: ...
 
 class GaussianRasterizer(torch.nn.Module):
     outputs: Union[None, int, str, Sequence[str]]
+    wait: Optional[bool]
     raster_settings: GaussianRasterizationSettings
     def __init__(self, raster_settings: GaussianRasterizationSettings) -> None: ...
     def markVisible(self, positions: Tensor) -> Tensor: ...
@@ -55,6 +62,8 @@ class GaussianRasterizer(torch.nn.Module):
         rotations: Optional[Tensor] = ...,
         cov3D_precomp: Optional[Tensor] = ...,
         dc: Optional[Tensor] = ...,
+        theta: Optional[Tensor] = ...,
+        rho: Optional[Tensor] = ...,
     ) -> Tuple[Tensor, ...]: ...
     def __call__(
         self,
@@ -67,4 +76,6 @@ class GaussianRasterizer(torch.nn.Module):
         rotations: Optional[Tensor] = ...,
         cov3D_precomp: Optional[Tensor] = ...,
         dc: Optional[Tensor] = ...,
+        theta: Optional[Tensor] = ...,
+        rho: Optional[Tensor] = ...,
     ) -> Tuple[Tensor, ...]: ...

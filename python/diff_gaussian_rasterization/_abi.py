@@ -12,11 +12,13 @@ OK, INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY, NO_DEVICE, DEVICE_ERROR, INTER
 CPU, CUDA = 0, 1
 MEM_SCRATCH, MEM_SAVED = 0, 1
 MAX_BUFFERS = 6
+MAX_ADAM_GROUPS = 8
 
 # splat_capabilities.outputs
 OUT_COLOR, OUT_RADII, OUT_INV_DEPTH, OUT_DEPTH, OUT_ALPHA = 1, 2, 4, 8, 16
 # splat_capabilities.features
-STRIDED_INPUTS, CAN_SPLIT_SH, CAN_OPTIMIZE = 1 << 0, 1 << 7, 1 << 10
+STRIDED_INPUTS, CAN_SPLIT_SH, CAN_EXTRA_GRADIENTS = 1 << 0, 1 << 7, 1 << 8
+CAN_WORKSPACE, CAN_OPTIMIZE = 1 << 9, 1 << 10
 # splat_settings.flags
 ANTIALIASING, DEBUG, FORWARD_ONLY = 1 << 0, 1 << 1, 1 << 5
 
@@ -86,6 +88,22 @@ class Capabilities(c.Structure):
                 ("version", c.c_char_p), ("fingerprint", c.c_char_p)]
 
 
+class Progress(c.Structure):
+    _fields_ = [("struct_size", c.c_uint32), ("done", c.c_uint32), ("overflow", c.c_uint32),
+                ("reserved", c.c_uint32), ("rendered", c.c_int64), ("rejected", c.c_int64), ("capacity", c.c_int64)]
+
+
+class AdamGroup(c.Structure):
+    _fields_ = [("param", c.c_void_p), ("grad", c.c_void_p), ("exp_avg", c.c_void_p), ("exp_avg_sq", c.c_void_p),
+                ("width", c.c_int64), ("step", c.c_int64), ("lr", c.c_float), ("beta1", c.c_float),
+                ("beta2", c.c_float), ("eps", c.c_float)]
+
+
+class AdamArgs(c.Structure):
+    _fields_ = [("struct_size", c.c_uint32), ("context", Context), ("rows", c.c_int64), ("visible", c.c_void_p),
+                ("group_count", c.c_uint32), ("groups", c.POINTER(AdamGroup))]
+
+
 class SsimArgs(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("context", Context), ("planes", c.c_int64), ("width", c.c_int32),
                 ("height", c.c_int32), ("valid", c.c_uint32), ("image", c.c_void_p), ("target", c.c_void_p),
@@ -93,16 +111,21 @@ class SsimArgs(c.Structure):
                 ("grad_map", c.c_void_p), ("grad_image", c.c_void_p)]
 
 
-# The functions that this package calls, with their arguments; all but those in RESULTS return a status.
+# The functions that this package calls, with their arguments; all but those in RESULTS return a status. Structs are
+# given by address: as ctypes structs, or as the bytes that _layout writes.
 FUNCTIONS = {
     "abi_version": [],
     "last_error": [],
-    "capabilities": [c.POINTER(Capabilities)],
+    "capabilities": [c.c_void_p],
     "device_ready": [c.c_int32],
-    "forward": [c.POINTER(ForwardArgs)],
-    "backward": [c.POINTER(BackwardArgs)],
-    "mark_visible": [c.POINTER(MarkVisibleArgs)],
-    "ssim_forward": [c.POINTER(SsimArgs)],
-    "ssim_backward": [c.POINTER(SsimArgs)],
+    "forward": [c.c_void_p],
+    "backward": [c.c_void_p],
+    "mark_visible": [c.c_void_p],
+    "workspace_new": [c.c_int32, c.c_void_p],
+    "workspace_free": [c.c_void_p],
+    "poll": [c.c_void_p, c.c_void_p, c.c_uint32, c.c_void_p],
+    "adam": [c.c_void_p],
+    "ssim_forward": [c.c_void_p],
+    "ssim_backward": [c.c_void_p],
 }
-RESULTS = {"abi_version": c.c_uint32, "last_error": c.c_char_p}
+RESULTS = {"abi_version": c.c_uint32, "last_error": c.c_char_p, "workspace_free": None}

@@ -1,90 +1,96 @@
 """Calls of an engine on torch tensors: pointers, strides, stream and memory. No autograd, no checks of shapes.
 
-Tensors are f32 on one device; memory comes from torch's allocator, through one callback. What forward leaves for
-backward are ordinary tensors, so that whoever holds them (the autograd graph) frees them.
+Tensors are f32 on one device. On CUDA nothing here waits for the device but `forward`, which by default waits for the
+counts of its call (never for the image): only then is it known that nothing is missing.
 """
 
-import contextlib
 import ctypes as c
-import itertools
 
 import torch
 
-from . import _abi
+from . import _abi, _memory
 from ._engine import engine as find_engine
+from ._layout import Layout
 
-ALIGN = 256
 # Names of splat_gaussians that this package fills, with the dimensions of their tensors.
 INPUTS = {"means3d": 2, "opacities": 1, "sh": 3, "sh_rest": 3, "colors": 2, "scales": 2, "rotations": 2, "cov3d": 2}
 # Outputs by the names of this package, with the member of splat_forward_args.
 IMAGES = {"color": "color", "invdepth": "inv_depth", "depth": "depth", "alpha": "alpha"}
 
+_CAMERA = Layout(_abi.Camera)
+_FORWARD = Layout(_abi.ForwardArgs)
+_BACKWARD = Layout(_abi.BackwardArgs)
+_SAVED = c.sizeof(_abi.Saved)
+
 
 class View:
-    """A camera and its settings. view, proj [16], campos and background [3] are f32, contiguous, on the device."""
+    """A camera and its settings. view, proj [16], campos and background [3] are f32, contiguous, on the device.
+
+    wait: whether forward may wait for its counts.
+    """
 
     __slots__ = ("width", "height", "tan_fovx", "tan_fovy", "view", "proj", "campos", "background", "scale_modifier",
-                 "sh_degree", "flags")
+                 "sh_degree", "flags", "wait")
 
-    def __init__(self, **values):
-        for name, value in values.items():
-            setattr(self, name, value)
+    def __init__(self, width, height, tan_fovx, tan_fovy, view, proj, campos, background, scale_modifier, sh_degree,
+                 flags, wait=True):
+        self.width, self.height, self.tan_fovx, self.tan_fovy = width, height, tan_fovx, tan_fovy
+        self.view, self.proj, self.campos, self.background = view, proj, campos, background
+        self.scale_modifier, self.sh_degree, self.flags, self.wait = scale_modifier, sh_degree, flags, wait
 
     def tensors(self):
         return self.view, self.proj, self.campos, self.background
 
     def with_tensors(self, view, proj, campos, background):
         """The same with these tensors, which a graph kept."""
-        rest = {n: getattr(self, n) for n in self.__slots__}
-        rest.update(view=view, proj=proj, campos=campos, background=background)
-        return View(**rest)
+        return View(self.width, self.height, self.tan_fovx, self.tan_fovy, view, proj, campos, background,
+                    self.scale_modifier, self.sh_degree, self.flags, self.wait)
 
 
-class _Arena:
-    """Memory of one call."""
+class State:
+    """What forward left: the bytes of its splat_saved, and the addresses of the blocks that it points into."""
 
-    def __init__(self, device):
-        self.device, self.error = device, None
-        self.blocks = ([], [])
+    __slots__ = ("saved", "bases", "rendered")
 
-    def take(self, kind, size):
-        block = torch.empty(max(size, 1) + ALIGN, dtype=torch.uint8, device=self.device)
-        skip = -block.data_ptr() % ALIGN
-        self.blocks[kind].append(block[skip:skip + max(size, 1)])
-        return block.data_ptr() + skip
+    def __init__(self, saved, bases, rendered):
+        self.saved, self.bases, self.rendered = saved, bases, rendered
 
 
-_arenas = {}
-_numbers = itertools.count(1)
+def engine_for(tensor):
+    """The engine whose memory the tensor is in."""
+    return find_engine(tensor.device.type)
 
 
-@_abi.Alloc
-def _alloc(user, kind, size):
-    arena = _arenas[user]
-    try:
-        return arena.take(kind, size)
-    except BaseException as e:  # an exception cannot pass through C: it is raised after the call
-        arena.error = e
-        return None
+def without_empty(scene):
+    """The scene as engines take it: no tensors without elements but the centres."""
+    return {n: t for n, t in scene.items() if n == "means3d" or t.numel() > 0}
 
 
-@contextlib.contextmanager
-def _calling(engine, device):
-    """A context for one call on the device's current stream, and the arena that gives it memory."""
+try:
+    _raw_stream = torch._C._cuda_getCurrentRawStream  # what current_stream asks, without making an object
+except AttributeError:
+    def _raw_stream(index):
+        return torch.cuda.current_stream(index).cuda_stream
+
+
+def _device(engine, device):
+    """(ordinal or -1, stream) of a device that can be used."""
     index = device.index if device.type == "cuda" else -1
-    engine.require_device(index)
-    arena, number = _Arena(device), next(_numbers)
-    context = _abi.Context(struct_size=c.sizeof(_abi.Context), device=index, alloc=_alloc, user=number)
-    _arenas[number] = arena
+    if index not in engine.ready:
+        engine.require_device(index)
+    return index, (_raw_stream(index) if index >= 0 else 0)
+
+
+def run(engine, function, args, device):
+    """Calls `function` with a struct of _abi that has a context."""
+    index, stream = _device(engine, device)
+    arena, number = _memory.Arena(device), next(_memory.numbers)
+    args.context = _abi.Context(c.sizeof(_abi.Context), index, stream, None, _memory.alloc, number)
+    _memory.arenas[number] = arena
     try:
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                context.stream = torch.cuda.current_stream(device).cuda_stream
-                yield context, arena
-        else:
-            yield context, arena
+        _check(engine, arena, function(c.byref(args)))
     finally:
-        del _arenas[number]
+        del _memory.arenas[number]
 
 
 def _check(engine, arena, status):
@@ -93,118 +99,174 @@ def _check(engine, arena, status):
     engine.check(status)
 
 
-def without_empty(scene):
-    """The scene as engines take it: no tensors without elements but the centres."""
-    return {n: t for n, t in scene.items() if n == "means3d" or t.numel() > 0}
+def _positions(layout):
+    """Where `_fill` writes: inputs with the places of data and strides, context, settings."""
+    at = layout.at
+    inputs = [(name, at["gaussians.{}.data".format(name)], dims) for name, dims in INPUTS.items()]
+    return inputs, at["context.device"], at["settings.flags"], at["gaussians.count"]
 
 
-def engine_for(tensor):
-    """The engine whose memory the tensor is in."""
-    return find_engine(tensor.device.type)
+_PLACES = {layout: _positions(layout) for layout in (_FORWARD, _BACKWARD)}
+_CAMERAS = _FORWARD.at["cameras"]
+_BUFFER = c.c_char * max(_FORWARD.size + _CAMERA.size, _BACKWARD.size + _CAMERA.size)
 
 
-def _input(slot, tensor, dimensions):
-    slot.data = tensor.data_ptr()
-    slot.stride = (tuple(tensor.stride()[:dimensions]) + (0, 0, 0))[:3]
-
-
-def _fill(args, context, scene, view):
-    """The members that forward and backward share; returns what must stay alive during the call."""
-    camera = _abi.Camera(c.sizeof(_abi.Camera), view.width, view.height, view.tan_fovx, view.tan_fovy, 0,
-                         view.view.data_ptr(), view.proj.data_ptr(), view.campos.data_ptr())
-    args.struct_size = c.sizeof(args)
-    args.context = context
-    args.camera_count = 1
-    args.cameras = c.pointer(camera)
-    g = args.gaussians
-    g.struct_size = c.sizeof(_abi.Gaussians)
-    g.count = scene["means3d"].shape[0]
-    for name, dimensions in INPUTS.items():
+def _fill(layout, scene, view, index, stream, workspace, number):
+    """The list of a call's values, those that forward and backward share filled in, with the camera's."""
+    v = layout.values()
+    inputs, context, settings, count = _PLACES[layout]
+    v[context:context + 5] = index, stream, workspace, _memory.ALLOC, number
+    v[_CAMERAS - 1] = 1
+    v[count] = scene["means3d"].shape[0]
+    coeffs = 0
+    for name, place, dims in inputs:
         tensor = scene.get(name)
         if tensor is not None:
-            _input(getattr(g, name), tensor, dimensions)
-            if name in ("sh", "sh_rest"):
-                g.sh_coeffs += tensor.shape[1]
-    s = args.settings
-    s.struct_size = c.sizeof(_abi.Settings)
-    s.flags, s.scale_modifier, s.sh_degree = view.flags, view.scale_modifier, view.sh_degree
-    s.background = view.background.data_ptr()
-    return camera
+            v[place] = tensor.data_ptr()
+            v[place + 1:place + 1 + dims] = tensor.stride()[:dims]
+            if dims == 3:
+                coeffs += tensor.shape[1]
+    v[count + 1] = coeffs
+    v[settings:settings + 4] = view.flags, view.background.data_ptr(), view.scale_modifier, view.sh_degree
+    camera = (_CAMERA.size, view.width, view.height, view.tan_fovx, view.tan_fovy, 0, view.view.data_ptr(),
+              view.proj.data_ptr(), view.campos.data_ptr())
+    return v, camera
+
+
+def _write(layout, values, camera):
+    """A buffer with the struct and the camera behind it."""
+    buffer = _BUFFER()
+    values[_CAMERAS] = c.addressof(buffer) + layout.size
+    layout.write(buffer, 0, *values)
+    _CAMERA.write(buffer, layout.size, *camera)
+    return buffer
+
+
+_RADII = _FORWARD.at["radii"]
+_OUT = {name: _FORWARD.at[member] for name, member in IMAGES.items()}
+_WORKSPACE = _FORWARD.at["context.workspace"]
+_SAVED_AT = _FORWARD.offset["saved.struct_size"]
 
 
 def forward(engine, scene, view, names):
     """Renders; `scene` maps names of INPUTS to tensors (absent ones left out).
 
-    Returns the outputs by name (`color` [3,H,W], `radii` int32 [P], those of `names` [1,H,W]), the splat_saved, and its
-    buffers (uint8 tensors; none with FORWARD_ONLY).
+    Returns the outputs by name (`color` [3,H,W], `radii` int32 [P], those of `names` [1,H,W]), the State, and the
+    blocks of memory that it points into (uint8 tensors; none with FORWARD_ONLY).
     """
     means = scene["means3d"]
-    out = {"radii": torch.empty(means.shape[0], dtype=torch.int32, device=means.device)}
-    args = _abi.ForwardArgs()
-    for name, member in IMAGES.items():
+    device, count = means.device, means.shape[0]
+    index, stream = _device(engine, device)
+    number = next(_memory.numbers)
+    values, camera = _fill(_FORWARD, scene, view, index, stream, 0, number)
+    radii = means.new_empty((count,), dtype=torch.int32)
+    out = {"radii": radii}
+    values[_RADII] = radii.data_ptr() or _memory.ALIGN
+    for name, place in _OUT.items():
         if name == "color" or name in names:
-            out[name] = torch.empty((3 if name == "color" else 1, view.height, view.width), dtype=torch.float32,
-                                    device=means.device)
-            setattr(args, member, out[name].data_ptr())
-    args.radii = _pointer(out["radii"])
-    args.saved.struct_size = c.sizeof(_abi.Saved)
-    with _calling(engine, means.device) as (context, arena):
-        alive = _fill(args, context, scene, view)
-        _check(engine, arena, engine.forward(c.byref(args)))
-        del alive
-    by_address = {b.data_ptr(): b for b in arena.blocks[_abi.MEM_SAVED]}
-    saved = _abi.Saved.from_buffer_copy(args.saved)
-    buffers = [by_address[saved.buffer[i]] if saved.buffer[i] else means.new_empty(0, dtype=torch.uint8)
-               for i in range(saved.buffer_count)]
-    return out, saved, buffers
+            image = out[name] = means.new_empty((3 if name == "color" else 1, view.height, view.width))
+            values[place] = image.data_ptr()
+    kind = _memory.kind_of(engine, (index, view.width, view.height, count.bit_length(), len(out), view.flags))
+    workspace = None
+    if index >= 0 and count and engine.has(_abi.CAN_WORKSPACE):
+        workspace = kind.workspace(engine, index)
+        values[_WORKSPACE] = workspace.raw.value
+        workspace.look_back()
+    try:
+        while True:
+            buffer = _write(_FORWARD, values, camera)
+            arena = _memory.arenas[number] = _memory.Arena(device, kind.guess)
+            try:
+                _check(engine, arena, engine.forward(buffer))
+            finally:
+                del _memory.arenas[number]
+            kind.guess = tuple(arena.used)
+            saved = buffer[_SAVED_AT:_SAVED_AT + _SAVED]
+            rendered = _abi.Saved.from_buffer_copy(saved).rendered if workspace is None else -1
+            if workspace is None:
+                break
+            if not view.wait or torch.cuda.is_current_stream_capturing():
+                workspace.last = saved
+                break
+            progress = workspace.poll(saved, 1)
+            rendered = progress.rendered
+            if not progress.overflow:
+                break
+            # Its guess was too small: the workspace has learnt, and what was rendered is rendered again.
+    finally:
+        if workspace is not None:
+            kind.spare.append(workspace)
+    blocks = arena.blocks[_abi.MEM_SAVED]
+    return out, State(saved, [b.data_ptr() for b in blocks], rendered), blocks
 
 
-def backward(engine, scene, view, saved, buffers, radii, upstream, wanted):
-    """Gradients by the names of `wanted` (of INPUTS, or `means2d`), each of its input's shape, `means2d` [P,3].
+_GRADS = {n: _BACKWARD.at[n] for n in tuple(INPUTS) + ("means2d", "view")}
+_UPSTREAM = {name: _BACKWARD.at["grad_" + member] for name, member in IMAGES.items()}
+_RADII_IN = _BACKWARD.at["radii"]
+_SAVED_IN = _BACKWARD.offset["saved.struct_size"]
+
+
+def backward(engine, scene, view, state, blocks, radii, upstream, wanted):
+    """Gradients by the names of `wanted` (of INPUTS, `means2d`, or `view`), each of its input's shape, `means2d`
+    [P,3], `view` [16].
 
     `upstream` maps names of IMAGES to contiguous f32 tensors; the rest is as forward took and left it.
     """
     means = scene["means3d"]
-    args = _abi.BackwardArgs()
+    device = means.device
+    index, stream = _device(engine, device)
+    number = next(_memory.numbers)
+    values, camera = _fill(_BACKWARD, scene, view, index, stream, 0, number)
     out = {}
     for name in wanted:
         like = scene.get(name, means)  # means2d, and colors that SH gave, are [P,3] too
-        out[name] = torch.empty(like.shape, dtype=torch.float32, device=means.device)
-        setattr(args, name, _pointer(out[name]))
+        grad = out[name] = means.new_empty((16,) if name == "view" else like.shape)
+        values[_GRADS[name]] = grad.data_ptr() or _memory.ALIGN
     for name, tensor in upstream.items():
-        setattr(args, "grad_" + IMAGES[name], tensor.data_ptr())
-    args.radii = _pointer(radii)
-    args.saved = saved
-    buffers = [_aligned(b) for b in buffers]  # hooks on saved tensors may have moved them
-    for i, tensor in enumerate(buffers):
-        args.saved.buffer[i] = _pointer(tensor)
-    with _calling(engine, means.device) as (context, arena):
-        alive = _fill(args, context, scene, view)
-        _check(engine, arena, engine.backward(c.byref(args)))
+        values[_UPSTREAM[name]] = tensor.data_ptr()
+    values[_RADII_IN] = radii.data_ptr() or _memory.ALIGN
+    kind = _memory.kind_of(engine, (index, "backward", view.width, view.height, means.shape[0].bit_length()))
+    buffer = _write(_BACKWARD, values, camera)
+    saved, alive = _saved(state, blocks)
+    c.memmove(c.addressof(buffer) + _SAVED_IN, saved, _SAVED)
+    arena = _memory.arenas[number] = _memory.Arena(device, kind.guess)
+    try:
+        _check(engine, arena, engine.backward(buffer))
+    finally:
+        del _memory.arenas[number]
         del alive
+    kind.guess = tuple(arena.used)
     return out
+
+
+def _saved(state, blocks):
+    """The bytes of splat_saved for blocks that hooks on saved tensors may have moved, and what must stay alive."""
+    if all(b.data_ptr() == base for b, base in zip(blocks, state.bases)):
+        return state.saved, blocks
+    saved = _abi.Saved.from_buffer_copy(state.saved)
+    blocks = [_aligned(b) for b in blocks]
+    for i in range(saved.buffer_count):
+        for base, block in zip(state.bases, blocks):
+            if saved.buffer[i] is not None and base <= saved.buffer[i] < base + block.numel():
+                saved.buffer[i] = block.data_ptr() + saved.buffer[i] - base
+                break
+    return bytes(saved), blocks
 
 
 def mark_visible(engine, means, view, proj):
     """bool [P]: which centres are over 0.2 in front of the camera; `means` f32 [P,3], matrices f32 [16]."""
     visible = torch.empty(means.shape[0], dtype=torch.bool, device=means.device)
     args = _abi.MarkVisibleArgs(struct_size=c.sizeof(_abi.MarkVisibleArgs), count=means.shape[0],
-                                view=view.data_ptr(), proj=proj.data_ptr(), visible=_pointer(visible))
-    _input(args.means3d, means, 2)
-    with _calling(engine, means.device) as (context, arena):
-        args.context = context
-        _check(engine, arena, engine.mark_visible(c.byref(args)))
+                                view=view.data_ptr(), proj=proj.data_ptr(),
+                                visible=visible.data_ptr() or _memory.ALIGN)
+    args.means3d.data, args.means3d.stride = means.data_ptr(), tuple(means.stride()) + (0,)
+    run(engine, engine.mark_visible, args, means.device)
     return visible
 
 
 def _aligned(block):
-    if block.data_ptr() % ALIGN == 0:
+    if block.data_ptr() % _memory.ALIGN == 0:
         return block
-    arena = _Arena(block.device)
+    arena = _memory.Arena(block.device)
     arena.take(_abi.MEM_SCRATCH, block.numel())
     return arena.blocks[_abi.MEM_SCRATCH][0][:block.numel()].copy_(block)
-
-
-def _pointer(tensor):
-    """The address; of a tensor without elements, where torch says 0, one that is not NULL and is never read."""
-    return tensor.data_ptr() or ALIGN

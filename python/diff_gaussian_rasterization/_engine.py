@@ -119,7 +119,8 @@ class Engine:
         self.outputs = described.outputs
         self.features = described.features
         self.max_sh_degree = described.max_sh_degree
-        self._ready = set()
+        self.ready = set()  # ordinals of devices that can be used
+        self.kinds = {}  # of _memory
 
     def check(self, status):
         """Raises EngineError for a status other than SPLAT_OK, with the engine's own sentence."""
@@ -130,9 +131,9 @@ class Engine:
 
     def require_device(self, index):
         """EngineError with the driver's reason unless CUDA device `index` (-1: the CPU) can be used."""
-        if index not in self._ready:
+        if index not in self.ready:
             self.check(self.device_ready(index))
-            self._ready.add(index)
+            self.ready.add(index)
 
     def has(self, feature):
         """Whether every bit of `feature` (a `CAN_...` of _abi) is set."""

@@ -98,7 +98,7 @@ def scene(engine, means3D, opacities, sh, colors, scales, rotations, cov3d, dc=N
     return out
 
 
-def view(engine, settings, device):
+def view(engine, settings, device, wait):
     """The settings as a View on `device`. Cameras and background may be of any type and shape of their size."""
     width, height = int(settings.image_width), int(settings.image_height)
     if width < 1 or height < 1:
@@ -106,13 +106,10 @@ def view(engine, settings, device):
                "check `image_width` and `image_height` of the settings")
     flags = (_abi.ANTIALIASING if settings.antialiasing else 0) | (_abi.DEBUG if settings.debug else 0)
     return View(
-        width=width, height=height, tan_fovx=float(settings.tanfovx), tan_fovy=float(settings.tanfovy),
-        view=numbers("viewmatrix", settings.viewmatrix, 16, device),
-        proj=numbers("projmatrix", settings.projmatrix, 16, device),
-        campos=numbers("campos", settings.campos, 3, device),
-        background=numbers("bg", settings.bg, 3, device),
-        scale_modifier=float(settings.scale_modifier),
-        sh_degree=min(int(settings.sh_degree), engine.max_sh_degree), flags=flags)
+        width, height, float(settings.tanfovx), float(settings.tanfovy),
+        numbers("viewmatrix", settings.viewmatrix, 16, device), numbers("projmatrix", settings.projmatrix, 16, device),
+        numbers("campos", settings.campos, 3, device), numbers("bg", settings.bg, 3, device),
+        float(settings.scale_modifier), min(int(settings.sh_degree), engine.max_sh_degree), flags, wait)
 
 
 def numbers(name, value, count, device):
@@ -125,6 +122,15 @@ def numbers(name, value, count, device):
         refuse("`{}` of the settings is {}, but it has {} numbers".format(name, _shape(tensor), count),
                "cameras are rendered one by one: index the batch first")
     return tensor.to(device=device, dtype=torch.float32).reshape(-1).contiguous()
+
+
+def pose(name, tensor):
+    """`theta` or `rho` if it is there to receive gradients, else None; its values are never read."""
+    if tensor is None or not tensor.requires_grad:
+        return None
+    if tensor.numel() != 3:
+        refuse("`{}` is {}, but it has 3 numbers".format(name, _shape(tensor)), "torch.zeros(3, requires_grad=True)")
+    return tensor
 
 
 def means2d(tensor, means3D):

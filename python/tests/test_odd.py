@@ -41,7 +41,7 @@ class Outputs(unittest.TestCase):
         with mock.patch.dict(os.environ, DGR_OUTPUTS="color, depth, alpha, radii"):
             color, depth, _alpha, radii = render(splats())
             self.assertEqual((color.shape[0], depth.shape[0], radii.dtype), (3, 1, torch.int32))
-        for wrong in ("5", "color,flow", ","):
+        for wrong in ("6", "color,flow", ","):
             with mock.patch.dict(os.environ, DGR_OUTPUTS=wrong), self.assertRaisesRegex(ValueError, "DGR_OUTPUTS"):
                 render(splats())
 

@@ -142,6 +142,32 @@ pub fn ensure_compiled() -> anyhow::Result<Built> {
     compiled(&root, &args, planned)
 }
 
+/// Builds what the recorded choices ask for and this engine besides, for these architectures; proves nothing.
+///
+/// # Errors
+/// As [`run`].
+pub fn ensure_engine(engine: EngineName, arch: Option<Vec<u32>>) -> anyhow::Result<Built> {
+    let root = cargo::root();
+    let mut args = Args { arch, ..Args::default() };
+    let mut planned = planned(&root, &args, true)?;
+    if !planned.plan.engines.contains(&engine) {
+        args.engines = Some(planned.plan.engines.iter().copied().chain([engine]).collect());
+        planned = self::planned(&root, &args, true)?;
+    }
+    if !planned.plan.engines.contains(&engine) {
+        return Err(hinted(
+            format!("engine `{engine}` cannot be built here"),
+            format!("cargo xtask build --dry-run --engines cpu,{engine}"),
+        ));
+    }
+    compiled(&root, &args, planned)
+}
+
+/// The engines that an earlier build or switch chose, or else those that a build would choose on most machines.
+pub fn recorded_engines(root: &Path) -> Vec<EngineName> {
+    repo(root).settings.engines.unwrap_or_else(|| vec![EngineName::Cpu, EngineName::Cuda])
+}
+
 /// A plan, the consent that it may rest on, and where the cache lies.
 struct Planned {
     plan: Plan,

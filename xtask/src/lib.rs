@@ -23,4 +23,5 @@ pub mod tidy;
 pub mod torch;
 pub mod ui;
 pub mod verify;
+pub mod wheel;
 pub mod windows;

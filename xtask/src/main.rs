@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, build, bundle, clean, doctor, explain, ext, plan, switch, test, tidy, torch, ui, verify};
+use xtask::{
+    bench, build, bundle, clean, doctor, explain, ext, plan, switch, test, tidy, torch, ui, verify, wheel,
+};
 
 /// Builds, checks and tests Splatwright. Start with `cargo xtask doctor`, then `cargo xtask build`.
 #[derive(Parser)]
@@ -26,6 +28,7 @@ enum Command {
     Clean(clean::Args),
     Bundle(bundle::Args),
     Bench(bench::Args),
+    Wheel(wheel::Args),
     Ext(ext::Args),
     Tidy(tidy::Args),
 }
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::Torch(args) => torch::run(&args),
         Command::Bundle(args) => bundle::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Wheel(args) => wheel::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -15,7 +15,7 @@ use object::{Object, ObjectSection, ObjectSymbol};
 use serde::{Deserialize, Serialize};
 use splat_toolchain::{Finding, Severity, fatbin};
 
-use crate::{build, ui};
+use crate::{build, ui, wheel};
 
 /// What every engine exports: the functions of `splat_engine.h`, in its order.
 pub const SYMBOLS: [&str; 13] = [
@@ -34,7 +34,7 @@ pub const SYMBOLS: [&str; 13] = [
     "splat_engine_last_error",
 ];
 
-/// Check every built engine library and the libtorch operation, by rendering
+/// Check every built engine library and the libtorch operation, or the Python wheels, by rendering
 ///
 /// Looks into each library (symbols, embedded GPU architectures, CUDA runtime, fingerprint of the plan), loads it,
 /// renders the embedded golden scene forward and backward on every engine that can run here, and once through tch.
@@ -44,6 +44,13 @@ pub struct Args {
     /// Print the report as JSON on stdout
     #[arg(long)]
     json: bool,
+    /// Check the Python wheels instead: install them into a throw-away environment of this interpreter (or
+    /// environment), import, and compare the golden scene on every device
+    #[arg(long, value_name = "PYTHON|VENV", conflicts_with = "libraries")]
+    python: Option<PathBuf>,
+    /// With --python: wheels of this folder instead of newly built ones
+    #[arg(long, value_name = "FOLDER", requires = "python")]
+    wheel_dir: Option<PathBuf>,
     /// Check these libraries instead of the built ones
     #[arg(value_name = "LIBRARY")]
     libraries: Vec<PathBuf>,
@@ -154,6 +161,15 @@ pub struct Subject<'a> {
 /// # Errors
 /// When nothing was built, or `splat-verify` cannot be started.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(python) = &args.python {
+        let report = wheel::verify::verify(python, args.wheel_dir.as_deref())?;
+        if args.json {
+            ui::json(&report)?
+        } else {
+            ui::data(&wheel::verify::table(&report))?
+        }
+        return Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(1) });
+    }
     let built = build::ensure_compiled()?;
     let named = !args.libraries.is_empty();
     let subject = Subject {

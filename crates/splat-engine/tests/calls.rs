@@ -62,6 +62,10 @@ fn cameras() -> Vec<Camera> {
 
 /// The cdylib that cargo built beside this test program.
 fn library() -> PathBuf {
+    // Another build of it, such as the one inside a wheel.
+    if let Some(path) = std::env::var_os("SPLATWRIGHT_CPU_LIBRARY") {
+        return path.into();
+    }
     let deps = std::env::current_exe().expect("this test's path");
     let name = format!("{}splat_engine{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     deps.with_file_name(name)

@@ -1,0 +1,3 @@
+from . import _C as _C
+
+__version__: str

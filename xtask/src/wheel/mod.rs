@@ -1,0 +1,146 @@
+//! `cargo xtask wheel`: the Python packages as wheels, with the engine libraries inside the first one.
+//!
+//! Three wheels: `diff_gaussian_rasterization` for one platform, and the pure Python `simple_knn` and `fused_ssim`.
+//! Each is read back and held against its own claims ([`check`]) before it is named. The original's code is never in
+//! them: engine `inria` stays out, whatever the row builds.
+
+mod archive;
+mod check;
+mod libraries;
+mod tag;
+pub(crate) mod verify;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use serde::Serialize;
+use splat_toolchain::EngineName;
+
+pub use check::check;
+pub use libraries::Platform;
+pub use tag::{Library, platform_tag};
+
+use crate::{cargo, hint::hinted, ui};
+
+/// The package that carries the engines.
+pub const PACKAGE: &str = "diff_gaussian_rasterization";
+
+/// Build the Python wheels: diff_gaussian_rasterization with the engines inside, simple_knn, fused_ssim
+///
+/// The wheels work with any Python from 3.8 and any torch from 2.0, without a compiler or toolkit. Engine `cuda` is
+/// compiled for --arch, as `cargo xtask build` does; engine `inria` is never included.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where the wheels go
+    #[arg(long, value_name = "FOLDER", default_value = "dist")]
+    pub(crate) wheel_dir: PathBuf,
+    /// Engines inside: cpu, cuda
+    #[arg(long, value_delimiter = ',', default_value = "cpu,cuda")]
+    pub(crate) engines: Vec<EngineName>,
+    /// GPU architectures to compile for, such as 80,90 (default: those of the row, as `cargo xtask build`)
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) arch: Option<Vec<u32>>,
+    /// Take engine `cuda` from this folder, as `cargo xtask build` fills target/ROW/engines, instead of building it
+    #[arg(long, value_name = "FOLDER", conflicts_with = "arch")]
+    pub(crate) engine_dir: Option<PathBuf>,
+    /// `win_amd64`: the CPU engine for Windows, built by mingw (default: this machine)
+    #[arg(long, value_enum, default_value = "host")]
+    pub(crate) platform: Platform,
+    /// Print names, tags and sizes as JSON on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    /// The host's wheels in `wheel_dir`, for commands that need some.
+    pub(crate) fn of(wheel_dir: PathBuf, engines: Vec<EngineName>) -> Self {
+        Self { wheel_dir, engines, arch: None, engine_dir: None, platform: Platform::Host, json: false }
+    }
+}
+
+/// A finished wheel.
+#[derive(Debug, Clone, Serialize)]
+pub struct Wheel {
+    /// The file.
+    pub path: PathBuf,
+    /// `diff_gaussian_rasterization`.
+    pub package: String,
+    /// `py3-none-manylinux_2_34_x86_64`.
+    pub tag: String,
+    /// Size of the file.
+    pub bytes: u64,
+    /// What the library with the highest demands asks for, such as `GLIBC_2.34 (libsplat_cpu.so)`.
+    pub because: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When an engine does not build, a library asks for what no wheel may ask for, or a wheel cannot be written.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let wheels = make(&cargo::root(), args)?;
+    if args.json {
+        ui::json(&wheels)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = wheels.iter().map(|w| {
+        vec![
+            w.path.display().to_string(),
+            ui::bytes(w.bytes),
+            w.because.clone().unwrap_or_else(|| "pure Python".into()),
+        ]
+    });
+    ui::data(&ui::table(&["wheel", "size", "the tag follows"], rows))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds what is missing and writes the wheels.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn make(root: &Path, args: &Args) -> anyhow::Result<Vec<Wheel>> {
+    if let Some(other) = args.engines.iter().find(|e| !matches!(e, EngineName::Cpu | EngineName::Cuda)) {
+        return Err(hinted(
+            format!("no wheel contains engine `{other}`: its licence is not ours"),
+            "cargo xtask wheel --engines cpu,cuda",
+        ));
+    }
+    let libraries = libraries::build(root, args)?;
+    let mut carrier = archive::Contents::new(PACKAGE, root)?;
+    let mut found = Vec::new();
+    for (name, path) in &libraries {
+        let bytes = fs_err::read(path)?;
+        found.push(tag::Library::read(name, &bytes)?);
+        carrier.add(&format!("{PACKAGE}/_lib/{name}"), bytes);
+    }
+    let (platform, because) = platform_tag(&found)?;
+    let mut wheels = vec![write(carrier, args, &format!("py3-none-{platform}"), Some(because))?];
+    for companion in ["simple_knn", "fused_ssim"] {
+        let contents = archive::Contents::new(companion, root)?;
+        wheels.push(write(contents, args, "py3-none-any", None)?);
+    }
+    Ok(wheels)
+}
+
+/// Writes a wheel without libraries into `folder`.
+///
+/// # Errors
+/// When there is no such package, or the wheel cannot be written.
+pub fn pure(root: &Path, package: &str, folder: &Path) -> anyhow::Result<PathBuf> {
+    archive::Contents::new(package, root)?.write(folder, "py3-none-any")
+}
+
+fn write(
+    contents: archive::Contents,
+    args: &Args,
+    tag: &str,
+    because: Option<String>,
+) -> anyhow::Result<Wheel> {
+    let package = contents.package.clone();
+    fs_err::create_dir_all(&args.wheel_dir)?;
+    let path = contents.write(&args.wheel_dir, tag)?;
+    check(&path)?;
+    Ok(Wheel { bytes: fs_err::metadata(&path)?.len(), path, package, tag: tag.to_owned(), because })
+}
