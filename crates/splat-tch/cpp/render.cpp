@@ -11,6 +11,7 @@
 
 #include <ATen/core/ivalue.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/grad_mode.h>
@@ -219,5 +220,18 @@ std::size_t current_stream(std::int32_t device) {
 std::unique_ptr<DeviceScope> device_scope(std::int32_t device) {
   return std::make_unique<DeviceScope>(device);
 }
+
+// Events of the backend's own default, which have a time.
+Mark::Mark(std::int32_t device) : event(c10::kCUDA, c10::EventFlag::BACKEND_DEFAULT) {
+  const c10::Device on(c10::kCUDA, static_cast<c10::DeviceIndex>(device));
+  event.record(c10::impl::getDeviceGuardImpl(c10::kCUDA)->getStream(on));
+}
+
+double Mark::milliseconds_since(const Mark &earlier) const {
+  event.synchronize();
+  return earlier.event.elapsedTime(event);
+}
+
+std::unique_ptr<Mark> mark(std::int32_t device) { return std::make_unique<Mark>(device); }
 
 } // namespace splat

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Event.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/util/Exception.h>
 
@@ -61,5 +62,16 @@ struct DeviceScope {
   c10::DeviceGuard guard;
 };
 std::unique_ptr<DeviceScope> device_scope(std::int32_t device);
+
+// A place in the current stream of a CUDA device, and when the device came to it.
+struct Mark {
+  explicit Mark(std::int32_t device);
+  // Milliseconds of the device's clock; waits until it has come to both.
+  double milliseconds_since(const Mark &earlier) const;
+
+private:
+  c10::Event event;
+};
+std::unique_ptr<Mark> mark(std::int32_t device);
 
 } // namespace splat

@@ -6,6 +6,7 @@ mod adam;
 mod bridge;
 mod call;
 mod frame;
+mod mark;
 mod memory;
 mod render;
 mod scope;
@@ -14,6 +15,7 @@ mod tensors;
 
 pub(crate) use adam::adam;
 pub(crate) use frame::{Frame, Inputs};
+pub use mark::Mark;
 pub(crate) use render::{forward, mark_visible};
 pub(crate) use ssim::{SsimFrame, ssim};
 

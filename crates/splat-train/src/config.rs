@@ -1,11 +1,13 @@
-//! The settings of a run, with the defaults of the published 30,000 step schedule.
+//! The settings of a run, with the defaults of the published 30,000 step schedule (Kerbl et al. 2023 and its program's
+//! settings since October 2024).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Exponential, PointSource, Result, Strategy};
 
 /// How to train.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Config {
     /// Steps; one view each.
     pub iterations: u64,
@@ -17,27 +19,50 @@ pub struct Config {
     pub lambda_dssim: f64,
     /// Behind everything, and under transparent photographs.
     pub background: [f32; 3],
+    /// Another background each step instead, black held out: what should be empty becomes transparent.
+    pub random_background: bool,
     /// Compensate opacity for the rasterizer's dilation.
     pub antialiasing: bool,
+    /// How the number of Gaussians changes.
+    pub strategy: Strategy,
+    /// Weight of the mean opacity in the loss.
+    pub opacity_reg: f64,
+    /// Weight of the mean standard deviation in the loss, world units.
+    pub scale_reg: f64,
+    /// Weight of inverse depths, where the dataset has depth maps; `None`: they are not looked at.
+    pub depth: Option<Exponential>,
+    /// Learn an affine map of the colours of each view.
+    pub exposure: bool,
+    /// Learn a correction of each view's pose.
+    pub poses: bool,
+    /// Train at a quarter of the size for so many steps, at half for as many more, then in full; 0: in full at once.
+    pub coarse_steps: u64,
     /// Steps between evaluations of the held-out views; 0 evaluates only at the start and the end.
     pub eval_every: u64,
+    /// Further steps to evaluate at.
+    pub eval_at: Vec<u64>,
+    /// Where the first points come from.
+    pub init: PointSource,
+    /// How many of them to aim at, where they are not the dataset's own.
+    pub init_count: usize,
     /// Begin from at most so many points, chosen by `seed`.
     pub max_points: Option<usize>,
-    /// Decides the order of views and the choice of points.
+    /// Decides the order of views, the choice of points and what strategies draw.
     pub seed: u64,
+    /// Same seed, same numbers, bit for bit, also on a GPU; slower there. The CPU engine always does so.
+    pub deterministic: bool,
+    /// Bytes of photographs kept on the device, and again on the host.
+    pub image_cache: u64,
     /// Learning rates.
     pub rates: Rates,
 }
 
 /// Adam's learning rates.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Rates {
-    /// Positions at the first step; times the scene's extent.
-    pub position: f64,
-    /// Positions at and after `position_steps`; times the scene's extent.
-    pub position_final: f64,
-    /// Steps over which the rate of positions falls, exponentially.
-    pub position_steps: u64,
+    /// Positions; times the scene's extent.
+    pub position: Exponential,
     /// SH coefficients of degree 0.
     pub feature: f64,
     /// SH coefficients of higher degree.
@@ -48,6 +73,12 @@ pub struct Rates {
     pub scaling: f64,
     /// Quaternions.
     pub rotation: f64,
+    /// Exposures.
+    pub exposure: Exponential,
+    /// Corrections of poses.
+    pub pose: Exponential,
+    /// What each step takes off the corrections of poses, in units of their rate.
+    pub pose_decay: f64,
 }
 
 impl Default for Config {
@@ -58,10 +89,23 @@ impl Default for Config {
             sh_every: 1000,
             lambda_dssim: 0.2,
             background: [0.0; 3],
+            random_background: false,
             antialiasing: false,
+            strategy: Strategy::default(),
+            opacity_reg: 0.0,
+            scale_reg: 0.0,
+            depth: None,
+            exposure: false,
+            poses: false,
+            coarse_steps: 0,
             eval_every: 1000,
+            eval_at: Vec::new(),
+            init: PointSource::Auto,
+            init_count: 100_000,
             max_points: None,
             seed: 0,
+            deterministic: false,
+            image_cache: 4 << 30,
             rates: Rates::default(),
         }
     }
@@ -70,17 +114,21 @@ impl Default for Config {
 impl Default for Rates {
     fn default() -> Self {
         Self {
-            position: 1.6e-4,
-            position_final: 1.6e-6,
-            position_steps: 30_000,
+            position: Exponential { from: 1.6e-4, to: 1.6e-6, steps: 30_000 },
             feature: 2.5e-3,
             feature_rest: 2.5e-3 / 20.0,
             opacity: 0.025,
             scaling: 5e-3,
             rotation: 1e-3,
+            exposure: Exponential { from: 0.01, to: 0.001, steps: 30_000 },
+            pose: Exponential { from: 1e-5, to: 1e-7, steps: 30_000 },
+            pose_decay: 1e-6,
         }
     }
 }
+
+/// What [`Config::depth`] is where depths are used: the published weights.
+pub const DEPTH_WEIGHT: Exponential = Exponential { from: 1.0, to: 0.01, steps: 30_000 };
 
 impl Config {
     /// Whether the numbers are in range.
@@ -92,14 +140,35 @@ impl Config {
         if self.sh_degree > 3 {
             return refuse(format!("the SH degree is {}, expected 0 to 3", self.sh_degree));
         }
-        if self.max_points == Some(0) {
+        if self.max_points == Some(0) || self.init_count == 0 {
             return refuse("at most 0 points were asked for, expected 1 or more".into());
         }
         if !(0.0..=1.0).contains(&self.lambda_dssim) {
             return refuse(format!("the weight of D-SSIM is {}, expected 0 to 1", self.lambda_dssim));
         }
-        if self.sh_every == 0 || self.rates.position_steps == 0 {
-            return refuse("sh_every and position_steps must be 1 or more".into());
+        if self.sh_every == 0 {
+            return refuse("sh_every is 0, expected 1 or more".into());
+        }
+        let (every, most) = match &self.strategy {
+            Strategy::Fixed => (1, None),
+            Strategy::Adc(adc) => (adc.every, adc.max_gaussians),
+            Strategy::Mcmc(mcmc) => (mcmc.every, Some(mcmc.cap)),
+        };
+        if every == 0 {
+            return refuse("refinements every 0 steps were asked for, expected 1 or more".into());
+        }
+        if most == Some(0) {
+            return refuse("at most 0 Gaussians were asked for, expected 1 or more".into());
+        }
+        let rates = [
+            ("position", self.rates.position.from.min(self.rates.position.to)),
+            ("exposure", self.rates.exposure.from.min(self.rates.exposure.to)),
+            ("pose", self.rates.pose.from.min(self.rates.pose.to)),
+        ];
+        for (name, least) in rates {
+            if least.is_nan() || least <= 0.0 {
+                return refuse(format!("the rate of `{name}` falls to {least}, expected more than 0"));
+            }
         }
         Ok(())
     }
@@ -109,15 +178,36 @@ impl Config {
     pub fn active_degree(&self, iteration: u64) -> u32 {
         u32::try_from(iteration / self.sh_every).unwrap_or(u32::MAX).min(self.sh_degree)
     }
+
+    /// By what images are reduced at step `iteration`: 4, 2 or 1.
+    #[must_use]
+    pub fn reduction(&self, iteration: u64) -> u32 {
+        match iteration.checked_div(self.coarse_steps) {
+            Some(0) => 4,
+            Some(1) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Whether the held-out views are looked at after step `step`.
+    #[must_use]
+    pub fn evaluates_at(&self, step: u64) -> bool {
+        self.eval_at.contains(&step) || self.eval_every > 0 && step.is_multiple_of(self.eval_every)
+    }
 }
 
 impl Rates {
-    /// The rate of positions at step `iteration`, counted from 1, before the scene's extent:
-    /// `exp(ln(a) (1-t) + ln(b) t)`.
+    /// Rates of [`crate::PARAMETERS`] at step `iteration`, for a scene of this extent.
     #[must_use]
-    pub fn position_at(&self, iteration: u64) -> f64 {
-        let t = (iteration as f64 / self.position_steps as f64).min(1.0);
-        (self.position.ln() * (1.0 - t) + self.position_final.ln() * t).exp()
+    pub fn at(&self, iteration: u64, extent: f64) -> [f64; 6] {
+        [
+            self.position.at(iteration) * extent,
+            self.feature,
+            self.feature_rest,
+            self.opacity,
+            self.scaling,
+            self.rotation,
+        ]
     }
 }
 
@@ -126,20 +216,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positions_slow_down_exponentially() {
-        let rates = Rates::default();
-        let close = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 1e-9, "{a} {b}");
-        close(rates.position_at(0), 1.6e-4);
-        close(rates.position_at(15_000), 1.6e-5);
-        close(rates.position_at(30_000), 1.6e-6);
-        close(rates.position_at(90_000), 1.6e-6);
-    }
-
-    #[test]
     fn sh_degrees_come_one_by_one() {
         let config = Config::default();
         let degrees = [1, 999, 1000, 2500, 3000, 30_000].map(|i| config.active_degree(i));
         assert_eq!(degrees, [0, 0, 1, 2, 3, 3]);
         assert_eq!(Config { sh_degree: 1, ..config }.active_degree(30_000), 1);
+    }
+
+    #[test]
+    fn sizes_double_until_they_are_full() {
+        let config = Config { coarse_steps: 100, ..Config::default() };
+        assert_eq!([1, 99, 100, 199, 200, 9999].map(|i| config.reduction(i)), [4, 4, 2, 2, 1, 1]);
+        assert_eq!(Config::default().reduction(1), 1);
+    }
+
+    /// A checkpoint's settings come back as they went.
+    #[test]
+    fn settings_survive_json() {
+        let mcmc = Strategy::Mcmc(crate::McmcConfig::default());
+        for strategy in [Strategy::default(), Strategy::Fixed, mcmc] {
+            let config = Config { strategy, depth: Some(DEPTH_WEIGHT), ..Config::default() };
+            let text = serde_json::to_string(&config).unwrap();
+            assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let refused = |change: &dyn Fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().expect_err("refused").to_string()
+        };
+        assert!(refused(&|c| c.sh_degree = 4).contains("SH degree is 4"));
+        assert!(refused(&|c| c.max_points = Some(0)).contains("0 points"));
+        assert!(refused(&|c| c.rates.position.to = 0.0).contains("position"));
+        assert!(
+            refused(&|c| c.strategy =
+                Strategy::Adc(crate::AdcConfig { max_gaussians: Some(0), ..Default::default() }))
+            .contains("0 Gaussians")
+        );
+        Config::default().check().unwrap();
     }
 }

@@ -26,6 +26,23 @@ pub enum Error {
     /// The dataset has no points to begin from.
     #[error("the dataset has no points, and Gaussians begin as its points")]
     NoPoints,
+    /// The output folder holds something.
+    #[error("{}: the output folder is not empty", path.display())]
+    Occupied {
+        /// The folder.
+        path: std::path::PathBuf,
+    },
+    /// There is no view to train on.
+    #[error("no view to train on: every view is held out")]
+    NoViews,
+    /// A checkpoint that cannot be gone on from.
+    #[error("{}: {message}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is in the way.
+        message: String,
+    },
     /// A setting out of range.
     #[error("{0}")]
     Settings(String),
@@ -61,6 +78,11 @@ pub enum Error {
     },
 }
 
+/// The levers, cheapest first.
+const OUT_OF_MEMORY: &str = "fewer Gaussians (--max-gaussians 1000000), smaller images (--downscale 2) or fewer of \
+                             them on the device (--image-cache 1GB); what was saved last is whole, --resume goes on \
+                             from it";
+
 impl Error {
     /// One line on what the user can do, where there is something.
     #[must_use]
@@ -68,7 +90,13 @@ impl Error {
         Some(match self {
             Self::Scene(e) => return e.hint(),
             Self::Torch(text) if text.contains("out of memory") => {
-                "train on smaller images: --downscale 2".into()
+                OUT_OF_MEMORY.into()
+            }
+            Self::Render(e) if e.to_string().contains("out of memory") => OUT_OF_MEMORY.into(),
+            Self::Checkpoint { .. } => {
+                "begin anew in another folder, or over this run with --overwrite; --resume wants the same \
+                 data and settings"
+                    .into()
             }
             Self::Lpips { .. } => {
                 "make one with the Python package `lpips`: torch.jit.trace(lpips.LPIPS(net='alex').eval(), \
@@ -78,6 +106,10 @@ impl Error {
             Self::Tool { tool, .. } => {
                 format!("install {tool} (apt install {tool}, brew install {tool}), or write PNGs: -o FOLDER")
             }
+            Self::Occupied { path } if crate::checkpoint_path(path).exists() => {
+                "go on from the run in it with --resume, or replace it with --overwrite".into()
+            }
+            Self::Occupied { .. } => "name another folder, or write into it with --overwrite".into(),
             Self::NoPoints => {
                 "reconstruct them with COLMAP: colmap mapper, then give the folder with `sparse`".into()
             }

@@ -2,12 +2,25 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::Change;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// The first points were found.
+    Placed {
+        /// How.
+        method: String,
+        /// How many.
+        points: usize,
+        /// How many of them are guesses.
+        guessed: usize,
+        /// Time it took.
+        seconds: f64,
+    },
     /// Photographs and parameters are on the device.
     Ready {
         /// Views to train on.
@@ -22,6 +35,8 @@ pub enum Event {
         height: u32,
         /// Where it computes.
         device: String,
+        /// Steps that were done before: 0, or those of the checkpoint.
+        step: u64,
     },
     /// Some steps are done. Reading these numbers waits for the device, so not every step is reported.
     Step {
@@ -39,6 +54,18 @@ pub enum Event {
         sh_degree: u32,
         /// Since the last report, evaluations excluded.
         steps_per_second: f64,
+        /// Memory in use, in MiB: the GPU's where one is used, else this process's; absent where it cannot be learned.
+        memory_mib: Option<u64>,
+    },
+    /// The number of Gaussians changed.
+    Densified {
+        /// Steps done.
+        step: u64,
+        /// How.
+        #[serde(flatten)]
+        change: Change,
+        /// Gaussians now.
+        gaussians: usize,
     },
     /// The held-out views were rendered.
     Evaluated(Evaluation),
@@ -47,10 +74,15 @@ pub enum Event {
         /// Which.
         path: PathBuf,
     },
+    /// Something that the user should know and that does not end the run.
+    Warning {
+        /// What.
+        text: String,
+    },
 }
 
 /// Quality on the held-out views, averaged over them.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Steps done.
     pub step: u64,
@@ -64,8 +96,23 @@ pub struct Evaluation {
     pub train_seconds: f64,
 }
 
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// A point of the curves over a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Steps done.
+    pub step: u64,
+    /// Averaged over the steps since the last one.
+    pub loss: f64,
+    /// Of the last step's own view.
+    pub psnr: f64,
+    /// Gaussians.
+    pub gaussians: usize,
+    /// Seconds of training up to here, evaluations excluded.
+    pub train_seconds: f64,
+}
+
+/// How a run went, from its first step on, through every checkpoint it was resumed from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Steps done.
     pub steps: u64,
@@ -75,8 +122,43 @@ pub struct Outcome {
     pub loss: Option<f64>,
     /// First to last; empty where no view is held out.
     pub evaluations: Vec<Evaluation>,
-    /// Evaluations excluded.
+    /// At every report, thinned to a few hundred.
+    pub curve: Vec<Sample>,
+    /// Evaluations and checkpoints excluded.
     pub train_seconds: f64,
     /// Evaluations included, loading excluded.
     pub wall_seconds: f64,
+}
+
+/// Most points of a curve.
+const MOST_SAMPLES: usize = 512;
+
+impl Outcome {
+    /// Adds a point; drops every other one where there are too many.
+    pub(crate) fn sample(&mut self, sample: Sample) {
+        if self.curve.len() >= MOST_SAMPLES {
+            let mut index = 0;
+            self.curve.retain(|_| {
+                index += 1;
+                index % 2 == 0
+            });
+        }
+        self.curve.push(sample);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_stay_short_and_keep_their_ends() {
+        let mut outcome = Outcome::default();
+        for step in 1..=10_000 {
+            outcome.sample(Sample { step, loss: 0.0, psnr: 0.0, gaussians: 0, train_seconds: 0.0 });
+        }
+        assert!(outcome.curve.len() <= MOST_SAMPLES && outcome.curve.len() > MOST_SAMPLES / 4);
+        assert_eq!(outcome.curve.last().unwrap().step, 10_000);
+        assert!(outcome.curve.is_sorted_by_key(|s| s.step));
+    }
 }

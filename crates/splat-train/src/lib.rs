@@ -1,33 +1,42 @@
-//! From photographs with poses to Gaussians: the training loop, its losses and metrics.
+//! From photographs with poses to Gaussians: the pieces of a training loop, and the loop.
 //!
-//! [`Trainer`] owns the parameters and their optimiser, renders through `splat_tch`, and reports by
-//! [`Event`]s: nothing here prints. World units are the dataset's, colours 0 to 1, images `[3,H,W]`.
-//! No densification yet: the number of Gaussians stays that of the initial points. The program `splat`
+//! [`Gaussians`] are the parameters, [`Optimizer`] their Adam, [`Densify`] strategies change their number, [`Views`]
+//! and [`Order`] bring photographs to the device, [`loss`] pulls. [`Trainer`] is written on these alone and reports by
+//! [`Event`]s: nothing here prints. World units are the dataset's, colours 0 to 1, images `[3,H,W]`. The program `splat`
 //! is the listener.
 #![deny(missing_docs)]
 
-mod adam;
+mod checkpoint;
 mod config;
+mod densify;
 mod error;
 mod events;
-mod frames;
 mod gaussians;
 mod init;
-mod loss;
+pub mod loss;
 mod machine;
 pub mod metrics;
+mod optimizer;
 mod output;
+mod per_view;
+mod profile;
 pub mod report;
+mod run;
 mod trainer;
 pub mod trajectory;
+mod views;
 
-pub use adam::{Adam, Group};
-pub use config::{Config, Rates};
+pub use checkpoint::{Checkpoint, Header, checkpoint_path};
+pub use config::{Config, DEPTH_WEIGHT, Rates};
+pub use densify::{Adc, AdcConfig, Change, Densify, Fixed, Mcmc, McmcConfig, Observation, Strategy};
 pub use error::{Error, Result};
-pub use events::{Evaluation, Event, Outcome};
-pub use gaussians::Gaussians;
+pub use events::{Evaluation, Event, Outcome, Sample};
+pub use gaussians::{Gaussians, PARAMETERS, Probe};
 pub use init::{Init, Method, PointSource, Start, first_points, initial, neighbour_distances};
-pub use loss::{Ssim, photometric, psnr};
 pub use machine::Machine;
+pub use optimizer::{Exponential, Group, Optimizer, Rows, gradients};
 pub use output::Output;
-pub use trainer::{Trainer, device_for};
+pub use per_view::{Exposures, Poses};
+pub use run::RunOptions;
+pub use trainer::{Trainer, device_for, render_settings};
+pub use views::{Order, Target, Views};

@@ -1,81 +1,52 @@
-//! The photometric loss and the metrics: L1, SSIM (Wang et al. 2004), PSNR. Images `[3,H,W]`, 0 to 1.
+//! Losses: what a render is pulled towards. Images `[3,H,W]`, 0 to 1; every loss is a scalar tensor.
 
-use tch::{Device, Kind, Reduction, Tensor};
+use splat_tch::EngineChoice;
+use tch::{Kind, Reduction, Tensor};
 
-use crate::Result;
+use crate::{Gaussians, Result, Target};
 
-const RADIUS: i64 = 5;
-const SIGMA: f64 = 1.5;
-const C1: f64 = 0.01 * 0.01;
-const C2: f64 = 0.03 * 0.03;
-
-/// Structural similarity with an 11x11 Gaussian window of sigma 1.5 and zeros beyond the border, averaged
-/// over pixels and channels. The window is separable: two passes of 11 weights.
-///
-/// Depth-wise convolutions: on CUDA, torch computes those of floats in full precision, while others may be
-/// rounded to TF32, whose 10 bits are too few for a variance of nearly equal colours.
-#[derive(Debug)]
-pub struct Ssim {
-    /// `[9,1,1,11]` and `[9,1,11,1]`: room for three images of three channels.
-    across: Tensor,
-    down: Tensor,
-}
-
-impl Ssim {
-    /// Puts the window on `device`.
-    ///
-    /// # Errors
-    /// Torch's.
-    pub fn new(device: Device) -> Result<Self> {
-        let weight = |x: i64| (-(x * x) as f64 / (2.0 * SIGMA * SIGMA)).exp();
-        let sum: f64 = (-RADIUS..=RADIUS).map(weight).sum();
-        let window: Vec<f32> = (-RADIUS..=RADIUS).map(|x| (weight(x) / sum) as f32).collect();
-        let window = Tensor::f_from_slice(&window.repeat(9))?.f_to_device(device)?;
-        let size = 2 * RADIUS + 1;
-        Ok(Self { across: window.f_view([9, 1, 1, size])?, down: window.f_view([9, 1, size, 1])? })
-    }
-
-    /// Windowed mean of each channel of images `[3,H,W]`, up to three of them, joined: `[C,H,W]`.
-    fn blur(&self, images: &[&Tensor]) -> Result<Tensor> {
-        let none: Option<&Tensor> = None;
-        let joined = Tensor::f_cat(images, 0)?;
-        let channels = joined.size()[0];
-        let pass = |t: &Tensor, window: &Tensor, padding: [i64; 2]| {
-            t.f_conv2d(&window.f_narrow(0, 0, channels)?, none, [1, 1], padding, [1, 1], channels)
-        };
-        let across = pass(&joined.f_unsqueeze(0)?, &self.across, [0, RADIUS])?;
-        Ok(pass(&across, &self.down, [RADIUS, 0])?.f_squeeze_dim(0)?)
-    }
-
-    /// SSIM of two images `[3,H,W]`, a scalar; differentiable in `image` alone.
-    ///
-    /// # Errors
-    /// Torch's, such as for shapes that differ.
-    pub fn compare(&self, image: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let target = &target.f_detach()?;
-        let of_image = self.blur(&[image, &image.f_square()?, &image.f_mul(target)?])?;
-        let of_target = self.blur(&[target, &target.f_square()?])?;
-        let part = |t: &Tensor, k: i64| t.f_narrow(0, 3 * k, 3);
-        let (mean_a, mean_b) = (part(&of_image, 0)?, part(&of_target, 0)?);
-        let mean_ab = mean_a.f_mul(&mean_b)?;
-        let means = mean_a.f_square()?.f_add(&mean_b.f_square()?)?;
-        let covariance = part(&of_image, 2)?.f_sub(&mean_ab)?;
-        let variances = part(&of_image, 1)?.f_add(&part(&of_target, 1)?)?.f_sub(&means)?;
-        let twice_plus = |t: &Tensor, c: f64| t.f_mul_scalar(2.0)?.f_add_scalar(c);
-        let above = twice_plus(&mean_ab, C1)?.f_mul(&twice_plus(&covariance, C2)?)?;
-        let below = means.f_add_scalar(C1)?.f_mul(&variances.f_add_scalar(C2)?)?;
-        Ok(above.f_div(&below)?.f_mean(Kind::Float)?)
-    }
-}
-
-/// `(1 - lambda) L1 + lambda (1 - SSIM)`, a scalar.
+/// `(1 - lambda) L1 + lambda (1 - SSIM)` (Kerbl et al. 2023, equation 7), the window of SSIM seeing zeros beyond the
+/// border.
 ///
 /// # Errors
 /// Torch's, such as for shapes that differ.
-pub fn photometric(ssim: &Ssim, image: &Tensor, target: &Tensor, lambda: f64) -> Result<Tensor> {
-    let l1 = image.f_sub(target)?.f_abs()?.f_mean(Kind::Float)?.f_mul_scalar(1.0 - lambda)?;
-    let similarity = ssim.compare(image, target)?.f_mul_scalar(-lambda)?;
-    Ok(l1.f_add(&similarity)?.f_add_scalar(lambda)?)
+pub fn photometric(image: &Tensor, target: &Tensor, lambda: f64) -> Result<Tensor> {
+    let l1 = image.f_sub(target)?.f_abs()?.f_mean(Kind::Float)?;
+    if lambda == 0.0 {
+        return Ok(l1);
+    }
+    let similarity = splat_tch::ssim(image, target, false, &EngineChoice::Auto)?;
+    // (1 - lambda) (l1 - 1) + lambda (0 - ssim) + 1, in as few operations.
+    Ok(l1.f_mul_scalar(1.0 - lambda)?.f_sub(&similarity.f_mul_scalar(lambda)?)?.f_add_scalar(lambda)?)
+}
+
+/// [`photometric`] where the target's mask, if it has one, weighs the pixels of both images.
+///
+/// # Errors
+/// Torch's, such as for shapes that differ.
+pub fn masked(image: &Tensor, target: &Target, lambda: f64) -> Result<Tensor> {
+    match &target.mask {
+        None => photometric(image, &target.color, lambda),
+        Some(mask) => photometric(&image.f_mul(mask)?, &target.color.f_mul(mask)?, lambda),
+    }
+}
+
+/// Mean absolute difference of inverse depths where `target` (`[1,H,W]`) is known, over all pixels.
+///
+/// # Errors
+/// Torch's, such as for shapes that differ.
+pub fn inverse_depth(rendered: &Tensor, target: &Tensor) -> Result<Tensor> {
+    let known = target.f_gt(0.0)?;
+    Ok(rendered.f_sub(target)?.f_mul(&known)?.f_abs()?.f_mean(Kind::Float)?)
+}
+
+/// `opacity` x mean opacity + `scale` x mean standard deviation: what lets a Monte Carlo strategy find dead Gaussians.
+///
+/// # Errors
+/// Torch's.
+pub fn regularization(gaussians: &Gaussians, opacity: f64, scale: f64) -> Result<Tensor> {
+    let faint = gaussians.opacities()?.f_mean(Kind::Float)?.f_mul_scalar(opacity)?;
+    Ok(faint.f_add(&gaussians.scales()?.f_mean(Kind::Float)?.f_mul_scalar(scale)?)?)
 }
 
 /// Peak signal-to-noise ratio in decibels of `image`, clamped to 0 to 1; a scalar tensor, infinite for
@@ -90,6 +61,8 @@ pub fn psnr(image: &Tensor, target: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
+    use tch::Device;
+
     use super::*;
 
     const SIZES: [(usize, usize); 4] = [(23, 17), (11, 11), (4, 30), (1, 1)];
@@ -105,6 +78,10 @@ mod tests {
             .collect();
         let t = Tensor::from_slice(&values).view([3, h as i64, w as i64]);
         (values, t)
+    }
+
+    fn ssim(image: &Tensor, target: &Tensor) -> Result<Tensor> {
+        Ok(splat_tch::ssim(image, target, false, &EngineChoice::Auto)?)
     }
 
     /// SSIM by its definition: a 2D window at every pixel, in f64.
@@ -142,13 +119,12 @@ mod tests {
 
     #[test]
     fn ssim_is_its_definition() {
-        let ssim = Ssim::new(Device::Cpu).unwrap();
         for (h, w) in SIZES {
             let ((a, ta), (b, tb)) = (image(h, w, 1), image(h, w, 2));
-            let ours = ssim.compare(&ta, &tb).unwrap().double_value(&[]);
+            let ours = ssim(&ta, &tb).unwrap().double_value(&[]);
             let expected = reference(&a, &b, h, w);
             assert!((ours - expected).abs() < 2e-5, "{h}x{w}: {ours} {expected}");
-            let same = ssim.compare(&ta, &ta).unwrap().double_value(&[]);
+            let same = ssim(&ta, &ta).unwrap().double_value(&[]);
             assert!((same - 1.0).abs() < 1e-5);
         }
     }
@@ -157,10 +133,9 @@ mod tests {
     #[test]
     fn the_loss_descends_where_its_gradient_says() {
         let (h, w) = (9, 8);
-        let ssim = Ssim::new(Device::Cpu).unwrap();
         let ((a, ta), (b, tb)) = (image(h, w, 3), image(h, w, 4));
         let leaf = ta.copy().set_requires_grad(true);
-        let loss = photometric(&ssim, &leaf, &tb, 0.2).unwrap();
+        let loss = photometric(&leaf, &tb, 0.2).unwrap();
         let gradient = &Tensor::run_backward(&[&loss], &[&leaf], false, false)[0];
         let at = |values: &[f32]| {
             let l1: f64 = values.iter().zip(&b).map(|(x, y)| f64::from((x - y).abs())).sum();
@@ -180,6 +155,26 @@ mod tests {
             let ours = gradient.view(-1).double_value(&[i as i64]);
             assert!((ours - numeric).abs() < 2e-5, "{i}: {ours} {numeric}");
         }
+    }
+
+    #[test]
+    fn what_is_masked_out_counts_for_nothing() {
+        let ((_, a), (_, b)) = (image(12, 10, 1), image(12, 10, 2));
+        let mask = Tensor::ones([1, 12, 10], (Kind::Float, Device::Cpu));
+        let _ = mask.narrow(2, 4, 6).fill_(0.0);
+        let target = |color: Tensor| Target { color, mask: Some(mask.shallow_clone()), inv_depth: None };
+        let loss = masked(&a, &target(b.shallow_clone()), 0.2).unwrap().double_value(&[]);
+        let elsewhere = b.copy();
+        let _ = elsewhere.narrow(2, 4, 6).fill_(0.9);
+        assert!(loss > 0.0);
+        assert_eq!(masked(&a, &target(elsewhere), 0.2).unwrap().double_value(&[]), loss);
+    }
+
+    #[test]
+    fn unknown_depths_pull_at_nothing() {
+        let rendered = Tensor::from_slice(&[0.5f32, 0.5]).view([1, 1, 2]);
+        let target = Tensor::from_slice(&[0.0f32, 0.1]).view([1, 1, 2]);
+        assert!((inverse_depth(&rendered, &target).unwrap().double_value(&[]) - 0.2).abs() < 1e-7);
     }
 
     #[test]

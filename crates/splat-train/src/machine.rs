@@ -3,6 +3,9 @@
 //! Reads `/proc` and asks `nvidia-smi`; what cannot be learned is left out.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -43,9 +46,49 @@ impl Machine {
 
 /// Most memory this process has held, in MiB. Linux alone.
 pub(crate) fn peak_host_mib() -> Option<u64> {
+    host_mib("VmHWM:")
+}
+
+fn host_mib(field: &str) -> Option<u64> {
     let text = fs_err::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let line = text.lines().find_map(|l| l.strip_prefix(field))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? / 1024)
+}
+
+/// Memory in use, looked at every five seconds: the first GPU's by everyone, the driver's context included, or this
+/// process's own.
+#[derive(Debug)]
+pub(crate) struct MemoryWatch {
+    gpu: Option<Arc<AtomicU64>>,
+}
+
+impl MemoryWatch {
+    /// On a GPU a thread asks `nvidia-smi`, which takes longer than a step.
+    pub(crate) fn start(gpu: bool) -> Self {
+        if !gpu {
+            return Self { gpu: None };
+        }
+        let seen = Arc::new(AtomicU64::new(0));
+        let weak = Arc::downgrade(&seen);
+        std::thread::spawn(move || {
+            // Until the run, which holds the other end, is over; or there is nobody to ask.
+            while let Some(seen) = weak.upgrade() {
+                let Some(now) = gpu_memory_mib() else { return };
+                seen.store(now, Ordering::Relaxed);
+                drop(seen);
+                std::thread::sleep(Duration::from_secs(5));
+            }
+        });
+        Self { gpu: Some(seen) }
+    }
+
+    /// In MiB, as last seen.
+    pub(crate) fn now(&self) -> Option<u64> {
+        match &self.gpu {
+            Some(seen) => Some(seen.load(Ordering::Relaxed)).filter(|&mib| mib > 0),
+            None => host_mib("VmRSS:"),
+        }
+    }
 }
 
 /// Memory in use on the first GPU, by everyone, in MiB. Torch keeps what it has once taken, so at the end

@@ -1,12 +1,14 @@
-//! The files of a run: `point_cloud.ply`, `views/*.png`, `stats.json`. Each appears whole or not at all.
+//! The files of a run: `point_cloud.ply`, `views/*.png`, `views.csv`, `curves.svg`, `stats.json`. Each appears whole or
+//! not at all.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use splat_scene::{Dataset, ply, save_png, write_atomically};
-use tch::{Kind, Tensor};
+use splat_scene::{Dataset, ply, write_atomically};
 
-use crate::{Event, Machine, Outcome, Result, Trainer, machine};
+use crate::metrics::Evaluator;
+use crate::report::{self, Series};
+use crate::{Error, Event, Machine, Outcome, Result, Sample, Trainer, checkpoint_path, machine};
 
 /// A folder for one run's files.
 #[derive(Debug)]
@@ -15,16 +17,26 @@ pub struct Output {
 }
 
 impl Output {
-    /// Makes the folder and sees that it can be written: better now than after the last step.
+    /// Makes the folder and sees that it can be written: better now than after the last step. A folder that holds
+    /// something already is taken only with `again`: what a run writes replaces files of those names.
     ///
     /// # Errors
-    /// The system's, naming the folder.
-    pub fn create(folder: &Path) -> Result<Self> {
+    /// [`Error::Occupied`]; the system's, naming the folder.
+    pub fn create(folder: &Path, again: bool) -> Result<Self> {
+        if !again && folder.is_dir() && fs_err::read_dir(folder)?.next().is_some() {
+            return Err(Error::Occupied { path: folder.into() });
+        }
         fs_err::create_dir_all(folder.join("views"))?;
         let trial = folder.join(".trial");
         fs_err::write(&trial, [])?;
         fs_err::remove_file(&trial)?;
         Ok(Self { folder: folder.into() })
+    }
+
+    /// Where the run's checkpoint is.
+    #[must_use]
+    pub fn checkpoint(&self) -> PathBuf {
+        checkpoint_path(&self.folder)
     }
 
     /// Writes everything. `run` (command line, engine and the like) goes into `stats.json` as it is.
@@ -40,29 +52,43 @@ impl Output {
         run: Value,
         listen: &mut dyn FnMut(&Event),
     ) -> Result<()> {
-        let mut saved = |path: PathBuf| listen(&Event::Saved { path });
+        // The scene first: if the disk is full then, all is there that cannot be made again.
         let path = self.folder.join("point_cloud.ply");
         ply::write_gaussians(&path, &trainer.gaussians().download()?)?;
-        saved(path);
+        listen(&Event::Saved { path });
+        let evaluator = Evaluator::default();
+        let mut scores = Vec::new();
         for view in trainer.held_out() {
-            let (name, photo, image) = view?;
+            let (name, truth, image) = view?;
             let path = self.folder.join("views").join(view_name(trainer.steps(), name));
-            // Photograph left, render right.
-            let both = Tensor::f_cat(&[photo, image.f_clamp(0.0, 1.0)?], 2)?;
-            let bytes = both.f_mul_scalar(255.0)?.f_round()?.f_to_kind(Kind::Uint8)?;
-            let bytes = bytes.f_permute([1, 2, 0])?.f_contiguous()?.f_to_device(tch::Device::Cpu)?;
-            let mut rgb = vec![0u8; bytes.numel()];
-            bytes.f_copy_data(&mut rgb, bytes.numel())?;
-            let size = both.size();
-            save_png(&path, size[2] as u32, size[1] as u32, &rgb)?;
+            report::side_by_side(&path, &truth.photo, &image, truth.mask.as_ref())?;
+            scores.extend(evaluator.compare(name, &image, &truth)?);
         }
-        saved(self.folder.join("views"));
+        listen(&Event::Saved { path: self.folder.join("views") });
+        let path = self.folder.join("views.csv");
+        report::per_view_csv(&path, &scores)?;
+        listen(&Event::Saved { path });
+        let path = self.folder.join("curves.svg");
+        report::plot(&path, &curves(outcome))?;
+        listen(&Event::Saved { path });
         let path = self.folder.join("stats.json");
         let stats = stats(trainer, dataset, outcome, machine, run);
         write_atomically(&path, |out| Ok(serde_json::to_writer_pretty(out, &stats)?))?;
-        saved(path);
+        listen(&Event::Saved { path });
         Ok(())
     }
+}
+
+/// Loss, PSNR of training and held-out views, and the number of Gaussians, against steps.
+fn curves(outcome: &Outcome) -> [Series; 4] {
+    let trained = |of: fn(&Sample) -> f64| outcome.curve.iter().map(|s| (s.step as f64, of(s))).collect();
+    let held_out = outcome.evaluations.iter().map(|e| (e.step as f64, e.psnr)).collect();
+    [
+        Series::new("loss", "training", trained(|s| s.loss)),
+        Series::new("PSNR, dB", "training", trained(|s| s.psnr)),
+        Series::new("PSNR, dB", "held out", held_out),
+        Series::new("Gaussians", "Gaussians", trained(|s| s.gaussians as f64)),
+    ]
 }
 
 /// `00300_name.png`: steps, then the view's name without its extension, folders joined by `_`.
@@ -93,6 +119,8 @@ fn stats(trainer: &Trainer, dataset: &Dataset, outcome: &Outcome, machine: &Mach
         "gaussians": trainer.gaussians().len(),
         "evaluations": outcome.evaluations,
         "final": outcome.evaluations.last(),
+        "curve": outcome.curve,
+        "profile_ms": trainer.profile.as_ref().and_then(|p| p.figures(outcome.train_seconds, outcome.steps)),
         "loss": outcome.loss,
         "steps": outcome.steps,
         "stopped_early": outcome.stopped_early,

@@ -1,21 +1,18 @@
-//! The loop: one view a step, forward, loss, backward, Adam. Emits events, prints nothing.
+//! One step after the other: densification, the next view, forward, loss, backward, Adam. Written on this crate's own
+//! pieces only. A step queues work on the device and reads nothing back, but for the refinements of the strategy.
 //!
-//! A step only queues work on the device. Numbers are read back, which waits for it, about ten times a
-//! second, and there a loss that is no number ends the run.
-
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+//! The loop around it, with reports, evaluations and checkpoints, is `run.rs`.
 
 use splat_scene::Dataset;
-use splat_tch::{Background, Settings};
-use tch::{Device, Kind, Tensor};
+use splat_tch::{Background, Camera, EngineChoice, Settings, Workspace};
+use tch::{Device, Tensor};
 
-use crate::frames::{self, Frame};
-use crate::gaussians::all_finite;
-use crate::{Adam, Config, Error, Evaluation, Event, Gaussians, Group, Outcome, Result, Ssim, init, loss};
-
-/// Seconds between reports.
-const REPORT_EVERY: f64 = 0.1;
+use crate::checkpoint::{Checkpoint, Header};
+use crate::profile::{Phase, Profile};
+use crate::{
+    Change, Config, Densify, Error, Exposures, Gaussians, Init, Observation, Optimizer, Order, Poses, Result, Start,
+    Target, Views, gradients, init, loss,
+};
 
 /// The device and engine that `--engine NAME` means: `cpu`, a CUDA engine by name, or `auto`, which takes
 /// the GPU if there is one and an engine for it.
@@ -42,64 +39,166 @@ pub fn device_for(engine: &str) -> Result<(Device, String)> {
     }
 }
 
+/// The settings of renders by `engine` on `device`, as far as the engine can: parameters as stored, no waiting for the
+/// device unless `deterministic`.
+///
+/// # Errors
+/// An engine that is not in this program.
+pub fn render_settings(engine: &str, device: Device, deterministic: bool) -> Result<Settings> {
+    let handle = splat_tch::engine(engine)?;
+    let has = |feature| handle.capabilities().features.contains(feature);
+    let raw = has(splat_engine::Features::RAW) && has(splat_engine::Features::SPLIT_SH);
+    // A workspace's guess may be too small for a step, whose picture then lacks the farthest splats: that would depend
+    // on what ran before.
+    let workspace = if device.is_cuda() && !deterministic && has(splat_engine::Features::WORKSPACE) {
+        Some(Workspace::new(&EngineChoice::Named(engine.into()), device)?)
+    } else {
+        None
+    };
+    Ok(Settings { raw, workspace, reproducible: deterministic, ..Settings::with_engine(handle) })
+}
+
 /// A scene being trained.
 #[derive(Debug)]
 pub struct Trainer {
-    config: Config,
-    device: Device,
-    frames: Vec<Frame>,
-    train: Vec<usize>,
-    test: Vec<usize>,
-    scene_extent: f64,
+    pub(crate) config: Config,
+    pub(crate) device: Device,
+    pub(crate) engine: String,
+    /// [`Dataset::fingerprint`].
+    pub(crate) dataset: String,
+    pub(crate) views: Views,
+    pub(crate) train: Vec<usize>,
+    pub(crate) test: Vec<usize>,
+    extent: f64,
     gaussians: Gaussians,
-    adam: Adam,
-    ssim: Ssim,
+    optimizer: Optimizer,
+    densify: Box<dyn Densify>,
+    exposures: Option<Exposures>,
+    poses: Option<Poses>,
     settings: Settings,
-    /// Views of this epoch that are still to come.
-    order: Vec<usize>,
-    rng: fastrand::Rng,
-    steps: u64,
+    /// `[3]`, of the device.
+    pub(crate) background: Tensor,
+    /// `[iterations,3]`, where each step has another.
+    backgrounds: Option<Tensor>,
+    order: Order,
+    pub(crate) steps: u64,
+    pub(crate) profile: Option<Profile>,
+    /// How the first points were found, if they were.
+    pub(crate) start: Option<Start>,
+    /// What ran before a checkpoint was resumed from.
+    pub(crate) before: crate::Outcome,
 }
 
 /// What a step leaves on the device.
 #[derive(Debug)]
-struct StepResult {
-    loss: Tensor,
-    image: Tensor,
-    frame: usize,
+pub(crate) struct StepResult {
+    pub(crate) loss: Tensor,
+    /// `[3,H,W]`, as the view was exposed.
+    pub(crate) image: Tensor,
+    pub(crate) target: Target,
+    pub(crate) change: Option<Change>,
 }
 
 impl Trainer {
-    /// Loads every photograph and puts Gaussians at the points.
+    /// Finds the first points, puts Gaussians there and loads the photographs.
     ///
     /// # Errors
     /// A photograph that cannot be read; no points; settings out of range; a device without room.
     pub fn new(dataset: &Dataset, config: Config, device: Device, engine: &str) -> Result<Self> {
         config.check()?;
-        let host = init::initial(&dataset.points, config.max_points, config.sh_degree, config.seed)?;
-        let gaussians = Gaussians::upload(&host, device)?;
-        let frames = frames::load(dataset, config.background, device)?;
-        let settings = Settings {
-            background: Background::Tensor(Tensor::f_from_slice(&config.background)?.f_to_device(device)?),
-            sh_degree: 0,
-            antialiasing: config.antialiasing,
-            ..Settings::with_engine(splat_tch::engine(engine)?)
+        let init = Init { source: config.init, count: config.init_count, seed: config.seed };
+        let start = init::first_points(dataset, &init)?;
+        let host = init::initial(&start.points, config.max_points, config.sh_degree, config.seed)?;
+        let mut trainer = Self::with_gaussians(dataset, &host, config, device, engine)?;
+        trainer.start = Some(start);
+        Ok(trainer)
+    }
+
+    /// From Gaussians of the caller's; their SH must be of the degree that `config` says.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn with_gaussians(
+        dataset: &Dataset,
+        host: &splat_scene::Gaussians,
+        config: Config,
+        device: Device,
+        engine: &str,
+    ) -> Result<Self> {
+        config.check()?;
+        Self::assemble(dataset, Gaussians::upload(host, device)?, config, device, engine)
+    }
+
+    /// Goes on from a checkpoint of this dataset and these settings ([`Checkpoint::fits`] tells).
+    ///
+    /// # Errors
+    /// As [`Trainer::new`]; a tensor that is missing in the checkpoint.
+    pub fn resume(
+        dataset: &Dataset,
+        checkpoint: &Checkpoint,
+        config: Config,
+        device: Device,
+        engine: &str,
+    ) -> Result<Self> {
+        config.check()?;
+        let mut found = Vec::with_capacity(6);
+        for name in crate::PARAMETERS {
+            found.push(checkpoint.tensor(&format!("gaussians/{name}"), device)?);
+        }
+        let gaussians = Gaussians::from_parameters(found.try_into().expect("six names"))?;
+        let mut trainer = Self::assemble(dataset, gaussians, config, device, engine)?;
+        trainer.restore(checkpoint)?;
+        Ok(trainer)
+    }
+
+    fn assemble(
+        dataset: &Dataset,
+        gaussians: Gaussians,
+        config: Config,
+        device: Device,
+        engine: &str,
+    ) -> Result<Self> {
+        let extent = dataset.scene_extent;
+        let mut settings = render_settings(engine, device, config.deterministic)?;
+        settings.antialiasing = config.antialiasing;
+        let views = Views::load(dataset, config.image_cache, device)?;
+        let background = Tensor::f_from_slice(&config.background)?.f_to_device(device)?;
+        let backgrounds = if config.random_background {
+            let mut rng = fastrand::Rng::with_seed(config.seed ^ 0xBAC6);
+            let numbers: Vec<f32> = (0..3 * config.iterations).map(|_| rng.f32()).collect();
+            Some(Tensor::f_from_slice(&numbers)?.f_view([-1, 3])?.f_to_device(device)?)
+        } else {
+            None
         };
-        let scene_extent = dataset.scene_extent;
+        let count = dataset.views.len();
+        let exposures =
+            config.exposure.then(|| Exposures::new(count, config.rates.exposure, device)).transpose()?;
+        let poses = config
+            .poses
+            .then(|| Poses::new(&views, config.rates.pose, config.rates.pose_decay, device))
+            .transpose()?;
         Ok(Self {
-            adam: optimiser(&gaussians, &config, scene_extent)?,
-            ssim: Ssim::new(device)?,
+            optimizer: Optimizer::for_gaussians(&gaussians, &config.rates, extent)?,
+            densify: config.strategy.start(extent, config.seed),
+            order: Order::new(&dataset.train, config.seed),
+            dataset: dataset.fingerprint(),
             train: dataset.train.clone(),
             test: dataset.test.clone(),
-            rng: fastrand::Rng::with_seed(config.seed),
-            order: Vec::new(),
+            engine: engine.into(),
             steps: 0,
+            profile: None,
+            start: None,
+            before: crate::Outcome::default(),
             config,
             device,
-            frames,
-            scene_extent,
+            views,
+            extent,
             gaussians,
+            exposures,
+            poses,
             settings,
+            background,
+            backgrounds,
         })
     }
 
@@ -121,164 +220,196 @@ impl Trainer {
         &self.config
     }
 
-    /// Trains until the last step, or until the end of the step in which `stop` becomes true. Evaluates
-    /// the held-out views before the first step, every `eval_every` steps, and after the last.
+    /// Measures the phases of steps now and then.
+    pub fn profile(&mut self) {
+        self.profile = Some(Profile::default());
+    }
+
+    /// One step on the next view; its results may still be in the making on the device.
+    pub(crate) fn step(&mut self) -> Result<StepResult> {
+        let step = self.steps + 1;
+        // What the step before saw changes the rows now, so that between steps the scene is one that was optimised: a
+        // refinement costs quality that the next steps win back.
+        let change = self.densify.refine(self.steps, &mut self.gaussians, &mut self.optimizer)?;
+        let i = self.order.next().ok_or(Error::NoViews)?;
+        self.views.announce(self.order.coming());
+        let degree = self.config.active_degree(step);
+        self.settings.sh_degree = degree;
+        for (group, rate) in self.optimizer.groups.iter_mut().zip(self.config.rates.at(step, self.extent)) {
+            group.rate = rate;
+        }
+        if degree == 0 {
+            // No gradient reaches them, and Adam's moments are zero: resting is the same, for less.
+            self.optimizer.group_mut("sh_rest").rate = 0.0;
+        }
+        if let Some(profile) = &mut self.profile {
+            profile.begin(step, self.device)?;
+        }
+        let background = match &self.backgrounds {
+            Some(all) => all.f_select(0, (step - 1).min(all.size()[0] as u64 - 1) as i64)?,
+            None => self.background.shallow_clone(),
+        };
+        self.settings.background = Background::Tensor(background.shallow_clone());
+        let target = self.views.target(i, &background)?;
+        let (camera, target) = self.seen(i, step, target)?;
+        let camera = camera.as_ref().unwrap_or_else(|| self.views.camera(i));
+        mark(&mut self.profile, Phase::Data, self.device)?;
+
+        let probe = self.densify.probe(step, &self.gaussians)?;
+        let picture = self.gaussians.render(camera, &self.settings, &probe)?;
+        mark(&mut self.profile, Phase::Render, self.device)?;
+
+        let image = match &self.exposures {
+            Some(exposures) => exposures.apply(i, &picture.color)?,
+            None => picture.color,
+        };
+        let mut total = loss::masked(&image, &target, self.config.lambda_dssim)?;
+        if let (Some(weight), Some(depth)) = (&self.config.depth, &target.inv_depth) {
+            let depth = loss::inverse_depth(&picture.inv_depth, depth)?;
+            total = total.f_add(&depth.f_mul_scalar(weight.at(step))?)?;
+        }
+        if self.config.opacity_reg > 0.0 || self.config.scale_reg > 0.0 {
+            let regs =
+                loss::regularization(&self.gaussians, self.config.opacity_reg, self.config.scale_reg)?;
+            total = total.f_add(&regs)?;
+        }
+        mark(&mut self.profile, Phase::Loss, self.device)?;
+
+        let mut leaves: Vec<&Tensor> = self.gaussians.parameters().to_vec();
+        leaves.extend(probe.leaves());
+        leaves.extend(self.exposures.iter().map(|e| &e.maps));
+        leaves.extend(self.poses.iter().map(|p| &p.corrections));
+        let mut found = gradients(&total, &leaves)?.into_iter();
+        let of_gaussians: Vec<Tensor> = found.by_ref().take(6).collect();
+        let means2d = probe.means2d.is_some().then(|| found.next()).flatten();
+        let means2d_abs = probe.means2d_abs.is_some().then(|| found.next()).flatten();
+        mark(&mut self.profile, Phase::Backward, self.device)?;
+
+        self.optimizer.step(&self.gaussians.parameters(), &of_gaussians)?;
+        drop(of_gaussians);
+        if let (Some(exposures), Some(gradient)) =
+            (&mut self.exposures, self.config.exposure.then(|| found.next()).flatten())
+        {
+            exposures.step(step, i, gradient)?;
+        }
+        if let (Some(poses), Some(gradient)) = (&mut self.poses, found.next()) {
+            poses.step(step, i, gradient)?;
+        }
+        mark(&mut self.profile, Phase::Optimizer, self.device)?;
+
+        self.densify.observe(
+            step,
+            &Observation {
+                camera: self.views.camera(i),
+                means: &self.gaussians.means.f_detach()?,
+                radii: &picture.radii,
+                means2d: means2d.as_ref(),
+                means2d_abs: means2d_abs.as_ref(),
+            },
+        )?;
+        mark(&mut self.profile, Phase::Densify, self.device)?;
+        self.steps = step;
+        Ok(StepResult { loss: total.f_detach()?, image: image.f_detach()?, target, change })
+    }
+
+    /// The camera of view `i` where it is not the dataset's (smaller, or corrected), and the target at its size.
+    fn seen(&self, i: usize, step: u64, target: Target) -> Result<(Option<Camera>, Target)> {
+        let reduction = self.config.reduction(step);
+        if reduction == 1 && self.poses.is_none() {
+            return Ok((None, target));
+        }
+        let mut core = self.views.camera(i).core().clone();
+        let mut target = target;
+        if reduction > 1 {
+            core.width = (core.width / reduction).max(1);
+            core.height = (core.height / reduction).max(1);
+            target = target.reduced(i64::from(core.height), i64::from(core.width))?;
+        }
+        let camera = match &self.poses {
+            Some(poses) => poses.camera(&core, i)?,
+            None => Camera::new(core, self.device)?,
+        };
+        Ok((Some(camera), target))
+    }
+
+    /// Renders view `i` from its dataset's pose with the SH degree in use: `[3,H,W]`, no graph, not clamped.
     ///
     /// # Errors
-    /// [`Error::Diverged`]; what the rasterizer or torch refuse.
-    pub fn run(&mut self, stop: &AtomicBool, listen: &mut dyn FnMut(&Event)) -> Result<Outcome> {
-        let first = self.frames[self.train[0]].camera.core();
-        listen(&Event::Ready {
-            train_views: self.train.len(),
-            test_views: self.test.len(),
-            gaussians: self.gaussians.len(),
-            width: first.width,
-            height: first.height,
-            device: format!("{:?}", self.device),
-        });
-        let begin = Instant::now();
-        let mut outcome = Outcome {
+    /// What the rasterizer or torch refuse.
+    pub fn render(&self, i: usize) -> Result<Tensor> {
+        let _guard = tch::no_grad_guard();
+        let settings = Settings {
+            sh_degree: self.config.active_degree(self.steps),
+            background: Background::Tensor(self.background.shallow_clone()),
+            // Looked at, so it must be whole.
+            workspace: None,
+            ..self.settings.clone()
+        };
+        Ok(self.gaussians.render(self.views.camera(i), &settings, &crate::Probe::default())?.color)
+    }
+
+    /// Everything there is, on the host; waits for the device. `outcome` is what was reported so far.
+    pub(crate) fn checkpoint(&self, outcome: crate::Outcome) -> Result<Checkpoint> {
+        let (coming, rng) = self.order.state();
+        let header = Header {
             steps: self.steps,
-            stopped_early: false,
-            loss: None,
-            evaluations: Vec::new(),
-            train_seconds: 0.0,
-            wall_seconds: 0.0,
+            coming,
+            rng,
+            outcome,
+            ..Header::new(self.dataset.clone(), self.config.clone(), self.engine.clone())
         };
-        self.evaluate_into(&mut outcome, listen)?;
-        let mut reported = (Instant::now(), self.steps);
-        let mut losses = Tensor::f_zeros([1], (Kind::Float, self.device))?;
-        while self.steps < self.config.iterations && !stop.load(Ordering::Relaxed) {
-            let result = self.step()?;
-            {
-                let _guard = tch::no_grad_guard();
-                let _ = losses.f_add_(&result.loss)?;
-            }
-            let last = self.steps == self.config.iterations || stop.load(Ordering::Relaxed);
-            let evaluate =
-                last || (self.config.eval_every > 0 && self.steps.is_multiple_of(self.config.eval_every));
-            if evaluate || reported.0.elapsed().as_secs_f64() > REPORT_EVERY {
-                let count = (self.steps - reported.1) as f64;
-                let psnr =
-                    loss::psnr(&result.image, &self.frames[result.frame].target()?)?.f_double_value(&[])?;
-                let mean = losses.f_double_value(&[0])? / count;
-                // The device has caught up: only now does the clock tell what the steps took.
-                let seconds = reported.0.elapsed().as_secs_f64();
-                outcome.train_seconds += seconds;
-                outcome.steps = self.steps;
-                if !mean.is_finite() {
-                    return Err(Error::Diverged { step: self.steps, loss: mean });
-                }
-                outcome.loss = Some(mean);
-                listen(&Event::Step {
-                    step: self.steps,
-                    iterations: self.config.iterations,
-                    loss: mean,
-                    psnr,
-                    gaussians: self.gaussians.len(),
-                    sh_degree: self.settings.sh_degree,
-                    steps_per_second: count / seconds,
-                });
-                let _ = losses.f_zero_()?;
-                if evaluate {
-                    self.evaluate_into(&mut outcome, listen)?;
-                }
-                reported = (Instant::now(), self.steps);
-            }
+        let mut tensors: Vec<(String, &Tensor)> = Vec::new();
+        let names = crate::PARAMETERS.iter().zip(self.gaussians.parameters());
+        tensors.extend(names.map(|(name, t)| (format!("gaussians/{name}"), t)));
+        let mut optimizers = vec![&self.optimizer];
+        if let Some(e) = &self.exposures {
+            tensors.push(("exposures".into(), &e.maps));
+            optimizers.push(&e.optimizer);
         }
-        outcome.stopped_early = self.steps < self.config.iterations;
-        outcome.wall_seconds = begin.elapsed().as_secs_f64();
-        Ok(outcome)
-    }
-
-    /// One step on the next view; returns its loss, which may still be in the making on the device.
-    fn step(&mut self) -> Result<StepResult> {
-        let frame = self.next_frame();
-        let iteration = self.steps + 1;
-        self.settings.sh_degree = self.config.active_degree(iteration);
-        self.adam.groups[0].rate = self.config.rates.position_at(iteration) * self.scene_extent;
-        let target = self.frames[frame].target()?;
-        let activated = self.gaussians.activate()?;
-        let image = splat_tch::render(&activated.scene(), &self.frames[frame].camera, &self.settings)?.color;
-        let loss = loss::photometric(&self.ssim, &image, &target, self.config.lambda_dssim)?;
-        let leaves: Vec<&Tensor> = self.adam.groups.iter().map(|g| &g.param).collect();
-        let gradients = Tensor::f_run_backward(&[&loss], &leaves, false, false)?;
-        self.adam.step(&gradients)?;
-        self.steps = iteration;
-        Ok(StepResult { loss: loss.f_detach()?, image: image.f_detach()?, frame })
-    }
-
-    /// Views in random order, each once before any comes again.
-    fn next_frame(&mut self) -> usize {
-        if self.order.is_empty() {
-            self.order.clone_from(&self.train);
-            self.rng.shuffle(&mut self.order);
+        if let Some(p) = &self.poses {
+            tensors.push(("poses".into(), &p.corrections));
+            optimizers.push(&p.optimizer);
         }
-        self.order.pop().expect("a dataset has a view to train on")
+        for group in optimizers.into_iter().flat_map(|o| &o.groups) {
+            tensors.push((format!("adam/{}/exp_avg", group.name), &group.exp_avg));
+            tensors.push((format!("adam/{}/exp_avg_sq", group.name), &group.exp_avg_sq));
+        }
+        tensors.extend(self.densify.state().into_iter().map(|(name, t)| (format!("densify/{name}"), t)));
+        Checkpoint::new(header, tensors)
     }
 
-    /// Renders frame `frame` with the SH degree in use: `[3,H,W]`, no graph, not clamped.
-    pub(crate) fn render(&self, frame: usize) -> Result<Tensor> {
-        let _guard = tch::no_grad_guard();
-        let activated = self.gaussians.activate()?;
-        Ok(splat_tch::render(&activated.scene(), &self.frames[frame].camera, &self.settings)?.color)
-    }
-
-    /// The held-out views: name, photograph and render, `[3,H,W]`.
-    pub(crate) fn held_out(&self) -> impl Iterator<Item = Result<(&str, Tensor, Tensor)>> {
-        self.test
-            .iter()
-            .map(|&i| Ok((self.frames[i].name.as_str(), self.frames[i].target()?, self.render(i)?)))
-    }
-
-    /// Mean PSNR and SSIM over the held-out views; None where there is none.
-    ///
-    /// # Errors
-    /// What the rasterizer or torch refuse; [`Error::Diverged`] if a render holds NaN.
-    pub fn evaluate(&self) -> Result<Option<(f64, f64)>> {
-        let _guard = tch::no_grad_guard();
-        let (mut psnr, mut ssim) = (0.0, 0.0);
-        for view in self.held_out() {
-            let (_, photo, image) = view?;
-            if !all_finite(&image)? {
-                return Err(Error::Diverged { step: self.steps, loss: f64::NAN });
+    /// Everything of a checkpoint but the parameters.
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let device = self.device;
+        let head = &checkpoint.header;
+        let adam = |optimizer: &mut Optimizer| -> Result<()> {
+            for group in &mut optimizer.groups {
+                group.exp_avg = checkpoint.tensor(&format!("adam/{}/exp_avg", group.name), device)?;
+                group.exp_avg_sq = checkpoint.tensor(&format!("adam/{}/exp_avg_sq", group.name), device)?;
             }
-            let image = image.f_clamp(0.0, 1.0)?;
-            psnr += loss::psnr(&image, &photo)?.f_double_value(&[])?;
-            ssim += self.ssim.compare(&image, &photo)?.f_double_value(&[])?;
-        }
-        let n = self.test.len() as f64;
-        Ok((!self.test.is_empty()).then(|| (psnr / n, ssim / n)))
-    }
-
-    fn evaluate_into(&self, outcome: &mut Outcome, listen: &mut dyn FnMut(&Event)) -> Result<()> {
-        let Some((psnr, ssim)) = self.evaluate()? else { return Ok(()) };
-        let evaluation = Evaluation {
-            step: self.steps,
-            psnr,
-            ssim,
-            gaussians: self.gaussians.len(),
-            train_seconds: outcome.train_seconds,
+            optimizer.steps = head.steps as i64;
+            Ok(())
         };
-        outcome.evaluations.push(evaluation);
-        listen(&Event::Evaluated(evaluation));
+        adam(&mut self.optimizer)?;
+        if let Some(e) = &mut self.exposures {
+            e.maps = checkpoint.tensor("exposures", device)?.f_set_requires_grad(true)?;
+            adam(&mut e.optimizer)?;
+        }
+        if let Some(p) = &mut self.poses {
+            p.corrections = checkpoint.tensor("poses", device)?.f_set_requires_grad(true)?;
+            adam(&mut p.optimizer)?;
+        }
+        self.densify.restore(&mut |name| checkpoint.tensor(&format!("densify/{name}"), device))?;
+        self.order.restore((head.coming.clone(), head.rng));
+        self.steps = head.steps;
+        self.before = head.outcome.clone();
         Ok(())
     }
 }
 
-/// Groups in the order means (whose rate the loop changes), SH, opacities, scales, rotations.
-fn optimiser(g: &Gaussians, config: &Config, scene_extent: f64) -> Result<Adam> {
-    let rates = &config.rates;
-    let mut sh = Group::new("sh", &g.sh, rates.feature)?;
-    // One tensor for all degrees, so that no step has to join two: the rate differs by coefficient.
-    let mut relative = vec![(rates.feature_rest / rates.feature) as f32; g.sh.size()[1] as usize];
-    relative[0] = 1.0;
-    sh.relative_rate = Some(Tensor::f_from_slice(&relative)?.f_to_device(g.sh.device())?.f_view([1, -1, 1])?);
-    Ok(Adam::new(vec![
-        Group::new("means", &g.means, rates.position_at(0) * scene_extent)?,
-        sh,
-        Group::new("opacity_logits", &g.opacity_logits, rates.opacity)?,
-        Group::new("log_scales", &g.log_scales, rates.scaling)?,
-        Group::new("rotations", &g.rotations, rates.rotation)?,
-    ]))
+fn mark(profile: &mut Option<Profile>, phase: Phase, device: Device) -> Result<()> {
+    match profile {
+        Some(profile) => profile.end(phase, device),
+        None => Ok(()),
+    }
 }

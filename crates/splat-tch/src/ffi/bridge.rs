@@ -25,6 +25,7 @@ pub(super) mod cpp {
         #[namespace = "at"]
         type Tensor;
         type DeviceScope;
+        type Mark;
 
         fn attach(
             call: Box<Call>,
@@ -37,6 +38,8 @@ pub(super) mod cpp {
         fn changed_in_place(tensors: &[TensorRef]) -> Result<()>;
         fn current_stream(device: i32) -> Result<usize>;
         fn device_scope(device: i32) -> Result<UniquePtr<DeviceScope>>;
+        fn mark(device: i32) -> Result<UniquePtr<Mark>>;
+        fn milliseconds_since(self: &Mark, earlier: &Mark) -> Result<f64>;
     }
 
     extern "Rust" {

@@ -1,4 +1,4 @@
-//! What `render` and `eval` share: where the scene and the data are, how it is rendered, where results go.
+//! What commands share: where the scene and the data are, how it is rendered, where results go.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use tch::Device;
 use super::Hinted;
 
 /// How the dataset is read.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, clap::Args, serde::Serialize)]
 #[command(next_help_heading = "Dataset")]
 pub(crate) struct DataArgs {
     /// Use photographs and cameras at 1/N of their size [default: the largest photographs there are]
@@ -25,6 +25,9 @@ pub(crate) struct DataArgs {
     /// Folder of masks, if it is not `masks` beside the photographs
     #[arg(long, value_name = "DIR")]
     masks: Option<PathBuf>,
+    /// Folder of depth maps, for training
+    #[arg(long, value_name = "DIR")]
+    pub(crate) depths: Option<PathBuf>,
     /// Every N-th photograph, by name, is the test split; 0: none
     #[arg(long, value_name = "N", default_value_t = 8)]
     test_every: u32,
@@ -59,10 +62,10 @@ impl DataArgs {
             downscale: self.downscale,
             images: self.images.clone(),
             masks: self.masks.clone(),
+            depths: self.depths.clone(),
             test_every: self.test_every,
             test_list,
             strict: self.strict,
-            ..Options::default()
         };
         let dataset =
             Dataset::open(path, &options).with_context(|| format!("cannot use {}", path.display()))?;

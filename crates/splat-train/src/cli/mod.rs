@@ -5,6 +5,7 @@ pub(crate) mod eval;
 mod progress;
 pub(crate) mod render;
 mod render_output;
+mod settings;
 pub(crate) mod train;
 
 use clap::{Parser, Subcommand};

@@ -45,16 +45,28 @@ impl Progress {
             }
         }
         match event {
-            Event::Ready { train_views, test_views, gaussians, width, height, device } => self.say(&format!(
-                "{train_views} photographs ({test_views} more held out), {width}x{height}, {gaussians} Gaussians on {device}"
+            Event::Placed { method, points, guessed, seconds } => self.say(&format!(
+                "{points} first points: {method}, {guessed} of them guesses ({seconds:.1} s)"
             )),
-            Event::Step { step, iterations, loss, psnr, gaussians, steps_per_second, .. } => {
+            Event::Ready { train_views, test_views, gaussians, width, height, device, step } => {
+                self.say(&format!(
+                    "{train_views} photographs ({test_views} more held out), {width}x{height}, {gaussians} Gaussians on {device}"
+                ));
+                if *step > 0 {
+                    self.say(&format!("goes on after step {step}"));
+                    self.last = *step;
+                    self.bar.set_position(*step);
+                    self.bar.reset_eta();
+                }
+            }
+            Event::Step { step, iterations, loss, psnr, gaussians, steps_per_second, memory_mib, .. } => {
                 let smooth = |old: Option<f64>, new: f64| Some(old.map_or(new, |o| 0.8 * o + 0.2 * new));
                 self.loss = smooth(self.loss, *loss);
                 self.psnr = smooth(self.psnr, *psnr);
                 let (loss, psnr) = (self.loss.unwrap_or(*loss), self.psnr.unwrap_or(*psnr));
+                let memory = memory_mib.map_or_else(String::new, |mib| format!("  {mib} MiB"));
                 let message = format!(
-                    "loss {loss:.4}  PSNR {psnr:.2}  {gaussians} Gaussians  {steps_per_second:.1} steps/s"
+                    "loss {loss:.4}  PSNR {psnr:.2}  {gaussians} Gaussians  {steps_per_second:.1} steps/s{memory}"
                 );
                 self.bar.set_position(*step);
                 if self.lines && (*step >= self.last + self.every || step == iterations) {
@@ -67,6 +79,9 @@ impl Progress {
                 "held out, step {}: PSNR {:.2} dB, SSIM {:.4} ({:.1} s of training)",
                 e.step, e.psnr, e.ssim, e.train_seconds
             )),
+            // The number of Gaussians stands in every line.
+            Event::Densified { .. } => {}
+            Event::Warning { text } => self.bar.suspend(|| anstream::eprintln!("warning: {text}")),
             Event::Saved { path } => self.say(&format!("wrote {}", path.display())),
         }
     }

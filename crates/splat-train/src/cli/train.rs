@@ -6,53 +6,48 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use splat_scene::{Dataset, Options};
-use splat_train::{Config, Event, Machine, Output, Trainer, device_for};
+use splat_train::{Checkpoint, Event, Machine, Output, RunOptions, Trainer, device_for};
 
 use super::progress::Progress;
+use super::common::DataArgs;
+use super::settings::TrainArgs;
 
 /// Arguments of `splat train`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  splat train data/snowmiku -o out --engine cpu --downscale 8 --iterations 300\n\n\
-    Ctrl-C finishes the step and saves; a second one ends at once."
-)]
+#[command(after_help = "Examples:\n  \
+    splat train data/snowmiku -o out\n  \
+    splat train data/snowmiku -o out --iterations 7000 --strategy mcmc --max-gaussians 300000\n  \
+    splat train data/snowmiku -o out --engine cpu --downscale 8 --iterations 300\n  \
+    splat train data/snowmiku -o out --resume\n\n\
+    Ctrl-C finishes the step and saves; a second one ends at once.")]
 pub(crate) struct Args {
-    /// Folder with a COLMAP model in `sparse/0` (or `sparse`) and photographs in `images` or `images_N`
+    /// Folder of the dataset: COLMAP, transforms.json, NeRF-synthetic and others (`splat info` shows what is understood)
     data: PathBuf,
-    /// Folder for point_cloud.ply, stats.json and views/*.png; made if it does not exist
+    /// Folder for point_cloud.ply, stats.json, views and curves; made if it does not exist
     #[arg(short, long)]
     output: PathBuf,
-    /// Steps, one photograph each
-    #[arg(long, value_name = "N", default_value_t = 7000)]
-    iterations: u64,
-    /// Train at 1/N of the size that COLMAP saw [default: the largest photographs there are]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    downscale: Option<u32>,
-    /// Who renders: cpu; inria (needs a CUDA GPU); auto takes the GPU if it can
+    #[command(flatten)]
+    views: DataArgs,
+    #[command(flatten)]
+    train: TrainArgs,
+    /// Who renders: cpu; cuda, inria (need a CUDA GPU); auto takes the GPU if it can
     #[arg(long, value_name = "NAME", default_value = "auto")]
     engine: String,
-    /// Highest degree of the spherical harmonics; in use after as many thousand steps
-    #[arg(long, value_name = "0-3", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=3))]
-    sh_degree: u32,
-    /// Render the held-out views every N steps, and at the start and end; 0: only then [default: a tenth of the steps]
-    #[arg(long, value_name = "N")]
-    eval_every: Option<u64>,
-    /// Hold out every N-th photograph, by name; 0 holds out none
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    test_every: u32,
-    /// Begin from at most N of the points
-    #[arg(long, value_name = "N")]
-    max_points: Option<usize>,
-    /// Decides the order of photographs and the choice of points
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// Folder of the photographs, if it is not `images` or `images_N`
-    #[arg(long, value_name = "DIR")]
-    images: Option<PathBuf>,
-    /// Fail if photographs are missing, instead of leaving them out
+    /// Save a checkpoint every N steps; 0: only when stopped early
+    #[arg(long, value_name = "N", default_value_t = 5000)]
+    checkpoint_every: u64,
+    /// Go on from the checkpoint in the output folder
     #[arg(long)]
-    strict: bool,
+    resume: bool,
+    /// Write into an output folder that is not empty
+    #[arg(long, conflicts_with = "resume")]
+    overwrite: bool,
+    /// Measure where the time of a step goes, for stats.json
+    #[arg(long)]
+    profile: bool,
+    /// Print the settings as JSON, which --config takes, and end
+    #[arg(long)]
+    print_config: bool,
     /// Say nothing but warnings and errors
     #[arg(short, long)]
     quiet: bool,
@@ -62,28 +57,22 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let options = Options {
-        downscale: args.downscale,
-        images: args.images.clone(),
-        test_every: args.test_every,
-        strict: args.strict,
-        ..Options::default()
-    };
-    let dataset = Dataset::open(&args.data, &options)
-        .with_context(|| format!("cannot train on {}", args.data.display()))?;
-    for warning in &dataset.warnings {
-        anstream::eprintln!("warning: {warning}");
+    let config = args.train.config(args.views.depths.is_some())?;
+    if args.print_config {
+        anstream::println!("{}", serde_json::to_string_pretty(&config)?);
+        return Ok(());
     }
-    let output = Output::create(&args.output)?;
+    let dataset = args.views.open(&args.data)?;
+    let output = Output::create(&args.output, args.overwrite || args.resume)?;
     let (device, engine) = device_for(&args.engine)?;
     share_threads(device);
-    let config = Config {
-        iterations: args.iterations,
-        sh_degree: args.sh_degree,
-        eval_every: args.eval_every.unwrap_or_else(|| args.iterations.div_ceil(10)),
-        max_points: args.max_points,
-        seed: args.seed,
-        ..Config::default()
+    let path = output.checkpoint();
+    let checkpoint = if args.resume {
+        let checkpoint = Checkpoint::read(&path).context("cannot resume")?;
+        checkpoint.fits(&path, &dataset.fingerprint(), &config, &engine).context("cannot resume")?;
+        Some(checkpoint)
+    } else {
+        None
     };
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
@@ -94,21 +83,30 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     })
     .context("cannot catch Ctrl-C")?;
 
-    let mut progress = Progress::new(args.quiet, args.json_events, args.iterations);
+    let mut progress = Progress::new(args.quiet, args.json_events, config.iterations);
     let mut listen = |event: &Event| progress.show(event);
-    let mut trainer = Trainer::new(&dataset, config, device, &engine)?;
-    let outcome = trainer.run(&stop, &mut listen)?;
+    let mut trainer = match checkpoint {
+        Some(checkpoint) => Trainer::resume(&dataset, &checkpoint, config, device, &engine)?,
+        None => Trainer::new(&dataset, config, device, &engine)?,
+    };
+    if args.profile {
+        trainer.profile();
+    }
+    let options = RunOptions { stop: &stop, checkpoint: Some((path, args.checkpoint_every)) };
+    let outcome = trainer.run(&options, &mut listen)?;
     let run = json!({
         "command": std::env::args().collect::<Vec<_>>(),
         "data": args.data,
-        "downscale": args.downscale,
-        "test_every": args.test_every,
+        "views": args.views,
         "engine": engine,
         "device": format!("{device:?}"),
     });
     let machine = Machine::probe(device.is_cuda());
     output.save(&trainer, &dataset, &outcome, &machine, run, &mut listen)?;
     progress.finish(&outcome);
+    if outcome.stopped_early && !args.quiet {
+        anstream::eprintln!("stopped at step {}; the same command with --resume goes on", outcome.steps);
+    }
     Ok(())
 }
 

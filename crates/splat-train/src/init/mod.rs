@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use kiddo::{ImmutableKdTree, SquaredEuclidean};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use splat_scene::{Dataset, Point};
 
 pub use points::{initial, neighbour_distances};
@@ -42,7 +43,8 @@ const FILL: f64 = 0.5;
 const SCATTERED: f64 = 0.02;
 
 /// Where points come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PointSource {
     /// The dataset's points; without any, [`PointSource::Sweep`]; where that fails, the next below it.
     #[default]

@@ -1,0 +1,293 @@
+//! A run stopped between two steps, in one safetensors file: parameters, moments, what the strategy has seen, the order
+//! of views, and everything reported so far. What is taken back is what was put in, bit for bit.
+//!
+//! The file appears whole or not at all, so that a run killed while it saves keeps its last checkpoint.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use crate::gaussians::to_host;
+use crate::{Config, Error, Outcome, Result};
+
+/// Of this file's layout.
+const FORMAT: u32 = 1;
+/// The key of [`Header`] in the file's metadata.
+const KEY: &str = "splatwright";
+
+/// Everything that is not a tensor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// Layout of the file.
+    pub format: u32,
+    /// Version of the program that wrote it.
+    pub version: String,
+    /// [`splat_scene::Dataset::fingerprint`].
+    pub dataset: String,
+    /// The settings.
+    pub config: Config,
+    /// The engine that rendered.
+    pub engine: String,
+    /// Steps done.
+    pub steps: u64,
+    /// Views still to come in this round.
+    pub coming: Vec<usize>,
+    /// State of the generator that orders views.
+    pub rng: u64,
+    /// Everything reported so far.
+    pub outcome: Outcome,
+}
+
+/// A checkpoint in memory, on the host.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Everything that is not a tensor.
+    pub header: Header,
+    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
+}
+
+impl Header {
+    /// For this version of the program.
+    pub(crate) fn new(dataset: String, config: Config, engine: String) -> Self {
+        Self {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").into(),
+            dataset,
+            config,
+            engine,
+            steps: 0,
+            coming: Vec::new(),
+            rng: 0,
+            outcome: Outcome::default(),
+        }
+    }
+}
+
+impl Checkpoint {
+    /// With `tensors`, `Float`, by name; waits for the device.
+    pub(crate) fn new<'a>(
+        header: Header,
+        tensors: impl IntoIterator<Item = (String, &'a Tensor)>,
+    ) -> Result<Self> {
+        let mut copies = Vec::new();
+        for (name, t) in tensors {
+            let shape = t.size().iter().map(|&n| n as usize).collect();
+            copies.push((name, shape, to_host(t)?));
+        }
+        Ok(Self { header, tensors: copies })
+    }
+
+    /// The tensor `name`, on `device`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn tensor(&self, name: &str, device: Device) -> Result<Tensor> {
+        let Some((_, shape, values)) = self.tensors.iter().find(|(n, _, _)| n == name) else {
+            return Err(Error::Settings(format!("the checkpoint has no tensor `{name}`")));
+        };
+        let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
+        let t = Tensor::f_zeros(shape.as_slice(), (Kind::Float, Device::Cpu))?;
+        if !values.is_empty() {
+            let _ = t.f_view([-1])?.f_copy_(&Tensor::f_from_slice(values)?)?;
+        }
+        Ok(t.f_to_device(device)?)
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// A disk that is full, and the like; the file is then as it was.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let broken = |e: &dyn std::fmt::Display| Error::Settings(format!("checkpoint: {e}"));
+        let header = serde_json::to_string(&self.header).map_err(|e| broken(&e))?;
+        let mut views = Vec::with_capacity(self.tensors.len());
+        for (name, shape, values) in &self.tensors {
+            let bytes = bytemuck::cast_slice(values);
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| broken(&e))?;
+            views.push((name.as_str(), view));
+        }
+        let metadata = HashMap::from([(KEY.to_owned(), header)]);
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| broken(&e))?;
+        splat_scene::write_atomically(path, |out| out.write_all(&bytes))?;
+        Ok(())
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] for a file that is damaged, or none of ours, or of another layout.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = fs_err::read(path)?;
+        let broken = |message: String| Error::Checkpoint { path: path.into(), message };
+        let damaged = |e: safetensors::SafeTensorError| broken(format!("not a whole safetensors file: {e}"));
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+        let Some(text) = metadata.metadata().as_ref().and_then(|m| m.get(KEY)) else {
+            return Err(broken("a safetensors file, but no checkpoint of this program".into()));
+        };
+        // The layout's number first: another layout's fields may be others.
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|e| broken(e.to_string()))?;
+        let format = value["format"].as_u64();
+        if format != Some(u64::from(FORMAT)) {
+            return Err(broken(format!(
+                "its format is {} (written by version {}), but this program (version {}) reads format {FORMAT}",
+                format.map_or("unknown".into(), |f| f.to_string()),
+                value["version"].as_str().unwrap_or("unknown"),
+                env!("CARGO_PKG_VERSION"),
+            )));
+        }
+        let header: Header = serde_json::from_value(value).map_err(|e| broken(e.to_string()))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+        let mut tensors = Vec::new();
+        for (name, view) in file.tensors() {
+            if view.dtype() != Dtype::F32 {
+                return Err(broken(format!("`{name}` is {:?}, expected F32", view.dtype())));
+            }
+            let (chunks, _) = view.data().as_chunks::<4>();
+            let values = chunks.iter().map(|b| f32::from_le_bytes(*b)).collect();
+            tensors.push((name, view.shape().to_vec(), values));
+        }
+        Ok(Self { header, tensors })
+    }
+
+    /// Whether a run of `config` on the dataset `dataset` may go on from here: everything but how long it runs, how
+    /// often it reports and how much it caches must agree.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`], naming the first two values that disagree.
+    pub fn fits(&self, path: &Path, dataset: &str, config: &Config, engine: &str) -> Result<()> {
+        let refuse = |message: String| Err(Error::Checkpoint { path: path.into(), message });
+        let head = &self.header;
+        if head.dataset != dataset {
+            return refuse(format!(
+                "it is of dataset {}, but the dataset here is {dataset} (views, cameras and split decide that)",
+                head.dataset
+            ));
+        }
+        if head.engine != engine {
+            return refuse(format!("it was trained by engine `{}`, but `{engine}` is to go on", head.engine));
+        }
+        let free = |config: &Config| {
+            let defaults = Config::default();
+            let strict = Config {
+                iterations: 0,
+                eval_every: 0,
+                eval_at: Vec::new(),
+                image_cache: defaults.image_cache,
+                ..config.clone()
+            };
+            serde_json::to_value(strict).unwrap_or_default()
+        };
+        match first_difference("", &free(&head.config), &free(config)) {
+            None => Ok(()),
+            Some((name, was, is)) => {
+                refuse(format!("`{name}` was {was} in it, but {is} is asked for now"))
+            }
+        }
+    }
+}
+
+/// Path and values of the first place where two JSON values differ.
+fn first_difference(
+    at: &str,
+    a: &serde_json::Value,
+    b: &serde_json::Value,
+) -> Option<(String, String, String)> {
+    if let (Some(left), Some(right)) = (a.as_object(), b.as_object()) {
+        let mut keys: Vec<&String> = left.keys().chain(right.keys()).collect();
+        keys.sort_unstable();
+        return keys.into_iter().find_map(|key| {
+            let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+            first_difference(&at, &a[key], &b[key])
+        });
+    }
+    (a != b).then(|| (at.into(), a.to_string(), b.to_string()))
+}
+
+/// The file of a run in the folder `folder`.
+#[must_use]
+pub fn checkpoint_path(folder: &Path) -> PathBuf {
+    folder.join("checkpoint.safetensors")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        let header = Header {
+            steps: 300,
+            coming: vec![4, 1],
+            rng: u64::MAX - 5,
+            ..Header::new("abc".into(), Config::default(), "cpu".into())
+        };
+        let t = Tensor::from_slice(&[1.5f32, -0.0, f32::MIN_POSITIVE, 3e-39]).view([2, 1, 2]);
+        let empty = Tensor::zeros([2, 0, 3], (Kind::Float, Device::Cpu));
+        Checkpoint::new(header, [("a/b".to_owned(), &t), ("empty".to_owned(), &empty)]).unwrap()
+    }
+
+    #[test]
+    fn what_went_in_comes_out_bit_for_bit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = checkpoint_path(dir.path());
+        let written = checkpoint();
+        written.write(&path).unwrap();
+        let read = Checkpoint::read(&path).unwrap();
+        assert_eq!(read.header, written.header);
+        let bits = |c: &Checkpoint| -> Vec<u32> {
+            to_host(&c.tensor("a/b", Device::Cpu).unwrap()).unwrap().iter().map(|x| x.to_bits()).collect()
+        };
+        assert_eq!(bits(&read), bits(&written));
+        assert_eq!(read.tensor("a/b", Device::Cpu).unwrap().size(), [2, 1, 2]);
+        assert_eq!(read.tensor("empty", Device::Cpu).unwrap().size(), [2, 0, 3]);
+        assert!(read.tensor("c", Device::Cpu).is_err());
+    }
+
+    /// Cut anywhere, flipped anywhere in its header, of another layout, or nobody's: refused, the file named.
+    #[test]
+    fn damaged_and_foreign_files_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = checkpoint_path(dir.path());
+        checkpoint().write(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let refused = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            let text = Checkpoint::read(&path).expect_err("refused").to_string();
+            assert!(text.contains("checkpoint.safetensors"), "{text}");
+            text
+        };
+        for cut in [0, 3, 8, 100, whole.len() / 2, whole.len() - 1] {
+            refused(&whole[..cut]);
+        }
+        let mark = b"\\\"format\\\":";
+        let place = whole.windows(mark.len()).position(|w| w == mark).expect("the header is JSON in JSON");
+        let at = place + mark.len();
+        let mut other = whole.clone();
+        other[at] = b'7';
+        let message = refused(&other);
+        assert!(message.contains("format is 7") && message.contains("reads format 1"), "{message}");
+        let foreign = safetensors::serialize(Vec::<(String, TensorView<'_>)>::new(), None).unwrap();
+        assert!(refused(&foreign).contains("no checkpoint of this program"));
+    }
+
+    #[test]
+    fn disagreement_is_named() {
+        let c = checkpoint();
+        let path = Path::new("x");
+        let with = |change: &dyn Fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            c.fits(path, "abc", &config, "cpu").map_err(|e| e.to_string())
+        };
+        with(&|c| (c.iterations, c.eval_every) = (9, 9)).unwrap();
+        let message = with(&|c| c.lambda_dssim = 0.5).unwrap_err();
+        assert!(message.contains("lambda_dssim") && message.contains("0.2") && message.contains("0.5"));
+        let message = with(&|c| c.rates.opacity = 0.05).unwrap_err();
+        assert!(message.contains("rates.opacity"), "{message}");
+        let message = c.fits(path, "xyz", &Config::default(), "cpu").unwrap_err().to_string();
+        assert!(message.contains("abc") && message.contains("xyz"), "{message}");
+        assert!(c.fits(path, "abc", &Config::default(), "cuda").is_err());
+    }
+}

@@ -1,0 +1,252 @@
+//! Adaptive density control: Gaussians whose projected centres are pulled at grow in number, faint and huge ones go
+//! (Kerbl et al. 2023, section 5; absolute gradients after Ye et al. 2024, AbsGS; weights by depth after Zhang et al.
+//! 2024, Pixel-GS).
+//!
+//! Gradients are in NDC units, scales in units of the scene's extent, radii in pixels.
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::{Change, Densify, Observation, reseed, rows_of, sample_offsets};
+use crate::{Gaussians, Optimizer, Result, Rows};
+
+/// The numbers of the published schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AdcConfig {
+    /// First refinement after this step.
+    pub from: u64,
+    /// No refinement and no reset at or after this step.
+    pub until: u64,
+    /// Steps between refinements.
+    pub every: u64,
+    /// Mean gradient of the projected centre above which a Gaussian is densified.
+    pub gradient: f64,
+    /// Sum absolute gradients instead of signed ones (their thresholds are 3 to 4 times as high).
+    pub absolute: bool,
+    /// Largest scale, in extents, up to which a densified Gaussian is cloned; above, it is split.
+    pub clone_scale: f64,
+    /// The two halves of a split Gaussian are smaller by this.
+    pub split_factor: f64,
+    /// Steps between resets of all opacities; 0: never.
+    pub reset_every: u64,
+    /// Reset also at step `from`: the published schedule does where the background is white.
+    pub reset_at_start: bool,
+    /// What opacities are reset to, at most.
+    pub reset_to: f64,
+    /// Gaussians fainter than this go.
+    pub prune_opacity: f64,
+    /// After the first reset Gaussians with a scale above this, in extents, go.
+    pub prune_scale: f64,
+    /// After the first reset Gaussians with a radius above this in some view since the last refinement go, in pixels.
+    ///
+    /// Off: the published program means 20, but clears the radii before it compares them, so none ever went.
+    pub prune_radius: Option<f64>,
+    /// Gradients seen from nearer than this many extents count less, by the square of the distance: floaters in front of
+    /// cameras do not breed. 0: all count alike.
+    pub near: f64,
+    /// Never more Gaussians than this: those pulled at hardest grow first.
+    pub max_gaussians: Option<usize>,
+}
+
+impl Default for AdcConfig {
+    fn default() -> Self {
+        Self {
+            from: 500,
+            until: 15_000,
+            every: 100,
+            gradient: 2e-4,
+            absolute: false,
+            clone_scale: 0.01,
+            split_factor: 1.6,
+            reset_every: 3000,
+            reset_at_start: false,
+            reset_to: 0.01,
+            prune_opacity: 0.005,
+            prune_scale: 0.1,
+            prune_radius: None,
+            near: 0.0,
+            max_gaussians: None,
+        }
+    }
+}
+
+/// The strategy with what it has seen since the last refinement.
+#[derive(Debug)]
+pub struct Adc {
+    config: AdcConfig,
+    extent: f64,
+    seed: u64,
+    /// `[P]` each: sum of the gradients, number of views that saw it, largest radius.
+    sums: Option<[Tensor; 3]>,
+}
+
+/// Names of `sums` in a checkpoint.
+const SUMS: [&str; 3] = ["gradient_sum", "views", "radius"];
+
+impl Adc {
+    /// `extent` is the scene's, in world units.
+    #[must_use]
+    pub fn new(config: AdcConfig, extent: f64, seed: u64) -> Self {
+        Self { config, extent, seed, sums: None }
+    }
+
+    fn due(&self, step: u64) -> bool {
+        step > self.config.from && step < self.config.until && step.is_multiple_of(self.config.every)
+    }
+
+    /// Opacities down to `reset_to`, their moments forgotten.
+    fn reset(&self, gaussians: &Gaussians, optimizer: &mut Optimizer) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        let logit = (self.config.reset_to / (1.0 - self.config.reset_to)).ln();
+        let _ = gaussians.opacity_logits.f_detach()?.f_clamp_max_(logit)?;
+        optimizer.group_mut("opacity_logits").forget(None)
+    }
+
+    /// Rows with a mean gradient above the threshold, `[P]` `Bool`, at most `room` of them.
+    fn pulled(&self, sums: &[Tensor; 3], room: usize) -> Result<Tensor> {
+        let mean = sums[0].f_div(&sums[1].f_clamp_min(1.0)?)?;
+        let high = mean.f_gt(self.config.gradient)?;
+        if room == 0 {
+            return Ok(high.f_zeros_like()?);
+        }
+        let count = high.f_sum(Kind::Int64)?.f_int64_value(&[])? as usize;
+        if count <= room {
+            return Ok(high);
+        }
+        // As the new ones are one more each, the hardest pulled `room` rows fill it.
+        let (_, rows) = mean.f_topk(room as i64, 0, true, false)?;
+        Ok(high.f_zeros_like()?.f_index_fill(0, &rows, 1)?)
+    }
+
+    /// `pull` times `min(1, z / (near extent))^2`, `z` the depth in the view.
+    fn by_depth(&self, pull: &Tensor, seen: &Observation<'_>) -> Result<Tensor> {
+        let view = &seen.camera.core().view;
+        let mut depth = Tensor::f_full_like(pull, f64::from(view[14]))?;
+        for k in 0..3 {
+            let _ = depth.f_add_(&seen.means.f_select(1, k)?.f_mul_scalar(f64::from(view[4 * k as usize + 2]))?)?;
+        }
+        let share = depth.f_div_scalar(self.config.near * self.extent)?.f_clamp(0.0, 1.0)?;
+        Ok(share.f_square()?.f_mul(pull)?)
+    }
+
+    fn grow_and_prune(
+        &mut self,
+        step: u64,
+        gaussians: &mut Gaussians,
+        optimizer: &mut Optimizer,
+    ) -> Result<Change> {
+        let _guard = tch::no_grad_guard();
+        let Some(sums) = self.sums.take() else { return Ok(Change::default()) };
+        let config = &self.config;
+        let before = gaussians.len();
+        let room = config.max_gaussians.map_or(usize::MAX, |max| max.saturating_sub(before));
+        let high = self.pulled(&sums, room)?;
+        let largest = gaussians.log_scales.f_detach()?.f_amax([1i64].as_slice(), false)?;
+        let above = |scale: f64| largest.f_gt((scale * self.extent).ln());
+        let small = above(config.clone_scale)?.f_logical_not()?;
+        let (cloned, split) = (high.f_logical_and(&small)?, high.f_logical_and(&small.f_logical_not()?)?);
+
+        let logit = (config.prune_opacity / (1.0 - config.prune_opacity)).ln();
+        let faint = gaussians.opacity_logits.f_detach()?.f_view([-1])?.f_lt(logit)?;
+        let (mut gone, mut halves_gone) = (faint.shallow_clone(), faint);
+        if step > config.reset_every && config.reset_every > 0 {
+            gone = gone.f_logical_or(&above(config.prune_scale)?)?;
+            // A half is smaller than the whole by `split_factor`.
+            halves_gone = halves_gone.f_logical_or(&above(config.prune_scale * config.split_factor)?)?;
+            if let Some(radius) = config.prune_radius {
+                let wide = sums[2].f_gt(radius)?;
+                gone = gone.f_logical_or(&wide)?;
+            }
+        }
+        let but = |a: &Tensor, b: &Tensor| -> Result<Tensor> { Ok(a.f_logical_and(&b.f_logical_not()?)?) };
+        let kept = rows_of(&gone.f_logical_or(&split)?.f_logical_not()?)?;
+        let clones = rows_of(&but(&cloned, &gone)?)?;
+        let halves = rows_of(&but(&split, &halves_gone)?)?;
+        let [kept_n, clones_n, halves_n] = [&kept, &clones, &halves].map(|t| t.size()[0]);
+
+        let rows =
+            Rows { index: Tensor::f_cat(&[&kept, &clones, &halves, &halves], 0)?, fresh_from: kept_n };
+        gaussians.select(&rows)?;
+        optimizer.select(&rows)?;
+        if halves_n > 0 {
+            let first = kept_n + clones_n;
+            let of = |t: &Tensor| t.f_detach()?.f_narrow(0, first, 2 * halves_n);
+            reseed(self.seed, step);
+            let rotations = gaussians.unit_rotations()?.f_narrow(0, first, 2 * halves_n)?;
+            let offsets = sample_offsets(&of(&gaussians.log_scales)?.f_exp()?, &rotations)?;
+            let _ = of(&gaussians.means)?.f_add_(&offsets)?;
+            let _ = of(&gaussians.log_scales)?.f_sub_scalar_(config.split_factor.ln())?;
+        }
+        let after = gaussians.len();
+        let grown = clones_n as usize + halves_n as usize;
+        Ok(Change {
+            cloned: clones_n as usize,
+            split: halves_n as usize,
+            pruned: before + grown - after,
+        })
+    }
+}
+
+impl Densify for Adc {
+    fn wants(&self, step: u64) -> (bool, bool) {
+        let densifies = step < self.config.until;
+        (densifies && !self.config.absolute, densifies && self.config.absolute)
+    }
+
+    fn observe(&mut self, step: u64, seen: &Observation<'_>) -> Result<()> {
+        if step >= self.config.until {
+            self.sums = None;
+            return Ok(());
+        }
+        let _guard = tch::no_grad_guard();
+        let gradient = if self.config.absolute { seen.means2d_abs } else { seen.means2d };
+        let Some(gradient) = gradient.filter(|g| g.defined()) else { return Ok(()) };
+        // Of means2d z is zero.
+        let pull = gradient.f_norm_scalaropt_dim(2, [1i64].as_slice(), false)?;
+        let pull = if self.config.near > 0.0 { self.by_depth(&pull, seen)? } else { pull };
+        if self.sums.is_none() {
+            let zeros = || pull.f_zeros_like();
+            self.sums = Some([zeros()?, zeros()?, zeros()?]);
+        }
+        let [sum, views, radius] = self.sums.as_mut().expect("made above");
+        let _ = sum.f_add_(&pull)?;
+        let _ = views.f_add_(&seen.radii.f_gt(0)?)?;
+        if self.config.prune_radius.is_some() {
+            *radius = radius.f_maximum(&seen.radii.f_to_kind(Kind::Float)?)?;
+        }
+        Ok(())
+    }
+
+    fn refine(
+        &mut self,
+        step: u64,
+        gaussians: &mut Gaussians,
+        optimizer: &mut Optimizer,
+    ) -> Result<Option<Change>> {
+        let change = if self.due(step) {
+            Some(self.grow_and_prune(step, gaussians, optimizer)?)
+        } else {
+            None
+        };
+        let config = &self.config;
+        let regular = config.reset_every > 0 && step > 0 && step.is_multiple_of(config.reset_every);
+        if step < config.until && (regular || config.reset_at_start && step == config.from) {
+            self.reset(gaussians, optimizer)?;
+        }
+        Ok(change)
+    }
+
+    fn state(&self) -> Vec<(&'static str, &Tensor)> {
+        self.sums.iter().flat_map(|sums| SUMS.into_iter().zip(sums)).collect()
+    }
+
+    fn restore(&mut self, state: &mut dyn FnMut(&str) -> Result<Tensor>) -> Result<()> {
+        // A checkpoint right after a refinement, or after the last, has none.
+        self.sums = match state(SUMS[0]) {
+            Ok(sum) => Some([sum, state(SUMS[1])?, state(SUMS[2])?]),
+            Err(_) => None,
+        };
+        Ok(())
+    }
+}

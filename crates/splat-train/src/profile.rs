@@ -1,0 +1,135 @@
+//! Where a step's time goes: milliseconds of the device for each phase of a step, and what the host adds.
+//!
+//! Every hundredth step is measured. It is queued behind work that keeps the device busy for longer than queueing takes,
+//! so that the marks between its phases are the device's own time, without waits for the host. What a step takes on
+//! average beyond that sum is the host's share.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use splat_tch::Mark;
+use tch::{Device, Kind, Tensor};
+
+use crate::Result;
+
+/// Parts of a step, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Phase {
+    /// The photograph as floats.
+    Data,
+    /// Forward.
+    Render,
+    /// Loss, forward alone.
+    Loss,
+    /// Backward of all.
+    Backward,
+    /// Adam.
+    Optimizer,
+    /// Statistics; refinements are rare and mostly not among the measured steps.
+    Densify,
+}
+
+const PHASES: [Phase; 6] =
+    [Phase::Data, Phase::Render, Phase::Loss, Phase::Backward, Phase::Optimizer, Phase::Densify];
+/// One step of so many is measured, and not one that refines.
+const EVERY: u64 = 100;
+const AT: u64 = 50;
+/// Numbers of the filler: on an H100 a few milliseconds of random numbers.
+const FILLER: i64 = 1 << 27;
+
+/// Sums over the measured steps.
+#[derive(Debug, Default)]
+pub(crate) struct Profile {
+    milliseconds: [f64; 6],
+    host: f64,
+    measured: u64,
+    running: Option<Running>,
+    filler: Option<Tensor>,
+}
+
+#[derive(Debug)]
+struct Running {
+    queued: Instant,
+    marks: Vec<Mark>,
+}
+
+/// The figures for `stats.json`: milliseconds a step, averaged over the measured ones.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Figures {
+    measured_steps: u64,
+    data: f64,
+    render: f64,
+    loss: f64,
+    backward: f64,
+    optimizer: f64,
+    densify: f64,
+    /// Sum of the above: the device's time.
+    device: f64,
+    /// What the host needs to queue a step.
+    queueing: f64,
+    /// What a step takes: training time over steps.
+    step: f64,
+    /// (step - device) / step.
+    host_share: f64,
+}
+
+impl Profile {
+    pub(crate) fn begin(&mut self, step: u64, device: Device) -> Result<()> {
+        self.running = None;
+        if step % EVERY != AT {
+            return Ok(());
+        }
+        if device.is_cuda() {
+            if self.filler.is_none() {
+                self.filler = Some(Tensor::f_empty([FILLER], (Kind::Float, device))?);
+            }
+            if let Some(filler) = &mut self.filler {
+                for _ in 0..8 {
+                    let _ = filler.f_mul_scalar_(1.0)?;
+                }
+            }
+        }
+        self.running = Some(Running { queued: Instant::now(), marks: vec![Mark::now(device)?] });
+        Ok(())
+    }
+
+    pub(crate) fn end(&mut self, phase: Phase, device: Device) -> Result<()> {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        running.marks.push(Mark::now(device)?);
+        if phase != Phase::Densify {
+            return Ok(());
+        }
+        self.host += running.queued.elapsed().as_secs_f64() * 1e3;
+        for (sum, pair) in self.milliseconds.iter_mut().zip(running.marks.windows(2)) {
+            *sum += pair[1].milliseconds_since(&pair[0])?;
+        }
+        self.measured += 1;
+        self.running = None;
+        Ok(())
+    }
+
+    /// `None` if no step was measured. `seconds` and `steps` are of the whole run.
+    pub(crate) fn figures(&self, seconds: f64, steps: u64) -> Option<Figures> {
+        if self.measured == 0 || steps == 0 {
+            return None;
+        }
+        let mean = |sum: f64| sum / self.measured as f64;
+        let of = |phase: Phase| mean(self.milliseconds[PHASES.iter().position(|p| *p == phase).unwrap_or(0)]);
+        let device = mean(self.milliseconds.iter().sum());
+        let step = seconds * 1e3 / steps as f64;
+        Some(Figures {
+            measured_steps: self.measured,
+            data: of(Phase::Data),
+            render: of(Phase::Render),
+            loss: of(Phase::Loss),
+            backward: of(Phase::Backward),
+            optimizer: of(Phase::Optimizer),
+            densify: of(Phase::Densify),
+            device,
+            queueing: mean(self.host),
+            step,
+            host_share: (step - device) / step,
+        })
+    }
+}
