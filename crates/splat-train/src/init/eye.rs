@@ -43,7 +43,7 @@ pub(super) struct Eye {
 impl Eye {
     /// A view of `photo` through `camera`, which need not have the photograph's size; None for a camera
     /// without perspective, without pixels or with numbers that are not finite.
-    /// `mask`: `[H,W]` of the photograph's size, 0 where it is to be ignored.
+    /// `mask`: `[H,W]` of the photograph's size, below 128 where it is to be ignored.
     pub(super) fn new(camera: &Camera, photo: &Photo, mask: Option<&[u8]>) -> Option<Self> {
         let numbers = camera.view.iter().chain(&camera.proj).chain([&camera.tan_fovx, &camera.tan_fovy]);
         let sound = numbers.clone().all(|x| x.is_finite()) && camera.tan_fovx > 0.0 && camera.tan_fovy > 0.0;
@@ -68,7 +68,7 @@ impl Eye {
             (0..width * height)
                 .map(|i| {
                     let (x, y) = (at(i % width, width, photo.width), at(i / width, height, photo.height));
-                    mask[y * photo.width as usize + x] != 0
+                    mask[y * photo.width as usize + x] >= 128
                 })
                 .collect()
         });

@@ -28,8 +28,6 @@ pub(super) struct Layout {
     pub(super) near: f64,
     /// Nor farther: beyond it everything looks alike from all cameras.
     pub(super) far: f64,
-    /// The mean of the camera centres.
-    pub(super) middle: Vec3,
     /// Whether there is no second camera at another place.
     pub(super) without_parallax: bool,
 }
@@ -42,7 +40,7 @@ impl Layout {
         let size = spread.max(eyes.iter().map(|e| norm(e.center)).fold(0.0, f64::max));
         let without_parallax = eyes.len() < 2 || spread <= 1e-6 * size.max(1e-12);
         if without_parallax {
-            return Self { focus: None, reach: 1.0, near: NEAR, far: FAR, middle, without_parallax };
+            return Self { focus: None, reach: 1.0, near: NEAR, far: FAR, without_parallax };
         }
         let focus = focus(eyes).filter(|&f| {
             let ahead = eyes.iter().filter(|e| e.to_camera(f)[2] > 0.0).count();
@@ -51,13 +49,11 @@ impl Layout {
         let depths = |f: Vec3| eyes.iter().map(|e| e.to_camera(f)[2]).filter(|&z| z > 0.0).collect();
         let apart = neighbour_distance(eyes).max(1e-3 * spread);
         match focus.and_then(|f| median(depths(f))) {
-            Some(reach) => {
-                Self { focus, reach, near: NEAR * reach, far: FAR * reach, middle, without_parallax }
-            }
+            Some(reach) => Self { focus, reach, near: NEAR * reach, far: FAR * reach, without_parallax },
             None => {
                 let near = NEAR_BASELINES * apart;
                 let reach = near / NEAR * 0.5;
-                Self { focus: None, reach, near, far: FAR * reach, middle, without_parallax }
+                Self { focus: None, reach, near, far: FAR * reach, without_parallax }
             }
         }
     }
