@@ -84,13 +84,10 @@ def _touched(engine, scene, view, state, blocks, radii, color):
     return grads["colors"][:, 0].ceil().to(torch.int32)
 
 
-def _compiling():
-    """A function that says whether torch.compile traces what runs; asked once torch._dynamo is there."""
-    try:
-        asks = torch._C._dynamo.eval_frame.get_eval_frame_callback
-    except AttributeError:  # torch before 2.3 cannot be asked
-        return lambda: True
-    return lambda: asks() is not None
+def _asker():
+    """The function that gives what torch.compile traces frames with, None while nothing is compiled; None for a torch
+    before 2.3, which cannot be asked."""
+    return getattr(torch._C._dynamo.eval_frame, "get_eval_frame_callback", None)
 
 
 def eager(function):
@@ -103,8 +100,9 @@ def eager(function):
         if dynamo is None:  # nothing can be compiling; not imported, for that takes seconds
             return function(*args, **kwargs)
         if not known:
-            known.extend((_compiling(), dynamo.disable(function)))
-        return (known[1] if known[0]() else function)(*args, **kwargs)
+            known.append((dynamo.disable(function), dynamo.disable(_asker)()))
+        untraced, tracer = known[0]
+        return (function if tracer is not None and tracer() is None else untraced)(*args, **kwargs)
 
     call._torchdynamo_disable = True
     return call

@@ -44,7 +44,7 @@ class _Fields(NamedTuple):
     campos: Any
     prefiltered: bool
     debug: bool = False
-    antialiasing: bool = NOT_PASSED
+    antialiasing: bool = False
 
 
 class GaussianRasterizationSettings(_Fields):
@@ -70,6 +70,9 @@ class GaussianRasterizationSettings(_Fields):
     __slots__ = ()
 
     def __new__(cls, *fields, projmatrix_raw=None, **named):
+        if len(fields) < len(cls._fields):
+            # No default of the fields: torch.compile of torch 2.0 stumbles over defaults of such a type.
+            named.setdefault("antialiasing", NOT_PASSED)
         return super().__new__(cls, *fields, **named)
 
 
