@@ -258,6 +258,7 @@ fn precise(value: f64) -> String {
         a if a >= 1000.0 || (a > 0.0 && value.fract() == 0.0) => format!("{value:.0}"),
         a if a >= 10.0 => format!("{value:.2}"),
         a if a >= 0.1 || a == 0.0 => format!("{value:.3}"),
+        a if a >= 1e-4 => format!("{value:.5}"),
         _ => format!("{value:.2e}"),
     }
 }
