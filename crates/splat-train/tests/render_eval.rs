@@ -186,6 +186,18 @@ fn a_datasets_cameras_give_its_photographs_depth_and_opacity() {
         assert!(most <= Some(1), "view {i}: {most:?}");
     }
 
+    // Pictures of nothing are made, and it is said.
+    let away = r#"{"width": 8, "fov_y": 60, "height": 6, "frames": [{"world_to_camera":
+        [[-1,0,0,0],[0,1,0,0],[0,0,-1,-4],[0,0,0,1]]}]}"#;
+    fs_err::write(dir.path().join("away.json"), away).unwrap();
+    let (away, dark) = (at(dir.path(), "away.json"), at(dir.path(), "dark"));
+    let run = splat(&["render", &ply_file, "-o", &dark, "--trajectory", &away, "--engine", "cpu", "--quiet"]);
+    let warning = text(&run.stderr);
+    assert!(
+        run.status.success() && warning.contains("warning: no Gaussian of") && warning.contains("s.ply"),
+        "{warning}"
+    );
+
     // From far away there is nothing at the border; over white the RGBA picture is the one over white.
     let far = r#"{"width": 40, "fov_y": 60, "height": 30, "fps": 5, "frames": [{"name": "far",
         "camera_to_world": [[1,0,0,0.2],[0,1,0,0],[0,0,1,-12],[0,0,0,1]]}]}"#;

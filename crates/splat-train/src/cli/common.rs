@@ -153,7 +153,7 @@ impl Scene {
     /// Reads the scene and puts it on the engine's device.
     pub(crate) fn open(path: &Path, look: &LookArgs) -> Result<Self> {
         let path = file_of(path)?;
-        let host = splat_scene::ply::read_gaussians(&path)?;
+        let host = splat_scene::read_scene(&path)?;
         let (device, engine) = device_for(&look.engine)?;
         share_threads(device);
         let frozen =

@@ -28,7 +28,7 @@ const AHEAD: u64 = 512 << 20;
     Scores are of the render before it is rounded to 8 bits; masked pixels do not count; transparent photographs \
     lie over the background.")]
 pub(crate) struct Args {
-    /// Scene file (.ply, ...), or the folder that a training wrote
+    /// Scene file (.ply, .splat, .spz, .sog, ...), or the folder that a training wrote
     scene: PathBuf,
     /// Folder of the dataset
     #[arg(long, value_name = "DIR")]

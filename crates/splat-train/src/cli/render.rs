@@ -34,7 +34,7 @@ const FOV: f64 = 50.0;
     Ctrl-C ends after the picture under way; what is rendered is kept."
 )]
 pub(crate) struct Args {
-    /// Scene file (.ply, ...), or the folder that a training wrote
+    /// Scene file (.ply, .splat, .spz, .sog, ...), or the folder that a training wrote
     scene: PathBuf,
     /// Folder for PNGs, or a video: .mp4, .mkv or .mov (needs ffmpeg)
     #[arg(short, long, value_name = "PATH")]
@@ -166,7 +166,7 @@ fn render(args: &Args) -> Result<()> {
 
     let bar = common::bar(shots.len(), args.quiet);
     let begin = Instant::now();
-    let mut done = 0;
+    let (mut done, mut seen) = (0, false);
     for (i, shot) in shots.iter().enumerate() {
         if stop.load(Ordering::Relaxed) {
             break;
@@ -176,6 +176,7 @@ fn render(args: &Args) -> Result<()> {
         let picture = splat_tch::render(&scene.frozen.scene(), &camera, &settings)
             .with_context(|| format!("{}: picture {}", scene.path.display(), shot.name))?;
         output.write(i, &picture)?;
+        seen = seen || picture.radii.f_max()?.f_int64_value(&[])? > 0;
         done = i + 1;
         bar.inc(1);
     }
@@ -186,6 +187,12 @@ fn render(args: &Args) -> Result<()> {
         write_atomically(&path, |out| Ok(serde_json::to_writer_pretty(out, &way)?))?;
     }
     bar.finish_and_clear();
+    if done > 0 && !seen {
+        anstream::eprintln!(
+            "warning: no Gaussian of {} is in view in any picture: are the cameras those of this scene?",
+            scene.path.display()
+        );
+    }
     if !args.quiet {
         let seconds = begin.elapsed().as_secs_f64();
         let first = &shots[0].camera;
@@ -257,9 +264,9 @@ fn shots(args: &Args, given: Given, scene: &Scene) -> Result<(Vec<Shot>, Option<
     );
     let model = lens.of(&model);
     let fov_y = 2.0 * f64::from(model.tan_fovy).atan().to_degrees();
-    let narrow = fov_y.min(2.0 * f64::from(model.tan_fovx).atan().to_degrees());
+    let tangents = [model.tan_fovx, model.tan_fovy].map(f64::from);
     let mut orbit = Orbit::of_cameras(&cameras, &scene.host)
-        .or_else(|| Orbit::of_gaussians(&scene.host, narrow))
+        .or_else(|| Orbit::of_gaussians(&scene.host, tangents))
         .ok_or_else(|| {
             let message = format!("{}: all of the Gaussians are at one place", scene.path.display());
             Hinted::error(message, "render given poses: --trajectory FILE")

@@ -44,7 +44,7 @@ impl Orbit {
         }
         // Cameras of all orientations cancel out.
         let up = if norm(down) > 0.2 { unit(down.map(|x| -x))? } else { UP };
-        let center = meeting_point(&poses).or_else(|| middle(scene).map(|m| m.0))?;
+        let center = meeting_point(&poses).or_else(|| body(scene).map(|points| median(&points)))?;
         let offsets: Vec<[f64; 3]> = poses.iter().map(|p| sub(p.center(), center)).collect();
         let height = quantile(&mut offsets.iter().map(|o| dot(*o, up)).collect::<Vec<_>>(), 0.5);
         let flat = |o: &[f64; 3]| -> [f64; 3] { std::array::from_fn(|k| o[k] - dot(*o, up) * up[k]) };
@@ -52,16 +52,32 @@ impl Orbit {
         (radius > 1e-9).then(|| Self { center, up, radius, height, start: flat(&offsets[0]) })
     }
 
-    /// Around the median of the opaque Gaussians, so far away that four fifths of them fill the image of an
-    /// angle of `fov` degrees, from 15 degrees above. Gaussians do not tell what is up: it is -y.
+    /// Around the opaque Gaussians, so far away that nearly all of them are in the image wherever on the circle the
+    /// camera stands; `tangents` are those of half its fields of view, horizontal and vertical. From 15 degrees
+    /// above, and Gaussians do not tell what is up: it is -y. A far background does not count.
     ///
     /// None where there are no Gaussians, or all are at one place.
     #[must_use]
-    pub fn of_gaussians(scene: &Gaussians, fov: f64) -> Option<Self> {
-        let (center, extent) = middle(scene)?;
-        let distance = extent / (fov.to_radians() / 2.0).sin();
+    pub fn of_gaussians(scene: &Gaussians, tangents: [f64; 2]) -> Option<Self> {
+        let points = body(scene)?;
+        let side = |k: usize, q: f64| quantile(&mut points.iter().map(|m| m[k]).collect::<Vec<_>>(), q);
+        let center: [f64; 3] = std::array::from_fn(|k| (side(k, 0.01) + side(k, 0.99)) / 2.0);
         let (sin, cos) = 15f64.to_radians().sin_cos();
-        (distance.is_finite() && extent > 1e-9).then(|| Self {
+        // How far away a point lets the camera be: |x| <= tangent * (distance + z), from eight sides.
+        let mut needed: Vec<f64> = Vec::with_capacity(8 * points.len());
+        for i in 0..8 {
+            let (s, c) = (std::f64::consts::FRAC_PI_4 * f64::from(i)).sin_cos();
+            let eye = [cos * s, -sin, -cos * c];
+            let right = [c, 0.0, s];
+            let down = [sin * s, cos, -sin * c];
+            needed.extend(points.iter().map(|m| {
+                let o = sub(*m, center);
+                let (x, y, z) = (dot(o, right), dot(o, down), -dot(o, eye));
+                (x.abs() / tangents[0]).max(y.abs() / tangents[1]) - z
+            }));
+        }
+        let distance = 1.05 * quantile(&mut needed, 0.99);
+        (distance.is_finite() && distance > 1e-9).then(|| Self {
             center,
             up: UP,
             radius: distance * cos,
@@ -142,9 +158,14 @@ fn meeting_point(poses: &[Pose]) -> Option<[f64; 3]> {
     (2 * before > poses.len()).then_some(point)
 }
 
-/// The median of the opaque Gaussians (of all, if none is), coordinate by coordinate, and the distance from it
-/// within which four fifths of them lie.
-fn middle(scene: &Gaussians) -> Option<([f64; 3], f64)> {
+/// Coordinate by coordinate. `points` must not be empty.
+fn median(points: &[[f64; 3]]) -> [f64; 3] {
+    std::array::from_fn(|k| quantile(&mut points.iter().map(|m| m[k]).collect::<Vec<_>>(), 0.5))
+}
+
+/// Centres of the opaque Gaussians (of all, if none is), without those more than four times as far from their
+/// median as half of them are. None where there are no Gaussians.
+fn body(scene: &Gaussians) -> Option<Vec<[f64; 3]>> {
     let p = scene.len();
     let step = p.div_ceil(SAMPLE).max(1);
     let at = |i: usize| -> [f64; 3] { std::array::from_fn(|k| f64::from(scene.means[3 * i + k])) };
@@ -159,9 +180,10 @@ fn middle(scene: &Gaussians) -> Option<([f64; 3], f64)> {
     if points.is_empty() {
         return None;
     }
-    let center = std::array::from_fn(|k| quantile(&mut points.iter().map(|m| m[k]).collect::<Vec<_>>(), 0.5));
-    let mut distances: Vec<f64> = points.iter().map(|m| norm(sub(*m, center))).collect();
-    Some((center, quantile(&mut distances, 0.8)))
+    let center = median(&points);
+    let half = quantile(&mut points.iter().map(|m| norm(sub(*m, center))).collect::<Vec<_>>(), 0.5);
+    points.retain(|m| norm(sub(*m, center)) <= 4.0 * half);
+    Some(points)
 }
 
 #[cfg(test)]
@@ -240,12 +262,24 @@ mod tests {
             scene.means[3 * i] -= 50.0;
             scene.opacity_logits[i] = -4.0;
         }
-        let orbit = Orbit::of_gaussians(&scene, 60.0).unwrap();
+        let wide = splat_core::Camera::<f32>::look_at(64, 36, 60.0, [0.0, 0.0, -1.0], [0.0; 3], UP);
+        let tangents = [wide.tan_fovx, wide.tan_fovy].map(f64::from);
+        let orbit = Orbit::of_gaussians(&scene, tangents).unwrap();
         near(orbit.center, [10.0, -3.0, 5.0], 0.2);
         let distance = orbit.radius.hypot(orbit.height);
-        assert!((2.0..4.0).contains(&distance), "{orbit:?}");
-        assert!(Orbit::of_gaussians(&cloud(&[[1.0; 3]; 4]), 60.0).is_none());
-        assert!(Orbit::of_gaussians(&Gaussians::default(), 60.0).is_none());
+        assert!((2.0..5.0).contains(&distance), "{orbit:?}");
+        for shot in orbit.shots(12, [64, 36], 60.0).unwrap() {
+            let Pose { rotation: r, translation: t } = Pose::of(&shot.camera);
+            let inside = points[300..].iter().filter(|m| {
+                let m = m.map(f64::from);
+                let [x, y, z] = [0, 1, 2].map(|k| dot(r[k], m) + t[k]);
+                x.abs() < tangents[0] * z && y.abs() < tangents[1] * z
+            });
+            let inside = inside.count();
+            assert!(inside > 680, "{inside} of 700 in {}", shot.name);
+        }
+        assert!(Orbit::of_gaussians(&cloud(&[[1.0; 3]; 4]), tangents).is_none());
+        assert!(Orbit::of_gaussians(&Gaussians::default(), tangents).is_none());
         assert!(Orbit { radius: 0.0, ..orbit }.shots(3, [4, 4], 50.0).is_err());
     }
 }
