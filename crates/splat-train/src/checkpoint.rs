@@ -91,7 +91,7 @@ impl Checkpoint {
         let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
         let t = Tensor::f_zeros(shape.as_slice(), (Kind::Float, Device::Cpu))?;
         if !values.is_empty() {
-            let _ = t.f_view([-1])?.f_copy_(&Tensor::f_from_slice(values)?)?;
+            t.f_view([-1])?.f_copy_(&Tensor::f_from_slice(values)?)?;
         }
         Ok(t.f_to_device(device)?)
     }

@@ -98,7 +98,6 @@ impl Gaussians {
     }
 
     /// The leaves, in the order of [`PARAMETERS`].
-    #[must_use]
     pub fn parameters(&self) -> [&Tensor; 6] {
         [
             &self.means,

@@ -26,7 +26,7 @@ pub(crate) enum Phase {
     Backward,
     /// Adam.
     Optimizer,
-    /// Statistics; refinements are rare and mostly not among the measured steps.
+    /// Statistics. Refinements are measured on their own, every one.
     Densify,
 }
 
@@ -42,6 +42,9 @@ const FILLER: i64 = 1 << 27;
 #[derive(Debug, Default)]
 pub(crate) struct Profile {
     milliseconds: [f64; 6],
+    /// Of all refinements, and of all fillers.
+    refinements: f64,
+    fillers: f64,
     host: f64,
     measured: u64,
     running: Option<Running>,
@@ -50,6 +53,8 @@ pub(crate) struct Profile {
 
 #[derive(Debug)]
 struct Running {
+    /// Before the filler.
+    idle: Mark,
     queued: Instant,
     marks: Vec<Mark>,
 }
@@ -64,11 +69,13 @@ pub(crate) struct Figures {
     backward: f64,
     optimizer: f64,
     densify: f64,
+    /// Refinements, over all steps.
+    refine: f64,
     /// Sum of the above: the device's time.
     device: f64,
     /// What the host needs to queue a step.
     queueing: f64,
-    /// What a step takes: training time over steps.
+    /// What a step takes: training time, without what was queued to measure, over steps.
     step: f64,
     /// (step - device) / step.
     host_share: f64,
@@ -80,6 +87,7 @@ impl Profile {
         if step % EVERY != AT {
             return Ok(());
         }
+        let idle = Mark::now(device)?;
         if device.is_cuda() {
             if self.filler.is_none() {
                 self.filler = Some(Tensor::f_empty([FILLER], (Kind::Float, device))?);
@@ -90,7 +98,7 @@ impl Profile {
                 }
             }
         }
-        self.running = Some(Running { queued: Instant::now(), marks: vec![Mark::now(device)?] });
+        self.running = Some(Running { idle, queued: Instant::now(), marks: vec![Mark::now(device)?] });
         Ok(())
     }
 
@@ -101,11 +109,18 @@ impl Profile {
             return Ok(());
         }
         self.host += running.queued.elapsed().as_secs_f64() * 1e3;
+        self.fillers += running.marks[0].milliseconds_since(&running.idle)?;
         for (sum, pair) in self.milliseconds.iter_mut().zip(running.marks.windows(2)) {
             *sum += pair[1].milliseconds_since(&pair[0])?;
         }
         self.measured += 1;
         self.running = None;
+        Ok(())
+    }
+
+    /// A refinement is over that began at `begin`; waits for the device, as refinements do.
+    pub(crate) fn refined(&mut self, begin: &Mark, device: Device) -> Result<()> {
+        self.refinements += Mark::now(device)?.milliseconds_since(begin)?;
         Ok(())
     }
 
@@ -116,8 +131,9 @@ impl Profile {
         }
         let mean = |sum: f64| sum / self.measured as f64;
         let of = |phase: Phase| mean(self.milliseconds[PHASES.iter().position(|p| *p == phase).unwrap_or(0)]);
-        let device = mean(self.milliseconds.iter().sum());
-        let step = seconds * 1e3 / steps as f64;
+        let refine = self.refinements / steps as f64;
+        let device = mean(self.milliseconds.iter().sum()) + refine;
+        let step = (seconds * 1e3 - self.fillers) / steps as f64;
         Some(Figures {
             measured_steps: self.measured,
             data: of(Phase::Data),
@@ -126,6 +142,7 @@ impl Profile {
             backward: of(Phase::Backward),
             optimizer: of(Phase::Optimizer),
             densify: of(Phase::Densify),
+            refine,
             device,
             queueing: mean(self.host),
             step,

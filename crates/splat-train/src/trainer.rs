@@ -4,7 +4,7 @@
 //! The loop around it, with reports, evaluations and checkpoints, is `run.rs`.
 
 use splat_scene::Dataset;
-use splat_tch::{Background, Camera, EngineChoice, Settings, Workspace};
+use splat_tch::{Background, Camera, EngineChoice, Mark, Settings, Workspace};
 use tch::{Device, Tensor};
 
 use crate::checkpoint::{Checkpoint, Header};
@@ -230,7 +230,11 @@ impl Trainer {
         let step = self.steps + 1;
         // What the step before saw changes the rows now, so that between steps the scene is one that was optimised: a
         // refinement costs quality that the next steps win back.
+        let begin = self.profile.is_some().then(|| Mark::now(self.device)).transpose()?;
         let change = self.densify.refine(self.steps, &mut self.gaussians, &mut self.optimizer)?;
+        if let (Some(profile), Some(begin), true) = (&mut self.profile, &begin, change.is_some()) {
+            profile.refined(begin, self.device)?;
+        }
         let i = self.order.next().ok_or(Error::NoViews)?;
         self.views.announce(self.order.coming());
         let degree = self.config.active_degree(step);
