@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         cli::Command::Train(args) => cli::train::run(&args),
         cli::Command::Render(args) => cli::render::run(&args),
         cli::Command::Eval(args) => cli::eval::run(&args),
+        cli::Command::Info(args) => cli::info::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,7 +25,7 @@ pub(crate) struct DataArgs {
     /// Folder of masks, if it is not `masks` beside the photographs
     #[arg(long, value_name = "DIR")]
     masks: Option<PathBuf>,
-    /// Folder of depth maps, for training
+    /// Folder of depth maps, if it is not `depths` beside the photographs
     #[arg(long, value_name = "DIR")]
     pub(crate) depths: Option<PathBuf>,
     /// Every N-th photograph, by name, is the test split; 0: none

@@ -2,6 +2,7 @@
 
 mod common;
 pub(crate) mod eval;
+pub(crate) mod info;
 mod progress;
 pub(crate) mod render;
 mod render_output;
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     Render(render::Args),
     /// Compare a scene with photographs: PSNR, SSIM and, with a network file, LPIPS.
     Eval(eval::Args),
+    /// Show what is understood of a folder of posed photographs.
+    Info(info::Args),
 }
 
 /// An error of the program itself, with what the user can do.
