@@ -100,14 +100,7 @@ impl Gaussians {
     /// The leaves, in the order of [`PARAMETERS`].
     #[must_use]
     pub fn parameters(&self) -> [&Tensor; 6] {
-        [
-            &self.means,
-            &self.sh_first,
-            &self.sh_rest,
-            &self.opacity_logits,
-            &self.log_scales,
-            &self.rotations,
-        ]
+        [&self.means, &self.sh_first, &self.sh_rest, &self.opacity_logits, &self.log_scales, &self.rotations]
     }
 
     /// Copies them to the host; waits for the device.
