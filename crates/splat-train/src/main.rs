@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         cli::Command::Render(args) => cli::render::run(&args),
         cli::Command::Eval(args) => cli::eval::run(&args),
         cli::Command::Info(args) => cli::info::run(&args),
+        cli::Command::Convert(args) => cli::convert::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

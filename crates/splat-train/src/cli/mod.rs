@@ -1,6 +1,7 @@
 //! Command line: arguments, and how errors are shown.
 
 mod common;
+pub(crate) mod convert;
 pub(crate) mod eval;
 pub(crate) mod info;
 mod progress;
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Eval(eval::Args),
     /// Show what is understood of a folder of posed photographs.
     Info(info::Args),
+    /// Convert Gaussians between PLY, compressed PLY, .splat, SPZ and SOG.
+    Convert(convert::Args),
 }
 
 /// An error of the program itself, with what the user can do.
