@@ -2,6 +2,7 @@
 
 mod common;
 pub(crate) mod convert;
+pub(crate) mod docs;
 pub(crate) mod eval;
 pub(crate) mod info;
 mod progress;
@@ -9,6 +10,7 @@ pub(crate) mod render;
 mod render_output;
 mod settings;
 pub(crate) mod train;
+pub(crate) mod view;
 
 use clap::{Parser, Subcommand};
 
@@ -32,6 +34,12 @@ pub(crate) enum Command {
     Info(info::Args),
     /// Convert Gaussians between PLY, compressed PLY, .splat, SPZ and SOG.
     Convert(convert::Args),
+    /// Show a scene in a browser.
+    View(view::Args),
+    /// Print a shell's completions for this program.
+    Completions(docs::Completions),
+    /// Write this program's man pages.
+    Man(docs::Man),
 }
 
 /// An error of the program itself, with what the user can do.
