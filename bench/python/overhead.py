@@ -117,6 +117,20 @@ def measure(count, sigma, width, height, reps):
     return dict(splats=count, width=width, height=height, differences_from_engine=same, times=table)
 
 
+def neighbours(count):
+    """Seconds of simple_knn's distCUDA2 for points N(0,1), the second run, and its peak of memory."""
+    from simple_knn._C import distCUDA2
+    points = torch.randn(count, 3, generator=torch.Generator().manual_seed(0)).cuda()
+    for _ in range(2):
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        started = time.perf_counter()
+        distCUDA2(points)
+        torch.cuda.synchronize()
+        seconds = time.perf_counter() - started
+    return dict(points=count, seconds=round(seconds, 3), peak_mib=torch.cuda.max_memory_allocated() >> 20)
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--out", type=pathlib.Path, default=pathlib.Path("overhead.json"))
@@ -126,8 +140,10 @@ def main():
                                                     (1_000_000, 0.01, 1920, 1080))]
     report = dict(gpu=torch.cuda.get_device_name(), torch=torch.__version__, module=dgr.__version__,
                   python="{}.{}.{}".format(*sys.version_info[:3]), date=str(datetime.date.today()),
-                  command=" ".join(sys.argv), cases=cases)
+                  command=" ".join(sys.argv), cases=cases,
+                  neighbours=[neighbours(n) for n in (100_000, 1_000_000)])
     args.out.write_text(json.dumps(report, indent=1) + "\n")
+    print("distCUDA2:", report["neighbours"])
     for case in cases:
         print(f"\n{case['splats']} splats, {case['width']}x{case['height']}; against the engine: "
               + ", ".join(f"{k} {v:.1e}" for k, v in case["differences_from_engine"].items()))

@@ -21,7 +21,7 @@ use splat_toolchain::{
 
 use crate::{
     cargo, compile,
-    hint::hinted,
+    hint::{self, hinted},
     provision::{self, Accepted, Cache, Consent, Original, Terminal, consent},
     switch, ui, verify, windows,
 };
@@ -265,7 +265,7 @@ fn provisioned(root: &Path, args: &Args, planned: Planned) -> anyhow::Result<(Pl
         }
         original = Some(found);
     }
-    if bring.is_empty() {
+    if bring.is_empty() && !brought_viewer(&context) {
         return Ok((planned, original));
     }
     let accepted = planned.accepted.clone();
@@ -273,6 +273,20 @@ fn provisioned(root: &Path, args: &Args, planned: Planned) -> anyhow::Result<(Pl
     again.accepted = accepted;
     stop_at_blockers(&again.plan)?;
     Ok((again, original))
+}
+
+/// Brings the libraries of `splat view`; whether they are new. The build goes on without them, and says so.
+fn brought_viewer(context: &provision::Context<'_>) -> bool {
+    match provision::ensure_viewer(context, &mut Terminal) {
+        Ok(new) => new,
+        Err(error) => {
+            ui::note(&format!("warning: `splat view` is left out: {error:#}"));
+            if let Some(hint) = hint::of(&error) {
+                ui::note(&format!("hint: {hint}"));
+            }
+            false
+        }
+    }
 }
 
 /// Our own installations that the plan uses, each once, whether they are there yet or not.

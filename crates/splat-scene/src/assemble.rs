@@ -76,7 +76,8 @@ pub(crate) fn assemble(capture: Capture, options: &Options) -> Result<Dataset> {
         }
         let camera =
             Camera::from_pinhole(final_size.0, final_size.1, intrinsics, p.pose.rotation, p.pose.translation);
-        let numbers = camera.view.iter().chain(&camera.proj).chain(&camera.campos);
+        let tangents = [camera.tan_fovx, camera.tan_fovy];
+        let numbers = camera.view.iter().chain(&camera.proj).chain(&camera.campos).chain(&tangents);
         if !numbers.copied().all(f32::is_finite) {
             return Err(broken(format!(
                 "its numbers are too large to compute with: intrinsics {intrinsics:?}, centre {:?}",
@@ -85,6 +86,10 @@ pub(crate) fn assemble(capture: Capture, options: &Options) -> Result<Dataset> {
         }
         if let Some(mask) = &p.mask {
             same_shape(mask, "mask", photo::header(mask)?.size, working)?;
+        }
+        // Those of NumPy files are checked when they are loaded.
+        if let Some(depth) = p.depth.as_ref().filter(|d| d.extension().is_some_and(|e| e != "npy")) {
+            same_shape(depth, "depth map", photo::header(depth)?.size, working)?;
         }
         let recipe = Recipe { file_size: header.size, turn, working, warp, depth: meaning };
         let center = p.pose.center();

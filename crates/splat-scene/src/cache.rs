@@ -126,6 +126,8 @@ impl PictureCache {
                     state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
                 Slot::Empty | Slot::Failed => {
+                    // Asked for now: not coming any more, and the first to go once it is there.
+                    state.due[i] = NOT_DUE;
                     let bytes = shared.needs(i);
                     let bytes = if state.make_room(bytes, shared.budget, 0) { bytes } else { 0 };
                     state.begin(i, bytes);

@@ -48,8 +48,9 @@ impl Warp {
                 .reduce(toward)
         };
         let side = |low: Option<f64>, high: Option<f64>, f: f64, c: f64, n: f64| {
-            let low = (low.unwrap_or(-lens.widest()) * f).max(-WIDEST * c.max(NARROWEST * n));
-            let high = (high.unwrap_or(lens.widest()) * f).min(WIDEST * (n - c).max(NARROWEST * n));
+            let low = (low.unwrap_or(-lens.widest()) * f).max(-WIDEST * c.clamp(NARROWEST * n, n));
+            let high = (high.unwrap_or(lens.widest()) * f).min(WIDEST * (n - c).clamp(NARROWEST * n, n));
+            // (Principal points far outside the image bound nothing by themselves: hence the clamps.)
             // Whole pixels inside the bounds; the principal point keeps its fraction of a pixel.
             let pixels = (high - low).floor();
             if pixels < (NARROWEST * n).ceil() {

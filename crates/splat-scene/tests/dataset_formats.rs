@@ -223,12 +223,9 @@ fn polycams_raw_data_reads_with_its_depths() {
 #[test]
 fn paths_of_elsewhere_are_found_below_the_folder() {
     let dir = tempfile::tempdir().unwrap();
-    for path in [
-        "/home/someone/scan/images/a.png",
-        "../scan/images/a.png",
-        "C:\\scan\\images\\a.png",
-        "images\\a.png",
-    ] {
+    for path in
+        ["/elsewhere/scan/images/a.png", "../scan/images/a.png", "C:\\scan\\images\\a.png", "images\\a.png"]
+    {
         let frames = json!([{"file_path": path, "transform_matrix": gl(0.0)}]);
         write(&dir.path().join("transforms.json"), &json!({"fl_x": 50.0, "frames": frames}));
         photo(&dir.path().join("images/a.png"), 40, 20);

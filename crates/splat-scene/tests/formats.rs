@@ -347,3 +347,41 @@ fn one_scene_in_two_formats_agrees() {
     let opacity = |g: &Gaussians| g.opacity_logits.iter().map(|&x| common::sigmoid(x)).collect::<Vec<_>>();
     compare("opacities", &opacity(&a), &opacity(&b), 1, 1.01 / 255.0);
 }
+
+/// Half a million Gaussians to every format and back: seconds and bytes, printed.
+#[test]
+#[ignore = "figures"]
+#[expect(clippy::print_stdout, reason = "the figures are what this is run for")]
+fn time_of_half_a_million() {
+    let Some(path) = data("scenes/playbot-500k") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let clock = std::time::Instant::now();
+    let g = read_scene(&path).unwrap();
+    println!("{} Gaussians, degree {}, read from SOG in {:.2?}", g.len(), g.sh_degree(), clock.elapsed());
+    for name in ["a.ply", "a.splat", "a.spz", "4.spz", "a.compressed.ply", "a.sog"] {
+        let path = dir.path().join(name);
+        let clock = std::time::Instant::now();
+        match name {
+            "4.spz" => write_scene_as(&path, &g, Format::Spz(Version::V4), &mut silent()).unwrap(),
+            _ => write_scene(&path, &g).unwrap(),
+        }
+        let written = clock.elapsed();
+        let clock = std::time::Instant::now();
+        let back = read_scene(&path).unwrap();
+        let bytes = std::fs::metadata(&path).unwrap().len();
+        println!("{name}: written in {written:.2?}, {bytes} bytes, read in {:.2?}", clock.elapsed());
+        if name == "a.sog" {
+            let sorted = g.select(&g.morton_order());
+            let of_rest = |g: &Gaussians| -> Vec<f32> {
+                g.sh.chunks_exact(3 * g.coeffs).flat_map(|c| &c[3..]).copied().collect()
+            };
+            let (a, b) = (of_rest(&sorted), of_rest(&back));
+            let mean = |x: f64| (x / a.len() as f64).sqrt();
+            let apart = mean(a.iter().zip(&b).map(|(x, y)| f64::from(x - y).powi(2)).sum());
+            println!(
+                "  rms of harmonics {apart:.5}, of {:.5}",
+                mean(a.iter().map(|x| f64::from(*x).powi(2)).sum())
+            );
+        }
+    }
+}

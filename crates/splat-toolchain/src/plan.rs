@@ -13,7 +13,7 @@ use crate::{
     choose::{self, Chosen, Context},
     finding::{Finding, Severity},
     machine::{HostCeiling, HostCompiler, Machine, Python},
-    managed::{INRIA, ManagedItem, hex},
+    managed::{INRIA, ManagedItem, VIEWER, hex},
     request::{EngineName, Repo, Request, Settings},
     rows::{self, Row},
     rules, tables,
@@ -176,6 +176,8 @@ pub fn plan(machine: &Machine, request: &Request, repo: &Repo) -> Plan {
     let cmake = choose::host::cmake(&context);
     let ninja = choose::host::ninja(&context);
     let sources = sources(&context);
+    // Only what is there: without it the build goes on, and `splat view` says what brings it.
+    let viewer = context.managed(VIEWER).filter(|(_, whole)| *whole).map(|(dir, _)| dir);
 
     let mut choices = vec![
         torch.explained,
@@ -212,7 +214,7 @@ pub fn plan(machine: &Machine, request: &Request, repo: &Repo) -> Plan {
         findings,
     };
     plan.fingerprint = fingerprint(machine, &plan);
-    plan.env = env(machine, &plan);
+    plan.env = env(machine, &plan, viewer.as_deref());
     plan.findings.extend(rules::all(machine, request, repo, &plan));
     plan.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     plan
@@ -358,7 +360,7 @@ fn abi(machine: &Machine, plan: &Plan) -> bool {
     torch.map_or(plan.row.cxx11_abi, |torch| torch.cxx11_abi.unwrap_or(true))
 }
 
-fn env(machine: &Machine, plan: &Plan) -> BTreeMap<String, String> {
+fn env(machine: &Machine, plan: &Plan, viewer: Option<&Path>) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     let mut set = |name: &str, value: String| env.insert(name.to_owned(), value);
     let shown = |path: &Path| path.display().to_string();
@@ -394,6 +396,7 @@ fn env(machine: &Machine, plan: &Plan) -> BTreeMap<String, String> {
         ("SPLATWRIGHT_CMAKE", plan.cmake.path()),
         ("SPLATWRIGHT_NINJA", plan.ninja.path()),
         ("SPLATWRIGHT_INRIA_SOURCE", plan.sources.path()),
+        ("SPLATWRIGHT_VIEWER", viewer),
     ] {
         if let Some(path) = path {
             set(name, shown(path));

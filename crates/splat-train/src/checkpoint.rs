@@ -182,9 +182,7 @@ impl Checkpoint {
         };
         match first_difference("", &free(&head.config), &free(config)) {
             None => Ok(()),
-            Some((name, was, is)) => {
-                refuse(format!("`{name}` was {was} in it, but {is} is asked for now"))
-            }
+            Some((name, was, is)) => refuse(format!("`{name}` was {was} in it, but {is} is asked for now")),
         }
     }
 }

@@ -89,9 +89,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Scene(e) => return e.hint(),
-            Self::Torch(text) if text.contains("out of memory") => {
-                OUT_OF_MEMORY.into()
-            }
+            Self::Torch(text) if text.contains("out of memory") => OUT_OF_MEMORY.into(),
             Self::Render(e) if e.to_string().contains("out of memory") => OUT_OF_MEMORY.into(),
             Self::Checkpoint { .. } => {
                 "begin anew in another folder, or over this run with --overwrite; --resume wants the same \

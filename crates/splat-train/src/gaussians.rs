@@ -99,14 +99,7 @@ impl Gaussians {
 
     /// The leaves, in the order of [`PARAMETERS`].
     pub fn parameters(&self) -> [&Tensor; 6] {
-        [
-            &self.means,
-            &self.sh_first,
-            &self.sh_rest,
-            &self.opacity_logits,
-            &self.log_scales,
-            &self.rotations,
-        ]
+        [&self.means, &self.sh_first, &self.sh_rest, &self.opacity_logits, &self.log_scales, &self.rotations]
     }
 
     /// Copies them to the host; waits for the device.

@@ -12,6 +12,11 @@ fn main() -> ExitCode {
         cli::Command::Train(args) => cli::train::run(&args),
         cli::Command::Render(args) => cli::render::run(&args),
         cli::Command::Eval(args) => cli::eval::run(&args),
+        cli::Command::Info(args) => cli::info::run(&args),
+        cli::Command::Convert(args) => cli::convert::run(&args),
+        cli::Command::View(args) => cli::view::run(&args),
+        cli::Command::Completions(args) => cli::docs::completions(&args),
+        cli::Command::Man(args) => cli::docs::man(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

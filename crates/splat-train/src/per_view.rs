@@ -111,7 +111,9 @@ impl Poses {
         Ok(Self {
             optimizer: Optimizer::new([("poses", &corrections, rate.at(0))])?,
             corrections,
-            generators: Tensor::f_from_slice(generators.as_flattened())?.f_view([3, 9])?.f_to_device(device)?,
+            generators: Tensor::f_from_slice(generators.as_flattened())?
+                .f_view([3, 9])?
+                .f_to_device(device)?,
             constants: [
                 Tensor::f_eye(3, (Kind::Float, device))?,
                 Tensor::f_from_slice(&[0.0f32, 0.0, 0.0, 1.0])?.f_view([1, 4])?.f_to_device(device)?,
@@ -137,8 +139,7 @@ impl Poses {
         let first = cross.f_mul(&angle.f_sin()?.f_div(&angle)?)?;
         let half = angle.f_mul_scalar(0.5)?;
         let second = half.f_sin()?.f_square()?.f_mul_scalar(2.0)?.f_div(&square)?;
-        let rotation =
-            self.constants[0].f_add(&first)?.f_add(&cross.f_mm(&cross)?.f_mul(&second)?)?;
+        let rotation = self.constants[0].f_add(&first)?.f_add(&cross.f_mm(&cross)?.f_mul(&second)?)?;
         let top = Tensor::f_cat(&[&rotation, &correction.f_narrow(1, 0, 3)?.f_tr()?], 1)?;
         Ok(Tensor::f_cat(&[&top, &self.constants[1]], 0)?.f_mm(&self.views[i])?)
     }
@@ -174,11 +175,13 @@ mod tests {
     #[test]
     fn corrections_turn_and_move_the_camera() {
         let core = splat_core::Camera::look_at(8, 8, 60.0, [0., 0., -5.], [0.; 3], [0., -1., 0.]);
-        let poses = Poses::of(&[&core, &core], Exponential { from: 1e-3, to: 1e-4, steps: 10 }, 0.0, Device::Cpu)
-            .unwrap();
+        let poses =
+            Poses::of(&[&core, &core], Exponential { from: 1e-3, to: 1e-4, steps: 10 }, 0.0, Device::Cpu)
+                .unwrap();
         let at_zero = poses.view(1).unwrap();
         assert!((&at_zero - &poses.views[1]).abs().max().double_value(&[]) < 1e-7);
-        let gradient = &Tensor::run_backward(&[at_zero.sum(Kind::Float)], &[&poses.corrections], false, false)[0];
+        let gradient =
+            &Tensor::run_backward(&[at_zero.sum(Kind::Float)], &[&poses.corrections], false, false)[0];
         assert_eq!(gradient.isfinite().all().int64_value(&[]), 1);
         let _guard = tch::no_grad_guard();
         for scale in [1.0f32, 1e-3] {

@@ -59,9 +59,10 @@ impl Trainer {
             }
             let last = self.steps == self.config.iterations || stopped();
             let evaluate = last || self.config.evaluates_at(self.steps);
-            let save = options.checkpoint.as_ref().filter(|(_, every)| {
-                stopped() || *every > 0 && self.steps.is_multiple_of(*every) && !last
-            });
+            let save = options
+                .checkpoint
+                .as_ref()
+                .filter(|(_, every)| stopped() || *every > 0 && self.steps.is_multiple_of(*every) && !last);
             if !evaluate && save.is_none() && reported.0.elapsed().as_secs_f64() < REPORT_EVERY {
                 continue;
             }
@@ -197,7 +198,9 @@ impl Saver {
                 let text = format!("{e}; the checkpoint before it stands, and training goes on");
                 listen(&Event::Warning { text });
             }
-            Some(Err(_)) => listen(&Event::Warning { text: "the thread that saves checkpoints ended".into() }),
+            Some(Err(_)) => {
+                listen(&Event::Warning { text: "the thread that saves checkpoints ended".into() })
+            }
         }
     }
 }

@@ -10,8 +10,8 @@ use tch::{Device, Tensor};
 use crate::checkpoint::{Checkpoint, Header};
 use crate::profile::{Phase, Profile};
 use crate::{
-    Change, Config, Densify, Error, Exposures, Gaussians, Init, Observation, Optimizer, Order, Poses, Result, Start,
-    Target, Views, gradients, init, loss,
+    Change, Config, Densify, Error, Exposures, Gaussians, Init, Observation, Optimizer, Order, Poses, Result,
+    Start, Target, Views, gradients, init, loss,
 };
 
 /// The device and engine that `--engine NAME` means: `cpu`, a CUDA engine by name, or `auto`, which takes
@@ -273,8 +273,7 @@ impl Trainer {
             total = total.f_add(&depth.f_mul_scalar(weight.at(step))?)?;
         }
         if self.config.opacity_reg > 0.0 || self.config.scale_reg > 0.0 {
-            let regs =
-                loss::regularization(&self.gaussians, self.config.opacity_reg, self.config.scale_reg)?;
+            let regs = loss::regularization(&self.gaussians, self.config.opacity_reg, self.config.scale_reg)?;
             total = total.f_add(&regs)?;
         }
         mark(&mut self.profile, Phase::Loss, self.device)?;

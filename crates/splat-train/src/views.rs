@@ -122,8 +122,7 @@ impl Views {
     /// Decodes views that steps will soon ask for, in the background.
     pub fn announce(&self, coming: impl Iterator<Item = usize>) {
         let Some(cache) = &self.cache else { return };
-        let wanted: Vec<usize> =
-            coming.filter(|&i| self.views[i].resident.is_none()).take(AHEAD).collect();
+        let wanted: Vec<usize> = coming.filter(|&i| self.views[i].resident.is_none()).take(AHEAD).collect();
         if !wanted.is_empty() {
             cache.prefetch(&wanted);
         }
@@ -135,7 +134,8 @@ impl Stored {
         let photo = &picture.photo;
         let (h, w) = (i64::from(photo.height), i64::from(photo.width));
         let pixels = Tensor::f_from_slice(&photo.pixels)?.f_to_device(device)?;
-        let pixels = pixels.f_view([h, w, i64::from(photo.channels)])?.f_permute([2, 0, 1])?.f_contiguous()?;
+        let pixels =
+            pixels.f_view([h, w, i64::from(photo.channels)])?.f_permute([2, 0, 1])?.f_contiguous()?;
         let mask = picture.mask.as_deref().map(Tensor::f_from_slice).transpose()?;
         let inv_depth = picture.inv_depth.as_deref().map(Tensor::f_from_slice).transpose()?;
         let plane = |t: Option<Tensor>| -> Result<Option<Tensor>> {

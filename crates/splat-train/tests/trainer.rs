@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use splat_scene::{Dataset, Options, save_png};
 use splat_train::{
-    AdcConfig, Checkpoint, Config, Error, Event, McmcConfig, Outcome, RunOptions, Strategy, Trainer, checkpoint_path,
+    AdcConfig, Checkpoint, Config, Error, Event, McmcConfig, Outcome, RunOptions, Strategy, Trainer,
+    checkpoint_path,
 };
 use tch::Device;
 

@@ -13,6 +13,7 @@ pub(crate) mod pip;
 pub mod progress;
 pub mod sources;
 pub mod stamp;
+pub mod viewer;
 
 use std::path::Path;
 
@@ -24,6 +25,7 @@ pub use self::{
     original::{Original, ensure_original},
     packages::ensure_managed,
     progress::{Progress, Step, Terminal},
+    viewer::ensure_viewer,
 };
 
 /// What every call here needs to know.

@@ -9,3 +9,4 @@ mod network;
 mod offline;
 mod original;
 mod packages;
+mod viewer;

@@ -8,7 +8,7 @@
 mod header;
 mod rows;
 
-use std::io::BufRead;
+use std::io::{BufRead, Write};
 use std::path::Path;
 
 use crate::{Gaussians, Point, Result, write_atomically};
@@ -113,8 +113,24 @@ pub fn parse_points(path: &Path, reader: impl BufRead, size: u64) -> Result<Vec<
 /// # Errors
 /// Arrays that disagree in length; a disk that is full, and the like.
 pub fn write_gaussians(path: &Path, gaussians: &Gaussians) -> Result<()> {
-    let g = gaussians;
-    g.check_lengths()?;
+    gaussians.check_lengths()?;
+    write_atomically(path, |out| encode(gaussians, out))
+}
+
+/// The file that [`write_gaussians`] writes, in memory.
+///
+/// # Errors
+/// Arrays that disagree in length.
+pub fn to_bytes(gaussians: &Gaussians) -> Result<Vec<u8>> {
+    gaussians.check_lengths()?;
+    let row = 4 * (14 + 3 * gaussians.coeffs);
+    let mut bytes = Vec::with_capacity(2048 + row * gaussians.len());
+    encode(gaussians, &mut bytes).expect("memory takes what is written to it");
+    Ok(bytes)
+}
+
+/// Header and rows of arrays that agree in length.
+fn encode(g: &Gaussians, out: &mut dyn Write) -> std::io::Result<()> {
     let per_channel = g.coeffs - 1;
     let mut header = format!("ply\nformat binary_little_endian 1.0\nelement vertex {}\n", g.len());
     let mut property = |name: &str| header.push_str(&format!("property float {name}\n"));
@@ -125,24 +141,22 @@ pub fn write_gaussians(path: &Path, gaussians: &Gaussians) -> Result<()> {
     (0..3).for_each(|k| property(&format!("scale_{k}")));
     (0..4).for_each(|k| property(&format!("rot_{k}")));
     header.push_str("end_header\n");
-    write_atomically(path, |out| {
-        out.write_all(header.as_bytes())?;
-        let mut row = Vec::with_capacity(4 * (14 + 3 * g.coeffs));
-        for i in 0..g.len() {
-            row.clear();
-            let mut put = |x: f32| row.extend_from_slice(&x.to_le_bytes());
-            let sh = &g.sh[3 * g.coeffs * i..3 * g.coeffs * (i + 1)];
-            g.means[3 * i..3 * i + 3].iter().copied().for_each(&mut put);
-            [0.0; 3].into_iter().for_each(&mut put);
-            sh[..3].iter().copied().for_each(&mut put);
-            for c in 0..3 {
-                (1..g.coeffs).for_each(|m| put(sh[3 * m + c]));
-            }
-            put(g.opacity_logits[i]);
-            g.log_scales[3 * i..3 * i + 3].iter().copied().for_each(&mut put);
-            g.rotations[4 * i..4 * i + 4].iter().copied().for_each(&mut put);
-            out.write_all(&row)?;
+    out.write_all(header.as_bytes())?;
+    let mut row = Vec::with_capacity(4 * (14 + 3 * g.coeffs));
+    for i in 0..g.len() {
+        row.clear();
+        let mut put = |x: f32| row.extend_from_slice(&x.to_le_bytes());
+        let sh = &g.sh[3 * g.coeffs * i..3 * g.coeffs * (i + 1)];
+        g.means[3 * i..3 * i + 3].iter().copied().for_each(&mut put);
+        [0.0; 3].into_iter().for_each(&mut put);
+        sh[..3].iter().copied().for_each(&mut put);
+        for c in 0..3 {
+            (1..g.coeffs).for_each(|m| put(sh[3 * m + c]));
         }
-        Ok(())
-    })
+        put(g.opacity_logits[i]);
+        g.log_scales[3 * i..3 * i + 3].iter().copied().for_each(&mut put);
+        g.rotations[4 * i..4 * i + 4].iter().copied().for_each(&mut put);
+        out.write_all(&row)?;
+    }
+    Ok(())
 }

@@ -21,7 +21,8 @@ pub enum Version {
     /// One gzip stream: what most programs read.
     #[default]
     V3,
-    /// A zstd stream an attribute, of 2026.
+    /// A zstd stream an attribute, of 2026. The encoder in use is fast and light: files come out about a fifth
+    /// larger than version 3's.
     V4,
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct DataArgs {
     /// Folder of masks, if it is not `masks` beside the photographs
     #[arg(long, value_name = "DIR")]
     masks: Option<PathBuf>,
-    /// Folder of depth maps, for training
+    /// Folder of depth maps, if it is not `depths` beside the photographs
     #[arg(long, value_name = "DIR")]
     pub(crate) depths: Option<PathBuf>,
     /// Every N-th photograph, by name, is the test split; 0: none
@@ -110,9 +110,9 @@ pub(crate) struct LookArgs {
 }
 
 /// Red, green, blue.
-type Color = [f32; 3];
+pub(crate) type Color = [f32; 3];
 
-fn color(text: &str) -> Result<Color, String> {
+pub(crate) fn color(text: &str) -> Result<Color, String> {
     let hex = |digits: &str| {
         let n = u32::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 6)?;
         Some([n >> 16, n >> 8, n].map(|x| (x & 255) as f32 / 255.0))
@@ -183,7 +183,7 @@ impl Scene {
 }
 
 /// The scene's file: `path`, or what a training left in the folder `path`.
-fn file_of(path: &Path) -> Result<PathBuf> {
+pub(crate) fn file_of(path: &Path) -> Result<PathBuf> {
     if !path.is_dir() || path.join("meta.json").exists() {
         return Ok(path.into());
     }
@@ -211,7 +211,7 @@ fn file_of(path: &Path) -> Result<PathBuf> {
 }
 
 /// Background and antialiasing of the training that wrote `stats.json` beside the scene.
-fn training_of(scene: &Path) -> (Option<Color>, Option<bool>) {
+pub(crate) fn training_of(scene: &Path) -> (Option<Color>, Option<bool>) {
     let stats = fs_err::read(scene.with_file_name("stats.json")).unwrap_or_default();
     let stats: serde_json::Value = serde_json::from_slice(&stats).unwrap_or_default();
     let config = &stats["config"];

@@ -1,12 +1,16 @@
 //! Command line: arguments, and how errors are shown.
 
 mod common;
+pub(crate) mod convert;
+pub(crate) mod docs;
 pub(crate) mod eval;
+pub(crate) mod info;
 mod progress;
 pub(crate) mod render;
 mod render_output;
 mod settings;
 pub(crate) mod train;
+pub(crate) mod view;
 
 use clap::{Parser, Subcommand};
 
@@ -26,6 +30,16 @@ pub(crate) enum Command {
     Render(render::Args),
     /// Compare a scene with photographs: PSNR, SSIM and, with a network file, LPIPS.
     Eval(eval::Args),
+    /// Show what is understood of a folder of posed photographs.
+    Info(info::Args),
+    /// Convert Gaussians between PLY, compressed PLY, .splat, SPZ and SOG.
+    Convert(convert::Args),
+    /// Show a scene in a browser.
+    View(view::Args),
+    /// Print a shell's completions for this program.
+    Completions(docs::Completions),
+    /// Write this program's man pages.
+    Man(docs::Man),
 }
 
 /// An error of the program itself, with what the user can do.

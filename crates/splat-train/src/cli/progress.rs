@@ -45,9 +45,8 @@ impl Progress {
             }
         }
         match event {
-            Event::Placed { method, points, guessed, seconds } => self.say(&format!(
-                "{points} first points: {method}, {guessed} of them guesses ({seconds:.1} s)"
-            )),
+            Event::Placed { method, points, guessed, seconds } => self
+                .say(&format!("{points} first points: {method}, {guessed} of them guesses ({seconds:.1} s)")),
             Event::Ready { train_views, test_views, gaussians, width, height, device, step } => {
                 self.say(&format!(
                     "{train_views} photographs ({test_views} more held out), {width}x{height}, {gaussians} Gaussians on {device}"

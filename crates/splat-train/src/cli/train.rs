@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use splat_train::{Checkpoint, Event, Machine, Output, RunOptions, Trainer, device_for};
 
-use super::progress::Progress;
 use super::common::DataArgs;
+use super::progress::Progress;
 use super::settings::TrainArgs;
 
 /// Arguments of `splat train`.

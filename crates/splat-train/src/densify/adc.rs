@@ -124,7 +124,8 @@ impl Adc {
         let view = &seen.camera.core().view;
         let mut depth = Tensor::f_full_like(pull, f64::from(view[14]))?;
         for k in 0..3 {
-            let _ = depth.f_add_(&seen.means.f_select(1, k)?.f_mul_scalar(f64::from(view[4 * k as usize + 2]))?)?;
+            let _ = depth
+                .f_add_(&seen.means.f_select(1, k)?.f_mul_scalar(f64::from(view[4 * k as usize + 2]))?)?;
         }
         let share = depth.f_div_scalar(self.config.near * self.extent)?.f_clamp(0.0, 1.0)?;
         Ok(share.f_square()?.f_mul(pull)?)
@@ -165,8 +166,7 @@ impl Adc {
         let halves = rows_of(&but(&split, &halves_gone)?)?;
         let [kept_n, clones_n, halves_n] = [&kept, &clones, &halves].map(|t| t.size()[0]);
 
-        let rows =
-            Rows { index: Tensor::f_cat(&[&kept, &clones, &halves, &halves], 0)?, fresh_from: kept_n };
+        let rows = Rows { index: Tensor::f_cat(&[&kept, &clones, &halves, &halves], 0)?, fresh_from: kept_n };
         gaussians.select(&rows)?;
         optimizer.select(&rows)?;
         if halves_n > 0 {
@@ -180,11 +180,7 @@ impl Adc {
         }
         let after = gaussians.len();
         let grown = clones_n as usize + halves_n as usize;
-        Ok(Change {
-            cloned: clones_n as usize,
-            split: halves_n as usize,
-            pruned: before + grown - after,
-        })
+        Ok(Change { cloned: clones_n as usize, split: halves_n as usize, pruned: before + grown - after })
     }
 }
 
@@ -224,11 +220,8 @@ impl Densify for Adc {
         gaussians: &mut Gaussians,
         optimizer: &mut Optimizer,
     ) -> Result<Option<Change>> {
-        let change = if self.due(step) {
-            Some(self.grow_and_prune(step, gaussians, optimizer)?)
-        } else {
-            None
-        };
+        let change =
+            if self.due(step) { Some(self.grow_and_prune(step, gaussians, optimizer)?) } else { None };
         let config = &self.config;
         let regular = config.reset_every > 0 && step > 0 && step.is_multiple_of(config.reset_every);
         if step < config.until && (regular || config.reset_at_start && step == config.from) {

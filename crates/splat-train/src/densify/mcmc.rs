@@ -189,11 +189,8 @@ impl Densify for Mcmc {
         gaussians: &mut Gaussians,
         optimizer: &mut Optimizer,
     ) -> Result<Option<Change>> {
-        let change = if self.due(step) {
-            Some(self.relocate_and_add(step, gaussians, optimizer)?)
-        } else {
-            None
-        };
+        let change =
+            if self.due(step) { Some(self.relocate_and_add(step, gaussians, optimizer)?) } else { None };
         if step == 0 {
             return Ok(None);
         }
@@ -227,8 +224,7 @@ mod tests {
                     choose(i - 1, k) * (-1.0f64).powi(k) / f64::from(k + 1).sqrt() * new.powi(k + 1)
                 })
                 .sum();
-            let (a, b) =
-                relocated(&Tensor::from_slice(&[o]), &Tensor::from_slice(&[f64::from(n)])).unwrap();
+            let (a, b) = relocated(&Tensor::from_slice(&[o]), &Tensor::from_slice(&[f64::from(n)])).unwrap();
             let (a, b) = (a.double_value(&[0]), b.double_value(&[0]));
             assert!((a - new).abs() < 1e-12, "{o} {n}: {a} {new}");
             assert!((b / (o / sum) - 1.0).abs() < 1e-9, "{o} {n}: {b} {}", o / sum);

@@ -144,7 +144,8 @@ impl Densify for Fixed {
 /// Torch's generators, at a place that `seed` and `step` decide alone.
 fn reseed(seed: u64, step: u64) {
     // Weyl steps of the golden ratio: seeds one apart share no stream.
-    let mixed = (seed.wrapping_add(1)).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ step.wrapping_mul(0xD1B5_4A32_D192_ED03);
+    let mixed =
+        (seed.wrapping_add(1)).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ step.wrapping_mul(0xD1B5_4A32_D192_ED03);
     tch::manual_seed((mixed >> 1) as i64);
 }
 

@@ -1,0 +1,365 @@
+//! Damaged datasets of every format: whatever the bytes, an answer or an error that names a file, soon, and
+//! no panic. `a_long_run` does the same for `SPLAT_FUZZ_CASES` cases (20,000) and prints its figures:
+//! `cargo test --release -p splat-scene --test fuzz -- --ignored --nocapture`.
+#![expect(clippy::print_stdout, reason = "the long run prints what it measured")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use splat_scene::{Dataset, Options, PictureCache, save_png};
+
+/// Numbers after a seed, the same everywhere (xorshift).
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+}
+
+const VIEWS: usize = 3;
+const SIZE: (u32, u32) = (24, 16);
+
+fn put(path: &Path, bytes: impl AsRef<[u8]>) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+fn rgb(channels: usize) -> Vec<u8> {
+    (0..SIZE.0 as usize * SIZE.1 as usize * channels).map(|i| (i * 7 % 251) as u8).collect()
+}
+
+fn jpeg(path: &Path) {
+    let mut bytes = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new(&mut bytes)
+        .encode(&rgb(3), SIZE.0, SIZE.1, image::ExtendedColorType::Rgb8)
+        .unwrap();
+    put(path, bytes);
+}
+
+fn png(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    save_png(path, SIZE.0, SIZE.1, &rgb(3)).unwrap();
+}
+
+fn depth(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let map = vec![700u16; SIZE.0 as usize * SIZE.1 as usize];
+    image::ImageBuffer::<image::Luma<u16>, _>::from_raw(SIZE.0, SIZE.1, map).unwrap().save(path).unwrap();
+}
+
+fn npy(path: &Path) {
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}\n", SIZE.1, SIZE.0);
+    let data: Vec<u8> = (0..SIZE.0 * SIZE.1).flat_map(|i| (i as f32 * 0.1).to_le_bytes()).collect();
+    let length = (header.len() as u16).to_le_bytes();
+    put(path, [b"\x93NUMPY\x01\x00".as_slice(), &length, header.as_bytes(), &data].concat());
+}
+
+fn gl(i: usize) -> String {
+    format!("[[1,0,0,{i}.5],[0,0,-1,2],[0,1,0,3],[0,0,0,1]]")
+}
+
+/// A small whole dataset of each format, masks and depth maps included.
+fn datasets(root: &Path) -> Vec<(&'static str, PathBuf)> {
+    let at = |name: &'static str| (name, root.join(name));
+    let text = at("colmap-text");
+    put(
+        &text.1.join("sparse/0/cameras.txt"),
+        "1 OPENCV 24 16 20 21 12 8 -0.1 0.02 0.001 0.002\n2 FOV 24 16 20 20 12 8 0.5\n",
+    );
+    let images: String = (0..VIEWS)
+        .map(|i| format!("{i} 1 0.1 0 {i} 0.{i} 0 1 {} {i}.jpg\n1 2 1 3 4 -1\n", 1 + i % 2))
+        .collect();
+    put(&text.1.join("sparse/0/images.txt"), images);
+    put(&text.1.join("sparse/0/points3D.txt"), "1 0 0 5 255 0 0 0.5 0 0 1 1\n2 1 nan 5 1 2 3 0.5\n");
+    put(
+        &text.1.join("sparse/0/depth_params.json"),
+        r#"{"0":{"scale":1.5,"offset":0.1},"1":{"scale":1.0,"offset":0}}"#,
+    );
+    let binary = at("colmap-binary");
+    let mut cameras = 2u64.to_le_bytes().to_vec();
+    for (id, model, numbers) in [(1u32, 8i32, &[20.0, 12.0, 8.0, 0.03][..]), (2, 1, &[20.0, 21.0, 12.0, 8.0])]
+    {
+        cameras.extend([id.to_le_bytes(), model.to_le_bytes()].concat());
+        cameras.extend([u64::from(SIZE.0).to_le_bytes(), u64::from(SIZE.1).to_le_bytes()].concat());
+        numbers.iter().for_each(|x: &f64| cameras.extend(x.to_le_bytes()));
+    }
+    put(&binary.1.join("sparse/0/cameras.bin"), cameras);
+    let mut images = (VIEWS as u64).to_le_bytes().to_vec();
+    for i in 0..VIEWS {
+        images.extend((i as u32).to_le_bytes());
+        [1.0, 0.1, 0.0, 0.0, i as f64, 0.0, 1.0].iter().for_each(|x| images.extend(x.to_le_bytes()));
+        images.extend((1 + i as u32 % 2).to_le_bytes());
+        images.extend(format!("{i}.jpg\0").bytes());
+        images.extend(1u64.to_le_bytes());
+        images.extend([1.0f64.to_le_bytes(), 2.0f64.to_le_bytes(), 7u64.to_le_bytes()].concat());
+    }
+    put(&binary.1.join("sparse/0/images.bin"), images);
+    let mut points = 1u64.to_le_bytes().to_vec();
+    points.extend(7u64.to_le_bytes());
+    [1.0, 2.0, 3.0f64].iter().for_each(|x| points.extend(x.to_le_bytes()));
+    points.extend([1, 2, 3]);
+    points.extend(0.5f64.to_le_bytes());
+    points.extend([1u64.to_le_bytes(), 0u64.to_le_bytes()].concat());
+    put(&binary.1.join("sparse/0/points3D.bin"), points);
+    let nerfstudio = at("nerfstudio");
+    let frames: Vec<String> = (0..VIEWS)
+        .map(|i| {
+            format!(
+                r#"{{"file_path":"images/{i}.jpg","mask_path":"masks/{i}.png","depth_file_path":"depths/{i}.png","fl_x":{},"transform_matrix":{}}}"#,
+                20 + i,
+                gl(i)
+            )
+        })
+        .collect();
+    let json = format!(
+        r#"{{"camera_model":"OPENCV_FISHEYE","w":24,"h":16,"cx":12.5,"cy":8,"k1":0.01,"k2":-0.02,"k3":0,"k4":0,"p1":0,"p2":0,"ply_file_path":"cloud.ply","applied_transform":[[1,0,0,0],[0,1,0,0],[0,0,1,0]],"train_filenames":["images/0.jpg","images/1.jpg"],"test_filenames":["images/2.jpg"],"frames":[{}]}}"#,
+        frames.join(",")
+    );
+    put(&nerfstudio.1.join("transforms.json"), json);
+    put(
+        &nerfstudio.1.join("cloud.ply"),
+        "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\n\
+         property uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n1 2 3 4 5 6\n7 8 9 10 11 12\n",
+    );
+    for (_, folder) in [&text, &binary, &nerfstudio] {
+        for i in 0..VIEWS {
+            jpeg(&folder.join(format!("images/{i}.jpg")));
+            png(&folder.join(format!("masks/{i}.png")));
+            if i == 1 && folder != &nerfstudio.1 {
+                npy(&folder.join("depths/1.npy"));
+            } else {
+                depth(&folder.join(format!("depths/{i}.png")));
+            }
+        }
+    }
+    let synthetic = at("nerf-synthetic");
+    for split in ["train", "test"] {
+        let frames: Vec<String> = (0..VIEWS)
+            .map(|i| {
+                format!(r#"{{"file_path":"./{split}/r_{i}","rotation":0.1,"transform_matrix":{}}}"#, gl(i))
+            })
+            .collect();
+        let json = format!(r#"{{"camera_angle_x":0.69,"frames":[{}]}}"#, frames.join(","));
+        put(&synthetic.1.join(format!("transforms_{split}.json")), json);
+        for i in 0..VIEWS {
+            let path = synthetic.1.join(format!("{split}/r_{i}.png"));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            image::RgbaImage::from_raw(SIZE.0, SIZE.1, rgb(4)).unwrap().save(path).unwrap();
+        }
+    }
+    let opencv = at("opencv-cameras");
+    let frames: Vec<String> = (0..VIEWS)
+        .map(|i| {
+            format!(
+                r#"{{"w":24,"h":16,"fx":20.5,"fy":20,"cx":12,"cy":8,"w2c":{},"file_path":"images/{i}.png"}}"#,
+                gl(i)
+            )
+        })
+        .collect();
+    put(&opencv.1.join("opencv_cameras.json"), format!(r#"{{"id":"x","frames":[{}]}}"#, frames.join(",")));
+    let polycam = at("polycam");
+    for i in 0..VIEWS {
+        png(&opencv.1.join(format!("images/{i}.png")));
+        let rows = "\"t_00\":1,\"t_01\":0,\"t_02\":0,\"t_10\":0,\"t_11\":0,\"t_12\":-1,\"t_20\":0,\"t_21\":1,\"t_22\":0";
+        let json = format!(
+            r#"{{"fx":20,"fy":20.5,"cx":12,"cy":8,"width":24,"height":16,{rows},"t_03":{i},"t_13":1,"t_23":2}}"#
+        );
+        put(&polycam.1.join(format!("keyframes/cameras/{i}.json")), json);
+        jpeg(&polycam.1.join(format!("keyframes/images/{i}.jpg")));
+        depth(&polycam.1.join(format!("keyframes/depth/{i}.png")));
+    }
+    vec![text, binary, nerfstudio, synthetic, opencv, polycam]
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// Numbers that are in range nowhere.
+const HOSTILE: [&str; 16] = [
+    "-1",
+    "0",
+    "1e999",
+    "-1e300",
+    "NaN",
+    "nan",
+    "inf",
+    "1e-300",
+    "18446744073709551615",
+    "4294967296",
+    "1e9",
+    "1048577",
+    "0.5",
+    "null",
+    "\"\"",
+    "[]",
+];
+
+/// One to four changes: bytes, words, counts, cuts, doubled parts, and in text other numbers.
+fn damage(bytes: &mut Vec<u8>, text: bool, rng: &mut Rng) {
+    for _ in 0..=rng.below(4) {
+        let n = bytes.len();
+        if n == 0 {
+            return;
+        }
+        let at = rng.below(n);
+        match rng.below(if text { 10 } else { 7 }) {
+            0 => bytes[at] ^= 1 << rng.below(8),
+            1 => bytes[at] = rng.next() as u8,
+            2 => bytes.truncate(at),
+            3 => {
+                let end = (at + rng.below(64)).min(n);
+                bytes.drain(at..end);
+            }
+            4 => {
+                let end = (at + rng.below(64)).min(n);
+                let part = bytes[at..end].to_vec();
+                bytes.splice(at..at, part);
+            }
+            5 | 6 => {
+                let word = [0u64, u64::MAX, 1 << 31, 1 << 62, f64::NAN.to_bits(), f64::MAX.to_bits(), 65535]
+                    [rng.below(7)];
+                let width = [1, 2, 4, 8][rng.below(4)].min(n - at);
+                bytes[at..at + width].copy_from_slice(&word.to_le_bytes()[..width]);
+            }
+            _ => {
+                // The next number, replaced.
+                let digit = |b: &u8| b.is_ascii_digit() || b"+-.eE".contains(b);
+                let Some(start) = bytes[at..].iter().position(|b| b.is_ascii_digit()).map(|i| at + i) else {
+                    continue;
+                };
+                let end = bytes[start..].iter().position(|b| !digit(b)).map_or(n, |i| start + i);
+                bytes.splice(start..end, HOSTILE[rng.below(HOSTILE.len())].bytes());
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    panics: usize,
+    opened: usize,
+    refused: usize,
+    unloadable: usize,
+    slowest: Duration,
+}
+
+/// Opens a dataset and loads every view of it through a small cache: whether it opened, and how many views
+/// could not be loaded. Panics where the answer is inconsistent or an error names no file.
+fn try_all(path: &Path, strict: bool) -> (bool, usize) {
+    let folder = path.to_str().unwrap();
+    let d = match Dataset::open(path, &Options { strict, ..Options::default() }) {
+        Ok(d) => d,
+        Err(error) => {
+            assert!(error.to_string().contains(folder), "no file is named: {error}");
+            return (false, 0);
+        }
+    };
+    assert!(!d.train.is_empty() && d.scene_extent.is_finite() && d.scene_extent > 0.0);
+    assert!(d.points.iter().all(|p| p.position.iter().all(|x| x.is_finite())));
+    let cache = PictureCache::with_threads(&d.views, 4096, 1);
+    cache.prefetch(&(0..d.views.len()).collect::<Vec<_>>());
+    let mut unloadable = 0;
+    for (i, view) in d.views.iter().enumerate() {
+        match cache.get(i) {
+            Ok(picture) => {
+                let pixels = view.camera.width as usize * view.camera.height as usize;
+                assert_eq!(picture.photo.pixels.len(), pixels * usize::from(picture.photo.channels));
+                assert!(picture.mask.as_ref().is_none_or(|m| m.len() == pixels));
+                let known = |d: &Vec<f32>| d.len() == pixels && d.iter().all(|x| x.is_finite() && *x >= 0.0);
+                assert!(picture.inv_depth.as_ref().is_none_or(known));
+            }
+            Err(error) => {
+                unloadable += 1;
+                assert!(error.to_string().contains(folder), "no file is named: {error}");
+            }
+        }
+    }
+    drop(d.top_view(32));
+    assert_eq!(d.fingerprint().len(), 32);
+    (true, unloadable)
+}
+
+/// Damages one file of one dataset, opens it, loads every view through a small cache, and mends it.
+fn run(cases: usize, seed: u64) -> Figures {
+    let dir = tempfile::tempdir().unwrap();
+    let sets: Vec<_> =
+        datasets(dir.path()).into_iter().map(|(name, path)| (name, files(&path), path)).collect();
+    for (name, _, path) in &sets {
+        let d = Dataset::open(path, &Options::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        d.views.iter().for_each(|v| drop(v.load().unwrap_or_else(|e| panic!("{name}: {e}"))));
+    }
+    let mut rng = Rng(seed);
+    let mut figures = Figures::default();
+    for case in 0..cases {
+        let (name, files, path) = &sets[case % sets.len()];
+        // Half of the damage to the files that say what the others are.
+        let described =
+            |p: &&PathBuf| p.extension().is_some_and(|e| !["jpg", "png"].contains(&e.to_str().unwrap()));
+        let describing: Vec<_> = files.iter().filter(described).collect();
+        let file = if rng.below(2) == 0 {
+            describing[rng.below(describing.len())]
+        } else {
+            &files[rng.below(files.len())]
+        };
+        let whole = fs::read(file).unwrap();
+        let mut bytes = whole.clone();
+        let text = ["txt", "json", "ply"].iter().any(|e| file.extension().is_some_and(|x| x == *e));
+        damage(&mut bytes, text, &mut rng);
+        fs::write(file, &bytes).unwrap();
+        let begin = Instant::now();
+        let answer = std::panic::catch_unwind(|| try_all(path, case % 5 == 0));
+        match answer {
+            Ok((opened, unloadable)) => {
+                figures.opened += usize::from(opened);
+                figures.refused += usize::from(!opened);
+                figures.unloadable += unloadable;
+            }
+            Err(_) => {
+                println!("{name}, case {case}: {} damaged to {} bytes", file.display(), bytes.len());
+                figures.panics += 1;
+            }
+        }
+        figures.slowest = figures.slowest.max(begin.elapsed());
+        fs::write(file, &whole).unwrap();
+    }
+    figures
+}
+
+#[test]
+fn damaged_datasets_are_answered() {
+    let figures = run(600, 0x5eed);
+    assert_eq!(figures.panics, 0);
+    assert!(figures.opened > 120 && figures.refused > 120 && figures.unloadable > 10, "{figures:?}");
+    assert!(figures.slowest < Duration::from_secs(10), "{figures:?}");
+}
+
+#[test]
+#[ignore = "minutes; prints figures"]
+fn a_long_run() {
+    let cases = std::env::var("SPLAT_FUZZ_CASES").map_or(20_000, |n| n.parse().unwrap());
+    let seed = std::env::var("SPLAT_FUZZ_SEED").map_or(0xfeed_f00d, |n| n.parse().unwrap());
+    let figures = run(cases, seed);
+    let peak = fs::read_to_string("/proc/self/status").ok().and_then(|s| {
+        s.lines()
+            .find(|l| l.starts_with("VmHWM"))
+            .map(|l| l.split_whitespace().skip(1).collect::<Vec<_>>().join(" "))
+    });
+    assert_eq!(figures.panics, 0);
+    println!("{cases} cases: {figures:?}, peak memory {}", peak.unwrap_or_else(|| "unknown".into()));
+}
