@@ -162,7 +162,7 @@ class Loop:
             shN=torch.zeros(count, (SH_DEGREE + 1) ** 2 - 1, 3, device=device),
         )
         self.params = {k: torch.nn.Parameter(v.contiguous()) for k, v in params.items()}
-        rates = dict(RATES, means=RATES["means"] * data.extent)
+        rates = dict(RATES, means=RATES["means"] * data.extent, opacities=args.opacity_lr)
         adam = dict(eps=1e-15, betas=(0.9, 0.999), fused=True)
         self.optimizers = {k: torch.optim.Adam([v], lr=rates[k], **adam) for k, v in self.params.items()}
         self.mean_rate = rates["means"]
@@ -342,6 +342,7 @@ def arguments(argv=None):
     p.add_argument("--steps", type=int, default=SCHEDULE)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--evaluate", default="1000,7000,15000,30000", help="steps at which the held-out views are rendered")
+    p.add_argument("--opacity-lr", type=float, default=RATES["opacities"], help="learning rate of opacities")
     p.add_argument("--packed", action="store_true", help="gsplat's packed mode: less memory")
     p.add_argument(
         "--reset",

@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "calls into a loaded C library")]
 
 use std::ffi::{CStr, c_char};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use libloading::Library;
@@ -68,7 +69,7 @@ pub enum LoadError {
     },
 }
 
-/// Functions of one engine library, which stays loaded as long as this lives.
+/// Functions of one engine library, which stays loaded from then on.
 #[derive(Debug)]
 pub struct LoadedEngine {
     path: PathBuf,
@@ -84,8 +85,8 @@ pub struct LoadedEngine {
     ssim_forward: unsafe extern "C" fn(*mut abi::SsimArgs) -> i32,
     ssim_backward: unsafe extern "C" fn(*mut abi::SsimArgs) -> i32,
     last_error: unsafe extern "C" fn() -> *const c_char,
-    // Dropped last: the functions above point into it.
-    _library: Library,
+    // Never unloaded: an engine's threads outlive its calls, and Windows would take the code from under them.
+    _library: ManuallyDrop<Library>,
 }
 
 impl LoadedEngine {
@@ -167,7 +168,7 @@ impl LoadedEngine {
             ssim_forward,
             ssim_backward,
             last_error,
-            _library: library,
+            _library: ManuallyDrop::new(library),
         })
     }
 
