@@ -2,6 +2,7 @@
 #include "splat-tch/cpp/render.h"
 
 #include <array>
+#include <cstdlib>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -219,6 +220,15 @@ std::size_t current_stream(std::int32_t device) {
 
 std::unique_ptr<DeviceScope> device_scope(std::int32_t device) {
   return std::make_unique<DeviceScope>(device);
+}
+
+// Torch reads the variable when it first allocates on a GPU. A second thread that reads the environment meanwhile is the
+// caller's to exclude.
+void prefer_growing_segments() {
+#if !defined(_WIN32)
+  const char *name = "PYTORCH_CUDA_ALLOC_CONF";
+  if (!std::getenv(name) && !std::getenv("PYTORCH_ALLOC_CONF")) setenv(name, "expandable_segments:True", 0);
+#endif
 }
 
 // Events of the backend's own default, which have a time.

@@ -63,6 +63,9 @@ struct DeviceScope {
 };
 std::unique_ptr<DeviceScope> device_scope(std::int32_t device);
 
+// Asks torch's CUDA allocator to let its segments grow, if the environment says nothing else. Before any CUDA tensor.
+void prefer_growing_segments();
+
 // A place in the current stream of a CUDA device, and when the device came to it.
 struct Mark {
   explicit Mark(std::int32_t device);

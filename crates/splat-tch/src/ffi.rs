@@ -19,6 +19,14 @@ pub use mark::Mark;
 pub(crate) use render::{forward, mark_visible};
 pub(crate) use ssim::{SsimFrame, ssim};
 
+/// Asks torch to let the segments of its CUDA allocator grow, unless `PYTORCH_CUDA_ALLOC_CONF` says something. Tensors whose
+/// sizes change all the time, as those of a training with densification, then fragment memory little: 1.3 GB instead of
+/// 5.3 for 390,000 Gaussians. Call it first thing in `main`, before other threads and before the first CUDA tensor. Nothing
+/// happens on Windows, where torch has no such segments.
+pub fn prefer_growing_segments() {
+    bridge::cpp::prefer_growing_segments();
+}
+
 /// Whether torch records graphs on this thread now.
 pub(crate) fn grad_enabled() -> bool {
     bridge::cpp::grad_enabled()

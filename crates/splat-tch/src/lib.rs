@@ -44,7 +44,7 @@ mod workspace;
 pub use camera::Camera;
 pub use engines::engine;
 pub use error::Error;
-pub use ffi::Mark;
+pub use ffi::{Mark, prefer_growing_segments};
 pub use optimize::{AdamGroup, adam_step, ssim};
 pub use render::{mark_visible, render, render_batch};
 pub use scene::{Background, Color, Counts, EngineChoice, Gaussians, Rendered, Settings, Shape};

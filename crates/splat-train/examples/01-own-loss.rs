@@ -5,8 +5,8 @@
 
 use splat_scene::{Dataset, Options};
 use splat_train::{
-    Adc, AdcConfig, Densify, Gaussians, Init, Observation, Optimizer, Order, Rates, Views, device_for, first_points,
-    gradients, initial, loss, render_settings,
+    Adc, AdcConfig, Densify, Gaussians, Init, Observation, Optimizer, Order, Rates, Views, device_for,
+    first_points, gradients, initial, loss, render_settings,
 };
 use tch::{Kind, Tensor};
 

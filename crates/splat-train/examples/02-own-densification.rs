@@ -3,7 +3,9 @@
 //!     cargo run --release -p splat-train --example 02-own-densification
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use splat_train::{Change, Densify, Gaussians, Observation, Optimizer, Probe, Rates, Result, Rows, gradients, loss};
+use splat_train::{
+    Change, Densify, Gaussians, Observation, Optimizer, Probe, Rates, Result, Rows, gradients, loss,
+};
 use tch::{Device, Kind, Tensor};
 
 #[derive(Debug)]

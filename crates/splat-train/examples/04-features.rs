@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ])?;
     let core = splat_core::Camera::look_at(64, 64, 60.0, [0., 0., -3.], [0.; 3], [0., -1., 0.]);
     let camera = splat_tch::Camera::new(core, Device::Cpu)?;
-    let settings = splat_tch::Settings { sh_degree: 0, raw: true, alpha: true, ..splat_tch::Settings::default() };
+    let settings =
+        splat_tch::Settings { sh_degree: 0, raw: true, alpha: true, ..splat_tch::Settings::default() };
 
     // What a network would give: waves of another length in every channel.
     let place = Tensor::arange(64, floats) / 64.0;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    splat_tch::prefer_growing_segments();
     let cli::Splat { command } = cli::Splat::parse();
     let result = match command {
         cli::Command::Train(args) => cli::train::run(&args),

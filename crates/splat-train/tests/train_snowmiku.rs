@@ -85,12 +85,12 @@ fn held_out_quality_rises_and_outputs_parse() {
     assert_eq!(views.len(), 13);
     assert!(views[0].file_name().unwrap().to_str().unwrap().starts_with("00150_20240212_"));
     let view = splat_scene::Photo::read(&views[0]).unwrap();
-    assert_eq!((view.width, view.height), (2 * 98, 74), "photograph and render side by side");
+    assert_eq!((view.width, view.height), (3 * 98, 74), "photograph, render and error side by side");
 
     let events: Vec<serde_json::Value> =
         text(&run.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let count = |kind: &str| events.iter().filter(|e| e["event"] == kind).count();
-    assert_eq!((count("ready"), count("evaluated"), count("saved")), (1, 4, 3));
+    assert_eq!((count("ready"), count("evaluated"), count("saved")), (1, 4, 5));
     let last = events.iter().rfind(|e| e["event"] == "step").unwrap();
     assert_eq!(last["step"].as_u64(), Some(STEPS), "the last step is reported");
 }
@@ -148,16 +148,66 @@ fn errors_name_the_file_and_a_way_on() {
     std::fs::write(sparse.join("images.bin"), []).unwrap();
     std::fs::write(sparse.join("points3D.bin"), []).unwrap();
     let data = dir.path().join("data");
+    std::fs::create_dir_all(out).unwrap();
+    let out_file = std::path::Path::new(out).join("point_cloud.ply");
     let message = fails(&["train", data.to_str().unwrap(), "-o", out]);
     assert!(
         message.contains("cameras.bin") && message.contains("byte 0") && message.contains("hint:"),
         "{message}"
     );
 
-    std::fs::remove_file(sparse.join("cameras.bin")).unwrap();
-    std::fs::write(sparse.join("cameras.txt"), "1 OPENCV 40 20 30 32 20 10 0 0 0 0\n").unwrap();
-    std::fs::write(sparse.join("images.txt"), "").unwrap();
-    std::fs::write(sparse.join("points3D.txt"), "").unwrap();
+    std::fs::write(&out_file, "mine").unwrap();
     let message = fails(&["train", data.to_str().unwrap(), "-o", out]);
-    assert!(message.contains("OPENCV") && message.contains("hint: undistort first: colmap"), "{message}");
+    assert!(message.contains("not empty") || message.contains("byte 0"), "{message}");
+    let message = fails(&["train", data.to_str().unwrap(), "-o", out, "--grad-threshold", "x"]);
+    assert!(message.contains("--grad-threshold"), "{message}");
+    assert_eq!(std::fs::read_to_string(&out_file).unwrap(), "mine", "nothing is lost");
+}
+
+/// A run that is killed at any moment goes on from its last checkpoint and ends as the one that was not; a folder with a
+/// run in it is not written over, and a checkpoint of other settings is refused.
+#[test]
+fn a_killed_run_goes_on() {
+    let Some(path) = data("snowmiku") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let arguments = |out: &Path, more: &[&str]| -> Vec<String> {
+        let common = "train DATA -o OUT --engine cpu --downscale 32 --max-points 400 --iterations 60 --test-every 0 \
+                      --checkpoint-every 10 --quiet";
+        let named = common.split(' ').map(|word| match word {
+            "DATA" => path.to_str().unwrap().to_owned(),
+            "OUT" => out.to_str().unwrap().to_owned(),
+            word => word.to_owned(),
+        });
+        named.chain(more.iter().map(|s| (*s).to_owned())).collect()
+    };
+    let run = |out: &Path, more: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_splat")).args(arguments(out, more)).output().unwrap()
+    };
+    let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
+    assert!(run(&whole, &[]).status.success());
+    let expected = std::fs::read(whole.join("point_cloud.ply")).unwrap();
+
+    let checkpoint = killed.join("checkpoint.safetensors");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_splat")).args(arguments(&killed, &[])).spawn().unwrap();
+    while !checkpoint.exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    // SIGKILL, whatever it is doing, which may be the next checkpoint.
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let refused = run(&killed, &[]);
+    assert!(!refused.status.success());
+    let message = text(&refused.stderr);
+    assert!(message.contains("not empty") && message.contains("--resume"), "{message}");
+    let refused = run(&killed, &["--resume", "--sh-degree", "1"]);
+    let message = text(&refused.stderr);
+    assert!(
+        !refused.status.success() && message.contains("sh_degree") && message.contains("hint:"),
+        "{message}"
+    );
+
+    let resumed = run(&killed, &["--resume"]);
+    assert!(resumed.status.success(), "{}", text(&resumed.stderr));
+    assert!(std::fs::read(killed.join("point_cloud.ply")).unwrap() == expected, "bit for bit");
 }

@@ -38,6 +38,7 @@ pub(super) mod cpp {
         fn changed_in_place(tensors: &[TensorRef]) -> Result<()>;
         fn current_stream(device: i32) -> Result<usize>;
         fn device_scope(device: i32) -> Result<UniquePtr<DeviceScope>>;
+        fn prefer_growing_segments();
         fn mark(device: i32) -> Result<UniquePtr<Mark>>;
         fn milliseconds_since(self: &Mark, earlier: &Mark) -> Result<f64>;
     }

@@ -220,7 +220,7 @@ pub(crate) fn training_of(scene: &Path) -> (Option<Color>, Option<bool>) {
 
 /// On the CPU, torch's threads and the rasterizer's take turns, and torch's spin while they wait: where
 /// there are few processors they then take them from the rasterizer (4x the CPU time on two).
-fn share_threads(device: Device) {
+pub(crate) fn share_threads(device: Device) {
     if device.is_cuda() || std::env::var_os("OMP_NUM_THREADS").is_some() {
         return;
     }

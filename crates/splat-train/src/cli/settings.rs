@@ -1,11 +1,12 @@
 //! Arguments that say how to train, and the settings they mean.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
 use splat_train::{AdcConfig, Config, DEPTH_WEIGHT, McmcConfig, PointSource, Strategy};
+
+use super::common::{Color, color};
 
 /// How to train. What is not given is as in --config, or as published.
 #[derive(Debug, clap::Args)]
@@ -32,9 +33,9 @@ pub(crate) struct TrainArgs {
     /// Highest degree of the spherical harmonics; in use after as many thousand steps [default: 3]
     #[arg(long, value_name = "0-3", value_parser = clap::value_parser!(u32).range(0..=3))]
     sh_degree: Option<u32>,
-    /// Behind everything: black, white, or RRGGBB [default: black]
-    #[arg(long, value_name = "COLOR")]
-    background: Option<Rgb>,
+    /// Colour behind everything: black, white, #rrggbb, or three numbers 0 to 1 as r,g,b [default: black]
+    #[arg(long, value_name = "COLOR", value_parser = color)]
+    background: Option<Color>,
     /// Another background each step, so that what should be empty becomes transparent
     #[arg(long)]
     random_background: bool,
@@ -109,26 +110,6 @@ enum InitName {
     Random,
 }
 
-/// A colour on the command line.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Rgb(pub(crate) [f32; 3]);
-
-impl FromStr for Rgb {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let hex = match text {
-            "black" => "000000",
-            "white" => "ffffff",
-            other => other.trim_start_matches('#'),
-        };
-        let parsed = u32::from_str_radix(hex, 16).ok().filter(|_| hex.len() == 6);
-        let value = parsed.ok_or_else(|| format!("`{text}` is none of black, white, RRGGBB"))?;
-        let [_, rgb @ ..] = value.to_be_bytes();
-        Ok(Self(rgb.map(|c| f32::from(c) / 255.0)))
-    }
-}
-
 impl TrainArgs {
     /// The settings: of the file or as published, overruled by what is given.
     pub(crate) fn config(&self, depths: bool) -> Result<Config> {
@@ -142,7 +123,7 @@ impl TrainArgs {
         let given = self.config.is_some();
         set(&mut config.iterations, self.iterations);
         set(&mut config.sh_degree, self.sh_degree);
-        set(&mut config.background, self.background.map(|b| b.0));
+        set(&mut config.background, self.background);
         set(&mut config.coarse_steps, self.coarse_steps);
         set(&mut config.rates.opacity, self.opacity_lr);
         set(&mut config.seed, self.seed);
@@ -206,19 +187,5 @@ impl TrainArgs {
 fn set<T>(place: &mut T, given: Option<T>) {
     if let Some(value) = given {
         *place = value;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn colors_are_read() {
-        assert_eq!("white".parse::<Rgb>().unwrap().0, [1.0; 3]);
-        assert_eq!("#ff0000".parse::<Rgb>().unwrap().0, [1.0, 0.0, 0.0]);
-        for bad in ["red", "fff", "12345g", "-00001", ""] {
-            assert!(bad.parse::<Rgb>().is_err(), "{bad}");
-        }
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use splat_train::{Checkpoint, Event, Machine, Output, RunOptions, Trainer, device_for};
 
-use super::common::DataArgs;
+use super::common::{DataArgs, share_threads};
 use super::progress::Progress;
 use super::settings::TrainArgs;
 
@@ -108,14 +108,4 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         anstream::eprintln!("stopped at step {}; the same command with --resume goes on", outcome.steps);
     }
     Ok(())
-}
-
-/// On the CPU, torch's threads and the rasterizer's take turns, and torch's spin while they wait: where
-/// there are few processors they then take them from the rasterizer (4x the CPU time on two).
-fn share_threads(device: tch::Device) {
-    if device.is_cuda() || std::env::var_os("OMP_NUM_THREADS").is_some() {
-        return;
-    }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    tch::set_num_threads(i32::try_from(threads / 4).unwrap_or(1).max(1));
 }
