@@ -32,6 +32,12 @@ pub enum Error {
         /// The folder.
         path: std::path::PathBuf,
     },
+    /// The strategy removed every Gaussian.
+    #[error("the refinement after step {step} left no Gaussian")]
+    Emptied {
+        /// Steps done.
+        step: u64,
+    },
     /// There is no view to train on.
     #[error("no view to train on: every view is held out")]
     NoViews,
@@ -103,6 +109,11 @@ impl Error {
             }
             Self::Tool { tool, .. } => {
                 format!("install {tool} (apt install {tool}, brew install {tool}), or write PNGs: -o FOLDER")
+            }
+            Self::Emptied { .. } => {
+                "the scene is large against the distances of its cameras, or nothing was learned: look at \
+                                     both with splat info, or keep the number with --strategy fixed"
+                    .into()
             }
             Self::Occupied { path } if crate::checkpoint_path(path).exists() => {
                 "go on from the run in it with --resume, or replace it with --overwrite".into()

@@ -235,6 +235,9 @@ impl Trainer {
         if let (Some(profile), Some(begin), true) = (&mut self.profile, &begin, change.is_some()) {
             profile.refined(begin, self.device)?;
         }
+        if change.is_some() && self.gaussians.is_empty() {
+            return Err(Error::Emptied { step: self.steps });
+        }
         let i = self.order.next().ok_or(Error::NoViews)?;
         self.views.announce(self.order.coming());
         let degree = self.config.active_degree(step);

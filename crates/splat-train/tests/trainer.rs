@@ -40,9 +40,32 @@ fn run(trainer: &mut Trainer) -> Outcome {
     trainer.run(&options, &mut |_| {}).unwrap()
 }
 
-/// Everything the published schedule does in 15,000 steps, in 60.
+/// Everything the published schedule does in 15,000 steps, in 60. The scene is large against its cameras' distances, so
+/// that no scale counts as huge.
 fn brisk() -> AdcConfig {
-    AdcConfig { from: 10, until: 50, every: 10, gradient: 1e-6, reset_every: 30, ..AdcConfig::default() }
+    let published = AdcConfig::default();
+    AdcConfig {
+        from: 10,
+        until: 50,
+        every: 10,
+        gradient: 1e-6,
+        reset_every: 30,
+        prune_scale: 10.0,
+        ..published
+    }
+}
+
+/// A strategy that leaves nothing ends the run with a sentence, not with NaN.
+#[test]
+fn a_scene_that_is_pruned_away_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = scene(dir.path());
+    let strategy = Strategy::Adc(AdcConfig { prune_scale: 1e-6, ..brisk() });
+    let mut trainer =
+        trainer(&dataset, Config { iterations: 60, eval_every: 0, strategy, ..Config::default() });
+    let options = RunOptions { stop: &AtomicBool::new(false), checkpoint: None };
+    let error = trainer.run(&options, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, Error::Emptied { step: 40 }) && error.hint().is_some(), "{error}");
 }
 
 #[test]
