@@ -397,6 +397,12 @@ impl Trainer {
             Ok(())
         };
         adam(&mut self.optimizer)?;
+        // The strategy looks at the rates of the step before.
+        for (group, rate) in
+            self.optimizer.groups.iter_mut().zip(self.config.rates.at(head.steps, self.extent))
+        {
+            group.rate = rate;
+        }
         if let Some(e) = &mut self.exposures {
             e.maps = checkpoint.tensor("exposures", device)?.f_set_requires_grad(true)?;
             adam(&mut e.optimizer)?;
