@@ -8,7 +8,7 @@ import math
 
 import torch
 
-ABI = 2
+ABI = 3
 FLAGS = {"antialiasing": 1, "debug": 2, "exact": 4, "raw": 8, "reproducible": 16, "forward_only": 32}
 
 
@@ -45,7 +45,7 @@ AdamGroup = struct("AdamGroup", [("param", P), ("grad", P), ("exp_avg", P), ("ex
 AdamArgs = struct("AdamArgs", [("context", Context), ("rows", c.c_int64), ("visible", P), ("group_count", c.c_uint32),
                                ("groups", c.POINTER(AdamGroup))])
 SsimArgs = struct("SsimArgs", [("context", Context), ("planes", c.c_int64), ("width", c.c_int32), ("height", c.c_int32),
-                               ("valid", c.c_uint32)] + [
+                               ("valid", c.c_uint32), ("lambda_dssim", c.c_float)] + [
     (n, P) for n in "image target map mean partials grad_mean grad_map grad_image".split()])
 
 

@@ -6,7 +6,7 @@ library is loaded.
 
 import ctypes as c
 
-ABI = 2
+ABI = 3
 
 OK, INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY, NO_DEVICE, DEVICE_ERROR, INTERNAL = range(7)
 CPU, CUDA = 0, 1
@@ -106,9 +106,9 @@ class AdamArgs(c.Structure):
 
 class SsimArgs(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("context", Context), ("planes", c.c_int64), ("width", c.c_int32),
-                ("height", c.c_int32), ("valid", c.c_uint32), ("image", c.c_void_p), ("target", c.c_void_p),
-                ("map", c.c_void_p), ("mean", c.c_void_p), ("partials", c.c_void_p), ("grad_mean", c.c_void_p),
-                ("grad_map", c.c_void_p), ("grad_image", c.c_void_p)]
+                ("height", c.c_int32), ("valid", c.c_uint32), ("lambda_dssim", c.c_float), ("image", c.c_void_p),
+                ("target", c.c_void_p), ("map", c.c_void_p), ("mean", c.c_void_p), ("partials", c.c_void_p),
+                ("grad_mean", c.c_void_p), ("grad_map", c.c_void_p), ("grad_image", c.c_void_p)]
 
 
 # The functions that this package calls, with their arguments; all but those in RESULTS return a status. Structs are

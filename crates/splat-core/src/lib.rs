@@ -42,5 +42,5 @@ pub use error::Error;
 pub use forward::{Forward, Saved, SavedRef, forward, forward_with, mark_visible};
 pub use pairs::blended_pairs;
 pub use scene::{Color, Features, Real, Scene, Settings, Shape};
-pub use ssim::{Ssim, SsimShape, ssim, ssim_backward};
+pub use ssim::{Ssim, SsimShape, photometric, photometric_backward, ssim, ssim_backward};
 pub use tuning::{Cutoff, Derivative, Lanes, Tuning};

@@ -1,4 +1,5 @@
-//! Structural similarity of two images (Wang et al. 2004), and its gradient for the first.
+//! Structural similarity of two images (Wang et al. 2004), the photometric loss made of it, and the gradients of both
+//! for the first image.
 //!
 //! With means `m`, variances `s` and covariance `c` under an 11x11 Gaussian window of sigma 1.5 that sees zeros
 //! outside the image: `S = (2 m1 m2 + C1)(2 c + C2) / ((m1^2 + m2^2 + C1)(s1 + s2 + C2))`, `C1 = 0.01^2`,
@@ -125,6 +126,60 @@ pub fn ssim<T: Real>(image: &[T], target: &[T], shape: SsimShape) -> Result<Ssim
     let sums: Vec<f64> = planes.into_par_iter().map(one).collect();
     let mean = T::from_f64_lossy(sums.iter().sum::<f64>() / shape.counted() as f64);
     Ok(Ssim { map, mean, partials })
+}
+
+/// The photometric loss `(1 - lambda) mean |image - target| + lambda (1 - mean S)` (Kerbl et al. 2023, equation 7) in place of
+/// the mean similarity; the rest as [`ssim`] gives it. Differences count where the similarity does.
+///
+/// # Errors
+/// As [`ssim`].
+pub fn photometric<T: Real>(
+    image: &[T],
+    target: &[T],
+    shape: SsimShape,
+    lambda: T,
+) -> Result<Ssim<T>, Error> {
+    let similar = ssim(image, target, shape)?;
+    let n = shape.pixels().max(1);
+    let apart = |(x, y): (&[T], &[T])| -> f64 {
+        let counted = x.iter().zip(y).enumerate().filter(|(at, _)| shape.counts(*at));
+        counted.map(|(_, (x, y))| (x.to_f64_exact() - y.to_f64_exact()).abs()).sum()
+    };
+    let sums: Vec<f64> = (image.par_chunks_exact(n), target.par_chunks_exact(n)).into_par_iter().map(apart).collect();
+    let apart = sums.iter().sum::<f64>() / shape.counted().max(1) as f64;
+    let lambda = lambda.to_f64_exact();
+    let loss = (1.0 - lambda) * apart + lambda * (1.0 - similar.mean.to_f64_exact());
+    Ok(Ssim { mean: T::from_f64_lossy(loss), ..similar })
+}
+
+/// Gradient of [`photometric`]'s loss for `image`, times `grad`; where image and target are equal the absolute value has
+/// slope 0.
+///
+/// # Errors
+/// As [`ssim`].
+pub fn photometric_backward<T: Real>(
+    image: &[T],
+    target: &[T],
+    partials: &[T],
+    shape: SsimShape,
+    lambda: T,
+    grad: T,
+    grad_map: Option<&[T]>,
+) -> Result<Vec<T>, Error> {
+    let mut out = ssim_backward(image, target, partials, shape, -(lambda * grad), grad_map)?;
+    let share = (1.0 - lambda.to_f64_exact()) * grad.to_f64_exact() / shape.counted().max(1) as f64;
+    let (n, share) = (shape.pixels().max(1), T::from_f64_lossy(share));
+    let planes = (out.par_chunks_exact_mut(n), image.par_chunks_exact(n), target.par_chunks_exact(n));
+    planes.into_par_iter().for_each(|(out, x, y)| {
+        for (at, out) in out.iter_mut().enumerate().filter(|(at, _)| shape.counts(*at)) {
+            if x[at] > y[at] {
+                *out += share;
+            } else if x[at] < y[at] {
+                *out -= share;
+            }
+        }
+    });
+    Ok(out)
 }
 
 /// One plane of what [`ssim`] writes and reads.

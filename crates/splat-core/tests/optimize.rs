@@ -4,7 +4,9 @@
 mod random;
 
 use random::Random;
-use splat_core::{Adam, AdamTensor, Ssim, SsimShape, adam, ssim, ssim_backward};
+use splat_core::{
+    Adam, AdamTensor, Ssim, SsimShape, adam, photometric, photometric_backward, ssim, ssim_backward,
+};
 
 /// Ten steps, with rows that are seen now and then.
 #[test]
@@ -134,6 +136,41 @@ fn ssim_gradient_is_the_derivative() {
             assert!((grad[i] - slope(&loss)).abs() < 1e-7, "number {i}: {} and {}", grad[i], slope(&loss));
             let mean = |x: &[f64]| 3.0 * ssim(x, &y, shape).expect("images").mean;
             assert!((without[i] - slope(&mean)).abs() < 1e-8, "number {i} of the mean");
+        }
+    }
+}
+
+/// The loss of its parts, and its gradient by central differences; equal pixels pull at nothing by their difference.
+#[test]
+fn the_photometric_loss_is_its_formula_and_its_gradient_the_derivative() {
+    let (w, h, planes, lambda) = (15, 13, 2, 0.2_f64);
+    let mut r = Random(4);
+    let n = planes * w * h;
+    let (x, mut y): (Vec<f64>, Vec<f64>) = (r.list(n, 0.0, 1.0), r.list(n, 0.0, 1.0));
+    y[100] = x[100];
+    for valid in [false, true] {
+        let shape = SsimShape { planes, width: w, height: h, valid };
+        let counts = |i: usize| {
+            let (px, py) = (i % w, i / w % h);
+            !valid || (px >= 5 && py >= 5 && px + 5 < w && py + 5 < h)
+        };
+        let counted: Vec<usize> = (0..n).filter(|i| counts(*i)).collect();
+        let loss = photometric(&x, &y, shape, lambda).expect("images");
+        let apart = counted.iter().map(|i| (x[*i] - y[*i]).abs()).sum::<f64>() / counted.len() as f64;
+        let plain = ssim(&x, &y, shape).expect("images");
+        assert!((loss.mean - 0.8 * apart - 0.2 * (1.0 - plain.mean)).abs() < 1e-12, "valid {valid}");
+        assert_eq!((&loss.map, &loss.partials), (&plain.map, &plain.partials));
+        let grad = photometric_backward(&x, &y, &loss.partials, shape, lambda, 3.0, None).expect("a gradient");
+        let similar = ssim_backward(&x, &y, &loss.partials, shape, -0.6, None).expect("a gradient");
+        assert!((grad[100] - similar[100]).abs() < 1e-15, "valid {valid}: a corner pulls");
+        for i in (0..n).step_by(7).filter(|i| (x[*i] - y[*i]).abs() > 1e-4) {
+            let at = |step: f64| {
+                let mut moved = x.clone();
+                moved[i] += step;
+                3.0 * photometric(&moved, &y, shape, lambda).expect("images").mean
+            };
+            let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
+            assert!((grad[i] - slope).abs() < 1e-8, "valid {valid}, number {i}: {} and {slope}", grad[i]);
         }
     }
 }

@@ -25,6 +25,14 @@ struct Place {
       : x0(blockIdx.x * SIDE), y0(blockIdx.y * SIDE), plane(uint64_t(blockIdx.z) * i.width * i.height) {}
 };
 
+// The mean is of similarity * S + difference * |image - target|, plus offset.
+struct Weights {
+  float similarity, difference, offset;
+
+  __host__ __device__ explicit Weights(float lambda)
+      : similarity(lambda > 0.f ? -lambda : 1.f), difference(lambda > 0.f ? 1.f - lambda : 0.f), offset(lambda) {}
+};
+
 __device__ bool counts(const SsimImages &i, int x, int y) {
   return x >= i.border && x < i.width - i.border && y >= i.border && y < i.height - i.border;
 }
@@ -58,6 +66,7 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(const SsimImages in, f
   }
   __syncthreads();
   float sum = 0.f;
+  const Weights weights(in.lambda);
   const uint64_t all = uint64_t(in.planes) * in.width * in.height;
   for (int row = ty; row < SIDE; row += ROWS) {
     const int x = at.x0 + tx, y = at.y0 + row;
@@ -76,7 +85,9 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(const SsimImages in, f
     const float inverse = 1.f / (c * d), s = a * b * inverse;
     const uint64_t pixel = at.plane + uint64_t(y) * in.width + x;
     if (map) map[pixel] = s;
-    if (counts(in, x, y)) sum += s;
+    if (counts(in, x, y))
+      sum += weights.similarity * s +
+             weights.difference * fabsf(image[row + REACH][tx + REACH] - target[row + REACH][tx + REACH]);
     if (partials) {
       // S = A B / (C D) for mu, E[x^2], E[xy] as free variables.
       const float on_square = -s / d, on_product = 2.f * a * inverse;
@@ -98,7 +109,7 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(const SsimImages in, f
 }
 
 // Adds the blocks' sums in a fixed order.
-__global__ void mean_kernel(const float *block_sums, uint64_t count, double pixels, float *mean) {
+__global__ void mean_kernel(const float *block_sums, uint64_t count, double pixels, float offset, float *mean) {
   __shared__ double part[256];
   double sum = 0;
   for (uint64_t k = threadIdx.x; k < count; k += 256) sum += block_sums[k];
@@ -108,7 +119,7 @@ __global__ void mean_kernel(const float *block_sums, uint64_t count, double pixe
     if (int(threadIdx.x) < half) part[threadIdx.x] += part[threadIdx.x + half];
     __syncthreads();
   }
-  if (threadIdx.x == 0) *mean = float(part[0] / pixels);
+  if (threadIdx.x == 0) *mean = float(part[0] / pixels + offset);
 }
 
 __global__ void __launch_bounds__(THREADS) backward_kernel(const SsimImages in, const float *partials,
@@ -119,14 +130,16 @@ __global__ void __launch_bounds__(THREADS) backward_kernel(const SsimImages in, 
   const Place at(in);
   const int tx = threadIdx.x, ty = threadIdx.y, t = ty * SIDE + tx;
   const uint64_t all = uint64_t(in.planes) * in.width * in.height;
+  const Weights weights(in.lambda);
   const float even = grad_mean ? *grad_mean * inverse_pixels : 0.f;
+  const float similarity = even * weights.similarity, difference = even * weights.difference;
   for (int k = t; k < HALO * HALO; k += THREADS) {
     const int row = k / HALO, column = k % HALO, x = at.x0 + column - REACH, y = at.y0 + row - REACH;
     const bool inside = x >= 0 && x < in.width && y >= 0 && y < in.height;
     const uint64_t pixel = at.plane + uint64_t(y) * in.width + x;
     float g = 0.f;
     if (inside) {
-      g = counts(in, x, y) ? even : 0.f;
+      g = counts(in, x, y) ? similarity : 0.f;
       if (grad_map) g += __ldg(grad_map + pixel);
     }
 #pragma unroll
@@ -157,7 +170,10 @@ __global__ void __launch_bounds__(THREADS) backward_kernel(const SsimImages in, 
     }
     const uint64_t pixel = at.plane + uint64_t(y) * in.width + x;
     // mu = G x, E[x^2] = G x^2, E[xy] = G xy, and G is its own transpose.
-    grad_image[pixel] = v[0] + 2.f * __ldg(in.image + pixel) * v[1] + __ldg(in.target + pixel) * v[2];
+    const float p = __ldg(in.image + pixel), q = __ldg(in.target + pixel);
+    float g = v[0] + 2.f * p * v[1] + q * v[2];
+    if (p != q && counts(in, x, y)) g += p > q ? difference : -difference;
+    grad_image[pixel] = g;
   }
 }
 
@@ -179,7 +195,8 @@ uint64_t ssim_partials(const SsimImages &images) {
 cudaError_t ssim_forward(const SsimImages &images, float *map, float *partials, float *scratch, float *mean,
                          cudaStream_t stream) {
   forward_kernel<<<grid_of(images), dim3(SIDE, ROWS), 0, stream>>>(images, map, partials, mean ? scratch : nullptr);
-  if (mean) mean_kernel<<<1, 256, 0, stream>>>(scratch, ssim_partials(images), counted(images), mean);
+  if (mean) mean_kernel<<<1, 256, 0, stream>>>(scratch, ssim_partials(images), counted(images),
+                                           Weights(images.lambda).offset, mean);
   return cudaGetLastError();
 }
 

@@ -1,4 +1,5 @@
-// Structural similarity (Wang et al. 2004) of images in planes, with its gradient for the first image.
+// Structural similarity (Wang et al. 2004) of images in planes, or the photometric loss made of it (`ssim` and
+// `photometric` of splat-core), with its gradient for the first image.
 //
 // Gaussian window 11x11, sigma 1.5, zero padding; C1 = 0.01^2, C2 = 0.03^2 for values in 0..1.
 #pragma once
@@ -13,7 +14,8 @@ struct SsimImages {
   const float *image, *target;  // [planes, height, width]
   uint32_t planes;
   int width, height;
-  int border;  // pixels at every side that do not count in the mean
+  int border;    // pixels at every side that do not count in the mean
+  float lambda;  // over 0: the mean is (1 - lambda) mean |image - target| + lambda (1 - mean S)
 };
 
 // Numbers of scratch for the mean.

@@ -41,7 +41,7 @@ extern "C" {
 #define SPLAT_API __attribute__((visibility("default")))
 #endif
 
-#define SPLAT_ENGINE_ABI 2u
+#define SPLAT_ENGINE_ABI 3u
 
 typedef int32_t splat_status;
 enum {
@@ -282,13 +282,15 @@ typedef struct splat_adam_args {
 } splat_adam_args;
 
 /* Structural similarity (Wang et al. 2004) with an 11x11 Gaussian window of sigma 1.5, C1 = 0.01^2, C2 = 0.03^2,
- * zero padding. */
+ * zero padding. With `lambda_dssim` l over 0 the mean is the photometric loss of Kerbl et al. (2023, equation 7) instead,
+ * (1 - l) mean |image - target| + l (1 - mean S), over the same pixels; at a difference of 0 the slope of |.| is 0. */
 typedef struct splat_ssim_args {
   uint32_t struct_size;
   splat_context context;
   int64_t planes;         /* N images times C channels */
   int32_t width, height;
   uint32_t valid;         /* 1: `mean` is over the pixels at least 5 from every border */
+  float lambda_dssim;     /* 0 to 1; 0: `mean` is the mean similarity */
   const float *image, *target; /* [planes,H,W] */
   float *map;             /* forward, [planes,H,W] or NULL */
   float *mean;            /* forward, [1] or NULL */

@@ -5,7 +5,7 @@
 use std::ffi::{c_char, c_void};
 use std::ptr::{null, null_mut};
 
-pub const ABI: u32 = 2;
+pub const ABI: u32 = 3;
 
 pub const OK: i32 = 0;
 pub const INVALID_ARGUMENT: i32 = 1;
@@ -444,6 +444,7 @@ pub struct SsimArgs {
     pub width: i32,
     pub height: i32,
     pub valid: u32,
+    pub lambda_dssim: f32,
     pub image: *const f32,
     pub target: *const f32,
     pub map: *mut f32,
@@ -463,6 +464,7 @@ impl SsimArgs {
         width: 0,
         height: 0,
         valid: 0,
+        lambda_dssim: 0.0,
         image: null(),
         target: null(),
         map: null_mut(),

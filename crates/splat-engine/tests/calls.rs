@@ -360,6 +360,22 @@ fn adam_and_ssim_work_on_the_caller_s_memory() {
         let expected =
             splat_core::ssim_backward(&image, &target, &truth.partials, shape, 2.0, None).expect("the core");
         assert_eq!(grad, expected);
+        args.lambda_dssim = 0.25;
+        // SAFETY: as above.
+        unsafe {
+            engine.ssim_forward(&mut args).expect("forward");
+            engine.ssim_backward(&mut args).expect("backward");
+        }
+        let truth = splat_core::photometric(&image, &target, shape, 0.25).expect("the core");
+        let partials = &truth.partials;
+        let expected =
+            splat_core::photometric_backward(&image, &target, partials, shape, 0.25, 2.0, None).expect("the core");
+        assert_eq!((mean[0], &grad), (truth.mean, &expected));
+        args.lambda_dssim = 1.5;
+        // SAFETY: refused before an array is read.
+        let error = unsafe { engine.ssim_forward(&mut args) }.expect_err("more than all of the loss");
+        assert!(error.to_string().contains("`lambda_dssim` is 1.5"), "{error}");
+        args.lambda_dssim = 0.0;
         args.width = 10;
         // SAFETY: smaller than what the arrays have.
         let error = unsafe { engine.ssim_forward(&mut args) }.expect_err("a mean over no pixel");

@@ -145,6 +145,7 @@ fn rust_layout() -> Vec<(&'static str, &'static str, usize)> {
         width,
         height,
         valid,
+        lambda_dssim,
         image,
         target,
         map,

@@ -1,4 +1,4 @@
-//! What training needs besides rendering, by the same engines: a fused Adam step and the mean SSIM.
+//! What training needs besides rendering, by the same engines: a fused Adam step, the mean SSIM, the photometric loss.
 
 use splat_engine::{Features, SharedEngine};
 use tch::{Device, Kind, Tensor};
@@ -93,6 +93,35 @@ pub fn adam_step(
 /// # Errors
 /// [`Error`] for tensors that do not agree, or a target that requires a gradient; an engine without it.
 pub fn ssim(image: &Tensor, target: &Tensor, valid: bool, engine: &EngineChoice) -> Result<Tensor, Error> {
+    compare("ssim", image, target, valid, 0.0, engine)
+}
+
+/// `(1 - lambda) mean |image - target| + lambda (1 - mean SSIM)` (Kerbl et al. 2023, equation 7) of two images
+/// `[..., H, W]`, a scalar that is differentiable in `image`, once; [`ssim`] tells of which similarity. `lambda` is over 0
+/// and up to 1.
+///
+/// # Errors
+/// As [`ssim`]; a `lambda` out of range.
+pub fn photometric(
+    image: &Tensor,
+    target: &Tensor,
+    lambda: f32,
+    engine: &EngineChoice,
+) -> Result<Tensor, Error> {
+    if lambda > 0.0 && lambda <= 1.0 {
+        return compare("photometric", image, target, false, lambda, engine);
+    }
+    Err(Error::Settings(format!("`lambda` is {lambda}, but must be over 0 and up to 1")))
+}
+
+fn compare(
+    operation: &str,
+    image: &Tensor,
+    target: &Tensor,
+    valid: bool,
+    lambda: f32,
+    engine: &EngineChoice,
+) -> Result<Tensor, Error> {
     kind("image", image)?;
     kind("target", target)?;
     same_device("target", target.device(), image.device())?;
@@ -103,9 +132,9 @@ pub fn ssim(image: &Tensor, target: &Tensor, valid: bool, engine: &EngineChoice)
     }
     let graph = ffi::grad_enabled();
     if graph && target.requires_grad() {
-        return Err(Error::Settings(
-            "`target` requires a gradient, but ssim() gives one to `image` alone; hint: .detach()".into(),
-        ));
+        return Err(Error::Settings(format!(
+            "`target` requires a gradient, but {operation}() gives one to `image` alone; hint: .detach()"
+        )));
     }
     let side = |n: i64| i32::try_from(n).ok().filter(|n| *n > 0);
     let [planes @ .., height, width] = shape.as_slice() else {
@@ -122,6 +151,7 @@ pub fn ssim(image: &Tensor, target: &Tensor, valid: bool, engine: &EngineChoice)
         width,
         height,
         valid,
+        lambda,
     };
     ffi::ssim(frame, image, target, graph && image.requires_grad())
 }

@@ -11,7 +11,8 @@ use common::stored::{self, BACKGROUND, Stored, eyes, leaf};
 use common::{HEIGHT, Scene, WIDTH, camera_on, numbers, weighted, weights};
 use splat_engine::{EngineError, Features};
 use splat_tch::{
-    AdamGroup, Camera, EngineChoice, Gaussians, Settings, Workspace, adam_step, render, render_batch, ssim,
+    AdamGroup, Camera, EngineChoice, Gaussians, Settings, Workspace, adam_step, photometric, render, render_batch,
+    ssim,
 };
 use tch::{Cuda, Device, Kind, Tensor};
 
@@ -181,7 +182,11 @@ fn adam_and_ssim_on_the_gpu_are_the_cpus() {
             let target = make(6, 3 * 70 * 50).view([3, 50, 70]).abs();
             let mean = ssim(&image, &target, true, &engine).unwrap();
             mean.backward();
-            [&param, exp_avg, exp_avg_sq, &mean, &image.grad()].map(numbers)
+            let of_mean = image.grad().copy();
+            let loss = photometric(&image, &target, 0.2, &engine).unwrap();
+            loss.backward();
+            let of_loss = image.grad() - &of_mean;
+            [&param, exp_avg, exp_avg_sq, &mean, &of_mean, &loss, &of_loss].map(numbers)
         };
         let (cpu, gpu) = (run(Device::Cpu, "cpu".into()), run(Device::Cuda(0), name.into()));
         for (i, (cpu, gpu)) in cpu.iter().zip(&gpu).enumerate() {

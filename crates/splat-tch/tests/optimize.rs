@@ -4,7 +4,7 @@ mod common;
 
 use common::engines::hooked;
 use common::{Scene, camera_on, numbers};
-use splat_tch::{AdamGroup, EngineChoice, Settings, adam_step, render, ssim};
+use splat_tch::{AdamGroup, EngineChoice, Settings, adam_step, photometric, render, ssim};
 use tch::{Device, Kind, Tensor};
 
 const AUTO: EngineChoice = EngineChoice::Auto;
@@ -139,6 +139,18 @@ fn ssim_and_its_gradient_are_the_convolutions() {
         let off = (a.grad() - b.grad()).norm().double_value(&[]) / b.grad().norm().double_value(&[]);
         assert!(off < 1e-4, "valid {valid}: gradients differ by {off}");
     }
+    let start = (&target * 0.7 + Tensor::rand_like(&target) * 0.3).clamp(0.0, 1.0);
+    let (a, b) = (start.copy().set_requires_grad(true), start.copy().set_requires_grad(true));
+    let ours = photometric(&a, &target, 0.2, &AUTO).unwrap();
+    let theirs = (&b - &target).abs().mean(Kind::Double) * 0.8 + (ssim_by_torch(&b, &target, false) * -1.0 + 1.0) * 0.2;
+    let off = (ours.double_value(&[]) - theirs.double_value(&[])).abs();
+    assert!(off < 1e-5, "losses differ by {off}");
+    (&ours * 2.0).backward();
+    (&theirs * 2.0).backward();
+    let off = (a.grad() - b.grad()).norm().double_value(&[]) / b.grad().norm().double_value(&[]);
+    assert!(off < 1e-4, "gradients of the loss differ by {off}");
+    let text = photometric(&a, &target, 0.0, &AUTO).unwrap_err().to_string();
+    assert!(text.contains("`lambda` is 0, but must be over 0"), "{text}");
     let plain = tch::no_grad(|| ssim(&target, &target, false, &AUTO)).unwrap();
     assert!((plain.double_value(&[]) - 1.0).abs() < 1e-5 && !plain.requires_grad());
 }

@@ -11,13 +11,11 @@ use crate::{Gaussians, Result, Target};
 /// # Errors
 /// Torch's, such as for shapes that differ.
 pub fn photometric(image: &Tensor, target: &Tensor, lambda: f64) -> Result<Tensor> {
-    let l1 = image.f_sub(target)?.f_abs()?.f_mean(Kind::Float)?;
     if lambda == 0.0 {
-        return Ok(l1);
+        return Ok(image.f_sub(target)?.f_abs()?.f_mean(Kind::Float)?);
     }
-    let similarity = splat_tch::ssim(image, target, false, &EngineChoice::Auto)?;
-    // As few operations as there can be: at this size each costs the host more than the device.
-    Ok(l1.f_lerp(&similarity.f_rsub_scalar(1.0)?, lambda)?)
+    // One call of the engine: at this size each of torch's operations costs the host more than the device.
+    Ok(splat_tch::photometric(image, target, lambda as f32, &EngineChoice::Auto)?)
 }
 
 /// [`photometric`] where the target's mask, if it has one, weighs the pixels of both images.

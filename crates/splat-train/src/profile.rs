@@ -45,7 +45,8 @@ pub(crate) struct Profile {
     /// Of all refinements, and of all fillers.
     refinements: f64,
     fillers: f64,
-    host: f64,
+    /// What the host needed to queue each phase.
+    host: [f64; 6],
     measured: u64,
     running: Option<Running>,
     filler: Option<Tensor>,
@@ -55,8 +56,8 @@ pub(crate) struct Profile {
 struct Running {
     /// Before the filler.
     idle: Mark,
-    queued: Instant,
     marks: Vec<Mark>,
+    queued: Vec<Instant>,
 }
 
 /// The figures for `stats.json`: milliseconds a step, averaged over the measured ones.
@@ -75,6 +76,8 @@ pub(crate) struct Figures {
     device: f64,
     /// What the host needs to queue a step.
     queueing: f64,
+    /// Its phases, in the order above; refinements left out.
+    queueing_phases: [f64; 6],
     /// What a step takes: training time, without what was queued to measure, over steps.
     step: f64,
     /// (step - device) / step.
@@ -98,17 +101,20 @@ impl Profile {
                 }
             }
         }
-        self.running = Some(Running { idle, queued: Instant::now(), marks: vec![Mark::now(device)?] });
+        self.running = Some(Running { idle, marks: vec![Mark::now(device)?], queued: vec![Instant::now()] });
         Ok(())
     }
 
     pub(crate) fn end(&mut self, phase: Phase, device: Device) -> Result<()> {
         let Some(running) = &mut self.running else { return Ok(()) };
         running.marks.push(Mark::now(device)?);
+        running.queued.push(Instant::now());
         if phase != Phase::Densify {
             return Ok(());
         }
-        self.host += running.queued.elapsed().as_secs_f64() * 1e3;
+        for (sum, pair) in self.host.iter_mut().zip(running.queued.windows(2)) {
+            *sum += pair[1].duration_since(pair[0]).as_secs_f64() * 1e3;
+        }
         self.fillers += running.marks[0].milliseconds_since(&running.idle)?;
         for (sum, pair) in self.milliseconds.iter_mut().zip(running.marks.windows(2)) {
             *sum += pair[1].milliseconds_since(&pair[0])?;
@@ -144,7 +150,8 @@ impl Profile {
             densify: of(Phase::Densify),
             refine,
             device,
-            queueing: mean(self.host),
+            queueing: mean(self.host.iter().sum()),
+            queueing_phases: self.host.map(mean),
             step,
             host_share: (step - device) / step,
         })

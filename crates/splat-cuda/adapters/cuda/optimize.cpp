@@ -65,13 +65,15 @@ void ssim_or_throw(splat_ssim_args &args, bool backward) {
   if (args.valid && (args.width <= 10 || args.height <= 10))
     fail(SPLAT_INVALID_ARGUMENT, "`valid` leaves nothing of %dx%d pixels: both sides must be over 10", args.width,
          args.height);
+  if (!(args.lambda_dssim >= 0 && args.lambda_dssim <= 1))
+    fail(SPLAT_INVALID_ARGUMENT, "`lambda_dssim` is %g, but must be 0 to 1", args.lambda_dssim);
   required("image", args.image);
   required("target", args.target);
   const CurrentDevice device(args.context.device);
   const Memory memory(args.context);
   const auto stream = static_cast<cudaStream_t>(args.context.stream);
   const SsimImages images = {args.image, args.target, uint32_t(args.planes), args.width, args.height,
-                             args.valid ? 5 : 0};
+                             args.valid ? 5 : 0, args.lambda_dssim};
   if (backward) {
     required("partials", args.partials);
     required("grad_image", args.grad_image);

@@ -58,7 +58,11 @@ pub(super) unsafe fn ssim_forward(args: &mut abi::SsimArgs) -> Result<(), Engine
     let (shape, len) = ssim_shape(args)?;
     // SAFETY: `[planes,H,W]`, by the caller's word.
     let (image, target) = unsafe { (slice(args.image, len), slice(args.target, len)) };
-    let out = core::ssim(image, target, shape).map_err(refused)?;
+    let out = match args.lambda_dssim {
+        0.0 => core::ssim(image, target, shape),
+        lambda => core::photometric(image, target, shape, lambda),
+    };
+    let out = out.map_err(refused)?;
     // SAFETY: outputs are null or of the extents that the header states.
     unsafe {
         write(args.map, 0, &out.map);
@@ -77,16 +81,14 @@ pub(super) unsafe fn ssim_backward(args: &mut abi::SsimArgs) -> Result<(), Engin
         required("grad_image", args.grad_image)?;
     }
     // SAFETY: of the extents that the header states, by the caller's word.
-    let out = unsafe {
+    let (image, target, partials, grad_mean, grad_map) = unsafe {
         let grad_mean = optional(args.grad_mean, 0, 1).map_or(0.0, |g| g[0]);
-        core::ssim_backward(
-            slice(args.image, len),
-            slice(args.target, len),
-            slice(args.partials, 3 * len),
-            shape,
-            grad_mean,
-            optional(args.grad_map, 0, len),
-        )
+        let (image, target) = (slice(args.image, len), slice(args.target, len));
+        (image, target, slice(args.partials, 3 * len), grad_mean, optional(args.grad_map, 0, len))
+    };
+    let out = match args.lambda_dssim {
+        0.0 => core::ssim_backward(image, target, partials, shape, grad_mean, grad_map),
+        l => core::photometric_backward(image, target, partials, shape, l, grad_mean, grad_map),
     };
     let out = out.map_err(refused)?;
     // SAFETY: `[planes,H,W]`, by the caller's word.
@@ -98,6 +100,12 @@ pub(super) unsafe fn ssim_backward(args: &mut abi::SsimArgs) -> Result<(), Engin
 fn ssim_shape(args: &abi::SsimArgs) -> Result<(core::SsimShape, usize), EngineError> {
     check_size("splat_ssim_args", args.struct_size, abi::size::<abi::SsimArgs>())?;
     let planes = extent("planes", args.planes)?;
+    if !(0.0..=1.0).contains(&args.lambda_dssim) {
+        return Err(EngineError::InvalidArgument(format!(
+            "`lambda_dssim` is {}, but must be 0 to 1",
+            args.lambda_dssim
+        )));
+    }
     let side = |n: i32| usize::try_from(n).ok().filter(|n| *n > 0);
     let (Some(width), Some(height)) = (side(args.width), side(args.height)) else {
         return Err(EngineError::InvalidArgument(format!(

@@ -26,7 +26,7 @@ impl Call {
     pub(super) fn operation(&self) -> &str {
         match self {
             Self::Render(_) => "render()",
-            Self::Ssim(_) => "ssim()",
+            Self::Ssim(call) => call.operation(),
         }
     }
 }

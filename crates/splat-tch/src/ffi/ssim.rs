@@ -1,4 +1,4 @@
-//! SSIM by an engine on tensors: forward with the node that remembers it, and backward.
+//! SSIM and the photometric loss by an engine on tensors: forward with the node that remembers it, and backward.
 //!
 //! Pointers are of the tensors' device.
 #![expect(unsafe_code, reason = "hands tensors to an engine as pointers")]
@@ -20,6 +20,8 @@ pub(crate) struct SsimFrame {
     pub(crate) width: i32,
     pub(crate) height: i32,
     pub(crate) valid: bool,
+    /// Of the photometric loss; 0: the mean similarity is wanted.
+    pub(crate) lambda: f32,
 }
 
 /// What the autograd node keeps.
@@ -32,6 +34,7 @@ impl SsimFrame {
             width: self.width,
             height: self.height,
             valid: u32::from(self.valid),
+            lambda_dssim: self.lambda,
             image: image.data_ptr().cast(),
             target: target.data_ptr().cast(),
             ..abi::SsimArgs::EMPTY
@@ -39,7 +42,7 @@ impl SsimFrame {
     }
 }
 
-/// The mean similarity, a scalar; with `graph` linked to `image`. Both images are dense, of `frame`'s extent.
+/// The mean similarity or the loss, a scalar; with `graph` linked to `image`. Both images are dense, of `frame`'s extent.
 pub(crate) fn ssim(frame: SsimFrame, image: &Tensor, target: &Tensor, graph: bool) -> Result<Tensor, Error> {
     let floats = (Kind::Float, frame.device);
     let mean = Tensor::f_empty([0_i64; 0], floats)?;
@@ -66,6 +69,11 @@ pub(crate) fn ssim(frame: SsimFrame, image: &Tensor, target: &Tensor, graph: boo
 }
 
 impl SsimCall {
+    /// For errors.
+    pub(super) fn operation(&self) -> &'static str {
+        if self.0.lambda == 0.0 { "ssim()" } else { "photometric()" }
+    }
+
     pub(super) fn backward(
         &self,
         kept: &mut Kept<'_>,
