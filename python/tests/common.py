@@ -57,6 +57,17 @@ def splats(count=40, seed=0, coeffs=16):
     return {name: value.requires_grad_() for name, value in values.items()}
 
 
+def smooth():
+    """Eight splats of which nothing appears or vanishes when a number changes a little: every one is over the cut of
+    alpha = 1/255 in the whole image, none hides another, no depths are near."""
+    inputs = splats(count=8, seed=3)
+    with torch.no_grad():
+        inputs["means3D"][:, 2] = torch.linspace(2.5, 4.0, 8)
+        inputs["scales"].copy_(1.5 * torch.exp(0.3 * weights(8, 3)))
+        inputs["opacities"].copy_(torch.linspace(0.2, 0.5, 8)[:, None])
+    return inputs
+
+
 def weights(*shape, seed=5):
     """Fixed upstream gradients."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))

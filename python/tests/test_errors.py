@@ -18,16 +18,28 @@ LIBRARY = "libsplat_cpu.so"
 INSTALLED = os.path.isdir(_engine.FOLDER)
 
 
-class Calls(unittest.TestCase):
+class Case(unittest.TestCase):
+    def sentence(self, error):
+        """The first line of an error, which must be one sentence and one hint."""
+        lines = str(error).split("\n")
+        self.assertEqual(len(lines), 2, lines)
+        self.assertTrue(lines[1].startswith("hint: "), lines)
+        return lines[0]
+
+    def said(self, code):
+        """What code prints in a fresh interpreter."""
+        done = python(code)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.strip()
+
+
+class Calls(Case):
     def refused(self, words, setting=None, error=ValueError, **more):
         with self.assertRaises(error) as caught:
             render(splats(), setting, **more)
-        text = str(caught.exception)
-        lines = text.split("\n")
-        self.assertEqual(len(lines), 2, text)
-        self.assertTrue(lines[1].startswith("hint: "), text)
+        sentence = self.sentence(caught.exception)
         for word in words:
-            self.assertIn(word, lines[0])
+            self.assertIn(word, sentence)
 
     def test_exactly_one_kind_of_colour(self):
         self.refused(["`shs`", "`colors_precomp`", "both"], colors_precomp=torch.zeros(40, 3))
@@ -72,7 +84,7 @@ class Calls(unittest.TestCase):
                 function(1, 2)
 
 
-class Loading(unittest.TestCase):
+class Loading(Case):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -87,16 +99,9 @@ class Loading(unittest.TestCase):
     def refused(self, *words, kind="cpu"):
         with self.assertRaises(EngineError) as caught:
             _engine.engine(kind)
-        lines = str(caught.exception).split("\n")
-        self.assertEqual(len(lines), 2, lines)
-        self.assertTrue(lines[1].startswith("hint: "), lines)
+        sentence = self.sentence(caught.exception)
         for word in words:
-            self.assertIn(word, lines[0])
-
-    def said(self, code):
-        done = python(code)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout.strip()
+            self.assertIn(word, sentence)
 
     def test_a_whole_library_loads_from_the_variable(self):
         shutil.copy(str(pathlib.Path(common.ENGINES) / LIBRARY), str(self.folder))
@@ -142,25 +147,22 @@ class Loading(unittest.TestCase):
         engine = _engine.engine("cuda")
         with self.assertRaises(EngineError) as caught:
             engine.require_device(0)
-        lines = str(caught.exception).split("\n")
-        self.assertEqual((len(lines), caught.exception.status), (2, _abi.NO_DEVICE), lines)
-        self.assertTrue(lines[1].startswith("hint: "), lines)
+        self.assertEqual(caught.exception.status, _abi.NO_DEVICE, self.sentence(caught.exception))
 
     def import_with(self, torch_module):
+        """The sentence with which the module refuses to be imported beside this torch."""
         (self.folder / "torch.py").write_text(torch_module)
         code = "import sys\nsys.path.insert(0, {!r})\ntry:\n    import diff_gaussian_rasterization\n" \
                "except ImportError as x:\n    print(x)".format(str(self.folder))
-        return self.said(code).split("\n")
+        return self.sentence(self.said(code))
 
     def test_without_torch(self):
-        first, hint = self.import_with("raise ImportError('no such thing')")
-        self.assertIn("needs torch, which cannot be imported: no such thing", first)
-        self.assertTrue(hint.startswith("hint: "))
+        said = self.import_with("raise ImportError('no such thing')")
+        self.assertIn("needs torch, which cannot be imported: no such thing", said)
 
     def test_torch_too_old(self):
-        first, hint = self.import_with("__version__ = '1.13.1+cu117'")
-        self.assertIn("needs torch 2.0 or newer, but this is torch 1.13.1+cu117", first)
-        self.assertTrue(hint.startswith("hint: "))
+        said = self.import_with("__version__ = '1.13.1+cu117'")
+        self.assertIn("needs torch 2.0 or newer, but this is torch 1.13.1+cu117", said)
 
     def test_the_report_lists_engines_and_says_whether_one_works(self):
         code = "import runpy\nrunpy.run_module('diff_gaussian_rasterization', run_name='__main__')"
@@ -172,39 +174,36 @@ class Loading(unittest.TestCase):
         self.assertEqual(done.returncode, 0 if INSTALLED else 1, done.stdout)
 
 
-class Surroundings(unittest.TestCase):
+class Surroundings(Case):
     SCENE = "import sys\nsys.path.insert(0, {!r})\nimport common, torch\n".format(str(common.HERE))
 
+    def says(self, expected, code):
+        self.assertEqual(self.said(self.SCENE + code), expected)
+
     def test_a_forked_process_can_render_though_its_parent_has_rendered(self):
-        code = self.SCENE + (
+        self.says("0", (
             "import os, signal\nhere = common.render(common.splats())[0]\npid = os.fork()\nif pid == 0:\n"
             "    signal.alarm(60)\n    inputs = common.splats()\n    with torch.no_grad():\n"
             "        image = common.render(inputs)[0]\n    os._exit(0 if torch.equal(image, here) else 3)\n"
-            "print(os.waitpid(pid, 0)[1])")
-        done = python(code)
-        self.assertEqual(done.stdout.strip(), "0", done.stderr)
+            "print(os.waitpid(pid, 0)[1])"))
 
     def test_workers_of_a_data_loader_render_though_their_parent_has_rendered(self):
-        code = self.SCENE + (
+        self.says("True", (
             "class Views(torch.utils.data.Dataset):\n    def __len__(self):\n        return 4\n"
             "    def __getitem__(self, i):\n        with torch.no_grad():\n"
             "            return common.render(common.splats(seed=i))[0]\n"
             "here = [common.render(common.splats(seed=i))[0].detach() for i in range(4)]\n"
             "loader = torch.utils.data.DataLoader(Views(), num_workers=2, timeout=60,"
             " multiprocessing_context='fork')\n"
-            "print(all(torch.equal(image[0], here[i]) for i, image in enumerate(loader)))")
-        done = python(code)
-        self.assertEqual(done.stdout.strip(), "True", done.stderr)
+            "print(all(torch.equal(image[0], here[i]) for i, image in enumerate(loader)))"))
 
     def test_compiled_code_breaks_the_graph_and_renders_the_same(self):
-        code = self.SCENE + (
+        self.says("same", (
             "inputs = common.splats()\nplain = common.render(inputs)\n"
             "@torch.compile(backend='eager')\ndef step(t):\n"
             "    out = common.render(dict(t, opacities=t['opacities'] * 1.0))\n    return out[0] * 1.0, out[1]\n"
             "image, radii = step(inputs)\nassert torch.equal(image, plain[0]) and torch.equal(radii, plain[1])\n"
-            "image.sum().backward()\nassert inputs['means3D'].grad.abs().max() > 0\nprint('same')")
-        done = python(code)
-        self.assertEqual(done.stdout.strip(), "same", done.stderr)
+            "image.sum().backward()\nassert inputs['means3D'].grad.abs().max() > 0\nprint('same')"))
 
 
 if __name__ == "__main__":

@@ -25,13 +25,7 @@ class Pose(unittest.TestCase):
     """Called as MonoGS calls it: projmatrix_raw in the settings, theta and rho in the call, five outputs unpacked."""
 
     def smooth(self):
-        """As in test_results: nothing appears or vanishes when the camera moves a little."""
-        inputs = splats(count=8, seed=3)
-        with torch.no_grad():
-            inputs["means3D"][:, 2] = torch.linspace(2.5, 4.0, 8)
-            inputs["scales"].copy_(1.5 * torch.exp(0.3 * weights(8, 3)))
-            inputs["opacities"].copy_(torch.linspace(0.2, 0.5, 8)[:, None])
-        return {n: t.detach() for n, t in inputs.items()}
+        return {n: t.detach() for n, t in common.smooth().items()}
 
     START = motion((0.1, -0.2, 0.3), (0.2, -0.1, 0.3))
 

@@ -142,17 +142,8 @@ class FiniteDifferences(unittest.TestCase):
 
     STEPS = dict(means3D=1e-3, opacities=1e-2, shs=1e-2, scales=2e-3, rotations=1e-2)
 
-    def smooth(self):
-        """Every splat is over the cut of alpha = 1/255 in the whole image, none hides another, no depths are near."""
-        inputs = splats(count=8, seed=3)
-        with torch.no_grad():
-            inputs["means3D"][:, 2] = torch.linspace(2.5, 4.0, 8)
-            inputs["scales"].copy_(1.5 * torch.exp(0.3 * weights(8, 3)))
-            inputs["opacities"].copy_(torch.linspace(0.2, 0.5, 8)[:, None])
-        return inputs
-
     def test_backward_is_the_slope_of_forward(self):
-        inputs = self.smooth()
+        inputs = common.smooth()
         common.GaussianRasterizer.outputs = "color,radii,invdepth,depth,alpha"
         try:
             ours = common.gradients(inputs, render(inputs))

@@ -277,25 +277,6 @@ pub fn adversarial() -> Vec<Case> {
     cases
 }
 
-/// `$SPLAT_DATA`, or `../shared/data` beside the repository; `None` if it is not there.
-///
-/// # Panics
-/// With `CI=true` if it is not there: CI has it.
-#[must_use]
-pub fn shared_data() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let folder = std::env::var_os("SPLAT_DATA").map_or(default, PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "CI=true, but there is no shared data at `{}`",
-        folder.display()
-    );
-    None
-}
-
 /// Trained scenes, from views that show something: `arkit` from its `.splat`, and those PLY files of
 /// `$SPLAT_SCENES` that there are (the SOG scenes, converted).
 ///

@@ -143,11 +143,7 @@ fn runs(engine: &str) -> bool {
 }
 
 fn trained() -> Option<Vec<Case>> {
-    let data = scenes::shared_data();
-    if data.is_none() {
-        println!("skipped: shared data not found");
-    }
-    data.map(|data| scenes::trained(&data))
+    splat_testdata::shared("").map(|data| scenes::trained(&data))
 }
 
 /// The same cases in mode exact.

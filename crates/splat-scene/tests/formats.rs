@@ -5,9 +5,10 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{Tolerance, assert_near, data, matched, scene};
+use common::{Tolerance, assert_near, matched, scene};
 use splat_scene::spz::Version;
 use splat_scene::{Error, Format, Gaussians, read_scene, splat_file, write_scene, write_scene_as};
+use splat_testdata::shared;
 
 fn silent() -> impl FnMut(u64, u64) + Send {
     |_, _| {}
@@ -289,7 +290,7 @@ fn shared_scenes_come_back_within_the_steps() {
         ("scenes/playcanvas/biker.compressed.ply", 152_746, 0),
     ];
     for (name, count, degree) in cases {
-        let Some(path) = data(name) else { return };
+        let Some(path) = shared(name) else { return };
         let g = read_scene(&path).unwrap();
         assert_eq!((g.len(), g.sh_degree()), (count, degree), "{name}");
         g.check().unwrap();
@@ -324,7 +325,7 @@ fn shared_scenes_come_back_within_the_steps() {
 /// steps of both.
 #[test]
 fn one_scene_in_two_formats_agrees() {
-    let Some(spz) = data("scenes/playcanvas/biker.spz") else { return };
+    let Some(spz) = shared("scenes/playcanvas/biker.spz") else { return };
     let a = read_scene(&spz).unwrap();
     let b = read_scene(spz.with_file_name("biker.compressed.ply")).unwrap();
     assert_eq!(a.len(), b.len());
@@ -353,7 +354,7 @@ fn one_scene_in_two_formats_agrees() {
 #[ignore = "figures"]
 #[expect(clippy::print_stdout, reason = "the figures are what this is run for")]
 fn time_of_half_a_million() {
-    let Some(path) = data("scenes/playbot-500k") else { return };
+    let Some(path) = shared("scenes/playbot-500k") else { return };
     let dir = tempfile::tempdir().unwrap();
     let clock = std::time::Instant::now();
     let g = read_scene(&path).unwrap();

@@ -10,8 +10,9 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Tolerance, assert_near, data, matched, scene};
+use common::{Tolerance, assert_near, matched, scene};
 use splat_scene::{Format, Gaussians, ply, read_scene, spz, write_scene, write_scene_as};
+use splat_testdata::shared;
 
 /// Runs splat-transform on the processor, where its results are repeatable.
 fn transform(args: &[&Path], options: &[&str]) {
@@ -116,7 +117,7 @@ fn shared_files_read_alike() {
         ("scenes/playcanvas/biker.spz", "spz"),
         ("scenes/playcanvas/biker.compressed.ply", "compressed.ply"),
     ] {
-        let Some(path) = data(name) else { return };
+        let Some(path) = shared(name) else { return };
         both_read(name, &path, reading(kind));
     }
 }
@@ -151,7 +152,7 @@ fn sizes_beside_theirs() {
 /// A made-up scene, and a part of a real one if it is there.
 fn scenes() -> Vec<(&'static str, Gaussians)> {
     let mut all = vec![("degree3", scene(1000, 16)), ("degree1", scene(300, 4)), ("degree0", scene(300, 1))];
-    if let Some(path) = data("scenes/blocks-186k-sh3") {
+    if let Some(path) = shared("scenes/blocks-186k-sh3") {
         let g = read_scene(path).unwrap();
         all.push(("blocks", g.select(&(0..g.len() as u32).step_by(50).collect::<Vec<_>>())));
     }

@@ -1,30 +1,14 @@
 //! The shared datasets: counts, sizes, and structure-from-motion points that land on their observations.
-#![expect(clippy::print_stdout, reason = "a test says on stdout that it was skipped, and what it measured")]
-
-use std::path::PathBuf;
+#![expect(clippy::print_stdout, reason = "a test says on stdout that what it measured")]
 
 use splat_scene::colmap::{self, Tracks};
 use splat_scene::{Dataset, Options, Picture, View, cameras_json, splat_file};
-
-/// `$SPLAT_DATA/name` (default `<repository>/../shared/data`), or None and a `skipped:` line.
-fn data(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SPLAT_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
-        PathBuf::from,
-    );
-    let path = root.join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{} not found", path.display());
-    println!("skipped: {} not found", path.display());
-    None
-}
+use splat_testdata::shared;
 
 /// Intrinsics are for 1570x1177; the photographs are half of that, one line short of rounding up.
 #[test]
 fn snowmiku_opens_at_the_size_of_its_photographs() {
-    let Some(path) = data("snowmiku") else { return };
+    let Some(path) = shared("snowmiku") else { return };
     let d = Dataset::open(&path, &Options::default()).unwrap();
     assert_eq!((d.views.len(), d.train.len(), d.test.len(), d.points.len()), (97, 84, 13, 25_784));
     assert!(d.warnings.is_empty(), "{:?}", d.warnings);
@@ -48,7 +32,7 @@ fn snowmiku_opens_at_the_size_of_its_photographs() {
 /// Every point with a track, put through our camera at the read size, lands on its observation.
 #[test]
 fn fox_points_reproject_onto_their_observations() {
-    let Some(path) = data("fox-colmap") else { return };
+    let Some(path) = shared("fox-colmap") else { return };
     let d = Dataset::open(&path, &Options::default()).unwrap();
     let model = colmap::read(&colmap::find(&path).unwrap(), Tracks::Keep).unwrap();
     assert_eq!((d.views.len(), d.points.len(), model.cameras.len()), (50, 13_514, 1));
@@ -126,7 +110,7 @@ fn hull(d: &Dataset, n: usize, half: f64, block: usize, step: usize) -> (usize, 
 #[test]
 fn silhouettes_agree_on_a_body() {
     for (name, views, size, half) in [("lego", 100, 400, 1.5), ("facelift-head", 32, 512, 1.0)] {
-        let Some(path) = data(name) else { return };
+        let Some(path) = shared(name) else { return };
         let d = Dataset::open(&path, &Options::default()).unwrap();
         assert_eq!(
             (d.views.len(), d.points.len(), d.warnings.len()),
@@ -149,14 +133,14 @@ fn silhouettes_agree_on_a_body() {
 /// one undistorted photograph has the colour of the same ray's pixel in the other.
 #[test]
 fn fox_agrees_with_fox_colmap() {
-    let (Some(a), Some(b)) = (data("fox"), data("fox-colmap")) else { return };
+    let (Some(a), Some(b)) = (shared("fox"), shared("fox-colmap")) else { return };
     let (a, b) =
         (Dataset::open(&a, &Options::default()).unwrap(), Dataset::open(&b, &Options::default()).unwrap());
     assert_eq!((a.views.len(), a.source.as_str()), (50, "nerfstudio / instant-ngp, transforms.json"));
     assert_eq!(a.warnings.len(), 1, "{:?}", a.warnings);
     assert!(a.warnings[0].contains("17 of 67 photographs are missing"), "{:?}", a.warnings);
     assert!(
-        Dataset::open(&data("fox").unwrap(), &Options { strict: true, ..Options::default() }).is_err(),
+        Dataset::open(&shared("fox").unwrap(), &Options { strict: true, ..Options::default() }).is_err(),
         "strict refuses"
     );
     assert_eq!(a.views[0].lens(), "OPENCV");
@@ -235,7 +219,7 @@ fn fox_agrees_with_fox_colmap() {
 
 #[test]
 fn arkit_splats_and_cameras_read() {
-    let Some(path) = data("scenes/arkit") else { return };
+    let Some(path) = shared("scenes/arkit") else { return };
     let g = splat_file::read(&path.join("scene.splat")).unwrap();
     assert_eq!(g.len(), 116_906);
     g.check().unwrap();

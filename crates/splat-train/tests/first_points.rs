@@ -1,9 +1,8 @@
 //! First points of real photographs: near the structure-from-motion points that were kept from the search,
 //! and within the silhouettes of views that were held out.
-#![expect(clippy::print_stdout, reason = "a test says on stdout that it was skipped, and what it measured")]
+#![expect(clippy::print_stdout, reason = "a test says on stdout that what it measured")]
 
 use std::num::NonZero;
-use std::path::PathBuf;
 
 use kiddo::{ImmutableKdTree, SquaredEuclidean};
 use splat_scene::{Dataset, Options, Photo, View};
@@ -12,14 +11,7 @@ use splat_train::{Init, Method, PointSource, first_points};
 /// A dataset reduced to 1/`downscale`, whose held-out photographs cannot be read, and those; None where it
 /// is absent.
 fn open(name: &str, downscale: u32) -> Option<(Dataset, Vec<(View, Photo)>)> {
-    let shared = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-    let folder =
-        std::env::var_os("SPLAT_DATA").map_or_else(|| PathBuf::from(shared), PathBuf::from).join(name);
-    if !folder.is_dir() {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "{} not found", folder.display());
-        println!("skipped: {} not found", folder.display());
-        return None;
-    }
+    let folder = splat_testdata::shared(name)?;
     let options = Options { downscale: Some(downscale), ..Options::default() };
     let mut dataset = Dataset::open(&folder, &options).expect("a dataset");
     let load = |&i: &usize| (dataset.views[i].clone(), dataset.views[i].load().expect("a photograph").photo);

@@ -445,16 +445,7 @@ fn refusals_name_the_file_and_a_way_on() {
 /// Real photographs and cameras: the circle is around what they look at, the scores are of the held-out views.
 #[test]
 fn real_cameras_give_a_circle_and_real_photographs_scores() {
-    let root = std::env::var_os("SPLAT_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
-        PathBuf::from,
-    );
-    let data = root.join("snowmiku");
-    if !data.exists() {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "{} not found", data.display());
-        println!("skipped: {} not found", data.display());
-        return;
-    }
+    let Some(data) = splat_testdata::shared("snowmiku") else { return };
     let options = splat_scene::Options { downscale: Some(8), ..splat_scene::Options::default() };
     let set = splat_scene::Dataset::open(&data, &options).unwrap();
     // Points as small opaque blobs: no trained scene, but one that the photographs agree with more than with nothing.

@@ -1,30 +1,17 @@
 //! The whole path on real photographs, small: held-out quality rises by a stated margin, and every output
 //! exists and parses.
-#![expect(clippy::print_stdout, reason = "a test says on stdout that it was skipped, and what it measured")]
+#![expect(clippy::print_stdout, reason = "a test says on stdout that what it measured")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use splat_scene::ply;
+use splat_testdata::shared;
 
 /// Steps, and what they must gain on the held-out views. Measured: 10.6 to 17.4 dB, SSIM .30 to .69.
 const STEPS: u64 = 150;
 const GAIN_DB: f64 = 5.0;
 const GAIN_SSIM: f64 = 0.25;
-
-fn data(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SPLAT_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
-        PathBuf::from,
-    );
-    let path = root.join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{} not found", path.display());
-    println!("skipped: {} not found", path.display());
-    None
-}
 
 fn splat(arguments: &[&str]) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_splat")).args(arguments).output().unwrap()
@@ -40,7 +27,7 @@ fn json(path: &Path) -> serde_json::Value {
 
 #[test]
 fn held_out_quality_rises_and_outputs_parse() {
-    let Some(path) = data("snowmiku") else { return };
+    let Some(path) = shared("snowmiku") else { return };
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let steps = STEPS.to_string();
@@ -98,7 +85,7 @@ fn held_out_quality_rises_and_outputs_parse() {
 /// The same seed gives the same Gaussians, bit for bit, on the CPU; another seed does not.
 #[test]
 fn a_seed_decides_everything() {
-    let Some(path) = data("snowmiku") else { return };
+    let Some(path) = shared("snowmiku") else { return };
     let dir = tempfile::tempdir().unwrap();
     let train = |name: &str, seed: &str| {
         let out = dir.path().join(name);
@@ -168,7 +155,7 @@ fn errors_name_the_file_and_a_way_on() {
 /// run in it is not written over, and a checkpoint of other settings is refused.
 #[test]
 fn a_killed_run_goes_on() {
-    let Some(path) = data("snowmiku") else { return };
+    let Some(path) = shared("snowmiku") else { return };
     let dir = tempfile::tempdir().unwrap();
     let arguments = |out: &Path, more: &[&str]| -> Vec<String> {
         let common = "train DATA -o OUT --engine cpu --downscale 32 --max-points 400 --iterations 60 --test-every 0 \

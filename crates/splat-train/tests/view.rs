@@ -5,12 +5,13 @@ mod browser;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use browser::{Browser, Tab};
 use image::RgbaImage;
 use splat_scene::{Gaussians, SH_C0, ply};
+use splat_testdata::shared;
 
 const WIDTH: u32 = 480;
 const HEIGHT: u32 = 360;
@@ -249,22 +250,9 @@ fn the_page_shows_the_scene_upright_and_dragging_orbits() {
     assert!(tab.requests().iter().any(|u| u.ends_with("/scene.ply")));
 }
 
-/// `$SPLAT_DATA/name` (default `<repository>/../shared/data`), or None and a `skipped:` line.
-fn data(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SPLAT_DATA").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"));
-    let path = root.join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{} not found", path.display());
-    println!("skipped: {} not found", path.display());
-    None
-}
-
 #[test]
 fn a_trained_scene_is_shown() {
-    let Some(scene) = data("scenes/blocks-186k-sh3") else { return };
+    let Some(scene) = shared("scenes/blocks-186k-sh3") else { return };
     let Some(view) = view(&scene, &[]) else { return };
     let Some(mut browser) = Browser::start() else { return };
     let mut tab = shown(&mut browser, &view);

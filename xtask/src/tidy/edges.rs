@@ -11,10 +11,13 @@ use super::Complaint;
 type Rule = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 const TOOLCHAIN: &[&str] = &["splat-toolchain"];
+/// What the tests of every crate may depend on, and nothing else.
+const TESTDATA: &[&str] = &["splat-testdata"];
 
 #[rustfmt::skip]
 const RULES: &[Rule] = &[
     ("splat-toolchain", &[], &[]),
+    ("splat-testdata", &[], &[]),
     ("splat-core", &[], &[]),
     ("splat-engine", &["splat-core"], &[]),
     ("splat-cuda", &["splat-core", "splat-engine"], TOOLCHAIN),
@@ -83,7 +86,7 @@ fn judge(edge: &Edge) -> Option<Complaint> {
     let (_, normal, build) = RULES.iter().find(|(name, ..)| *name == edge.from)?;
     let (allowed, kind): (Vec<&str>, _) = match edge.kind {
         DependencyKind::Build => (build.to_vec(), " at build time"),
-        DependencyKind::Development => ([*normal, *build].concat(), " in its tests"),
+        DependencyKind::Development => ([*normal, *build, TESTDATA].concat(), " in its tests"),
         _ => (normal.to_vec(), ""),
     };
     if allowed.contains(&edge.to.as_str()) {
@@ -114,6 +117,7 @@ mod tests {
             ("splat-cuda", "splat-toolchain", DependencyKind::Build),
             ("splat-cuda", "splat-toolchain", DependencyKind::Development),
             ("splat-train", "splat-scene", DependencyKind::Normal),
+            ("splat-train", "splat-testdata", DependencyKind::Development),
             ("splat-tests", "splat-tch", DependencyKind::Normal),
             ("xtask", "splat-toolchain", DependencyKind::Normal),
         ] {
@@ -130,6 +134,7 @@ mod tests {
             ("splat-cuda", "splat-toolchain", DependencyKind::Normal),
             ("splat-core", "splat-toolchain", DependencyKind::Build),
             ("splat-train", "xtask", DependencyKind::Normal),
+            ("splat-train", "splat-testdata", DependencyKind::Normal),
         ] {
             let complaint =
                 judge(&edge(from, to, kind)).unwrap_or_else(|| panic!("{from} -> {to} was accepted"));

@@ -1,25 +1,7 @@
 //! What the tests of Gaussian formats share: a scene made of nothing but arithmetic, and how near two scenes are.
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
-use std::path::PathBuf;
-
 use splat_scene::Gaussians;
-
-/// `$SPLAT_DATA/name` (default `<repository>/../shared/data`), or None and a `skipped:` line.
-#[expect(clippy::print_stdout, reason = "a test says on stdout that it was skipped")]
-pub(crate) fn data(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SPLAT_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
-        PathBuf::from,
-    );
-    let path = root.join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{} not found", path.display());
-    println!("skipped: {} not found", path.display());
-    None
-}
 
 /// Numbers that no library's next version changes (SplitMix64), 0 to 1.
 pub(crate) struct Rng(pub(crate) u64);

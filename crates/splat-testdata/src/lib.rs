@@ -1,0 +1,25 @@
+//! Where tests find the shared data: datasets and trained scenes that are too large to commit.
+//!
+//! For tests alone. Opens nothing and knows no format.
+#![deny(missing_docs)]
+
+use std::path::{Path, PathBuf};
+
+/// `name`, a file or folder, in `$SPLAT_DATA` (default `<repository>/../shared/data`; an empty `name` is that folder
+/// itself); None and a `skipped:` line on stdout where it is absent.
+///
+/// # Panics
+/// With `CI=true` where it is absent: CI has all of it, and a test that is skipped there would go unseen.
+#[expect(clippy::print_stdout, reason = "a test says on stdout that it was skipped")]
+#[must_use]
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("SPLAT_DATA").map(PathBuf::from);
+    let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"));
+    let path = root.join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{} not found", path.display());
+    println!("skipped: {} not found", path.display());
+    None
+}
