@@ -12,6 +12,7 @@
 
 #include <ATen/core/ivalue.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/AutogradState.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/function.h>
@@ -195,6 +196,13 @@ rust::Vec<OwnedTensor> attach(rust::Box<Call> call, rust::Slice<const TensorRef>
 }
 
 bool grad_enabled() { return torch::autograd::GradMode::is_enabled(); }
+
+bool set_backward_threads(bool enabled) {
+  c10::AutogradState &state = c10::AutogradState::get_tls_state();
+  const bool before = state.get_multithreading_enabled();
+  state.set_multithreading_enabled(enabled);
+  return before;
+}
 
 void changed_in_place(rust::Slice<const TensorRef> tensors) {
   for (const TensorRef &r : tensors) {

@@ -49,6 +49,9 @@ rust::Vec<OwnedTensor> attach(rust::Box<Call> call, rust::Slice<const TensorRef>
 // Whether graphs are recorded on this thread.
 bool grad_enabled();
 
+// Whether this thread's backward calls hand a GPU's part of the graph to another thread; gives what was set before.
+bool set_backward_threads(bool enabled);
+
 // Counts a change behind torch's back, so that graphs that kept the tensors notice.
 void changed_in_place(rust::Slice<const TensorRef> tensors);
 

@@ -25,7 +25,7 @@ pub fn engine(name: &str) -> Result<SharedEngine, Error> {
             built.join(", ")
         )));
     }
-    splat_cuda::engine(name).map_err(|source| Error::Engine { engine: name.into(), source })
+    splat_cuda::engine(name).map_err(|reason| Error::Engine { engine: name.into(), reason })
 }
 
 /// The engine for tensors of `device`; `input` is the one that decides.

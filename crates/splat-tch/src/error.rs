@@ -42,12 +42,12 @@ pub enum Error {
     #[error("{0}")]
     NoEngine(String),
     /// The engine refused or failed.
-    #[error("engine `{engine}`: {source}")]
+    #[error("engine `{engine}`: {reason}")]
     Engine {
         /// Its name.
         engine: String,
-        /// Its reason.
-        source: EngineError,
+        /// Its reason; no `source`, which would print it twice.
+        reason: EngineError,
     },
     /// Torch failed, such as for want of memory.
     #[error("torch: {0}")]
@@ -56,14 +56,22 @@ pub enum Error {
 
 impl Error {
     /// An engine's error; `allocator` is torch's reason when it gave the engine no memory.
-    pub(crate) fn engine(engine: &SharedEngine, source: EngineError, allocator: Option<String>) -> Self {
-        let source = match (source, allocator) {
-            (EngineError::OutOfMemory(text), Some(reason)) => {
-                EngineError::OutOfMemory(format!("{text} ({reason})"))
-            }
-            (source, _) => source,
+    pub(crate) fn engine(engine: &SharedEngine, reason: EngineError, allocator: Option<String>) -> Self {
+        let reason = match (reason, allocator) {
+            (EngineError::OutOfMemory(text), Some(why)) => EngineError::OutOfMemory(format!("{text} ({why})")),
+            (reason, _) => reason,
         };
-        Self::Engine { engine: engine.capabilities().name, source }
+        Self::Engine { engine: engine.capabilities().name, reason }
+    }
+
+    /// Whether a device had too little memory.
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::Engine { reason, .. } => matches!(reason, EngineError::OutOfMemory(_)),
+            Self::Torch(text) => text.contains("out of memory"),
+            _ => false,
+        }
     }
 }
 

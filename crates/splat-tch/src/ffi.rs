@@ -27,6 +27,26 @@ pub fn prefer_growing_segments() {
     bridge::cpp::prefer_growing_segments();
 }
 
+/// While it lives, backward calls of this thread run on it alone; restores what was set before.
+#[derive(Debug)]
+pub(crate) struct OneThread {
+    before: bool,
+    // The setting is the thread's own.
+    _here: std::marker::PhantomData<*const ()>,
+}
+
+impl OneThread {
+    pub(crate) fn enter() -> Self {
+        Self { before: bridge::cpp::set_backward_threads(false), _here: std::marker::PhantomData }
+    }
+}
+
+impl Drop for OneThread {
+    fn drop(&mut self) {
+        bridge::cpp::set_backward_threads(self.before);
+    }
+}
+
 /// Whether torch records graphs on this thread now.
 pub(crate) fn grad_enabled() -> bool {
     bridge::cpp::grad_enabled()

@@ -45,7 +45,7 @@ pub use camera::Camera;
 pub use engines::engine;
 pub use error::Error;
 pub use ffi::{Mark, prefer_growing_segments};
-pub use optimize::{AdamGroup, adam_step, photometric, ssim};
+pub use optimize::{AdamGroup, adam_step, gradients, photometric, ssim};
 pub use render::{mark_visible, render, render_batch};
 pub use scene::{Background, Color, Counts, EngineChoice, Gaussians, Rendered, Settings, Shape};
 pub use workspace::Workspace;

@@ -48,7 +48,7 @@ impl Workspace {
     /// # Errors
     /// [`Error::Engine`]; also for a render without this workspace.
     pub fn progress(&self, counts: &Counts, wait: bool) -> Result<Option<Progress>, Error> {
-        let failed = |source| Error::Engine { engine: self.0.engine.clone(), source };
+        let failed = |reason| Error::Engine { engine: self.0.engine.clone(), reason };
         self.lock().poll(counts, wait).map_err(failed)
     }
 

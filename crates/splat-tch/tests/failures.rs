@@ -33,7 +33,7 @@ fn an_engines_error_reaches_the_caller_of_render_as_it_is() {
     let mut engine = hooked();
     engine.forward = Box::new(|_| Err(EngineError::Device("kernel `preprocess`: it was raining".into())));
     match outcome(&with(engine)) {
-        Err(Error::Engine { engine, source: EngineError::Device(text) }) => {
+        Err(Error::Engine { engine, reason: EngineError::Device(text) }) => {
             assert_eq!((engine.as_str(), text.as_str()), ("hooked", "kernel `preprocess`: it was raining"));
         }
         other => panic!("{other:?}"),

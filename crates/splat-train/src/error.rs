@@ -86,17 +86,25 @@ pub enum Error {
 
 /// The levers, cheapest first.
 const OUT_OF_MEMORY: &str = "fewer Gaussians (--max-gaussians 1000000), smaller images (--downscale 2) or fewer of \
-                             them on the device (--image-cache 1GB); what was saved last is whole, --resume goes on \
-                             from it";
+                             them on the device (--image-cache 1GB)";
 
 impl Error {
+    /// Whether a device had too little memory.
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::Torch(text) => text.contains("out of memory"),
+            Self::Render(e) => e.is_out_of_memory(),
+            _ => false,
+        }
+    }
+
     /// One line on what the user can do, where there is something.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Scene(e) => return e.hint(),
-            Self::Torch(text) if text.contains("out of memory") => OUT_OF_MEMORY.into(),
-            Self::Render(e) if e.to_string().contains("out of memory") => OUT_OF_MEMORY.into(),
+            e if e.is_out_of_memory() => OUT_OF_MEMORY.into(),
             Self::Checkpoint { .. } => {
                 "begin anew in another folder, or over this run with --overwrite; --resume wants the same \
                  data and settings"

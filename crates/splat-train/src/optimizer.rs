@@ -183,14 +183,6 @@ impl Group {
     }
 }
 
-/// Gradients of `loss` for each of `leaves`; undefined where the loss does not depend on one. The graph is freed.
-///
-/// # Errors
-/// What the rasterizer or torch refuse.
-pub fn gradients(loss: &Tensor, leaves: &[&Tensor]) -> Result<Vec<Tensor>> {
-    Ok(Tensor::f_run_backward(&[loss], leaves, false, false)?)
-}
-
 #[cfg(test)]
 mod tests {
     use tch::{Device, Kind};

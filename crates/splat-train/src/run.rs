@@ -49,7 +49,14 @@ impl Trainer {
         let mut losses = Tensor::f_zeros([1], (Kind::Float, self.device))?;
         let stopped = || options.stop.load(Ordering::Relaxed);
         while self.steps < self.config.iterations && !stopped() {
-            let result = self.step()?;
+            let result = match self.step() {
+                Ok(result) => result,
+                Err(error) => {
+                    saver.wait(listen);
+                    self.rescue(&error, options, &outcome, listen);
+                    return Err(error);
+                }
+            };
             {
                 let _guard = tch::no_grad_guard();
                 let _ = losses.f_add_(&result.loss)?;
@@ -110,6 +117,19 @@ impl Trainer {
         outcome.stopped_early = self.steps < self.config.iterations;
         outcome.wall_seconds = wall_before + begin.elapsed().as_secs_f64();
         Ok(outcome)
+    }
+
+    /// Saves what there is where the device has no room for a further step: with other settings or on another machine the run
+    /// goes on from there. Parameters are copied to the host, which takes no memory of the device.
+    fn rescue(&self, error: &Error, options: &RunOptions<'_>, outcome: &Outcome, listen: &mut dyn FnMut(&Event)) {
+        let Some((path, _)) = options.checkpoint.as_ref().filter(|_| error.is_out_of_memory()) else { return };
+        let warn = |text: String| Event::Warning { text };
+        let whole = self.is_whole().then(|| self.checkpoint(Outcome { steps: self.steps, ..outcome.clone() }));
+        match whole.map(|checkpoint| checkpoint.and_then(|c| c.write(path))) {
+            None => listen(&warn("a refinement was under way and is lost; the checkpoint before it stands".into())),
+            Some(Ok(())) => listen(&Event::Saved { path: path.clone() }),
+            Some(Err(e)) => listen(&warn(format!("{e}; the checkpoint before it stands"))),
+        }
     }
 
     fn announce(&self, listen: &mut dyn FnMut(&Event)) {

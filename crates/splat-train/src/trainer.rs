@@ -275,10 +275,6 @@ impl Trainer {
             let depth = loss::inverse_depth(&picture.inv_depth, depth)?;
             total = total.f_add(&depth.f_mul_scalar(weight.at(step))?)?;
         }
-        if self.config.opacity_reg > 0.0 || self.config.scale_reg > 0.0 {
-            let regs = loss::regularization(&self.gaussians, self.config.opacity_reg, self.config.scale_reg)?;
-            total = total.f_add(&regs)?;
-        }
         mark(&mut self.profile, Phase::Loss, self.device)?;
 
         let mut leaves: Vec<&Tensor> = self.gaussians.parameters().to_vec();
@@ -286,7 +282,9 @@ impl Trainer {
         leaves.extend(self.exposures.iter().map(|e| &e.maps));
         leaves.extend(self.poses.iter().map(|p| &p.corrections));
         let mut found = gradients(&total, &leaves)?.into_iter();
-        let of_gaussians: Vec<Tensor> = found.by_ref().take(6).collect();
+        let mut of_gaussians: Vec<Tensor> = found.by_ref().take(6).collect();
+        let (opacity, scale) = (self.config.opacity_reg, self.config.scale_reg);
+        loss::regularize(&self.gaussians, &mut of_gaussians, opacity, scale)?;
         let means2d = probe.means2d.is_some().then(|| found.next()).flatten();
         let means2d_abs = probe.means2d_abs.is_some().then(|| found.next()).flatten();
         mark(&mut self.profile, Phase::Backward, self.device)?;
@@ -352,6 +350,13 @@ impl Trainer {
             ..self.settings.clone()
         };
         Ok(self.gaussians.render(self.views.camera(i), &settings, &crate::Probe::default())?.color)
+    }
+
+    /// Whether parameters and moments are of the same rows, which they are not where a refinement ended half way.
+    pub(crate) fn is_whole(&self) -> bool {
+        let rows = self.gaussians.len() as i64;
+        let mut all = self.optimizer.groups.iter().flat_map(|g| [&g.exp_avg, &g.exp_avg_sq]);
+        all.all(|moment| moment.size()[0] == rows) && self.gaussians.parameters().iter().all(|p| p.size()[0] == rows)
     }
 
     /// Everything there is, on the host; waits for the device. `outcome` is what was reported so far.

@@ -151,7 +151,7 @@ impl Stored {
         let color = if pixels.size()[0] == 4 {
             let (rgb, alpha) = (pixels.f_narrow(0, 0, 3)?, pixels.f_narrow(0, 3, 1)?);
             let behind = background.f_view([3, 1, 1])?;
-            behind.f_add(&rgb.f_sub(&behind)?.f_mul(&alpha)?)?
+            behind.f_lerp_tensor(&rgb, &alpha)?
         } else {
             pixels
         };

@@ -35,6 +35,7 @@ pub(super) mod cpp {
             kept: &[TensorRef],
         ) -> Result<Vec<OwnedTensor>>;
         fn grad_enabled() -> bool;
+        fn set_backward_threads(enabled: bool) -> bool;
         fn changed_in_place(tensors: &[TensorRef]) -> Result<()>;
         fn current_stream(device: i32) -> Result<usize>;
         fn device_scope(device: i32) -> Result<UniquePtr<DeviceScope>>;

@@ -198,8 +198,8 @@ impl Densify for Adc {
         let _guard = tch::no_grad_guard();
         let gradient = if self.config.absolute { seen.means2d_abs } else { seen.means2d };
         let Some(gradient) = gradient.filter(|g| g.defined()) else { return Ok(()) };
-        // Of means2d z is zero.
-        let pull = gradient.f_norm_scalaropt_dim(2, [1i64].as_slice(), false)?;
+        // Their length; of means2d z is zero.
+        let pull = gradient.f_select(1, 0)?.f_hypot(&gradient.f_select(1, 1)?)?;
         let pull = if self.config.near > 0.0 { self.by_depth(&pull, seen)? } else { pull };
         if self.sums.is_none() {
             let zeros = || pull.f_zeros_like();
