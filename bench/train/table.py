@@ -166,7 +166,7 @@ def ratio(entry, key):
     return f"{b / a:.2f}" if a and b else "-"
 
 
-def page(r):
+def heading(r):
     text = ["# Training: `splat train` and a loop on gsplat 1.5.3", ""]
     for call in r.calls:
         m = call["machine"]
@@ -175,136 +175,118 @@ def page(r):
             f"- {m['date']}: {gpus}; {m['cpus']} threads of {m['cpu']}; torch {m['torch']}; {m['splat']}. "
             f"{call['plan']['what']}."
         )
-    text += [
+    return text + [
         "",
         "Made by `bench/train/table.py` from `bench/train/run.py`. The loop is `bench/train/baseline.py`: the "
         "published schedule on gsplat's own `rasterization` and `DefaultStrategy`. Every 8th view is held out.",
         "",
+    ]
+
+
+def quality(r):
+    rows = []
+    for e in r.quality():
+        cells = [e["set"], e["step"]]
+        for q in (e.get(tool) for tool in TOOLS):
+            if not q:
+                cells += ["-"] * 3
+                continue
+            (psnr, apart), (ssim, _), (gaussians, _) = q["psnr"], q["ssim"], q["gaussians"]
+            cells += [f"{psnr:.2f} +- {apart:.2f} ({len(q['seeds'])})", f"{ssim:.4f}", f"{gaussians / 1000:.0f}k"]
+        d = e.get("difference")
+        if d:
+            reached = d["psnr"] >= -0.1 and d["ssim"] >= -0.002
+            cells += [f"{d['psnr']:+.2f}", f"{d['ssim']:+.4f}", "yes" if reached else "no"]
+        else:
+            cells += ["-"] * 3
+        rows.append(cells)
+    figures = [f"{NAMES[t]} {x}" for t in TOOLS for x in ("PSNR (seeds)", "SSIM", "Gaussians")]
+    return [
         "## Quality",
         "Held-out views, mean over seeds, `+-` half the distance between the seeds farthest apart. "
         "Wanted: a difference of at least -0.1 dB and -.002.",
         "",
+        *table(["set", "steps", *figures, "dB", "SSIM", "reached"], rows),
     ]
-    rows = []
-    for e in r.quality():
-        cells = [e["set"], e["step"]]
-        for tool in TOOLS:
-            q = e.get(tool)
-            cells += (
-                [
-                    f"{q['psnr'][0]:.2f} +- {q['psnr'][1]:.2f} ({len(q['seeds'])})",
-                    f"{q['ssim'][0]:.4f}",
-                    f"{q['gaussians'][0] / 1000:.0f}k",
-                ]
-                if q
-                else ["-"] * 3
-            )
-        d = e.get("difference")
-        cells += (
-            [f"{d['psnr']:+.2f}", f"{d['ssim']:+.4f}", "yes" if d["psnr"] >= -0.1 and d["ssim"] >= -0.002 else "no"]
-            if d
-            else ["-"] * 3
-        )
-        rows.append(cells)
-    text += table(
-        [
-            "set",
-            "steps",
-            *(f"{NAMES[t]} {x}" for t in TOOLS for x in ("PSNR (seeds)", "SSIM", "Gaussians")),
-            "dB",
-            "SSIM",
-            "reached",
-        ],
-        rows,
-    )
+
+
+def later(r):
     rows = []
     for dataset in r.sets:
         cells = [dataset]
         for tool in TOOLS:
             short, long = (r.seeds(tool, dataset, step) for step in STEPS)
             both = [long[seed]["psnr"] - short[seed]["psnr"] for seed in short if seed in long]
-            cells.append(f"{middle(both)[0]:+.2f} +- {middle(both)[1]:.2f}" if both else "-")
+            cells.append("{:+.2f} +- {:.2f}".format(*middle(both)) if both else "-")
         rows += [cells] if cells[1:] != ["-", "-"] else []
-    text += ["From 7,000 to 30,000 steps, dB, of the same runs:", ""]
-    text += table(["set", *(NAMES[t] for t in TOOLS)], rows)
-    text += [
+    head = ["set", *(NAMES[t] for t in TOOLS)]
+    return ["From 7,000 to 30,000 steps, dB, of the same runs:", "", *table(head, rows)]
+
+
+def time(r):
+    columns = dict(train_seconds="training", wall_seconds="process")
+    rows = []
+    for e in r.speed():
+        cells = [e["set"], e["step"]]
+        for key in columns:
+            cells += [*(fixed(e.get(t, {}).get(key), 1) for t in TOOLS), ratio(e, key)]
+        rows.append(cells)
+    head = [cell for what in columns.values() for cell in (*(f"{NAMES[t]} {what}" for t in TOOLS), "ratio")]
+    return [
         "## Time",
         "Seconds of training (evaluations, loading and saving left out) and of the whole process, runs alone "
         "on the machine, alternating; ratios of one call. A dash under the whole process: the figure is a longer run's "
         "at that step.",
         "",
+        *table(["set", "steps", *head], rows),
     ]
-    rows = [
-        [
-            e["set"],
-            e["step"],
-            *(fixed(e.get(t, {}).get("train_seconds"), 1) for t in TOOLS),
-            ratio(e, "train_seconds"),
-            *(fixed(e.get(t, {}).get("wall_seconds"), 1) for t in TOOLS),
-            ratio(e, "wall_seconds"),
-        ]
-        for e in r.speed()
-    ]
-    text += table(
-        [
-            "set",
-            "steps",
-            *(f"{NAMES[t]} training" for t in TOOLS),
-            "ratio",
-            *(f"{NAMES[t]} process" for t in TOOLS),
-            "ratio",
-        ],
-        rows,
-    )
-    text += ["## Steps a second against Gaussians", "Medians over the parts of the same runs.", ""]
+
+
+def rates(r):
     rows = [
         [e["set"], f"{e['low']}k to {e['high']}k", *(fixed(e[t], 0) for t in TOOLS), f"{e['ours'] / e['gsplat']:.1f}"]
         for e in r.rates()
     ]
-    text += table(["set", "Gaussians", *(NAMES[t] for t in TOOLS), "ratio"], rows)
-    text += [
+    return [
+        "## Steps a second against Gaussians",
+        "Medians over the parts of the same runs.",
+        "",
+        *table(["set", "Gaussians", *(NAMES[t] for t in TOOLS), "ratio"], rows),
+    ]
+
+
+def memory(r):
+    rows = []
+    for run in r.pick(mode="alone", label=""):
+        torch = (run.get("report") or {}).get("peak_torch_mib") or (run.get("stats") or {}).get("peak_memory_mib") or {}
+        said = ", ".join(f"{k} {v}" for k, v in torch.items())
+        rows.append([run["set"], run["steps"], NAMES[run["tool"]], run["memory"]["peak"], said])
+    head = ["set", "steps", "tool", "peak", "as the program says"]
+    return [
         "## Memory",
         "Peak MiB on the GPU over what was in use before, by nvidia-smi every 100 ms, the CUDA context "
         "included; and of torch's allocator.",
         "",
+        *table(head, sorted(rows, key=lambda c: (c[0], c[1], c[2]))),
     ]
-    rows = []
-    for run in r.pick(mode="alone", label=""):
-        torch = (run.get("report") or {}).get("peak_torch_mib") or (run.get("stats") or {}).get("peak_memory_mib") or {}
-        rows.append(
-            [
-                run["set"],
-                run["steps"],
-                NAMES[run["tool"]],
-                run["memory"]["peak"],
-                ", ".join(f"{k} {v}" for k, v in torch.items()),
-            ]
-        )
-    text += table(
-        ["set", "steps", "tool", "peak", "as the program says"], sorted(rows, key=lambda c: (c[0], c[1], c[2]))
-    )
-    text += [
-        "## Where a step's time goes",
-        "",
-    ]
+
+
+def profiles(r):
     rows = []
     for p in r.profiles():
         if p["tool"] == "gsplat":
             kinds = ", ".join(f"{k} {v:.2f}" for k, v in p["kinds_ms"].items())
-            host = max(0.0, 1 - p["gpu_ms"] / p["wall_ms"])
-            rows.append(
-                [
-                    p["set"],
-                    NAMES["gsplat"],
-                    f"{p['wall_ms']:.2f} ms a step at {p['gaussians']} Gaussians; kernels "
-                    f"{p['gpu_ms']:.2f} ms: {kinds}; GPU idle {100 * host:.0f} %",
-                ]
-            )
+            idle = 100 * max(0.0, 1 - p["gpu_ms"] / p["wall_ms"])
+            said = f"{p['wall_ms']:.2f} ms a step at {p['gaussians']} Gaussians; "
+            said += f"kernels {p['gpu_ms']:.2f} ms: {kinds}; GPU idle {idle:.0f} %"
         else:
             figures = ", ".join(f"{k} {v:.3g}" for k, v in p["profile"].items() if isinstance(v, (int, float)))
-            rows.append([p["set"], NAMES["ours"], f"milliseconds a step over {p['steps']} steps: {figures}"])
-    text += table(["set", "tool", "profile"], rows)
-    text += ["## Spread", "Runs of one configuration with one seed.", ""]
+            said = f"milliseconds a step over {p['steps']} steps: {figures}"
+        rows.append([p["set"], NAMES[p["tool"]], said])
+    return ["## Where a step's time goes", "", *table(["set", "tool", "profile"], rows)]
+
+
+def spread(r):
     rows = [
         [
             e["set"],
@@ -318,40 +300,45 @@ def page(r):
         ]
         for e in r.spread()
     ]
-    text += table(["set", "steps", "tool", "mode", "runs", "PSNR", "Gaussians", "different scenes (SHA-256)"], rows)
+    head = ["set", "steps", "tool", "mode", "runs", "PSNR", "Gaussians", "different scenes (SHA-256)"]
+    return ["## Spread", "Runs of one configuration with one seed.", "", *table(head, rows)]
+
+
+def variants(r):
     rows = []
     for label in ("reset", "fused-ssim"):
         for dataset in r.sets:
             for step in (1000, 7000, 15_000, 30_000):
                 for seed, e in r.seeds("gsplat", dataset, step, label).items():
                     plain = r.seeds("gsplat", dataset, step).get(seed)
-                    rows.append(
-                        [
-                            label,
-                            dataset,
-                            step,
-                            f"{e['psnr']:.2f}",
-                            fixed(plain and plain["psnr"], 2),
-                            f"{e['train_seconds']:.1f}",
-                        ]
-                    )
-    if rows:
-        text += [
-            "## Variants of the loop on gsplat",
-            "`reset`: opacities are reset every 3000 steps, as published. "
-            "`DefaultStrategy` of gsplat 1.5.3 never does: it tests `step % reset_every == 0 & step > 0`, which Python "
-            "reads as `step % reset_every == (0 & step) > 0`, never true. `fused-ssim`: with our kernels for SSIM, in "
-            "place of gsplat's own trainer's package.",
-            "",
-        ]
-        text += table(["variant", "set", "steps", "PSNR", "without", "seconds of training"], rows)
-    failed = [run for run in r.runs if run.get("rc")]
-    if failed:
-        text += ["## Runs that did not end well", ""]
-        text += table(["run", "status", "cut off"], [[f["name"], f["rc"], f["cut"]] for f in failed])
-    commands = dict.fromkeys(run["command"] for run in r.runs if run["seed"] == 0 and run["repeat"] == 0)
-    text += ["## Commands", "", *(f"    {c}" for c in commands), ""]
-    return "\n".join(text)
+                    without = fixed(plain and plain["psnr"], 2)
+                    rows.append([label, dataset, step, f"{e['psnr']:.2f}", without, f"{e['train_seconds']:.1f}"])
+    if not rows:
+        return []
+    return [
+        "## Variants of the loop on gsplat",
+        "`reset`: opacities are reset every 3000 steps, as published. "
+        "`DefaultStrategy` of gsplat 1.5.3 never does: it tests `step % reset_every == 0 & step > 0`, which Python "
+        "reads as `step % reset_every == (0 & step) > 0`, never true. `fused-ssim`: with our kernels for SSIM, in "
+        "place of gsplat's own trainer's package.",
+        "",
+        *table(["variant", "set", "steps", "PSNR", "without", "seconds of training"], rows),
+    ]
+
+
+def failures(r):
+    rows = [[run["name"], run["rc"], run["cut"]] for run in r.runs if run.get("rc")]
+    return ["## Runs that did not end well", "", *table(["run", "status", "cut off"], rows)] if rows else []
+
+
+def commands(r):
+    lines = dict.fromkeys(run["command"] for run in r.runs if run["seed"] == 0 and run["repeat"] == 0)
+    return ["## Commands", "", *(f"    {line}" for line in lines), ""]
+
+
+def page(r):
+    sections = (heading, quality, later, time, rates, memory, profiles, spread, variants, failures, commands)
+    return "\n".join(line for section in sections for line in section(r))
 
 
 def main():

@@ -65,17 +65,4 @@ class GaussianRasterizer(torch.nn.Module):
         theta: Optional[Tensor] = ...,
         rho: Optional[Tensor] = ...,
     ) -> Tuple[Tensor, ...]: ...
-    def __call__(
-        self,
-        means3D: Tensor,
-        means2D: Optional[Tensor],
-        opacities: Tensor,
-        shs: Optional[Tensor] = ...,
-        colors_precomp: Optional[Tensor] = ...,
-        scales: Optional[Tensor] = ...,
-        rotations: Optional[Tensor] = ...,
-        cov3D_precomp: Optional[Tensor] = ...,
-        dc: Optional[Tensor] = ...,
-        theta: Optional[Tensor] = ...,
-        rho: Optional[Tensor] = ...,
-    ) -> Tuple[Tensor, ...]: ...
+    __call__ = forward  # calls are checked as forward is

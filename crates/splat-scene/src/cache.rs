@@ -255,8 +255,7 @@ impl State {
                     _ => None,
                 })
                 .max();
-            let Some((when, _, i)) = last.filter(|&(when, ..)| when > due) else { return false };
-            debug_assert!(when > due);
+            let Some((_, _, i)) = last.filter(|&(when, ..)| when > due) else { return false };
             if let Slot::Ready { picture, .. } = std::mem::replace(&mut self.slots[i], Slot::Empty) {
                 self.stats.held -= picture.bytes();
                 self.stats.evictions += 1;

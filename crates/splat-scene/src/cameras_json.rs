@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 use splat_core::Camera;
 
-use crate::{Error, Place, Result};
+use crate::{Error, Place, Result, json};
 
 /// A camera and the name of its photograph.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,9 +45,7 @@ pub fn read(path: &Path) -> Result<Vec<Entry>> {
 /// No JSON list of such cameras; a size of 0; a focal length that is not above 0; a rotation whose rows
 /// are not orthonormal to 1e-2.
 pub fn parse(path: &Path, json: &[u8]) -> Result<Vec<Entry>> {
-    let malformed = |place, message| Error::Malformed { path: path.into(), place, message };
-    let raws: Vec<Raw> = serde_json::from_slice(json)
-        .map_err(|e| malformed(Place::Line(e.line() as u64), format!("no list of cameras: {e}")))?;
+    let raws: Vec<Raw> = json::parse(path, json, "list of cameras")?;
     let entry = |(i, raw): (usize, Raw)| {
         let Raw { img_name, width, height, position, rotation: r, fx, fy } = raw;
         let orthonormal = (0..3).all(|a| {
@@ -59,13 +57,14 @@ pub fn parse(path: &Path, json: &[u8]) -> Result<Vec<Entry>> {
         // JSON has no NaN or infinity, but 1e999 overflows to one.
         let usable = fx > 0.0 && fy > 0.0 && fx.is_finite() && fy.is_finite();
         if width == 0 || height == 0 || !usable || !position.iter().all(|x| x.is_finite()) || !orthonormal {
-            return Err(malformed(
-                Place::Byte(0),
-                format!(
+            return Err(Error::Malformed {
+                path: path.into(),
+                place: Place::Byte(0),
+                message: format!(
                     "camera {i} ({img_name}) is unusable: {width}x{height}, focal lengths {fx} and {fy}, \
                      position {position:?}, rotation {r:?} (must be orthonormal)"
                 ),
-            ));
+            });
         }
         let to_camera: [[f64; 3]; 3] = std::array::from_fn(|a| std::array::from_fn(|b| r[b][a]));
         let translation =

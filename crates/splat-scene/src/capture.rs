@@ -165,7 +165,7 @@ fn from_colmap(path: &Path, folder: &Path, options: &Options) -> Result<Capture>
         source: if inside.is_empty() { "COLMAP".into() } else { format!("COLMAP, {inside}") },
         // The model's own folder may have been given, below the photographs.
         root: photos.path.parent().filter(|_| options.images.is_none()).unwrap_or(path).into(),
-        file: folder.join("images"),
+        file: colmap::file(folder, "images"),
         posed: posed.collect(),
         points: points.map(point).collect(),
         photos,

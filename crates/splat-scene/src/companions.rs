@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::depth::Meaning;
-use crate::{Error, Options, Place, Result, images};
+use crate::{Error, Options, Result, images, json};
 
 /// What depth maps hold of which nothing is said.
 pub(crate) const FOLDER_DEPTH: Meaning = Meaning::Depth { png: 1e-3, npy: 1.0 };
@@ -85,9 +85,5 @@ fn params(folders: &[&Path]) -> Result<Option<BTreeMap<String, Params>>> {
     let Some(path) = folders.iter().map(|f| f.join("depth_params.json")).find(|p| p.is_file()) else {
         return Ok(None);
     };
-    serde_json::from_slice(&fs_err::read(&path)?).map(Some).map_err(|e| Error::Malformed {
-        path,
-        place: Place::Line(e.line() as u64),
-        message: format!("no table of names with scale and offset: {e}"),
-    })
+    json::parse(&path, &fs_err::read(&path)?, "table of names with scale and offset").map(Some)
 }

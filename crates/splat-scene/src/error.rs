@@ -218,7 +218,7 @@ impl Error {
             }
             Self::CameraModel { .. } => {
                 "undistort first: colmap image_undistorter --image_path IMAGES --input_path MODEL \
-                                         --output_path UNDISTORTED"
+                 --output_path UNDISTORTED"
                     .into()
             }
             Self::CutOff { .. } => {

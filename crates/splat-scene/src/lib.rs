@@ -22,6 +22,7 @@ mod formats;
 mod gaussians;
 mod images;
 mod jpeg;
+mod json;
 pub mod lens;
 mod opencv_cameras;
 mod overview;

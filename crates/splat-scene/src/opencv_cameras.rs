@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::capture::{Capture, Intrinsics, Posed};
 use crate::poses::Pose;
-use crate::{Error, Options, Place, Result, companions, images};
+use crate::{Error, Options, Result, companions, images, json};
 
 #[derive(Deserialize)]
 struct File {
@@ -27,12 +27,7 @@ struct Frame {
 }
 
 pub(crate) fn open(root: &Path, path: &Path, options: &Options) -> Result<Capture> {
-    let json = fs_err::read(path)?;
-    let file: File = serde_json::from_slice(&json).map_err(|e| Error::Malformed {
-        path: path.into(),
-        place: Place::Line(e.line() as u64),
-        message: format!("no list of cameras: {e}"),
-    })?;
+    let file: File = json::parse(path, &fs_err::read(path)?, "list of cameras")?;
     if file.frames.is_empty() {
         return Err(Error::NotADataset {
             path: path.into(),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::capture::{Capture, Intrinsics, Posed};
 use crate::depth::Meaning;
 use crate::poses::Pose;
-use crate::{Error, Options, Place, Result, images};
+use crate::{Error, Options, Result, images, json};
 
 #[derive(Deserialize)]
 struct Camera {
@@ -75,11 +75,7 @@ pub(crate) fn open(root: &Path, folder: &Path, options: &Options) -> Result<Capt
 }
 
 fn view(path: &Path, folder: &Path) -> Result<Posed> {
-    let c: Camera = serde_json::from_slice(&fs_err::read(path)?).map_err(|e| Error::Malformed {
-        path: path.into(),
-        place: Place::Line(e.line() as u64),
-        message: format!("no Polycam camera: {e}"),
-    })?;
+    let c: Camera = json::parse(path, &fs_err::read(path)?, "Polycam camera")?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let wrong = |message| Error::Camera { path: path.into(), camera: name.clone(), message };
     if c.width == 0 || c.height == 0 {

@@ -15,7 +15,7 @@ use crate::capture::{Capture, Intrinsics, Posed};
 use crate::depth::Meaning;
 use crate::lens::{Lens, Model};
 use crate::poses::Pose;
-use crate::{Error, Options, Place, Result, images, ply};
+use crate::{Error, Options, Result, images, json, ply};
 
 /// What may stand in a frame or beside them all.
 #[derive(Debug, Default, Deserialize)]
@@ -69,7 +69,7 @@ pub(crate) fn open(root: &Path, files: &[&Path], options: &Options) -> Result<Ca
     let mut warnings = Vec::new();
     let mut unit = 1e-3;
     for (i, path) in files.iter().enumerate() {
-        let file = parse(path, &fs_err::read(path)?)?;
+        let file: File = json::parse(path, &fs_err::read(path)?, "list of cameras")?;
         let split = Split::new(root, &file, (files.len() > 1).then_some(i > 0));
         unit = file.depth_unit_scale_factor.unwrap_or(unit);
         for frame in &file.frames {
@@ -118,15 +118,6 @@ pub(crate) fn open(root: &Path, files: &[&Path], options: &Options) -> Result<Ca
         photos,
         depth: Meaning::Depth { png: unit, npy: unit },
         warnings,
-    })
-}
-
-/// Public for tests of the parser alone.
-fn parse(path: &Path, json: &[u8]) -> Result<File> {
-    serde_json::from_slice(json).map_err(|e| Error::Malformed {
-        path: path.into(),
-        place: Place::Line(e.line() as u64),
-        message: format!("no list of cameras: {e}"),
     })
 }
 

@@ -17,7 +17,7 @@ pub struct Config {
     pub sh_every: u64,
     /// Weight of D-SSIM against L1 in the loss.
     pub lambda_dssim: f64,
-    /// Behind everything, and under transparent photographs.
+    /// RGB, 0 to 1: behind everything, and under transparent photographs.
     pub background: [f32; 3],
     /// Another background each step instead, black held out: what should be empty becomes transparent.
     pub random_background: bool,

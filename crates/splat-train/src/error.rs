@@ -120,7 +120,7 @@ impl Error {
             }
             Self::Emptied { .. } => {
                 "the scene is large against the distances of its cameras, or nothing was learned: look at \
-                                     both with splat info, or keep the number with --strategy fixed"
+                 both with splat info, or keep the number with --strategy fixed"
                     .into()
             }
             Self::Occupied { path } if crate::checkpoint_path(path).exists() => {
@@ -128,7 +128,8 @@ impl Error {
             }
             Self::Occupied { .. } => "name another folder, or write into it with --overwrite".into(),
             Self::NoPoints => {
-                "reconstruct them with COLMAP: colmap mapper, then give the folder with `sparse`".into()
+                "leave out --init points: photographs alone give points; or reconstruct some with COLMAP"
+                    .into()
             }
             Self::Diverged { .. } => {
                 "look for cameras far from the rest: their distance scales the learning rate of positions"

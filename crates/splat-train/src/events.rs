@@ -29,9 +29,9 @@ pub enum Event {
         test_views: usize,
         /// Gaussians.
         gaussians: usize,
-        /// Size of the first view.
+        /// Of the first view, pixels.
         width: u32,
-        /// Size of the first view.
+        /// Of the first view, pixels.
         height: u32,
         /// Where it computes.
         device: String,
@@ -46,13 +46,13 @@ pub enum Event {
         iterations: u64,
         /// The loss, averaged over the steps since the last report.
         loss: f64,
-        /// PSNR of the step's own view, before the step.
+        /// PSNR of the step's own view, before the step; decibels.
         psnr: f64,
         /// Gaussians.
         gaussians: usize,
         /// Active SH degree.
         sh_degree: u32,
-        /// Since the last report, evaluations excluded.
+        /// Mean since the last report, evaluations excluded.
         steps_per_second: f64,
         /// Memory in use, in MiB: the GPU's where one is used, else this process's; absent where it cannot be learned.
         memory_mib: Option<u64>,
@@ -88,7 +88,7 @@ pub struct Evaluation {
     pub step: u64,
     /// Decibels.
     pub psnr: f64,
-    /// 0 to 1.
+    /// -1 to 1; 1 for equal images.
     pub ssim: f64,
     /// Gaussians.
     pub gaussians: usize,
@@ -103,7 +103,7 @@ pub struct Sample {
     pub step: u64,
     /// Averaged over the steps since the last one.
     pub loss: f64,
-    /// Of the last step's own view.
+    /// Of the last step's own view, decibels.
     pub psnr: f64,
     /// Gaussians.
     pub gaussians: usize,
@@ -124,9 +124,9 @@ pub struct Outcome {
     pub evaluations: Vec<Evaluation>,
     /// At every report, thinned to a few hundred.
     pub curve: Vec<Sample>,
-    /// Evaluations and checkpoints excluded.
+    /// Seconds, evaluations and checkpoints excluded.
     pub train_seconds: f64,
-    /// Evaluations included, loading excluded.
+    /// Seconds, evaluations included, loading excluded.
     pub wall_seconds: f64,
 }
 

@@ -13,6 +13,7 @@ mod error;
 mod events;
 mod gaussians;
 mod init;
+mod linear;
 pub mod loss;
 mod machine;
 pub mod metrics;

@@ -1,5 +1,5 @@
-//! The files of a run: `point_cloud.ply`, `views/*.png`, `views.csv`, `curves.svg`, `stats.json`. Each appears whole or
-//! not at all.
+//! The files of a run: `point_cloud.ply`, `views/*.png` (`00300_name.png` after 300 steps), `views.csv`, `curves.svg`,
+//! `stats.json`. Each appears whole or not at all.
 
 use std::path::{Path, PathBuf};
 
@@ -58,9 +58,10 @@ impl Output {
         listen(&Event::Saved { path });
         let evaluator = Evaluator::default();
         let mut scores = Vec::new();
-        for view in trainer.held_out() {
+        let files = report::file_names(dataset.test.iter().map(|&i| dataset.views[i].name.as_str()));
+        for (view, file) in trainer.held_out().zip(files) {
             let (name, truth, image) = view?;
-            let path = self.folder.join("views").join(view_name(trainer.steps(), name));
+            let path = self.folder.join("views").join(format!("{:05}_{file}.png", trainer.steps()));
             report::side_by_side(&path, &truth.photo, &image, truth.mask.as_ref())?;
             scores.extend(evaluator.compare(name, &image, &truth)?);
         }
@@ -89,13 +90,6 @@ fn curves(outcome: &Outcome) -> [Series; 4] {
         Series::new("PSNR, dB", "held out", held_out),
         Series::new("Gaussians", "Gaussians", trained(|s| s.gaussians as f64)),
     ]
-}
-
-/// `00300_name.png`: steps, then the view's name without its extension, folders joined by `_`.
-fn view_name(steps: u64, name: &str) -> String {
-    let stem = Path::new(name).with_extension("");
-    let flat = stem.to_string_lossy().replace(['/', '\\', ':'], "_");
-    format!("{steps:05}_{flat}.png")
 }
 
 fn stats(trainer: &Trainer, dataset: &Dataset, outcome: &Outcome, machine: &Machine, run: Value) -> Value {
@@ -132,16 +126,4 @@ fn stats(trainer: &Trainer, dataset: &Dataset, outcome: &Outcome, machine: &Mach
             "gpu_in_use_at_end": machine.gpu.as_ref().and_then(|_| machine::gpu_memory_mib()),
         },
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn view_names_stay_in_their_folder() {
-        assert_eq!(view_name(7000, "a/b c.JPG"), "07000_a_b c.png");
-        assert_eq!(view_name(7, "..\\x.png"), "00007_.._x.png");
-        assert_eq!(view_name(123_456, "plain"), "123456_plain.png");
-    }
 }

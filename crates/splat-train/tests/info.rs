@@ -34,7 +34,7 @@ fn the_table_and_the_json_say_what_was_understood() {
     for says in ["transforms.json", "8: 7 to train on, 1 held out", "OPENCV", "40x20", "0 of 8"] {
         assert!(table.contains(says), "{says}: {table}");
     }
-    assert!(notes.contains("1 of 9 photographs are missing") && notes.contains("saved"), "{notes}");
+    assert!(notes.contains("1 of 9 photographs are missing") && notes.contains("wrote"), "{notes}");
     let picture = Photo::read(&top).unwrap();
     assert!(picture.width == 1024 && picture.pixels.chunks(3).any(|p| p != [255; 3]));
 

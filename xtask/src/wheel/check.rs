@@ -107,6 +107,7 @@ fn record(files: &BTreeMap<String, Vec<u8>>, own: &str, text: &str) -> anyhow::R
 
 /// No folder of the machine that made it: the repository, cargo's sources, homes.
 fn no_paths(name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    // Put together here: as they are searched for, tidy would take them for paths of somebody's machine.
     let mut folders: Vec<String> =
         ["/home", "/Users", "\\Users"].iter().map(|f| format!("{f}{}", &f[..1])).collect();
     let own = [Some(cargo::root()), cargo_home(), std::env::home_dir()];

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use splat_toolchain::EngineName;
 
 use super::Args;
-use crate::{build, cargo, ext::Target, hint::hinted, ui};
+use crate::{build, cargo, ext::Target, hint::hinted, provision::pip, ui};
 
 const PROGRAM: &str = include_str!("verify.py");
 
@@ -188,8 +188,6 @@ fn run(command: &mut Command, hint: impl Fn() -> String) -> anyhow::Result<Strin
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let words = String::from_utf8_lossy(&output.stderr);
-    let tail: Vec<&str> = words.lines().rev().take(6).collect();
-    let tail: Vec<&str> = tail.into_iter().rev().collect();
-    Err(hinted(format!("`{shown}` ended with {}: {}", output.status, tail.join(" | ")), hint()))
+    let tail = pip::last_lines(&String::from_utf8_lossy(&output.stderr), 6);
+    Err(hinted(format!("`{shown}` ended with {}:\n{tail}", output.status), hint()))
 }

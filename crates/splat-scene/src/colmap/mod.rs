@@ -86,16 +86,23 @@ pub fn find(path: &Path) -> Option<PathBuf> {
     [path.join("sparse/0"), path.join("sparse"), path.into()].into_iter().find(|p| has(p))
 }
 
+fn is_binary(folder: &Path) -> bool {
+    folder.join("cameras.bin").is_file()
+}
+
+/// `cameras`, `images` or `points3D` of the model in `folder`, as [`read`] reads it.
+pub(crate) fn file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(name).with_extension(if is_binary(folder) { "bin" } else { "txt" })
+}
+
 /// Reads the model in `folder`; the binary files where both kinds exist.
 ///
 /// # Errors
-/// A missing, truncated or malformed file; a camera model that is no perspective; an image whose camera does not exist;
-/// two images of one name.
+/// A missing, truncated or malformed file; a camera model that is no perspective; an image whose camera does not
+/// exist; two images of one name.
 pub fn read(folder: &Path, tracks: Tracks) -> Result<Model> {
-    let binary = folder.join("cameras.bin").is_file();
-    let extension = if binary { "bin" } else { "txt" };
-    let [cameras_at, images_at, points_at] =
-        ["cameras", "images", "points3D"].map(|name| folder.join(name).with_extension(extension));
+    let binary = is_binary(folder);
+    let [cameras_at, images_at, points_at] = ["cameras", "images", "points3D"].map(|name| file(folder, name));
     let missing: Vec<_> = [&cameras_at, &images_at, &points_at]
         .into_iter()
         .filter(|p| !p.is_file())

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::files::malformed;
-use crate::{Error, Place, Result};
+use crate::{Result, json};
 
 /// Version 1 has no number; every texture has ranges.
 #[derive(Deserialize)]
@@ -88,20 +88,16 @@ pub(super) enum Meta {
     V2(V2),
 }
 
-pub(super) fn parse(path: &Path, json: &[u8]) -> Result<Meta> {
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Meta> {
     #[derive(Deserialize)]
     struct Version {
         version: Option<u64>,
     }
-    let wrong = |e: serde_json::Error| Error::Malformed {
-        path: path.into(),
-        place: Place::Line(e.line() as u64),
-        message: format!("no SOG description: {e}"),
-    };
-    let Version { version } = serde_json::from_slice(json).map_err(wrong)?;
+    const WHAT: &str = "SOG description";
+    let Version { version } = json::parse(path, bytes, WHAT)?;
     match version {
-        None => serde_json::from_slice(json).map(Meta::V1).map_err(wrong),
-        Some(2) => serde_json::from_slice(json).map(Meta::V2).map_err(wrong),
+        None => json::parse(path, bytes, WHAT).map(Meta::V1),
+        Some(2) => json::parse(path, bytes, WHAT).map(Meta::V2),
         Some(v) => Err(malformed(path, format!("SOG version {v}; none (the first) and 2 are read"))),
     }
 }

@@ -1,6 +1,8 @@
 //! What commands share: where the scene and the data are, how it is rendered, where results go.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -99,6 +101,13 @@ pub(crate) struct LookArgs {
     /// Who renders: cpu; cuda or inria (need a CUDA GPU); auto takes the GPU if it can
     #[arg(long, value_name = "NAME", default_value = "auto")]
     engine: String,
+    #[command(flatten)]
+    trained: TrainedArgs,
+}
+
+/// What a scene is trained for: shown otherwise, it looks wrong.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TrainedArgs {
     /// Colour behind everything: black, white, #rrggbb, or three numbers 0 to 1 as r,g,b [default: that of the
     /// training, if its stats.json is beside the scene, else black]
     #[arg(long, value_name = "COLOR", value_parser = color, allow_hyphen_values = true)]
@@ -107,6 +116,17 @@ pub(crate) struct LookArgs {
     /// [default: as in the training, likewise, else off]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     antialiasing: Option<bool>,
+}
+
+impl TrainedArgs {
+    /// Background and antialiasing for the scene in the file `scene`.
+    pub(crate) fn of(&self, scene: &Path) -> (Color, bool) {
+        let (background, antialiasing) = training_of(scene);
+        (
+            self.background.or(background).unwrap_or_default(),
+            self.antialiasing.or(antialiasing).unwrap_or(false),
+        )
+    }
 }
 
 /// Red, green, blue.
@@ -170,11 +190,10 @@ impl Scene {
             let message = format!("{}: there is no Gaussian to render", path.display());
             return Err(Hinted::error(message, "look at how it was made: `splat info` and `splat train`"));
         }
-        let (trained_background, trained_antialiasing) = training_of(&path);
-        let background = look.background.or(trained_background).unwrap_or_default();
+        let (background, antialiasing) = look.trained.of(&path);
         let settings = Settings {
             background: background.into(),
-            antialiasing: look.antialiasing.or(trained_antialiasing).unwrap_or(false),
+            antialiasing,
             sh_degree: frozen.sh_degree(),
             ..Settings::with_engine(splat_tch::engine(&engine)?)
         };
@@ -211,7 +230,7 @@ pub(crate) fn file_of(path: &Path) -> Result<PathBuf> {
 }
 
 /// Background and antialiasing of the training that wrote `stats.json` beside the scene.
-pub(crate) fn training_of(scene: &Path) -> (Option<Color>, Option<bool>) {
+fn training_of(scene: &Path) -> (Option<Color>, Option<bool>) {
     let stats = fs_err::read(scene.with_file_name("stats.json")).unwrap_or_default();
     let stats: serde_json::Value = serde_json::from_slice(&stats).unwrap_or_default();
     let config = &stats["config"];
@@ -246,12 +265,25 @@ pub(crate) fn png_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |n| usize::from(n).div_ceil(2)).min(8)
 }
 
+/// A flag that Ctrl-C sets, for whoever can end in good order; a second Ctrl-C ends at once.
+pub(crate) fn stopped_by_ctrl_c() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .context("cannot catch Ctrl-C")?;
+    Ok(stop)
+}
+
 /// A bar on a terminal, nothing elsewhere.
-pub(crate) fn bar(length: usize, quiet: bool) -> ProgressBar {
+pub(crate) fn bar(length: u64, quiet: bool) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {elapsed_precise}, {eta} left")
         .expect("the template is valid");
-    ProgressBar::with_draw_target(Some(length as u64), target).with_style(style)
+    ProgressBar::with_draw_target(Some(length), target).with_style(style)
 }
 
 /// Adds what helps if the device has no more room.

@@ -86,7 +86,7 @@ fn evaluate(args: &Args) -> Result<()> {
     // Names may repeat; which view is under way is known when its photograph is asked for.
     let current = Cell::new(0);
 
-    let bar = common::bar(views.len(), args.quiet);
+    let bar = common::bar(views.len() as u64, args.quiet);
     let pngs = report::PngPool::new(common::png_threads())?;
     let scores = Evaluator::new(lpips).run(
         &scene.frozen.scene(),

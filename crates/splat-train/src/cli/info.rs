@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(path) = &args.output {
         let top = dataset.top_view(1024);
         save_png(path, top.width, top.height, &top.pixels)?;
-        anstream::eprintln!("saved {}", path.display());
+        anstream::eprintln!("wrote {}", path.display());
     }
     broken.iter().for_each(|error| anstream::eprintln!("error: {error}"));
     anyhow::ensure!(broken.is_empty(), "{} of {} views cannot be loaded", broken.len(), dataset.views.len());

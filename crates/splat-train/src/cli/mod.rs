@@ -24,7 +24,7 @@ pub(crate) struct Splat {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Turn a folder of photographs with COLMAP poses into Gaussians.
+    /// Turn a folder of posed photographs into Gaussians.
     Train(train::Args),
     /// Render a scene to pictures or a video: a dataset's cameras, a circle, a path or a file of poses.
     Render(render::Args),

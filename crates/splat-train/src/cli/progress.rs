@@ -1,8 +1,11 @@
 //! Shows events: a bar on a terminal, about twenty lines elsewhere, JSON lines on stdout when asked for.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use splat_train::{Event, Outcome};
 use std::io::{IsTerminal, Write};
+
+use indicatif::ProgressBar;
+use splat_train::{Event, Outcome};
+
+use super::common;
 
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -19,15 +22,9 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new(quiet: bool, json: bool, iterations: u64) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let target =
-            if terminal && !quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let style =
-            ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {elapsed_precise}, {eta} left")
-                .expect("the template is valid");
         Self {
-            bar: ProgressBar::with_draw_target(Some(iterations), target).with_style(style),
-            lines: !terminal && !quiet,
+            bar: common::bar(iterations, quiet),
+            lines: !std::io::stderr().is_terminal() && !quiet,
             json,
             quiet,
             every: iterations.div_ceil(20),

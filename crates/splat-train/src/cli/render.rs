@@ -1,14 +1,13 @@
 //! `splat render`: pictures of a scene along a way, as PNGs or a video.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use splat_core::Camera;
 use splat_scene::{cameras_json, write_atomically};
-use splat_train::trajectory::{self, LONGEST_SIDE, Lens, Orbit, Shot, Trajectory};
+use splat_train::trajectory::{self, LONGEST_SIDE, Lens, Orbit, Shot, Trajectory, depth_in_view};
 
 use super::common::{self, DataArgs, LookArgs, Scene, Split};
 use super::render_output::{Extras, Output};
@@ -17,6 +16,8 @@ use super::{Hinted, common::numbers};
 /// Size and vertical field of view where no camera says them.
 const SIZE: [u32; 2] = [1280, 720];
 const FOV: f64 = 50.0;
+/// Nothing nearer than this is rendered, world units.
+const NEAREST: f64 = 0.2;
 
 /// Arguments of `splat render`.
 #[derive(Debug, clap::Args)]
@@ -155,16 +156,9 @@ fn render(args: &Args) -> Result<()> {
     settings.alpha = args.depth || args.alpha || args.transparent;
     output.begin(&shots, extras, fps)?;
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })
-    .context("cannot catch Ctrl-C")?;
+    let stop = common::stopped_by_ctrl_c()?;
 
-    let bar = common::bar(shots.len(), args.quiet);
+    let bar = common::bar(shots.len() as u64, args.quiet);
     let begin = Instant::now();
     let (mut done, mut seen) = (0, false);
     for (i, shot) in shots.iter().enumerate() {
@@ -291,20 +285,15 @@ fn with_lens(shots: Vec<Shot>, lens: Lens) -> Vec<Shot> {
 /// nothing is in view.
 fn farthest(scene: &splat_scene::Gaussians, shots: &[Shot]) -> f64 {
     let stride = |n: usize, most: usize| n.div_ceil(most).max(1);
-    let mut depths: Vec<f32> = Vec::new();
+    let mut depths: Vec<f64> = Vec::new();
     for shot in shots.iter().step_by(stride(shots.len(), 64)) {
-        let c = &shot.camera;
-        for m in scene.means.chunks_exact(3).step_by(stride(scene.len(), 20_000)) {
-            let row = |r: usize| (0..3).map(|k| c.view[4 * k + r] * m[k]).sum::<f32>() + c.view[12 + r];
-            let [x, y, z] = [row(0), row(1), row(2)];
-            if z > 0.2 && x.abs() < c.tan_fovx * z && y.abs() < c.tan_fovy * z && z.is_finite() {
-                depths.push(z);
-            }
-        }
+        let sample = scene.means.chunks_exact(3).step_by(stride(scene.len(), 20_000));
+        let seen = sample.filter_map(|m| depth_in_view(&shot.camera, [m[0], m[1], m[2]].map(f64::from)));
+        depths.extend(seen.filter(|z| *z > NEAREST && z.is_finite()));
     }
-    depths.sort_unstable_by(f32::total_cmp);
+    depths.sort_unstable_by(f64::total_cmp);
     let last = depths.len().saturating_sub(1);
-    depths.get((last as f64 * 0.999) as usize).map_or(1.0, |z| f64::from(*z) * 1.05)
+    depths.get((last as f64 * 0.999) as usize).map_or(1.0, |z| z * 1.05)
 }
 
 /// Whether the name is that of a video.

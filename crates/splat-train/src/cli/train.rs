@@ -1,14 +1,12 @@
 //! `splat train`: opens the data, runs the trainer, shows its events, writes the results.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use serde_json::json;
 use splat_train::{Checkpoint, Event, Machine, Output, RunOptions, Trainer, device_for};
 
-use super::common::{DataArgs, share_threads};
+use super::common::{DataArgs, share_threads, stopped_by_ctrl_c};
 use super::progress::Progress;
 use super::settings::TrainArgs;
 
@@ -74,14 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     } else {
         None
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })
-    .context("cannot catch Ctrl-C")?;
+    let stop = stopped_by_ctrl_c()?;
 
     let mut progress = Progress::new(args.quiet, args.json_events, config.iterations);
     let mut listen = |event: &Event| progress.show(event);

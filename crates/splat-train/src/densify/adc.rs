@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{Change, Densify, Observation, reseed, rows_of, sample_offsets};
+use super::{Change, Densify, Observation, due, reseed, rows_of, sample_offsets};
 use crate::{Gaussians, Optimizer, Result, Rows};
 
 /// The numbers of the published schedule.
@@ -91,15 +91,10 @@ impl Adc {
         Self { config, extent, seed, sums: None }
     }
 
-    fn due(&self, step: u64) -> bool {
-        step > self.config.from && step < self.config.until && step.is_multiple_of(self.config.every)
-    }
-
     /// Opacities down to `reset_to`, their moments forgotten.
     fn reset(&self, gaussians: &Gaussians, optimizer: &mut Optimizer) -> Result<()> {
         let _guard = tch::no_grad_guard();
-        let logit = (self.config.reset_to / (1.0 - self.config.reset_to)).ln();
-        let _ = gaussians.opacity_logits.f_detach()?.f_clamp_max_(logit)?;
+        let _ = gaussians.opacity_logits.f_detach()?.f_clamp_max_(logit(self.config.reset_to))?;
         optimizer.group_mut("opacity_logits").forget(None)
     }
 
@@ -148,8 +143,8 @@ impl Adc {
         let small = above(config.clone_scale)?.f_logical_not()?;
         let (cloned, split) = (high.f_logical_and(&small)?, high.f_logical_and(&small.f_logical_not()?)?);
 
-        let logit = (config.prune_opacity / (1.0 - config.prune_opacity)).ln();
-        let faint = gaussians.opacity_logits.f_detach()?.f_view([-1])?.f_lt(logit)?;
+        let least = logit(config.prune_opacity);
+        let faint = gaussians.opacity_logits.f_detach()?.f_view([-1])?.f_lt(least)?;
         let (mut gone, mut halves_gone) = (faint.shallow_clone(), faint);
         if step > config.reset_every && config.reset_every > 0 {
             gone = gone.f_logical_or(&above(config.prune_scale)?)?;
@@ -182,6 +177,11 @@ impl Adc {
         let grown = clones_n as usize + halves_n as usize;
         Ok(Change { cloned: clones_n as usize, split: halves_n as usize, pruned: before + grown - after })
     }
+}
+
+/// What the sigmoid makes `opacity` of.
+fn logit(opacity: f64) -> f64 {
+    (opacity / (1.0 - opacity)).ln()
 }
 
 impl Densify for Adc {
@@ -220,8 +220,10 @@ impl Densify for Adc {
         gaussians: &mut Gaussians,
         optimizer: &mut Optimizer,
     ) -> Result<Option<Change>> {
-        let change =
-            if self.due(step) { Some(self.grow_and_prune(step, gaussians, optimizer)?) } else { None };
+        let AdcConfig { from, until, every, .. } = self.config;
+        let change = due(step, from, until, every)
+            .then(|| self.grow_and_prune(step, gaussians, optimizer))
+            .transpose()?;
         let config = &self.config;
         let regular = config.reset_every > 0 && step > 0 && step.is_multiple_of(config.reset_every);
         if step < config.until && (regular || config.reset_at_start && step == config.from) {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{Change, Densify, Observation, reseed, rows_of};
+use super::{Change, Densify, Observation, due, reseed, rows_of};
 use crate::{Gaussians, Optimizer, Result, Rows};
 
 /// Most copies of one Gaussian that are told apart.
@@ -56,14 +56,10 @@ pub struct Mcmc {
 }
 
 impl Mcmc {
-    /// `extent` is the scene's; the learning rate of positions holds it already.
+    /// Needs no extent of the scene: the learning rate of positions holds it already.
     #[must_use]
-    pub fn new(config: McmcConfig, _extent: f64, seed: u64) -> Self {
+    pub fn new(config: McmcConfig, seed: u64) -> Self {
         Self { config, seed }
-    }
-
-    fn due(&self, step: u64) -> bool {
-        step > self.config.from && step < self.config.until && step.is_multiple_of(self.config.every)
     }
 
     /// Moves each position by its covariance times normal noise, gated by opacity.
@@ -92,8 +88,9 @@ impl Mcmc {
         Ok(rows.f_clamp_max(opacities.size()[0] - 1)?)
     }
 
-    /// Opacities and scales of `rows` (`[P]` counts of copies, 1 or more) so that the copies together look like one.
-    fn share(gaussians: &Gaussians, copies: &Tensor) -> Result<()> {
+    /// Changes opacities and scales of the Gaussians of which there will be several, so that all together look like the
+    /// one there was. `copies`: `[P]` `Int64`, how many there will be, 1 or more.
+    fn share(&self, gaussians: &Gaussians, copies: &Tensor) -> Result<()> {
         let rows = rows_of(&copies.f_gt(1)?)?;
         if rows.size()[0] == 0 {
             return Ok(());
@@ -101,7 +98,7 @@ impl Mcmc {
         let n = copies.f_index_select(0, &rows)?.f_clamp_max(MOST_COPIES)?.f_to_kind(Kind::Double)?;
         let old = gaussians.opacities()?.f_view([-1])?.f_index_select(0, &rows)?.f_to_kind(Kind::Double)?;
         let (new, factor) = relocated(&old, &n)?;
-        let new = new.f_clamp(0.005, 1.0 - f64::from(f32::EPSILON))?;
+        let new = new.f_clamp(self.config.min_opacity, 1.0 - f64::from(f32::EPSILON))?;
         let logit = new.f_logit(None)?.f_to_kind(Kind::Float)?.f_view([-1, 1])?;
         let _ = gaussians.opacity_logits.f_detach()?.f_index_copy_(0, &rows, &logit)?;
         let log = factor.f_log()?.f_to_kind(Kind::Float)?.f_view([-1, 1])?;
@@ -135,7 +132,7 @@ impl Mcmc {
         let ones = Tensor::f_ones([dead_n + added], (Kind::Int64, sources.device()))?;
         let copies = Tensor::f_ones([before], (Kind::Int64, sources.device()))?;
         let copies = copies.f_index_add(0, &sources, &ones)?;
-        Self::share(gaussians, &copies)?;
+        self.share(gaussians, &copies)?;
         let rows = Rows { index: Tensor::f_cat(&[&living, &sources], 0)?, fresh_from: living_n };
         // A source looks different now: its moments are no longer its own.
         let shared = copies.f_gt(1)?;
@@ -189,8 +186,10 @@ impl Densify for Mcmc {
         gaussians: &mut Gaussians,
         optimizer: &mut Optimizer,
     ) -> Result<Option<Change>> {
-        let change =
-            if self.due(step) { Some(self.relocate_and_add(step, gaussians, optimizer)?) } else { None };
+        let McmcConfig { from, until, every, .. } = self.config;
+        let change = due(step, from, until, every)
+            .then(|| self.relocate_and_add(step, gaussians, optimizer))
+            .transpose()?;
         if step == 0 {
             return Ok(None);
         }

@@ -104,13 +104,13 @@ impl Default for Strategy {
 }
 
 impl Strategy {
-    /// Ready to observe.
+    /// Ready to observe a scene of this extent, world units ([`splat_scene::Dataset::scene_extent`]).
     #[must_use]
     pub fn start(&self, extent: f64, seed: u64) -> Box<dyn Densify> {
         match self {
             Self::Fixed => Box::new(Fixed),
             Self::Adc(config) => Box::new(Adc::new(config.clone(), extent, seed)),
-            Self::Mcmc(config) => Box::new(Mcmc::new(config.clone(), extent, seed)),
+            Self::Mcmc(config) => Box::new(Mcmc::new(config.clone(), seed)),
         }
     }
 }
@@ -139,6 +139,11 @@ impl Densify for Fixed {
     fn restore(&mut self, _: &mut dyn FnMut(&str) -> Result<Tensor>) -> Result<()> {
         Ok(())
     }
+}
+
+/// Whether a refinement follows step `step`: each `every` steps, later than `from` and before `until`.
+fn due(step: u64, from: u64, until: u64, every: u64) -> bool {
+    step > from && step < until && step.is_multiple_of(every)
 }
 
 /// Torch's generators, at a place that `seed` and `step` decide alone.

@@ -6,7 +6,7 @@
 use splat_core::{Camera, Model};
 use splat_scene::Photo;
 
-use super::linear::{Mat3, Vec3, apply, apply_transposed, inverse, sub};
+use crate::linear::{Mat3, Vec3, apply, apply_transposed, inverse, sub};
 
 /// Pixels of an [`Eye`]'s level 0, at most: depth from patches gains little from more, and costs as much.
 pub(super) const AREA: f64 = 384.0 * 384.0;

@@ -4,8 +4,8 @@
 use rayon::prelude::*;
 
 use super::eye::Eye;
-use super::linear::Vec3;
 use super::sweep::{Depths, Fused, Range, support};
+use crate::linear::Vec3;
 
 /// How much farther than its surroundings a point is tried, in turn.
 const BEHIND: [f64; 6] = [1.0, 1.1, 1.3, 1.8, 3.0, 8.0];

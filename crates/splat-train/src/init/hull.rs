@@ -6,8 +6,8 @@ use rayon::prelude::*;
 
 use super::eye::{Eye, SOLID};
 use super::layout::Layout;
-use super::linear::{Vec3, along, dot, norm, sub};
 use super::sweep::Range;
+use crate::linear::{Vec3, along, dot, norm, sub, unit};
 
 /// Voxels along the longest side of the first, cautious grid, and of the last.
 const COARSE: usize = 64;
@@ -165,8 +165,7 @@ impl Hull {
                     out = along(out, d.map(|x| x as f64), 1.0);
                 }
             }
-            let n = norm(out);
-            Some((self.center(index), if n > 1e-9 { out.map(|x| x / n) } else { [0.0; 3] }))
+            Some((self.center(index), unit(out).unwrap_or([0.0; 3])))
         };
         (0..self.inside.len()).into_par_iter().with_min_len(4096).filter_map(voxel).collect()
     }

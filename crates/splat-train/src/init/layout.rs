@@ -2,7 +2,7 @@
 //! same from elsewhere. World units; depths are along a camera's axis.
 
 use super::eye::Eye;
-use super::linear::{Mat3, Vec3, along, angle, apply, dot, inverse, median, norm, sub};
+use crate::linear::{Vec3, along, angle, dot, median, nearest_to_lines, norm, sub};
 
 /// Nearest depth, as a share of the distance to where the cameras look.
 const NEAR: f64 = 0.12;
@@ -15,6 +15,8 @@ const FAR: f64 = 30.0;
 const BEST_ANGLE: f64 = 9.0;
 const NARROWER: f64 = 5.0;
 const WIDER: f64 = 11.0;
+/// Axes that differ by less (as [`nearest_to_lines`] measures it) meet nowhere: some degrees.
+const PARALLEL: f64 = 8.89e-4;
 
 /// The scene's measures.
 #[derive(Debug, Clone)]
@@ -106,41 +108,20 @@ impl Layout {
 /// The point nearest to all optical axes, those far from it counting less; None where the axes are nearly
 /// parallel, or meet nowhere (cameras that look outwards).
 fn focus(eyes: &[Eye]) -> Option<Vec3> {
+    let axes: Vec<(Vec3, Vec3)> = eyes.iter().map(|e| (e.center, e.axis())).collect();
     let mut weights = vec![1.0; eyes.len()];
     let mut point = None;
     for _ in 0..12 {
-        let (mut a, mut b): (Mat3, Vec3) = ([[0.0; 3]; 3], [0.0; 3]);
-        for (eye, &w) in eyes.iter().zip(&weights) {
-            // Minimise sum w |(I - d d^T)(x - c)|^2.
-            let d = eye.axis();
-            for r in 0..3 {
-                for c in 0..3 {
-                    let m = f64::from(u8::from(r == c)) - d[r] * d[c];
-                    a[r][c] += w * m;
-                    b[r] += w * m * eye.center[c];
-                }
-            }
-        }
-        let total: f64 = weights.iter().sum();
-        let det = dot(
-            a[0],
-            [
-                a[1][1] * a[2][2] - a[1][2] * a[2][1],
-                a[1][2] * a[2][0] - a[1][0] * a[2][2],
-                a[1][0] * a[2][1] - a[1][1] * a[2][0],
-            ],
-        );
-        // The share of the directions that differ: 0 where all are parallel (sin^2 of some degrees).
-        if det < 3e-3 * (total / 1.5).powi(3) {
+        let (x, spread) = nearest_to_lines(&axes, &weights)?;
+        if spread < PARALLEL {
             return None;
         }
-        let x = apply(&inverse(&a)?, b);
         point = Some(x);
-        let misses: Vec<f64> = eyes
+        let misses: Vec<f64> = axes
             .iter()
-            .map(|e| {
-                let to = sub(x, e.center);
-                norm(along(to, e.axis(), -dot(to, e.axis())))
+            .map(|&(center, axis)| {
+                let to = sub(x, center);
+                norm(along(to, axis, -dot(to, axis)))
             })
             .collect();
         let typical = median(misses.clone())?.max(1e-12);

@@ -8,7 +8,6 @@ mod eye;
 mod fill;
 mod hull;
 mod layout;
-mod linear;
 mod points;
 mod random;
 mod sweep;
@@ -22,11 +21,11 @@ use splat_scene::{Dataset, Point};
 
 pub use points::{initial, neighbour_distances};
 
+use crate::linear::{Vec3, norm, quantile, sub};
 use crate::{Error, Result};
 use eye::Eye;
 use hull::Hull;
 use layout::Layout;
-use linear::{Vec3, norm, quantile, sub};
 use sweep::Range;
 
 /// More views than this are not searched for depth: those that are, evenly spread, see the same.

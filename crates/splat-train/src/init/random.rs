@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::eye::Eye;
 use super::layout::Layout;
-use super::linear::{Vec3, norm, quantile, sub};
+use crate::linear::{Vec3, norm, quantile, sub};
 
 /// Nearest to any camera and farthest along the drawing camera's ray, in reaches of the layout.
 const NEAREST: f64 = 0.4;

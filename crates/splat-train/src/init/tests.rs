@@ -3,8 +3,8 @@
 use splat_core::Camera;
 use splat_scene::Photo;
 
-use super::linear::{along, apply_transposed, dot};
 use super::*;
+use crate::linear::{along, apply_transposed, dot};
 
 /// Smooth noise of three octaves, different for each channel, 0 to 1.
 fn texture(p: Vec3) -> [f64; 3] {

@@ -19,6 +19,7 @@ use splat_scene::Place;
 
 use super::{LONGEST_SIDE, Pose, Shot, focal, intrinsics};
 use crate::Result;
+use crate::linear::{apply, cross, dot, transposed};
 
 /// A file's shots and its speed.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,7 @@ pub struct Trajectory {
     pub fps: Option<f64>,
 }
 
+// The lens stands in both structs: serde cannot flatten a common one into structs that refuse unknown keys.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -140,11 +142,11 @@ fn camera(file: &File, frame: &Frame) -> Result<Camera, String> {
     };
     let row = |r: usize| [m[r][0], m[r][1], m[r][2]];
     let (a, b, c) = (row(0), row(1), row(2));
-    let cross = [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+    let third = cross(a, b);
     let near = |x: f64, y: f64| (x - y).abs() < 1e-3;
-    let rigid = [a, b].iter().all(|r| near(super::dot(*r, *r), 1.0))
-        && near(super::dot(a, b), 0.0)
-        && (0..3).all(|k| near(cross[k], c[k]))
+    let rigid = [a, b].iter().all(|r| near(dot(*r, *r), 1.0))
+        && near(dot(a, b), 0.0)
+        && (0..3).all(|k| near(third[k], c[k]))
         && (0..4).all(|k| near(m[3][k], f64::from(u8::from(k == 3))))
         && (0..3).all(|r| m[r][3].is_finite());
     if !rigid {
@@ -152,9 +154,8 @@ fn camera(file: &File, frame: &Frame) -> Result<Camera, String> {
     }
     let mut pose = Pose { rotation: [a, b, c], translation: [m[0][3], m[1][3], m[2][3]] };
     if key == "camera_to_world" {
-        let rotation = std::array::from_fn(|r| std::array::from_fn(|c| pose.rotation[c][r]));
-        let t = pose.translation;
-        pose = Pose { rotation, translation: std::array::from_fn(|r| -super::dot(rotation[r], t)) };
+        let rotation = transposed(&pose.rotation);
+        pose = Pose { rotation, translation: apply(&rotation, pose.translation).map(|x| -x) };
     }
     if file.axes == Axes::Opengl {
         for k in [1, 2] {

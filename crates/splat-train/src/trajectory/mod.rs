@@ -1,21 +1,28 @@
-//! Where a camera goes: orbits, smooth paths through given cameras, files of poses.
+//! Where a camera goes: orbits, smooth paths through given cameras, files of poses; and where one first stands.
 //!
-//! Everything ends in [`Shot`]s, cameras with names. World-to-camera, OpenCV axes (x right, y down, z forward),
+//! Ways end in [`Shot`]s, cameras with names. World-to-camera, OpenCV axes (x right, y down, z forward),
 //! world units, pixels; angles are degrees. Renders nothing.
 
 mod file;
+mod framing;
 mod orbit;
 mod spline;
 
 use splat_core::Camera;
 
+use crate::linear::apply_transposed;
+
 pub use file::{Trajectory, json};
+pub use framing::Framing;
 pub use orbit::Orbit;
 pub use spline::spline;
 
 /// The longest side of an image that is rendered: enough for anything that can be encoded, and a limit on what a
 /// wrong number in a file can allocate.
 pub const LONGEST_SIDE: u32 = 16384;
+
+/// Up, where nothing says otherwise: that of an upright camera with OpenCV axes.
+const UP: [f64; 3] = [0.0, -1.0, 0.0];
 
 /// A camera and what its picture is called.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,9 +56,22 @@ impl Pose {
     /// The camera's place in the world.
     #[must_use]
     pub fn center(&self) -> [f64; 3] {
-        let Self { rotation: r, translation: t } = self;
-        std::array::from_fn(|c| -(0..3).map(|k| r[k][c] * t[k]).sum::<f64>())
+        apply_transposed(&self.rotation, self.translation).map(|x| -x)
     }
+}
+
+/// Depth of the world point `at` along the axis of `camera`, world units; None where it is behind the camera or
+/// outside of its fields of view, which are taken to be symmetric.
+#[must_use]
+pub fn depth_in_view(camera: &Camera, at: [f64; 3]) -> Option<f64> {
+    let row = |r: usize| {
+        (0..3).map(|k| f64::from(camera.view[4 * k + r]) * at[k]).sum::<f64>()
+            + f64::from(camera.view[12 + r])
+    };
+    let (x, y, z) = (row(0), row(1), row(2));
+    let inside =
+        z > 0.0 && x.abs() < f64::from(camera.tan_fovx) * z && y.abs() < f64::from(camera.tan_fovy) * z;
+    inside.then_some(z)
 }
 
 /// `fx fy cx cy` of `camera`, pixels; the principal point from the upper left corner.
@@ -104,30 +124,6 @@ fn focal(height: u32, fov_y: f64) -> f64 {
     f64::from(height) / (2.0 * (fov_y.to_radians() / 2.0).tan())
 }
 
-fn sub(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
-    std::array::from_fn(|k| a[k] - b[k])
-}
-
-fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
-    (0..3).map(|k| a[k] * b[k]).sum()
-}
-
-fn norm(a: [f64; 3]) -> f64 {
-    dot(a, a).sqrt()
-}
-
-/// None for a vector of no length.
-fn unit(a: [f64; 3]) -> Option<[f64; 3]> {
-    let n = norm(a);
-    (n > 1e-12).then(|| a.map(|x| x / n))
-}
-
-/// The value below which the share `q` of `values` lies. `values` must not be empty.
-fn quantile(values: &mut [f64], q: f64) -> f64 {
-    let k = (q * (values.len() - 1) as f64).round() as usize;
-    *values.select_nth_unstable_by(k, f64::total_cmp).1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,11 +161,5 @@ mod tests {
         near(Lens { height: Some(100), ..half }, (100, 100), [150.0, 140.0, 60.0, 45.0]);
         let right_angle = Lens { fov_y: Some(90.0), ..Lens::default() };
         near(right_angle, (200, 100), [150.0 / 140.0 * 50.0, 50.0, 110.0, 45.0]);
-    }
-
-    #[test]
-    fn quantiles_are_order_statistics() {
-        let mut values = [5.0, 1.0, 4.0, 2.0, 3.0];
-        assert_eq!([0.0, 0.5, 1.0].map(|q| quantile(&mut values, q)), [1.0, 3.0, 5.0]);
     }
 }

@@ -3,14 +3,15 @@
 use splat_core::Camera;
 use splat_scene::Gaussians;
 
-use super::{Pose, Shot, dot, norm, quantile, sub, unit};
+use super::{Pose, Shot, UP};
+use crate::linear::{Vec3, along, cross, dot, median, nearest_to_lines, norm, quantile, sub, unit};
 use crate::{Error, Result};
-
-/// Up, where nothing says otherwise: that of an upright camera with OpenCV axes.
-const UP: [f64; 3] = [0.0, -1.0, 0.0];
 
 /// Most Gaussians that are looked at.
 const SAMPLE: usize = 100_000;
+
+/// Optical axes that differ by less (as [`nearest_to_lines`] measures it) meet nowhere.
+const PARALLEL: f64 = 1e-3;
 
 /// A circle with the camera looking at its centre. World units.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,11 +45,11 @@ impl Orbit {
         }
         // Cameras of all orientations cancel out.
         let up = if norm(down) > 0.2 { unit(down.map(|x| -x))? } else { UP };
-        let center = meeting_point(&poses).or_else(|| body(scene).map(|points| median(&points)))?;
+        let center = meeting_point(&poses).or_else(|| middle(&body(scene)?))?;
         let offsets: Vec<[f64; 3]> = poses.iter().map(|p| sub(p.center(), center)).collect();
-        let height = quantile(&mut offsets.iter().map(|o| dot(*o, up)).collect::<Vec<_>>(), 0.5);
-        let flat = |o: &[f64; 3]| -> [f64; 3] { std::array::from_fn(|k| o[k] - dot(*o, up) * up[k]) };
-        let radius = quantile(&mut offsets.iter().map(|o| norm(flat(o))).collect::<Vec<_>>(), 0.5);
+        let height = median(offsets.iter().map(|o| dot(*o, up)).collect())?;
+        let flat = |o: &[f64; 3]| along(*o, up, -dot(*o, up));
+        let radius = median(offsets.iter().map(|o| norm(flat(o))).collect())?;
         (radius > 1e-9).then(|| Self { center, up, radius, height, start: flat(&offsets[0]) })
     }
 
@@ -60,8 +61,11 @@ impl Orbit {
     #[must_use]
     pub fn of_gaussians(scene: &Gaussians, tangents: [f64; 2]) -> Option<Self> {
         let points = body(scene)?;
-        let side = |k: usize, q: f64| quantile(&mut points.iter().map(|m| m[k]).collect::<Vec<_>>(), q);
-        let center: [f64; 3] = std::array::from_fn(|k| (side(k, 0.01) + side(k, 0.99)) / 2.0);
+        let middle = |k: usize| -> Option<f64> {
+            let mut values: Vec<f64> = points.iter().map(|m| m[k]).collect();
+            Some((quantile(&mut values, 0.01)? + quantile(&mut values, 0.99)?) / 2.0)
+        };
+        let center = [middle(0)?, middle(1)?, middle(2)?];
         let (sin, cos) = 15f64.to_radians().sin_cos();
         // How far away a point lets the camera be: |x| <= tangent * (distance + z), from eight sides.
         let mut needed: Vec<f64> = Vec::with_capacity(8 * points.len());
@@ -76,7 +80,7 @@ impl Orbit {
                 (x.abs() / tangents[0]).max(y.abs() / tangents[1]) - z
             }));
         }
-        let distance = 1.05 * quantile(&mut needed, 0.99);
+        let distance = 1.05 * quantile(&mut needed, 0.99)?;
         (distance.is_finite() && distance > 1e-9).then(|| Self {
             center,
             up: UP,
@@ -97,16 +101,12 @@ impl Orbit {
             return Err(refused());
         }
         let up = unit(self.up).ok_or_else(refused)?;
-        let flat = |v: [f64; 3]| unit(std::array::from_fn(|k| v[k] - dot(v, up) * up[k]));
+        let flat = |v: Vec3| unit(along(v, up, -dot(v, up)));
         let first = flat(self.start)
             .or_else(|| flat([0.0, 0.0, -1.0]))
             .or_else(|| flat([1.0, 0.0, 0.0]))
             .ok_or_else(refused)?;
-        let second = [
-            up[1] * first[2] - up[2] * first[1],
-            up[2] * first[0] - up[0] * first[2],
-            up[0] * first[1] - up[1] * first[0],
-        ];
+        let second = cross(up, first);
         let shot = |i: usize| {
             let (sin, cos) = (std::f64::consts::TAU * i as f64 / n as f64).sin_cos();
             let eye = std::array::from_fn(|k| {
@@ -121,46 +121,30 @@ impl Orbit {
 
 /// The point nearest to the optical axes in the sense of least distances (least squares, reweighted). None where
 /// the axes are nearly parallel, or where most cameras have it behind them.
-fn meeting_point(poses: &[Pose]) -> Option<[f64; 3]> {
+fn meeting_point(poses: &[Pose]) -> Option<Vec3> {
+    let axes: Vec<(Vec3, Vec3)> = poses.iter().map(|p| (p.center(), p.rotation[2])).collect();
     let mut weights = vec![1.0; poses.len()];
     let mut point = [0.0; 3];
     for _ in 0..20 {
-        // Sum of w (I - d d^T) x = sum of w (I - d d^T) c.
-        let (mut m, mut b, mut total) = ([[0.0; 3]; 3], [0.0; 3], 0.0);
-        for (pose, w) in poses.iter().zip(&weights) {
-            let (d, c) = (pose.rotation[2], pose.center());
-            total += w;
-            for r in 0..3 {
-                for k in 0..3 {
-                    let entry = w * (f64::from(u8::from(r == k)) - d[r] * d[k]);
-                    m[r][k] += entry;
-                    b[r] += entry * c[k];
-                }
-            }
-        }
-        let minor = |r: usize, c: usize| {
-            let at = |i: usize, j: usize| m[(r + i) % 3][(c + j) % 3];
-            at(1, 1) * at(2, 2) - at(1, 2) * at(2, 1)
-        };
-        let det: f64 = (0..3).map(|k| m[0][k] * minor(0, k)).sum();
-        // Of the mean of projections: 0 for parallel axes, (2/3)^3 for all directions.
-        if det / total.powi(3) < 1e-3 {
+        let (nearest, spread) = nearest_to_lines(&axes, &weights)?;
+        if spread < PARALLEL {
             return None;
         }
-        point = std::array::from_fn(|k| (0..3).map(|r| minor(r, k) * b[r]).sum::<f64>() / det);
-        for (pose, w) in poses.iter().zip(&mut weights) {
-            let (d, o) = (pose.rotation[2], sub(point, pose.center()));
-            let off = norm(std::array::from_fn(|k| o[k] - dot(o, d) * d[k]));
+        point = nearest;
+        for ((center, axis), w) in axes.iter().zip(&mut weights) {
+            let o = sub(point, *center);
+            let off = norm(along(o, *axis, -dot(o, *axis)));
             *w = 1.0 / (off + 1e-3 * norm(o) + 1e-12);
         }
     }
-    let before = poses.iter().filter(|p| dot(sub(point, p.center()), p.rotation[2]) > 0.0).count();
+    let before = axes.iter().filter(|(center, axis)| dot(sub(point, *center), *axis) > 0.0).count();
     (2 * before > poses.len()).then_some(point)
 }
 
-/// Coordinate by coordinate. `points` must not be empty.
-fn median(points: &[[f64; 3]]) -> [f64; 3] {
-    std::array::from_fn(|k| quantile(&mut points.iter().map(|m| m[k]).collect::<Vec<_>>(), 0.5))
+/// The median, coordinate by coordinate; None of nothing.
+fn middle(points: &[Vec3]) -> Option<Vec3> {
+    let coordinate = |k: usize| median(points.iter().map(|m| m[k]).collect());
+    Some([coordinate(0)?, coordinate(1)?, coordinate(2)?])
 }
 
 /// Centres of the opaque Gaussians (of all, if none is), without those more than four times as far from their
@@ -177,11 +161,8 @@ fn body(scene: &Gaussians) -> Option<Vec<[f64; 3]>> {
     if points.is_empty() {
         points = sample(false);
     }
-    if points.is_empty() {
-        return None;
-    }
-    let center = median(&points);
-    let half = quantile(&mut points.iter().map(|m| norm(sub(*m, center))).collect::<Vec<_>>(), 0.5);
+    let center = middle(&points)?;
+    let half = median(points.iter().map(|m| norm(sub(*m, center))).collect())?;
     points.retain(|m| norm(sub(*m, center)) <= 4.0 * half);
     Some(points)
 }

@@ -3,7 +3,8 @@
 
 use splat_core::Camera;
 
-use super::{Pose, Shot, intrinsics, norm, sub};
+use super::{Pose, Shot, intrinsics};
+use crate::linear::{apply, norm, sub, transposed};
 
 /// Centre and quaternion (wxyz, camera to world).
 type Knot = [f64; 7];
@@ -158,14 +159,15 @@ fn pose(knot: &Knot) -> Pose {
         [2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x)],
         [2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y)],
     ];
-    let rotation = std::array::from_fn(|r| std::array::from_fn(|c| to_world[c][r]));
+    let rotation = transposed(&to_world);
     let center = [knot[0], knot[1], knot[2]];
-    Pose { rotation, translation: std::array::from_fn(|r| -super::dot(rotation[r], center)) }
+    Pose { rotation, translation: apply(&rotation, center).map(|x| -x) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::linear::{dot, unit};
 
     fn ring(n: usize) -> Vec<Camera> {
         (0..n)
@@ -212,8 +214,8 @@ mod tests {
         for shot in &shots {
             let p = Pose::of(&shot.camera);
             let forward = p.rotation[2];
-            let aim = super::super::unit(p.center().map(|x| -x)).unwrap();
-            assert!(super::super::dot(forward, aim) > 0.999, "{}", shot.name);
+            let aim = unit(p.center().map(|x| -x)).unwrap();
+            assert!(dot(forward, aim) > 0.999, "{}", shot.name);
         }
     }
 
@@ -236,7 +238,7 @@ mod tests {
         let shots = spline(&turn.iter().collect::<Vec<_>>(), 9);
         let forward: Vec<_> = shots.iter().map(|s| Pose::of(&s.camera).rotation[2]).collect();
         for pair in forward.windows(2) {
-            let degrees = super::super::dot(pair[0], pair[1]).clamp(-1.0, 1.0).acos().to_degrees();
+            let degrees = dot(pair[0], pair[1]).clamp(-1.0, 1.0).acos().to_degrees();
             assert!((15.0..30.0).contains(&degrees), "{degrees}");
         }
     }

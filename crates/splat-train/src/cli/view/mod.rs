@@ -3,19 +3,19 @@
 //! The scene goes to the page as PLY in world coordinates; the page turns only its camera. Nothing is fetched
 //! from anywhere else, and nothing is written.
 
-mod framing;
 mod server;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use splat_core::Camera;
 use splat_scene::{Dataset, Gaussians, Options, cameras_json, ply, read_scene};
+use splat_train::trajectory::Framing;
 
-use self::framing::{Framing, Pose};
 use self::server::Site;
 use super::Hinted;
-use super::common::{Color, color, file_of, numbers, training_of};
+use super::common::{Color, TrainedArgs, file_of, numbers};
 
 /// The libraries of the page with their licences: what `cargo xtask build` brought, or nothing.
 const LIBRARIES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/viewer.rs"));
@@ -41,13 +41,8 @@ pub(crate) struct Args {
     /// The direction that is up [default: the cameras', or 0,-1,0 as COLMAP's]
     #[arg(long, value_name = "X,Y,Z", allow_hyphen_values = true, value_parser = direction)]
     up: Option<[f64; 3]>,
-    /// Colour behind everything: black, white, #rrggbb, or three numbers 0 to 1 as r,g,b [default: that of the
-    /// training, if its stats.json is beside the scene, else black]
-    #[arg(long, value_name = "COLOR", value_parser = color)]
-    background: Option<Color>,
-    /// Show the scene as one trained with --antialiasing [default: as in the training, likewise, else off]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    antialiasing: Option<bool>,
+    #[command(flatten)]
+    trained: TrainedArgs,
     /// Port of 127.0.0.1; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     port: u16,
@@ -82,12 +77,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         );
     }
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let (background, antialiasing) = training_of(&path);
+    let (background, antialiasing) = args.trained.of(&path);
     let view = View {
         name: &name,
         gaussians: gaussians.len(),
-        background: args.background.or(background).unwrap_or_default(),
-        antialiasing: args.antialiasing.or(antialiasing).unwrap_or(false),
+        background,
+        antialiasing,
         framing: framing(args, &path, &gaussians)?,
     };
 
@@ -121,33 +116,34 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// The start: the first camera that sees something of the scene, or all of the scene from outside.
 fn framing(args: &Args, scene: &Path, gaussians: &Gaussians) -> Result<Framing> {
-    let poses = match &args.data {
-        Some(data) => poses(data)?,
+    let cameras = match &args.data {
+        Some(data) => cameras(data)?,
         None => {
             let folder = if scene.is_dir() { Some(scene) } else { scene.parent() };
             let beside = folder.unwrap_or(Path::new("")).join("cameras.json");
             // Not asked for: one that cannot be read is no reason not to show the scene.
-            if beside.is_file() { poses(&beside).unwrap_or_default() } else { Vec::new() }
+            if beside.is_file() { cameras(&beside).unwrap_or_default() } else { Vec::new() }
         }
     };
-    if let Some(framing) = framing::from_cameras(gaussians, &poses, args.up) {
+    let given: Vec<&Camera> = cameras.iter().collect();
+    if let Some(framing) = Framing::of_cameras(&given, gaussians, args.up) {
         return Ok(framing);
     }
     if args.data.is_some() {
-        anstream::eprintln!("warning: none of the {} cameras sees much of the scene", poses.len());
+        anstream::eprintln!("warning: none of the {} cameras sees much of the scene", cameras.len());
     }
-    Ok(framing::from_outside(gaussians, args.up))
+    Ok(Framing::of_gaussians(gaussians, args.up))
 }
 
 /// The cameras of a dataset's folder, or of a `cameras.json`.
-fn poses(data: &Path) -> Result<Vec<Pose>> {
+fn cameras(data: &Path) -> Result<Vec<Camera>> {
     if data.is_file() && data.file_name().is_some_and(|name| name == "cameras.json") {
         let entries = cameras_json::read(data)?;
-        return Ok(entries.iter().map(|e| Pose::new(&e.camera)).collect());
+        return Ok(entries.into_iter().map(|e| e.camera).collect());
     }
     let dataset = Dataset::open(data, &Options::default())
         .with_context(|| format!("cannot take cameras from {}", data.display()))?;
-    Ok(dataset.views.iter().map(|v| Pose::new(&v.camera)).collect())
+    Ok(dataset.views.into_iter().map(|v| v.camera).collect())
 }
 
 /// `X,Y,Z`, not all of them 0.

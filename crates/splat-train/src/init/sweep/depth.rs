@@ -101,7 +101,7 @@ impl Depths {
                 c.iter().map(|x| x * x).sum::<f64>().sqrt()
             })
             .collect();
-        let apart = super::super::linear::quantile(&mut apart, 0.5).unwrap_or(0.0);
+        let apart = crate::linear::quantile(&mut apart, 0.5).unwrap_or(0.0);
         let pixels = (apart * eye.focal[0]) as f32 / (1 << level) as f32;
         for cell in 0..self.planes.len() {
             let Some((patch, [least, most])) = self.subject(eye, level, cell, range) else { continue };

@@ -4,8 +4,8 @@
 use rayon::prelude::*;
 
 use super::super::eye::Eye;
-use super::super::linear::{Vec3, along};
 use super::depth::Depths;
+use crate::linear::{Vec3, along};
 
 /// A cell that costs more is believed only when nothing speaks against it, and speaks against nothing.
 pub(crate) const CONVINCING: f32 = 0.55;

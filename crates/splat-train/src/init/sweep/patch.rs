@@ -7,7 +7,7 @@
 //! unrelated ones.
 
 use super::super::eye::{Eye, Level};
-use super::super::linear::{apply, inverse, multiply, transposed};
+use crate::linear::{apply, inverse, multiply, transposed};
 
 /// Samples across a patch, and pixels between them.
 const ACROSS: usize = 5;
