@@ -145,7 +145,8 @@ pub fn photometric<T: Real>(
         let counted = x.iter().zip(y).enumerate().filter(|(at, _)| shape.counts(*at));
         counted.map(|(_, (x, y))| (x.to_f64_exact() - y.to_f64_exact()).abs()).sum()
     };
-    let sums: Vec<f64> = (image.par_chunks_exact(n), target.par_chunks_exact(n)).into_par_iter().map(apart).collect();
+    let sums: Vec<f64> =
+        (image.par_chunks_exact(n), target.par_chunks_exact(n)).into_par_iter().map(apart).collect();
     let apart = sums.iter().sum::<f64>() / shape.counted().max(1) as f64;
     let lambda = lambda.to_f64_exact();
     let loss = (1.0 - lambda) * apart + lambda * (1.0 - similar.mean.to_f64_exact());

@@ -160,7 +160,8 @@ fn the_photometric_loss_is_its_formula_and_its_gradient_the_derivative() {
         let plain = ssim(&x, &y, shape).expect("images");
         assert!((loss.mean - 0.8 * apart - 0.2 * (1.0 - plain.mean)).abs() < 1e-12, "valid {valid}");
         assert_eq!((&loss.map, &loss.partials), (&plain.map, &plain.partials));
-        let grad = photometric_backward(&x, &y, &loss.partials, shape, lambda, 3.0, None).expect("a gradient");
+        let grad =
+            photometric_backward(&x, &y, &loss.partials, shape, lambda, 3.0, None).expect("a gradient");
         let similar = ssim_backward(&x, &y, &loss.partials, shape, -0.6, None).expect("a gradient");
         assert!((grad[100] - similar[100]).abs() < 1e-15, "valid {valid}: a corner pulls");
         for i in (0..n).step_by(7).filter(|i| (x[*i] - y[*i]).abs() > 1e-4) {

@@ -368,8 +368,8 @@ fn adam_and_ssim_work_on_the_caller_s_memory() {
         }
         let truth = splat_core::photometric(&image, &target, shape, 0.25).expect("the core");
         let partials = &truth.partials;
-        let expected =
-            splat_core::photometric_backward(&image, &target, partials, shape, 0.25, 2.0, None).expect("the core");
+        let expected = splat_core::photometric_backward(&image, &target, partials, shape, 0.25, 2.0, None)
+            .expect("the core");
         assert_eq!((mean[0], &grad), (truth.mean, &expected));
         args.lambda_dssim = 1.5;
         // SAFETY: refused before an array is read.

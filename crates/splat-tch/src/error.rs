@@ -58,7 +58,9 @@ impl Error {
     /// An engine's error; `allocator` is torch's reason when it gave the engine no memory.
     pub(crate) fn engine(engine: &SharedEngine, reason: EngineError, allocator: Option<String>) -> Self {
         let reason = match (reason, allocator) {
-            (EngineError::OutOfMemory(text), Some(why)) => EngineError::OutOfMemory(format!("{text} ({why})")),
+            (EngineError::OutOfMemory(text), Some(why)) => {
+                EngineError::OutOfMemory(format!("{text} ({why})"))
+            }
             (reason, _) => reason,
         };
         Self::Engine { engine: engine.capabilities().name, reason }

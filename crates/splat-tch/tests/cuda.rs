@@ -11,8 +11,8 @@ use common::stored::{self, BACKGROUND, Stored, eyes, leaf};
 use common::{HEIGHT, Scene, WIDTH, camera_on, numbers, weighted, weights};
 use splat_engine::{EngineError, Features};
 use splat_tch::{
-    AdamGroup, Camera, EngineChoice, Gaussians, Settings, Workspace, adam_step, photometric, render, render_batch,
-    ssim,
+    AdamGroup, Camera, EngineChoice, Gaussians, Settings, Workspace, adam_step, photometric, render,
+    render_batch, ssim,
 };
 use tch::{Cuda, Device, Kind, Tensor};
 
@@ -248,6 +248,32 @@ fn backward_inside_a_backward_works_on_the_gpu() {
         // Atomic sums on a GPU have no fixed order, so not bit for bit.
         assert!(relative(&outer, &gradient(30, name.into()).unwrap()) < 1e-4);
         assert!(relative(&inner.lock().unwrap(), &gradient(8, name.into()).unwrap()) < 1e-4);
+    }
+}
+
+/// `gradients` does not change threads, and leaves `backward()` as it was.
+#[test]
+fn gradients_are_computed_where_they_are_asked_for() {
+    for name in engines() {
+        let here = std::thread::current().id();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let store = seen.clone();
+        let mut watched = around(splat_tch::engine(name).unwrap());
+        watched.backward = Box::new(move |_| {
+            store.lock().unwrap().push(std::thread::current().id());
+            Ok(())
+        });
+        let settings = Settings { engine: EngineChoice::Handle(watched.shared()), ..settings(name) };
+        let scene = Scene::on(10, Device::Cuda(0));
+        let (gaussians, camera) = (scene.gaussians(true, false), camera_on(Device::Cuda(0)));
+        let loss = || render(&gaussians, &camera, &settings).unwrap().color.square().sum(Kind::Float);
+        let found = splat_tch::gradients(&loss(), &[&scene.leaves.means3d]).unwrap();
+        assert!(!scene.leaves.means3d.grad().defined(), "nothing is added up in the leaves");
+        loss().backward();
+        assert!(relative(&numbers(&found[0]), &numbers(&scene.leaves.means3d.grad())) < 1e-4);
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.len(), 2);
+        assert!(seen[0] == here && seen[1] != here, "{here:?}: {seen:?}");
     }
 }
 

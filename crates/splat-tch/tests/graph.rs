@@ -31,6 +31,22 @@ fn backward_runs_on_another_thread() {
     assert_same_bits("means3d", &numbers(&scene.leaves.means3d.grad()), &plain_gradient(30));
 }
 
+/// Bit for bit those of `backward()`; nothing is added up in the leaves, and what the loss does not depend on has none.
+#[test]
+fn gradients_are_those_of_backward() {
+    let scene = Scene::new(30);
+    let apart = Tensor::zeros([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let loss = weighted(&picture(&scene, &Settings::default()).color, &weights(3, 1)) + apart.sum(Kind::Float) * 0.0;
+    let leaves = [&scene.leaves.means3d, &scene.leaves.cov3d, &apart];
+    let unused = splat_tch::gradients(&loss, &leaves[1..2]).unwrap();
+    assert!(!unused[0].defined(), "the scene has scales and rotations, no covariances");
+    let loss = weighted(&picture(&scene, &Settings::default()).color, &weights(3, 1)) + apart.sum(Kind::Float) * 0.0;
+    let found = splat_tch::gradients(&loss, &leaves).unwrap();
+    assert_same_bits("means3d", &numbers(&found[0]), &plain_gradient(30));
+    assert_eq!(numbers(&found[2]), [0.0, 0.0]);
+    assert!(leaves.iter().all(|leaf| !leaf.grad().defined()));
+}
+
 #[test]
 fn renders_and_backwards_of_many_threads_do_not_meet() {
     let expected = plain_gradient(25);

@@ -142,7 +142,8 @@ fn ssim_and_its_gradient_are_the_convolutions() {
     let start = (&target * 0.7 + Tensor::rand_like(&target) * 0.3).clamp(0.0, 1.0);
     let (a, b) = (start.copy().set_requires_grad(true), start.copy().set_requires_grad(true));
     let ours = photometric(&a, &target, 0.2, &AUTO).unwrap();
-    let theirs = (&b - &target).abs().mean(Kind::Double) * 0.8 + (ssim_by_torch(&b, &target, false) * -1.0 + 1.0) * 0.2;
+    let theirs = (&b - &target).abs().mean(Kind::Double) * 0.8
+        + (ssim_by_torch(&b, &target, false) * -1.0 + 1.0) * 0.2;
     let off = (ours.double_value(&[]) - theirs.double_value(&[])).abs();
     assert!(off < 1e-5, "losses differ by {off}");
     (&ours * 2.0).backward();

@@ -121,12 +121,23 @@ impl Trainer {
 
     /// Saves what there is where the device has no room for a further step: with other settings or on another machine the run
     /// goes on from there. Parameters are copied to the host, which takes no memory of the device.
-    fn rescue(&self, error: &Error, options: &RunOptions<'_>, outcome: &Outcome, listen: &mut dyn FnMut(&Event)) {
-        let Some((path, _)) = options.checkpoint.as_ref().filter(|_| error.is_out_of_memory()) else { return };
+    fn rescue(
+        &self,
+        error: &Error,
+        options: &RunOptions<'_>,
+        outcome: &Outcome,
+        listen: &mut dyn FnMut(&Event),
+    ) {
+        let Some((path, _)) = options.checkpoint.as_ref().filter(|_| error.is_out_of_memory()) else {
+            return;
+        };
         let warn = |text: String| Event::Warning { text };
-        let whole = self.is_whole().then(|| self.checkpoint(Outcome { steps: self.steps, ..outcome.clone() }));
+        let whole =
+            self.is_whole().then(|| self.checkpoint(Outcome { steps: self.steps, ..outcome.clone() }));
         match whole.map(|checkpoint| checkpoint.and_then(|c| c.write(path))) {
-            None => listen(&warn("a refinement was under way and is lost; the checkpoint before it stands".into())),
+            None => listen(&warn(
+                "a refinement was under way and is lost; the checkpoint before it stands".into(),
+            )),
             Some(Ok(())) => listen(&Event::Saved { path: path.clone() }),
             Some(Err(e)) => listen(&warn(format!("{e}; the checkpoint before it stands"))),
         }

@@ -356,7 +356,8 @@ impl Trainer {
     pub(crate) fn is_whole(&self) -> bool {
         let rows = self.gaussians.len() as i64;
         let mut all = self.optimizer.groups.iter().flat_map(|g| [&g.exp_avg, &g.exp_avg_sq]);
-        all.all(|moment| moment.size()[0] == rows) && self.gaussians.parameters().iter().all(|p| p.size()[0] == rows)
+        all.all(|moment| moment.size()[0] == rows)
+            && self.gaussians.parameters().iter().all(|p| p.size()[0] == rows)
     }
 
     /// Everything there is, on the host; waits for the device. `outcome` is what was reported so far.

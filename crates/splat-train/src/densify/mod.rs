@@ -193,8 +193,9 @@ mod tests {
         }
         // Not torch's generator, whose place the test below looks at from another thread.
         let mut rng = fastrand::Rng::with_seed(1);
-        let mut values =
-            |n: i64| Tensor::from_slice(&(0..50 * n).map(|_| 2.0 * rng.f32() - 1.0).collect::<Vec<_>>()).view([50, n]);
+        let mut values = |n: i64| {
+            Tensor::from_slice(&(0..50 * n).map(|_| 2.0 * rng.f32() - 1.0).collect::<Vec<_>>()).view([50, n])
+        };
         let (q, v) = (values(4), values(3));
         let q = &q / q.norm_scalaropt_dim(2, [1i64].as_slice(), true);
         let length = |t: &Tensor| t.norm_scalaropt_dim(2, [1i64].as_slice(), false);
