@@ -73,13 +73,11 @@ pub struct Rates {
     pub scaling: f64,
     /// Quaternions.
     pub rotation: f64,
-    /// Exposures, at each update of a view's; falls over the whole run, if that is shorter.
+    /// Exposures.
     pub exposure: Exponential,
-    /// What each update takes of what differs from the identity, in units of the rate.
-    pub exposure_decay: f64,
-    /// Corrections of poses, as exposures: radians, and units of the scene's extent.
+    /// Corrections of poses.
     pub pose: Exponential,
-    /// What each update takes of the correction, in units of the rate.
+    /// What each step takes off the corrections of poses, in units of their rate.
     pub pose_decay: f64,
 }
 
@@ -122,10 +120,9 @@ impl Default for Rates {
             opacity: 0.025,
             scaling: 5e-3,
             rotation: 1e-3,
-            exposure: Exponential { from: 0.02, to: 0.0002, steps: 30_000 },
-            exposure_decay: 0.1,
-            pose: Exponential { from: 1e-3, to: 1e-5, steps: 30_000 },
-            pose_decay: 1e-2,
+            exposure: Exponential { from: 0.01, to: 0.001, steps: 30_000 },
+            pose: Exponential { from: 1e-5, to: 1e-7, steps: 30_000 },
+            pose_decay: 1e-6,
         }
     }
 }

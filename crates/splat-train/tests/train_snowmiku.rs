@@ -77,7 +77,7 @@ fn held_out_quality_rises_and_outputs_parse() {
     let events: Vec<serde_json::Value> =
         text(&run.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let count = |kind: &str| events.iter().filter(|e| e["event"] == kind).count();
-    assert_eq!((count("ready"), count("evaluated"), count("saved")), (1, 4, 6));
+    assert_eq!((count("ready"), count("evaluated"), count("saved")), (1, 4, 5));
     let last = events.iter().rfind(|e| e["event"] == "step").unwrap();
     assert_eq!(last["step"].as_u64(), Some(STEPS), "the last step is reported");
 }
@@ -146,6 +146,10 @@ fn errors_name_the_file_and_a_way_on() {
     std::fs::write(&out_file, "mine").unwrap();
     let message = fails(&["train", data.to_str().unwrap(), "-o", out]);
     assert!(message.contains("not empty") || message.contains("byte 0"), "{message}");
+    if !cfg!(feature = "rerun") {
+        let message = fails(&["train", data.to_str().unwrap(), "-o", out, "--rerun"]);
+        assert!(message.contains("hint: ") && message.contains("--features rerun"), "{message}");
+    }
     let message = fails(&["train", data.to_str().unwrap(), "-o", out, "--grad-threshold", "x"]);
     assert!(message.contains("--grad-threshold"), "{message}");
     assert_eq!(std::fs::read_to_string(&out_file).unwrap(), "mine", "nothing is lost");
