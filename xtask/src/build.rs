@@ -346,7 +346,8 @@ fn gather(
     Ok(libraries)
 }
 
-fn library_name(engine: &str) -> String {
+/// The file of an engine on this system, as everyone looks for it.
+pub(crate) fn library_name(engine: &str) -> String {
     format!("{}splat_{engine}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
 }
 

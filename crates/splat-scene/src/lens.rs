@@ -2,7 +2,7 @@
 //! and principal point turn into pixels, and back.
 //!
 //! Every perspective camera model of COLMAP is one of a few families; the formulas are those of the works
-//! that each family names. Knows no image sizes and touches no pixels: that is [`crate::warp`].
+//! that each family names. Knows no image sizes and touches no pixels: that is `warp.rs`.
 
 /// A lens that is not a pinhole.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -83,13 +83,15 @@ impl From<TchError> for Error {
     }
 }
 
-/// Torch's message without its C++ stack trace.
+/// Torch's message without its C++ stack trace, and without our own word before it, which it has when it comes out of our
+/// backward.
 pub(crate) fn sentence(e: &TchError) -> String {
     let text = match e {
         TchError::Torch(text) => text.clone(),
         e => e.to_string(),
     };
-    text.split("\nException raised from").next().unwrap_or_default().trim_end().to_owned()
+    let text = text.split("\nException raised from").next().unwrap_or_default().trim_end();
+    text.trim_start_matches("torch: ").to_owned()
 }
 
 /// Torch's public name of a kind; tch's own say `Double` and `Half`.

@@ -36,11 +36,13 @@ fn backward_runs_on_another_thread() {
 fn gradients_are_those_of_backward() {
     let scene = Scene::new(30);
     let apart = Tensor::zeros([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-    let loss = weighted(&picture(&scene, &Settings::default()).color, &weights(3, 1)) + apart.sum(Kind::Float) * 0.0;
+    let loss =
+        weighted(&picture(&scene, &Settings::default()).color, &weights(3, 1)) + apart.sum(Kind::Float) * 0.0;
     let leaves = [&scene.leaves.means3d, &scene.leaves.cov3d, &apart];
     let unused = splat_tch::gradients(&loss, &leaves[1..2]).unwrap();
     assert!(!unused[0].defined(), "the scene has scales and rotations, no covariances");
-    let loss = weighted(&picture(&scene, &Settings::default()).color, &weights(3, 1)) + apart.sum(Kind::Float) * 0.0;
+    let loss =
+        weighted(&picture(&scene, &Settings::default()).color, &weights(3, 1)) + apart.sum(Kind::Float) * 0.0;
     let found = splat_tch::gradients(&loss, &leaves).unwrap();
     assert_same_bits("means3d", &numbers(&found[0]), &plain_gradient(30));
     assert_eq!(numbers(&found[2]), [0.0, 0.0]);

@@ -4,7 +4,7 @@
 //! It reads files and asks programs for their version. It writes nothing, prints nothing, never imports torch,
 //! never initialises CUDA and never touches the network; it knows no Gaussians.
 //!
-//! Reading order: [`machine`] (facts), [`request`] (what was asked), [`plan`] (the answer), [`rows`] and
+//! Reading order: [`machine`] (facts), [`request`] (what was asked), [`plan()`] (the answer), [`rows`] and
 //! [`managed`] (the tables), [`rules`] (what would go wrong here, by code), [`catalogue`] (what each code means),
 //! [`explain`] (which of them a log shows).
 

@@ -1,4 +1,4 @@
-//! What a machine has, each fact with where it came from. Plain data: [`crate::probe`] fills it, the rules
+//! What a machine has, each fact with where it came from. Plain data: [`crate::probe()`] fills it, the rules
 //! and the plan read it, and its JSON can be saved, attached to an issue and planned from on another machine.
 
 use std::{collections::BTreeMap, path::PathBuf};

@@ -1,5 +1,5 @@
 //! Rules: each a pure function of the facts and the plan that says what would go wrong, under a code of the
-//! catalogue. Rules that decide between candidates live with the choosers ([`crate::choose`]); these look at the whole.
+//! catalogue. Rules that decide between candidates live with the choosers (`choose`); these look at the whole.
 
 mod common;
 pub mod ext;

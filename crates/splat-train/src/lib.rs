@@ -1,9 +1,9 @@
 //! From photographs with poses to Gaussians: the pieces of a training loop, and the loop.
 //!
 //! [`Gaussians`] are the parameters, [`Optimizer`] their Adam, [`Densify`] strategies change their number, [`Views`]
-//! and [`Order`] bring photographs to the device, [`loss`] pulls. [`Trainer`] is written on these alone and reports by
-//! [`Event`]s: nothing here prints. World units are the dataset's, colours 0 to 1, images `[3,H,W]`. The program `splat`
-//! is the listener.
+//! and [`Order`] bring photographs to the device, [`loss`] says how far a render is from one. [`Trainer`] is written on
+//! these alone and reports by [`Event`]s: nothing here prints. World units are the dataset's, colours 0 to 1, images
+//! `[3,H,W]`. The program `splat` is the listener.
 #![deny(missing_docs)]
 
 mod checkpoint;

@@ -36,6 +36,21 @@ impl Trainer {
     /// # Errors
     /// [`Error::Diverged`]; what the rasterizer or torch refuse; a checkpoint that cannot be written only warns.
     pub fn run(&mut self, options: &RunOptions<'_>, listen: &mut dyn FnMut(&Event)) -> Result<Outcome> {
+        self.run_watched(options, 0, &mut |_, event| listen(event))
+    }
+
+    /// [`Trainer::run`] for a listener that looks at the scene too: it gets the trainer with every event, and there is
+    /// an [`Event::Step`] at least every `every` steps (0: when it is time). What it takes to look counts as no training
+    /// time, and looking changes nothing of the result.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`].
+    pub fn run_watched(
+        &mut self,
+        options: &RunOptions<'_>,
+        every: u64,
+        listen: &mut dyn FnMut(&Self, &Event),
+    ) -> Result<Outcome> {
         self.announce(listen);
         let begin = Instant::now();
         let mut outcome = std::mem::take(&mut self.before);
@@ -52,8 +67,8 @@ impl Trainer {
             let result = match self.step() {
                 Ok(result) => result,
                 Err(error) => {
-                    saver.wait(listen);
-                    self.rescue(&error, options, &outcome, listen);
+                    saver.wait(&mut |event| listen(self, event));
+                    self.rescue(&error, options, &outcome, &mut |event| listen(self, event));
                     return Err(error);
                 }
             };
@@ -62,7 +77,8 @@ impl Trainer {
                 let _ = losses.f_add_(&result.loss)?;
             }
             if let Some(change) = result.change {
-                listen(&Event::Densified { step: self.steps - 1, change, gaussians: self.gaussians().len() });
+                let gaussians = self.gaussians().len();
+                listen(self, &Event::Densified { step: self.steps - 1, change, gaussians });
             }
             let last = self.steps == self.config.iterations || stopped();
             let evaluate = last || self.config.evaluates_at(self.steps);
@@ -70,7 +86,8 @@ impl Trainer {
                 .checkpoint
                 .as_ref()
                 .filter(|(_, every)| stopped() || *every > 0 && self.steps.is_multiple_of(*every) && !last);
-            if !evaluate && save.is_none() && reported.0.elapsed().as_secs_f64() < REPORT_EVERY {
+            let look = every > 0 && self.steps.is_multiple_of(every);
+            if !evaluate && !look && save.is_none() && reported.0.elapsed().as_secs_f64() < REPORT_EVERY {
                 continue;
             }
             let count = (self.steps - reported.1) as f64;
@@ -92,7 +109,7 @@ impl Trainer {
                 gaussians,
                 train_seconds: outcome.train_seconds,
             });
-            listen(&Event::Step {
+            let report = Event::Step {
                 step: self.steps,
                 iterations: self.config.iterations,
                 loss: mean,
@@ -101,19 +118,20 @@ impl Trainer {
                 sh_degree: self.config.active_degree(self.steps),
                 steps_per_second: count / seconds,
                 memory_mib: memory.now(),
-            });
+            };
             let _ = losses.f_zero_()?;
             drop(result);
+            listen(self, &report);
             if evaluate {
                 self.evaluate_into(&mut outcome, listen)?;
             }
             if let Some((path, _)) = save {
                 outcome.wall_seconds = wall_before + begin.elapsed().as_secs_f64();
-                saver.save(self.checkpoint(outcome.clone())?, path, listen);
+                saver.save(self.checkpoint(outcome.clone())?, path, &mut |event| listen(self, event));
             }
             reported = (Instant::now(), self.steps);
         }
-        saver.wait(listen);
+        saver.wait(&mut |event| listen(self, event));
         outcome.stopped_early = self.steps < self.config.iterations;
         outcome.wall_seconds = wall_before + begin.elapsed().as_secs_f64();
         Ok(outcome)
@@ -143,7 +161,8 @@ impl Trainer {
         }
     }
 
-    fn announce(&self, listen: &mut dyn FnMut(&Event)) {
+    fn announce(&self, listen: &mut dyn FnMut(&Self, &Event)) {
+        let mut listen = |event: &Event| listen(self, event);
         if let Some(start) = &self.start {
             start.warnings.iter().for_each(|text| listen(&Event::Warning { text: text.clone() }));
             listen(&Event::Placed {
@@ -192,7 +211,7 @@ impl Trainer {
         Ok(scores)
     }
 
-    fn evaluate_into(&self, outcome: &mut Outcome, listen: &mut dyn FnMut(&Event)) -> Result<()> {
+    fn evaluate_into(&self, outcome: &mut Outcome, listen: &mut dyn FnMut(&Self, &Event)) -> Result<()> {
         let Some(mean) = self.evaluate()?.mean() else { return Ok(()) };
         let evaluation = Evaluation {
             step: self.steps,
@@ -202,7 +221,7 @@ impl Trainer {
             train_seconds: outcome.train_seconds,
         };
         outcome.evaluations.push(evaluation);
-        listen(&Event::Evaluated(evaluation));
+        listen(self, &Event::Evaluated(evaluation));
         Ok(())
     }
 }

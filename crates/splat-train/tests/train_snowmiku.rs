@@ -146,6 +146,10 @@ fn errors_name_the_file_and_a_way_on() {
     std::fs::write(&out_file, "mine").unwrap();
     let message = fails(&["train", data.to_str().unwrap(), "-o", out]);
     assert!(message.contains("not empty") || message.contains("byte 0"), "{message}");
+    if !cfg!(feature = "rerun") {
+        let message = fails(&["train", data.to_str().unwrap(), "-o", out, "--rerun"]);
+        assert!(message.contains("hint: ") && message.contains("--features rerun"), "{message}");
+    }
     let message = fails(&["train", data.to_str().unwrap(), "-o", out, "--grad-threshold", "x"]);
     assert!(message.contains("--grad-threshold"), "{message}");
     assert_eq!(std::fs::read_to_string(&out_file).unwrap(), "mine", "nothing is lost");

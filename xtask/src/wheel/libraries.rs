@@ -55,7 +55,7 @@ pub(super) fn build(root: &Path, args: &Args) -> anyhow::Result<Vec<(String, Pat
 fn library_name(engine: &str, platform: Platform) -> String {
     match platform {
         Platform::WinAmd64 => format!("splat_{engine}.dll"),
-        Platform::Host => format!("{}splat_{engine}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX),
+        Platform::Host => build::library_name(engine),
     }
 }
 

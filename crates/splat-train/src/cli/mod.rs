@@ -8,6 +8,7 @@ pub(crate) mod info;
 mod progress;
 pub(crate) mod render;
 mod render_output;
+mod rerun;
 mod settings;
 pub(crate) mod train;
 pub(crate) mod view;

@@ -9,9 +9,9 @@ use splat_core::Camera;
 use splat_scene::{cameras_json, write_atomically};
 use splat_train::trajectory::{self, LONGEST_SIDE, Lens, Orbit, Shot, Trajectory, depth_in_view};
 
-use super::common::{self, DataArgs, LookArgs, Scene, Split};
+use super::Hinted;
+use super::common::{self, DataArgs, LookArgs, Scene, Split, numbers};
 use super::render_output::{Extras, Output};
-use super::{Hinted, common::numbers};
 
 /// Size and vertical field of view where no camera says them.
 const SIZE: [u32; 2] = [1280, 720];

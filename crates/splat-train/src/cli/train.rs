@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use splat_train::{Checkpoint, Event, Machine, Output, RunOptions, Trainer, device_for};
+use splat_train::{Checkpoint, Machine, Output, RunOptions, Trainer, device_for};
 
 use super::common::{DataArgs, share_threads, stopped_by_ctrl_c};
 use super::progress::Progress;
+use super::rerun::{Live, RerunArgs};
 use super::settings::TrainArgs;
 
 /// Arguments of `splat train`.
@@ -16,7 +17,8 @@ use super::settings::TrainArgs;
     splat train data/snowmiku -o out\n  \
     splat train data/snowmiku -o out --iterations 7000 --strategy mcmc --max-gaussians 300000\n  \
     splat train data/snowmiku -o out --engine cpu --downscale 8 --iterations 300\n  \
-    splat train data/snowmiku -o out --resume\n\n\
+    splat train data/snowmiku -o out --resume\n  \
+    splat train data/snowmiku -o out --rerun\n\n\
     Ctrl-C finishes the step and saves; a second one ends at once.")]
 pub(crate) struct Args {
     /// Folder of the dataset: COLMAP, transforms.json, NeRF-synthetic and others (`splat info` shows what is understood)
@@ -52,6 +54,8 @@ pub(crate) struct Args {
     /// Write every event to stdout, one JSON object a line
     #[arg(long)]
     json_events: bool,
+    #[command(flatten)]
+    rerun: RerunArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -60,6 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         anstream::println!("{}", serde_json::to_string_pretty(&config)?);
         return Ok(());
     }
+    args.rerun.check()?;
     let dataset = args.views.open(&args.data)?;
     let output = Output::create(&args.output, args.overwrite || args.resume)?;
     let (device, engine) = device_for(&args.engine)?;
@@ -75,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let stop = stopped_by_ctrl_c()?;
 
     let mut progress = Progress::new(args.quiet, args.json_events, config.iterations);
-    let mut listen = |event: &Event| progress.show(event);
+    let mut live = Live::open(&args.rerun, &dataset, &config, args.overwrite)?;
     let mut trainer = match checkpoint {
         Some(checkpoint) => Trainer::resume(&dataset, &checkpoint, config, device, &engine)?,
         None => Trainer::new(&dataset, config, device, &engine)?,
@@ -84,7 +89,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         trainer.profile();
     }
     let options = RunOptions { stop: &stop, checkpoint: Some((path, args.checkpoint_every)) };
-    let outcome = trainer.run(&options, &mut listen)?;
+    let result = trainer.run_watched(&options, args.rerun.every(), &mut |trainer, event| {
+        progress.show(event);
+        if let Some(warning) = live.as_mut().and_then(|live| live.show(trainer, event)) {
+            progress.show(&warning);
+        }
+    });
+    if let Some(warning) = live.and_then(Live::finish) {
+        progress.show(&warning);
+    }
+    let outcome = result?;
     let run = json!({
         "command": std::env::args().collect::<Vec<_>>(),
         "data": args.data,
@@ -93,7 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "device": format!("{device:?}"),
     });
     let machine = Machine::probe(device.is_cuda());
-    output.save(&trainer, &dataset, &outcome, &machine, run, &mut listen)?;
+    output.save(&trainer, &dataset, &outcome, &machine, run, &mut |event| progress.show(event))?;
     progress.finish(&outcome);
     if outcome.stopped_early && !args.quiet {
         anstream::eprintln!("stopped at step {}; the same command with --resume goes on", outcome.steps);

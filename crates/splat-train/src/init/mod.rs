@@ -356,9 +356,8 @@ fn thin(points: &mut Found, count: usize, seed: u64) {
 
 fn bounds(points: &[Point]) -> [[f32; 3]; 2] {
     let Some(first) = points.first() else { return [[0.0; 3]; 2] };
-    points.iter().fold([first.position; 2], |[low, high], p| {
-        let (a, b) = (p.position, p.position);
-        [std::array::from_fn(|k| low[k].min(a[k])), std::array::from_fn(|k| high[k].max(b[k]))]
+    points.iter().map(|p| p.position).fold([first.position; 2], |[low, high], at| {
+        [std::array::from_fn(|k| low[k].min(at[k])), std::array::from_fn(|k| high[k].max(at[k]))]
     })
 }
 
