@@ -1,6 +1,6 @@
 """From the results of `run.py` to tables: bench/results/train-h100.md and train-h100.json.
 
-    python3 bench/train/table.py RESULTS.json... [--to bench/results/train-h100]
+    python3 bench/train/table.py RESULTS.json... [--to bench/results/train-h100] [--notes NOTES.md]
 
 Quality is the mean over seeds of the mean over held-out views; `+-` is half the distance between the best and the worst
 seed. Ratios are of runs of one call on one machine, alone on it.
@@ -336,8 +336,8 @@ def commands(r):
     return ["## Commands", "", *(f"    {line}" for line in lines), ""]
 
 
-def page(r):
-    sections = (heading, quality, later, time, rates, memory, profiles, spread, variants, failures, commands)
+def page(r, notes):
+    sections = (heading, lambda _: notes.splitlines() + [""] * bool(notes), quality, later, time, rates, memory, profiles, spread, variants, failures, commands)
     return "\n".join(line for section in sections for line in section(r))
 
 
@@ -345,6 +345,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("results", type=pathlib.Path, nargs="+")
     p.add_argument("--to", default="bench/results/train-h100", help="without extension")
+    p.add_argument("--notes", type=pathlib.Path, help="Markdown that stands before the tables: what they do not tell")
     args = p.parse_args()
     r = Results(args.results)
     for run in r.runs:  # what the tables do not use stays out of the committed file
@@ -352,7 +353,8 @@ def main():
         if "report" in run:
             run["report"]["trace"] = run["report"].get("trace", [])[::5]
         run["speed"] = run.get("speed", [])[:: max(1, len(run.get("speed", [])) // 60)]
-    pathlib.Path(args.to + ".md").write_text(page(r))
+        run.get("stats", {}).pop("curve", None)
+    pathlib.Path(args.to + ".md").write_text(page(r, args.notes.read_text() if args.notes else ""))
     value = dict(
         machines=[c["machine"] for c in r.calls],
         plans=[c["plan"]["what"] for c in r.calls],
