@@ -205,6 +205,24 @@ fn cameras_json_is_camera_to_world() {
     assert!(e.contains("orthonormal"), "{e}");
 }
 
+/// What is written is read as it was, principal point and all.
+#[test]
+fn cameras_json_survives_writing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cameras.json");
+    let rotation = [[0.6, 0.0, -0.8], [0.0, 1.0, 0.0], [0.8, 0.0, 0.6]];
+    let camera =
+        splat_core::Camera::from_pinhole(96, 64, [70.0, 75.0, 40.0, 33.5], rotation, [0.5, -1.0, 2.0]);
+    cameras_json::write(&path, &[cameras_json::Entry { name: "a/b.png".into(), camera: camera.clone() }])
+        .unwrap();
+    let read = cameras_json::read(&path).unwrap();
+    assert_eq!((read.len(), read[0].name.as_str()), (1, "a/b.png"));
+    let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+    let back = &read[0].camera;
+    assert!(near(&back.view, &camera.view) && near(&back.proj, &camera.proj), "{back:?} {camera:?}");
+    assert_eq!((back.width, back.height), (96, 64));
+}
+
 /// A checkpoint is refused for another set of names, cameras or split, and for nothing else.
 #[test]
 fn the_fingerprint_is_of_names_cameras_and_split() {

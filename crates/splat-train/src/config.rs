@@ -73,11 +73,13 @@ pub struct Rates {
     pub scaling: f64,
     /// Quaternions.
     pub rotation: f64,
-    /// Exposures.
+    /// Exposures, at each update of a view's; falls over the whole run, if that is shorter.
     pub exposure: Exponential,
-    /// Corrections of poses.
+    /// What each update takes of what differs from the identity, in units of the rate.
+    pub exposure_decay: f64,
+    /// Corrections of poses, as exposures: radians, and units of the scene's extent.
     pub pose: Exponential,
-    /// What each step takes off the corrections of poses, in units of their rate.
+    /// What each update takes of the correction, in units of the rate.
     pub pose_decay: f64,
 }
 
@@ -120,9 +122,10 @@ impl Default for Rates {
             opacity: 0.025,
             scaling: 5e-3,
             rotation: 1e-3,
-            exposure: Exponential { from: 0.01, to: 0.001, steps: 30_000 },
-            pose: Exponential { from: 1e-5, to: 1e-7, steps: 30_000 },
-            pose_decay: 1e-6,
+            exposure: Exponential { from: 0.02, to: 0.0002, steps: 30_000 },
+            exposure_decay: 0.1,
+            pose: Exponential { from: 1e-3, to: 1e-5, steps: 30_000 },
+            pose_decay: 1e-2,
         }
     }
 }

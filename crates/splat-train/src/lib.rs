@@ -37,7 +37,7 @@ pub use init::{Init, Method, PointSource, Start, first_points, initial, neighbou
 pub use machine::Machine;
 pub use optimizer::{Exponential, Group, Optimizer, Rows};
 pub use output::Output;
-pub use per_view::{Exposures, Poses};
+pub use per_view::{ColorMap, Exposures, Photographed, Poses};
 pub use run::RunOptions;
 pub use splat_tch::gradients;
 pub use trainer::{Trainer, device_for, render_settings};

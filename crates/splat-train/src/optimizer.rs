@@ -58,6 +58,12 @@ pub struct Exponential {
 }
 
 impl Exponential {
+    /// The same, but at `b` after `most` steps at the latest.
+    #[must_use]
+    pub fn within(self, most: u64) -> Self {
+        Self { steps: self.steps.min(most), ..self }
+    }
+
     /// The value at step `iteration`.
     #[must_use]
     pub fn at(&self, iteration: u64) -> f64 {

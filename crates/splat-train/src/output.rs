@@ -1,12 +1,16 @@
-//! The files of a run: `point_cloud.ply`, `views/*.png` (`00300_name.png` after 300 steps), `views.csv`, `curves.svg`,
-//! `stats.json`. Each appears whole or not at all.
+//! The files of a run: `point_cloud.ply`, `cameras.json`, `views/*.png` (`00300_name.png` after 300 steps), `views.csv`,
+//! `curves.svg`, `stats.json`, and `exposure.json` where exposures are learned. Each appears whole or not at all.
+//!
+//! `cameras.json` is the layout of 3DGS trainers (`splat_scene::cameras_json`): all views of the dataset, those trained on
+//! at their corrected poses where poses are learned. `exposure.json` gives, by name of photograph, the rows of the affine
+//! map (3x4) of a render's colours, for the views trained on.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use splat_scene::{Dataset, ply, write_atomically};
+use splat_scene::{Dataset, cameras_json, ply, write_atomically};
 
-use crate::metrics::Evaluator;
+use crate::metrics::{Evaluator, Mean, Scores};
 use crate::report::{self, Series};
 use crate::{Error, Event, Machine, Outcome, Result, Sample, Trainer, checkpoint_path, machine};
 
@@ -56,6 +60,14 @@ impl Output {
         let path = self.folder.join("point_cloud.ply");
         ply::write_gaussians(&path, &trainer.gaussians().download()?)?;
         listen(&Event::Saved { path });
+        let path = self.folder.join("cameras.json");
+        cameras_json::write(&path, &trainer.cameras()?)?;
+        listen(&Event::Saved { path });
+        if let Some(exposures) = trainer.exposures()? {
+            let path = self.folder.join("exposure.json");
+            write_atomically(&path, |out| Ok(serde_json::to_writer_pretty(out, &exposures)?))?;
+            listen(&Event::Saved { path });
+        }
         let evaluator = Evaluator::default();
         let mut scores = Vec::new();
         let files = report::file_names(dataset.test.iter().map(|&i| dataset.views[i].name.as_str()));
@@ -73,7 +85,8 @@ impl Output {
         report::plot(&path, &curves(outcome))?;
         listen(&Event::Saved { path });
         let path = self.folder.join("stats.json");
-        let stats = stats(trainer, dataset, outcome, machine, run);
+        let mean = Scores { views: scores, skipped: Vec::new() }.mean();
+        let stats = stats(trainer, dataset, outcome, mean, machine, run);
         write_atomically(&path, |out| Ok(serde_json::to_writer_pretty(out, &stats)?))?;
         listen(&Event::Saved { path });
         Ok(())
@@ -92,7 +105,14 @@ fn curves(outcome: &Outcome) -> [Series; 4] {
     ]
 }
 
-fn stats(trainer: &Trainer, dataset: &Dataset, outcome: &Outcome, machine: &Machine, run: Value) -> Value {
+fn stats(
+    trainer: &Trainer,
+    dataset: &Dataset,
+    outcome: &Outcome,
+    held_out: Option<Mean>,
+    machine: &Machine,
+    run: Value,
+) -> Value {
     let first = &dataset.views[dataset.train[0]].camera;
     json!({
         "format": 1,
@@ -113,6 +133,7 @@ fn stats(trainer: &Trainer, dataset: &Dataset, outcome: &Outcome, machine: &Mach
         "gaussians": trainer.gaussians().len(),
         "evaluations": outcome.evaluations,
         "final": outcome.evaluations.last(),
+        "held_out_cc_psnr": held_out.map(|mean| mean.cc_psnr),
         "curve": outcome.curve,
         "profile_ms": trainer.profile.as_ref().and_then(|p| p.figures(outcome.train_seconds, outcome.steps)),
         "loss": outcome.loss,

@@ -3,15 +3,17 @@
 //!
 //! The loop around it, with reports, evaluations and checkpoints, is `run.rs`.
 
-use splat_scene::Dataset;
+use std::collections::BTreeMap;
+
+use splat_scene::{Dataset, cameras_json};
 use splat_tch::{Background, Camera, EngineChoice, Mark, Settings, Workspace};
 use tch::{Device, Tensor};
 
 use crate::checkpoint::{Checkpoint, Header};
 use crate::profile::{Phase, Profile};
 use crate::{
-    Change, Config, Densify, Error, Exposures, Gaussians, Init, Observation, Optimizer, Order, Poses, Result,
-    Start, Target, Views, gradients, init, loss,
+    Change, ColorMap, Config, Densify, Error, Exposures, Gaussians, Init, Observation, Optimizer, Order,
+    Photographed, Poses, Result, Start, Target, Views, gradients, init, loss,
 };
 
 /// The device and engine that `--engine NAME` means: `cpu`, a CUDA engine by name, or `auto`, which takes
@@ -170,12 +172,16 @@ impl Trainer {
         } else {
             None
         };
-        let count = dataset.views.len();
-        let exposures =
-            config.exposure.then(|| Exposures::new(count, config.rates.exposure, device)).transpose()?;
+        let cameras: Vec<&splat_core::Camera> = (0..views.len()).map(|i| views.camera(i).core()).collect();
+        let of = Photographed { cameras: &cameras, train: &dataset.train, extent };
+        let (rates, most) = (&config.rates, config.iterations);
+        let exposures = config
+            .exposure
+            .then(|| Exposures::new(of, rates.exposure.within(most), rates.exposure_decay, device))
+            .transpose()?;
         let poses = config
             .poses
-            .then(|| Poses::new(&views, config.rates.pose, config.rates.pose_decay, device))
+            .then(|| Poses::new(of, rates.pose.within(most), rates.pose_decay, device))
             .transpose()?;
         Ok(Self {
             optimizer: Optimizer::for_gaussians(&gaussians, &config.rates, extent)?,
@@ -360,6 +366,32 @@ impl Trainer {
             && self.gaussians.parameters().iter().all(|p| p.size()[0] == rows)
     }
 
+    /// All views of the dataset with their cameras, at the corrected poses where poses are learned; waits for the device.
+    ///
+    /// # Errors
+    /// Torch's.
+    pub fn cameras(&self) -> Result<Vec<cameras_json::Entry>> {
+        let entry = |i: usize| {
+            let core = self.views.camera(i).core();
+            let camera = match &self.poses {
+                Some(poses) => poses.corrected(core, i)?,
+                None => core.clone(),
+            };
+            Ok(cameras_json::Entry { name: self.views.name(i).into(), camera })
+        };
+        (0..self.views.len()).map(entry).collect()
+    }
+
+    /// Of the views that are trained on, by name; waits for the device. None where exposures are not learned.
+    ///
+    /// # Errors
+    /// Torch's.
+    pub fn exposures(&self) -> Result<Option<BTreeMap<&str, ColorMap>>> {
+        let Some(exposures) = &self.exposures else { return Ok(None) };
+        let named = |&i: &usize| Ok((self.views.name(i), exposures.map(i)?));
+        self.train.iter().map(named).collect::<Result<_>>().map(Some)
+    }
+
     /// Everything there is, on the host; waits for the device. `outcome` is what was reported so far.
     pub(crate) fn checkpoint(&self, outcome: crate::Outcome) -> Result<Checkpoint> {
         let (coming, rng) = self.order.state();
@@ -376,10 +408,12 @@ impl Trainer {
         let mut optimizers = vec![&self.optimizer];
         if let Some(e) = &self.exposures {
             tensors.push(("exposures".into(), &e.maps));
+            tensors.push(("exposures/updates".into(), &e.updates));
             optimizers.push(&e.optimizer);
         }
         if let Some(p) = &self.poses {
             tensors.push(("poses".into(), &p.corrections));
+            tensors.push(("poses/updates".into(), &p.updates));
             optimizers.push(&p.optimizer);
         }
         for group in optimizers.into_iter().flat_map(|o| &o.groups) {
@@ -411,10 +445,12 @@ impl Trainer {
         }
         if let Some(e) = &mut self.exposures {
             e.maps = checkpoint.tensor("exposures", device)?.f_set_requires_grad(true)?;
+            e.updates = checkpoint.tensor("exposures/updates", Device::Cpu)?;
             adam(&mut e.optimizer)?;
         }
         if let Some(p) = &mut self.poses {
             p.corrections = checkpoint.tensor("poses", device)?.f_set_requires_grad(true)?;
+            p.updates = checkpoint.tensor("poses/updates", Device::Cpu)?;
             adam(&mut p.optimizer)?;
         }
         self.densify.restore(&mut |name| checkpoint.tensor(&format!("densify/{name}"), device))?;

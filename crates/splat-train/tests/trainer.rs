@@ -160,9 +160,38 @@ fn a_resumed_run_is_the_uninterrupted_one() {
             let outcome = run(&mut second);
             let (a, b) = (whole.gaussians().download().unwrap(), second.gaussians().download().unwrap());
             assert!(a == b, "{strategy:?} from step {at}");
+            assert_eq!(whole.exposures().unwrap(), second.exposures().unwrap());
+            assert_eq!(whole.cameras().unwrap(), second.cameras().unwrap());
             assert_eq!(outcome.evaluations.first().unwrap().step, 0, "what was reported before is kept");
         }
     }
+}
+
+/// Held-out views have the dataset's poses and no exposure; the others' are handed out by name.
+#[test]
+fn exposures_and_poses_are_of_the_views_that_are_trained_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = scene(dir.path());
+    let config = Config { iterations: 30, eval_every: 0, exposure: true, poses: true, ..Config::default() };
+    let mut trainer = trainer(&dataset, config);
+    run(&mut trainer);
+    let exposures = trainer.exposures().unwrap().unwrap();
+    let names: Vec<&str> = dataset.train.iter().map(|&i| dataset.views[i].name.as_str()).collect();
+    assert_eq!(exposures.keys().copied().collect::<Vec<_>>(), names);
+    let mean: f32 = exposures.values().map(|map| map[1][1]).sum::<f32>() / exposures.len() as f32;
+    assert!((mean - 1.0).abs() < 1e-5 && exposures.values().any(|map| map[1][1] != 1.0), "{exposures:?}");
+    let moved: Vec<usize> = trainer
+        .cameras()
+        .unwrap()
+        .iter()
+        .enumerate()
+        .filter(|(i, entry)| {
+            let given = &dataset.views[*i].camera.view;
+            entry.camera.view.iter().zip(given).any(|(a, b)| (a - b).abs() > 1e-6)
+        })
+        .map(|(i, _)| i)
+        .collect();
+    assert_eq!(moved, dataset.train);
 }
 
 #[test]

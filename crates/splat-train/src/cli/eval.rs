@@ -26,7 +26,8 @@ const AHEAD: u64 = 512 << 20;
     net, x = lpips.LPIPS(net=\"alex\").eval(), torch.zeros(1, 3, 64, 64)\n  \
     torch.jit.trace(net, (x, x), check_trace=False).save(\"lpips.pt\")\n\n\
     Scores are of the render before it is rounded to 8 bits; masked pixels do not count; transparent photographs \
-    lie over the background.")]
+    lie over the background. stats.json and views.csv also hold cc_psnr: PSNR after the affine map of each render\'s \
+    colours that comes nearest to its photograph.")]
 pub(crate) struct Args {
     /// Scene file (.ply, .splat, .spz, .sog, ...), or the folder that a training wrote
     scene: PathBuf,
@@ -196,6 +197,7 @@ mod tests {
         let view = |name: &str, psnr, lpips| ViewScore {
             name: name.into(),
             psnr,
+            cc_psnr: psnr,
             ssim: 0.98765,
             lpips,
             milliseconds: 12.34,

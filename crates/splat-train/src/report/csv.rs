@@ -5,18 +5,22 @@ use std::path::Path;
 use crate::Result;
 use crate::metrics::ViewScore;
 
-/// Writes `name,psnr,ssim,lpips,milliseconds`, a line a view in the given order. PSNR is `inf` for a render
+/// Writes `name,psnr,ssim,lpips,milliseconds,cc_psnr`, a line a view in the given order. PSNR is `inf` for a render
 /// equal to its photograph; LPIPS is empty where it was not computed.
 ///
 /// # Errors
 /// A disk that is full, and the like, naming the file.
 pub fn per_view_csv(path: &Path, views: &[ViewScore]) -> Result<()> {
     Ok(splat_scene::write_atomically(path, |out| {
-        writeln!(out, "name,psnr,ssim,lpips,milliseconds")?;
+        writeln!(out, "name,psnr,ssim,lpips,milliseconds,cc_psnr")?;
         for view in views {
             let lpips = view.lpips.map(|x| format!("{x:.6}")).unwrap_or_default();
-            let ViewScore { psnr, ssim, milliseconds, .. } = view;
-            writeln!(out, "{},{psnr:.4},{ssim:.6},{lpips},{milliseconds:.3}", field(&view.name))?;
+            let ViewScore { psnr, cc_psnr, ssim, milliseconds, .. } = view;
+            writeln!(
+                out,
+                "{},{psnr:.4},{ssim:.6},{lpips},{milliseconds:.3},{cc_psnr:.4}",
+                field(&view.name)
+            )?;
         }
         Ok(())
     })?)
@@ -42,6 +46,7 @@ mod tests {
         let view = |name: &str, psnr, lpips| ViewScore {
             name: name.into(),
             psnr,
+            cc_psnr: psnr,
             ssim: 0.5,
             lpips,
             milliseconds: 1.25,
@@ -50,8 +55,8 @@ mod tests {
         per_view_csv(&path, &views).unwrap();
         assert_eq!(
             fs_err::read_to_string(path).unwrap(),
-            "name,psnr,ssim,lpips,milliseconds\na/b.png,20.0000,0.500000,,1.250\n\
-             \"c,\"\"d\"\".png\",inf,0.500000,0.125000,1.250\n"
+            "name,psnr,ssim,lpips,milliseconds,cc_psnr\na/b.png,20.0000,0.500000,,1.250,20.0000\n\
+             \"c,\"\"d\"\".png\",inf,0.500000,0.125000,1.250,inf\n"
         );
         let nowhere = dir.path().join("no/such.csv");
         assert!(per_view_csv(&nowhere, &views).unwrap_err().to_string().contains("such.csv"));
