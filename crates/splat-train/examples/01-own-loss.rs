@@ -38,9 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
         let leaves: Vec<&Tensor> = gaussians.parameters().into_iter().chain(probe.leaves()).collect();
         let found = gradients(&charbonnier, &leaves)?;
-        for (group, rate) in optimizer.groups.iter_mut().zip(rates.at(step, extent)) {
-            group.rate = rate;
-        }
+        optimizer.set_rates(rates.at(step, extent));
         optimizer.step(&gaussians.parameters(), &found[..6])?;
         let (camera, radii, means) = (views.camera(i), &picture.radii, &gaussians.means.detach());
         let seen = Observation { camera, means, radii, means2d: found.get(6), means2d_abs: None };

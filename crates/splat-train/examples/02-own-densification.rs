@@ -40,7 +40,7 @@ impl Densify for CopyTheOpaque {
         Vec::new()
     }
 
-    fn restore(&mut self, _: &mut dyn FnMut(&str) -> Result<Tensor>) -> Result<()> {
+    fn restore(&mut self, _: &mut dyn FnMut(&str) -> Result<Option<Tensor>>) -> Result<()> {
         Ok(())
     }
 }

@@ -80,10 +80,16 @@ impl Checkpoint {
         Ok(Self { header, tensors: copies })
     }
 
+    /// Whether there is a tensor `name`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.iter().any(|(n, _, _)| n == name)
+    }
+
     /// The tensor `name`, on `device`.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none; a device without room.
     pub fn tensor(&self, name: &str, device: Device) -> Result<Tensor> {
         let Some((_, shape, values)) = self.tensors.iter().find(|(n, _, _)| n == name) else {
             return Err(Error::Settings(format!("the checkpoint has no tensor `{name}`")));

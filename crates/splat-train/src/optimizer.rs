@@ -46,7 +46,7 @@ pub struct Optimizer {
     pub steps: i64,
 }
 
-/// `a` at the first step, `b` at step `steps` and after, exponential between: `exp(ln(a) (1-t) + ln(b) t)`.
+/// `from` at step 0, `to` at step `steps` and after, exponential between: `exp(ln(from) (1-t) + ln(to) t)`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Exponential {
     /// At step 0.
@@ -158,6 +158,13 @@ impl Optimizer {
             }
         }
         Ok(())
+    }
+
+    /// Sets the rates of all groups, in their order.
+    pub fn set_rates(&mut self, rates: impl IntoIterator<Item = f64>) {
+        for (group, rate) in self.groups.iter_mut().zip(rates) {
+            group.rate = rate;
+        }
     }
 
     /// The group `name`.

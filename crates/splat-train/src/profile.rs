@@ -13,8 +13,7 @@ use tch::{Device, Kind, Tensor};
 use crate::Result;
 
 /// Parts of a step, in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The photograph as floats.
     Data,

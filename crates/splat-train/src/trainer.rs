@@ -248,9 +248,7 @@ impl Trainer {
         self.views.announce(self.order.coming());
         let degree = self.config.active_degree(step);
         self.settings.sh_degree = degree;
-        for (group, rate) in self.optimizer.groups.iter_mut().zip(self.config.rates.at(step, self.extent)) {
-            group.rate = rate;
-        }
+        self.optimizer.set_rates(self.config.rates.at(step, self.extent));
         if degree == 0 {
             // No gradient reaches them, and Adam's moments are zero: resting is the same, for less.
             self.optimizer.group_mut("sh_rest").rate = 0.0;
@@ -438,11 +436,7 @@ impl Trainer {
         };
         adam(&mut self.optimizer)?;
         // The strategy looks at the rates of the step before.
-        for (group, rate) in
-            self.optimizer.groups.iter_mut().zip(self.config.rates.at(head.steps, self.extent))
-        {
-            group.rate = rate;
-        }
+        self.optimizer.set_rates(self.config.rates.at(head.steps, self.extent));
         if let Some(e) = &mut self.exposures {
             e.maps = checkpoint.tensor("exposures", device)?.f_set_requires_grad(true)?;
             e.updates = checkpoint.tensor("exposures/updates", Device::Cpu)?;
@@ -453,7 +447,10 @@ impl Trainer {
             p.updates = checkpoint.tensor("poses/updates", Device::Cpu)?;
             adam(&mut p.optimizer)?;
         }
-        self.densify.restore(&mut |name| checkpoint.tensor(&format!("densify/{name}"), device))?;
+        self.densify.restore(&mut |name| {
+            let name = format!("densify/{name}");
+            checkpoint.has(&name).then(|| checkpoint.tensor(&name, device)).transpose()
+        })?;
         self.order.restore((head.coming.clone(), head.rng));
         self.steps = head.steps;
         self.before = head.outcome.clone();

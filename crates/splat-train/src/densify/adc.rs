@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{Change, Densify, Observation, due, reseed, rows_of, sample_offsets};
+use super::{Change, Densify, Observation, chance, due, rows_of, sample_offsets};
 use crate::{Gaussians, Optimizer, Result, Rows};
 
 /// The numbers of the published schedule.
@@ -167,7 +167,7 @@ impl Adc {
         if halves_n > 0 {
             let first = kept_n + clones_n;
             let of = |t: &Tensor| t.f_detach()?.f_narrow(0, first, 2 * halves_n);
-            reseed(self.seed, step);
+            let _alone = chance(self.seed, step);
             let rotations = gaussians.unit_rotations()?.f_narrow(0, first, 2 * halves_n)?;
             let offsets = sample_offsets(&of(&gaussians.log_scales)?.f_exp()?, &rotations)?;
             let _ = of(&gaussians.means)?.f_add_(&offsets)?;
@@ -236,11 +236,11 @@ impl Densify for Adc {
         self.sums.iter().flat_map(|sums| SUMS.into_iter().zip(sums)).collect()
     }
 
-    fn restore(&mut self, state: &mut dyn FnMut(&str) -> Result<Tensor>) -> Result<()> {
+    fn restore(&mut self, state: &mut dyn FnMut(&str) -> Result<Option<Tensor>>) -> Result<()> {
         // A checkpoint right after a refinement, or after the last, has none.
-        self.sums = match state(SUMS[0]) {
-            Ok(sum) => Some([sum, state(SUMS[1])?, state(SUMS[2])?]),
-            Err(_) => None,
+        self.sums = match (state(SUMS[0])?, state(SUMS[1])?, state(SUMS[2])?) {
+            (Some(sum), Some(views), Some(radius)) => Some([sum, views, radius]),
+            _ => None,
         };
         Ok(())
     }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{Change, Densify, Observation, due, reseed, rows_of};
+use super::{Change, Densify, Observation, chance, due, rows_of};
 use crate::{Gaussians, Optimizer, Result, Rows};
 
 /// Most copies of one Gaussian that are told apart.
@@ -65,7 +65,7 @@ impl Mcmc {
     /// Moves each position by its covariance times normal noise, gated by opacity.
     fn shake(&self, step: u64, gaussians: &Gaussians, rate: f64) -> Result<()> {
         let _guard = tch::no_grad_guard();
-        reseed(self.seed, step);
+        let _alone = chance(self.seed, step);
         let rotations = gaussians.unit_rotations()?;
         let scales = gaussians.scales()?;
         // The covariance times the noise, as published: not a sample of the Gaussian, which would be its root's.
@@ -115,7 +115,7 @@ impl Mcmc {
         optimizer: &mut Optimizer,
     ) -> Result<Change> {
         let _guard = tch::no_grad_guard();
-        reseed(self.seed ^ 0x4D43_4D43, step);
+        let _alone = chance(self.seed ^ 0x4D43_4D43, step);
         let before = gaussians.len() as i64;
         let opacities = gaussians.opacities()?.f_view([-1])?;
         let alive = opacities.f_gt(self.config.min_opacity)?;
@@ -202,7 +202,7 @@ impl Densify for Mcmc {
         Vec::new()
     }
 
-    fn restore(&mut self, _: &mut dyn FnMut(&str) -> Result<Tensor>) -> Result<()> {
+    fn restore(&mut self, _: &mut dyn FnMut(&str) -> Result<Option<Tensor>>) -> Result<()> {
         Ok(())
     }
 }
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn draws_follow_the_opacities() {
-        reseed(3, 3);
+        let _alone = chance(3, 3);
         let rows = Mcmc::draw(&Tensor::from_slice(&[0.0f32, 1.0, 3.0, 0.0]), 4000).unwrap();
         let rows: Vec<i64> = Vec::try_from(rows).unwrap();
         let count = |k| rows.iter().filter(|&&r| r == k).count();

@@ -8,6 +8,7 @@ mod adc;
 mod mcmc;
 
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use splat_tch::Camera;
@@ -78,11 +79,11 @@ pub trait Densify: fmt::Debug + Send {
     /// What must be stored to go on from here, by name.
     fn state(&self) -> Vec<(&'static str, &Tensor)>;
 
-    /// Takes back what [`Densify::state`] gave.
+    /// Takes back what [`Densify::state`] gave: `state` finds it by name, `None` where there was none.
     ///
     /// # Errors
-    /// A tensor that is missing.
-    fn restore(&mut self, state: &mut dyn FnMut(&str) -> Result<Tensor>) -> Result<()>;
+    /// Those of `state`: a device without room.
+    fn restore(&mut self, state: &mut dyn FnMut(&str) -> Result<Option<Tensor>>) -> Result<()>;
 }
 
 /// Which strategy, with its numbers.
@@ -136,7 +137,7 @@ impl Densify for Fixed {
         Vec::new()
     }
 
-    fn restore(&mut self, _: &mut dyn FnMut(&str) -> Result<Tensor>) -> Result<()> {
+    fn restore(&mut self, _: &mut dyn FnMut(&str) -> Result<Option<Tensor>>) -> Result<()> {
         Ok(())
     }
 }
@@ -146,12 +147,16 @@ fn due(step: u64, from: u64, until: u64, every: u64) -> bool {
     step > from && step < until && step.is_multiple_of(every)
 }
 
-/// Torch's generators, at a place that `seed` and `step` decide alone.
-fn reseed(seed: u64, step: u64) {
+/// Torch's generators, at a place that `seed` and `step` decide alone, and nobody else's among those who ask here while the
+/// guard lives: they are the whole process's, which may train several scenes.
+pub(crate) fn chance(seed: u64, step: u64) -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     // Weyl steps of the golden ratio: seeds one apart share no stream.
     let mixed =
         (seed.wrapping_add(1)).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ step.wrapping_mul(0xD1B5_4A32_D192_ED03);
     tch::manual_seed((mixed >> 1) as i64);
+    alone
 }
 
 /// Rows where `mask` (`[P]` `Bool`) is true, `Int64`; waits for the device.
@@ -206,7 +211,7 @@ mod tests {
     #[test]
     fn chance_is_of_seed_and_step() {
         let draw = |seed, step| -> Vec<f32> {
-            reseed(seed, step);
+            let _alone = chance(seed, step);
             Vec::try_from(Tensor::rand([4], (Kind::Float, Device::Cpu))).unwrap()
         };
         assert_eq!(draw(0, 700), draw(0, 700));
