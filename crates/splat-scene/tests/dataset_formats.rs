@@ -289,6 +289,15 @@ fn frames_that_cannot_be_are_named() {
         "{:?}",
         d.warnings
     );
+    assert!(d.scene_extent < 10.0, "a camera at infinity does not decide the extent: {}", d.scene_extent);
+    let d = attempt(&|f| f["camera_angle_x"] = json!(0.0)).unwrap();
+    assert!(
+        (d.views[0].camera.focal()[0] - 50.0).abs() < 1e-3,
+        "an angle beside a focal length is not needed"
+    );
+    let text = fs::read_to_string(dir.path().join("transforms.json")).unwrap();
+    fs::write(dir.path().join("transforms.json"), format!("\u{feff}{text}")).unwrap();
+    open(dir.path()).unwrap();
 }
 
 /// EXIF says "turn it": applied where the camera has the turned shape, and only there.

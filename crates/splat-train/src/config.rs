@@ -163,6 +163,21 @@ impl Config {
         if most == Some(0) {
             return refuse("at most 0 Gaussians were asked for, expected 1 or more".into());
         }
+        let numbers = [
+            ("rates.feature", self.rates.feature),
+            ("rates.feature_rest", self.rates.feature_rest),
+            ("rates.opacity", self.rates.opacity),
+            ("rates.scaling", self.rates.scaling),
+            ("rates.rotation", self.rates.rotation),
+            ("rates.pose_decay", self.rates.pose_decay),
+            ("opacity_reg", self.opacity_reg),
+            ("scale_reg", self.scale_reg),
+        ];
+        for (name, number) in numbers {
+            if !(number.is_finite() && number >= 0.0) {
+                return refuse(format!("`{name}` is {number}, expected a finite number, 0 or more"));
+            }
+        }
         let rates = [
             ("position", self.rates.position.from.min(self.rates.position.to)),
             ("exposure", self.rates.exposure.from.min(self.rates.exposure.to)),
