@@ -257,7 +257,7 @@ fn frames_that_cannot_be_are_named() {
         (|f| f["fl_x"] = json!(0), "focal lengths are 0"),
         (|f| f["fl_x"] = json!(1e300), "too large"),
         (|f| f["w"] = json!(1e18), "a side of the image"),
-        (|f| f["camera_angle_x"] = json!(4.0), "angle of view"),
+        (|f| (f["fl_x"], f["camera_angle_x"]) = (Value::Null, json!(4.0)), "angle of view"),
         (|f| f["fl_x"] = Value::Null, "neither a focal length"),
         (|f| f["k1"] = json!(-1e12), "turns back"),
         (|f| f["frames"] = json!([]), "no frames"),

@@ -248,6 +248,20 @@ mod tests {
         assert_eq!(Config::default().reduction(1), 1);
     }
 
+    /// They would train, to Gaussians that are no numbers.
+    #[test]
+    fn rates_that_are_no_numbers_are_refused() {
+        let with = |change: &dyn Fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().unwrap_err().to_string()
+        };
+        assert!(with(&|c| c.rates.opacity = f64::NAN).contains("`rates.opacity` is NaN"));
+        assert!(with(&|c| c.scale_reg = f64::INFINITY).contains("`scale_reg` is inf"));
+        assert!(with(&|c| c.rates.scaling = -1.0).contains("-1"));
+        Config::default().check().unwrap();
+    }
+
     /// A checkpoint's settings come back as they went.
     #[test]
     fn settings_survive_json() {
