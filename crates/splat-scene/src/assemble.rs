@@ -12,6 +12,9 @@ use crate::picture::{Recipe, same_shape};
 use crate::warp::Warp;
 use crate::{Dataset, Error, Options, Result, View, images, photo};
 
+/// Points beyond have distances whose squares are no numbers any more.
+const FARTHEST: f32 = 1e15;
+
 pub(crate) fn assemble(capture: Capture, options: &Options) -> Result<Dataset> {
     let Capture { source, root, file, mut posed, mut points, photos, depth, mut warnings } = capture;
     posed.sort_by(|a, b| a.name.cmp(&b.name));
@@ -125,21 +128,29 @@ pub(crate) fn assemble(capture: Capture, options: &Options) -> Result<Dataset> {
         });
     }
     let before = points.len();
-    points.retain(|p| p.position.iter().all(|x| x.is_finite()));
+    points.retain(|p| p.position.iter().all(|x| x.abs() < FARTHEST));
     if points.len() < before {
-        warnings
-            .push(format!("{} of {before} points are at no finite place: left out", before - points.len()));
+        warnings.push(format!(
+            "{} of {before} points are at no finite place, or beyond {FARTHEST:e}: left out",
+            before - points.len()
+        ));
     }
     let (train, test) = split(&views, &held, options, &mut warnings);
     if train.is_empty() {
         return Err(Error::NotADataset {
             path: photos.path,
             message: format!("{} views, and all of them are held out", views.len()),
-            hint: "hold out none: --test-every 0",
+            hint: if held.contains(&Some(true)) || options.test_list.is_some() {
+                "hold out none: --test-list with an empty file, such as /dev/null"
+            } else {
+                "hold out none: --test-every 0"
+            },
         });
     }
-    far(&views, &mut warnings);
-    let scene_extent = extent(train.iter().map(|&i| views[i].center));
+    let far = far(&views, &mut warnings);
+    let near: Vec<usize> = train.iter().copied().filter(|i| !far.contains(i)).collect();
+    let counted = if near.is_empty() { &train } else { &near };
+    let scene_extent = extent(counted.iter().map(|&i| views[i].center));
     Ok(Dataset { source, views, train, test, points, scene_extent, warnings })
 }
 
@@ -200,9 +211,9 @@ fn distance(a: [f64; 3], b: [f64; 3]) -> f64 {
     (0..3).map(|k| (a[k] - b[k]).powi(2)).sum::<f64>().sqrt()
 }
 
-/// Warns about cameras a thousand times farther out than half of them: one of those sets the scene's
-/// extent, and with it every learning rate.
-fn far(views: &[View], warnings: &mut Vec<String>) {
+/// Cameras a thousand times farther out than half of them, with a warning: one of those would set the scene's
+/// extent, and with it the learning rate of positions, which flings every Gaussian out of sight.
+fn far(views: &[View], warnings: &mut Vec<String>) -> Vec<usize> {
     let middle = |mut numbers: Vec<f64>| {
         numbers.sort_by(f64::total_cmp);
         numbers[numbers.len() / 2]
@@ -210,16 +221,16 @@ fn far(views: &[View], warnings: &mut Vec<String>) {
     let center = std::array::from_fn(|k| middle(views.iter().map(|v| v.center[k]).collect()));
     let distances: Vec<f64> = views.iter().map(|v| distance(v.center, center)).collect();
     let usual = middle(distances.clone());
-    let far: Vec<String> = (0..views.len())
-        .filter(|&i| usual > 0.0 && distances[i] > 1000.0 * usual)
-        .map(|i| views[i].name.clone())
-        .collect();
-    some(warnings, &far, |n, first| {
+    let far: Vec<usize> =
+        (0..views.len()).filter(|&i| usual > 0.0 && distances[i] > 1000.0 * usual).collect();
+    let names: Vec<String> = far.iter().map(|&i| views[i].name.clone()).collect();
+    some(warnings, &names, |n, first| {
         format!(
-            "{n} cameras are over 1000 times farther out than half of the cameras, and stretch the scene's \
-             extent; the first is {first}"
+            "{n} cameras are over 1000 times farther out than half of the cameras, and do not count towards the \
+             scene's extent; the first is {first}"
         )
     });
+    far
 }
 
 /// 1.1 x the largest distance from the mean; 1 where that is 0 (a single camera), so that learning rates

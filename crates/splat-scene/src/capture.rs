@@ -142,10 +142,16 @@ fn from_colmap(path: &Path, folder: &Path, options: &Options) -> Result<Capture>
             hint: "look at the largest model that COLMAP made: sparse/0, sparse/1, ...",
         });
     }
+    let points = model.points.iter();
+    let point = |p: &colmap::Point3d| Point { position: p.position.map(|x| x as f32), color: p.color };
+    let photos = match &options.images {
+        Some(given) => images::Folder { path: given.clone(), reduction: 1 },
+        None => photo_folder(path, folder, options.downscale)?,
+    };
     let posed = model.images.iter().map(|image| {
         let camera = model.cameras[&image.camera];
         Posed {
-            name: image.name.clone(),
+            name: images::in_folder(&photos.path, &image.name),
             intrinsics: Intrinsics::known((camera.width, camera.height), camera.intrinsics),
             lens: camera.lens,
             pose: Pose { rotation: image.rotation_matrix(), translation: image.translation },
@@ -154,12 +160,6 @@ fn from_colmap(path: &Path, folder: &Path, options: &Options) -> Result<Capture>
             depth: None,
         }
     });
-    let points = model.points.iter();
-    let point = |p: &colmap::Point3d| Point { position: p.position.map(|x| x as f32), color: p.color };
-    let photos = match &options.images {
-        Some(given) => images::Folder { path: given.clone(), reduction: 1 },
-        None => photo_folder(path, folder, options.downscale)?,
-    };
     let inside = folder.strip_prefix(path).unwrap_or(folder).display().to_string();
     Ok(Capture {
         source: if inside.is_empty() { "COLMAP".into() } else { format!("COLMAP, {inside}") },
@@ -170,8 +170,16 @@ fn from_colmap(path: &Path, folder: &Path, options: &Options) -> Result<Capture>
         points: points.map(point).collect(),
         photos,
         depth: crate::companions::FOLDER_DEPTH,
-        warnings: Vec::new(),
+        warnings: if colmap::file(folder, "points3D").is_file() {
+            Vec::new()
+        } else {
+            vec![without_points(folder)]
+        },
     })
+}
+
+fn without_points(folder: &Path) -> String {
+    format!("{} has neither points3D.bin nor points3D.txt: no points", folder.display())
 }
 
 /// `images*` beside the poses: in the dataset's folder, or above the model when that was given itself.

@@ -1,6 +1,6 @@
 //! Masks and depth maps beside photographs: which file belongs to which view, and what its numbers mean.
 //!
-//! Masks lie in `masks` (or `masks_N`), as `a.jpg.png`, `a.png` or `a.jpg`; black is ignored. Depth maps lie
+//! Masks lie in `masks` (or `masks_N` or `mask`), as `a.jpg.png`, `a.png` or `a.jpg`; black is ignored. Depth maps lie
 //! in `depths` (or `depth`), 16-bit PNG or `.npy`. With a `depth_params.json` (in that folder, beside it or
 //! beside the COLMAP model) they hold inverse depths, as the original trainer defines them; without, depths
 //! along z: PNG in thousandths of a world unit, `.npy` in world units.
@@ -41,7 +41,7 @@ impl Companions {
         };
         let usual = |names: &[String]| names.iter().map(|n| root.join(n)).find(|p| p.is_dir());
         let masks = given(&options.masks, "masks", "name the folder of the masks with --masks")?
-            .or_else(|| usual(&[format!("masks_{reduction}"), "masks".into()]));
+            .or_else(|| usual(&[format!("masks_{reduction}"), "masks".into(), "mask".into()]));
         let depths = given(&options.depths, "depth maps", "name the folder of the depth maps with --depths")?
             .or_else(|| usual(&["depths".into(), "depth".into()]));
         let params = match &depths {

@@ -86,7 +86,8 @@ pub struct Dataset {
     pub test: Vec<usize>,
     /// The sparse reconstruction.
     pub points: Vec<Point>,
-    /// 1.1 x the largest distance of a training camera's centre from the mean of them; 1 if all coincide.
+    /// 1.1 x the largest distance of a training camera's centre from the mean of them; 1 if all coincide. Cameras
+    /// that are over 1000 times farther out than half of the cameras do not count.
     pub scene_extent: f64,
     /// What was left out or done differently from what was asked, one sentence each.
     pub warnings: Vec<String>,

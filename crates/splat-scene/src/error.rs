@@ -2,7 +2,7 @@
 //!
 //! [`Error::hint`] gives the line a program may print after `hint:`; libraries and logs need only the text.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `std::result::Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -241,6 +241,43 @@ impl Error {
             }
             Self::MissingImages { .. } => "leave out --strict to go on without them".into(),
             Self::NotADataset { hint, .. } => (*hint).into(),
+            Self::Decode { source: image::ImageError::Unsupported(_), path } => {
+                let (from, to) = (path.display(), path.with_extension("png"));
+                format!("convert it: magick \"{from}\" \"{}\" && rm \"{from}\"", to.display())
+            }
+            Self::Decode { .. } | Self::Changed { .. } => {
+                "copy it again, or remove it; `splat info DATA --decode` lists every picture that cannot be read"
+                    .into()
+            }
+            Self::Malformed { path, .. } | Self::Camera { path, .. } => {
+                let is = |extension: &str| path.extension().is_some_and(|e| e == extension);
+                match path.file_stem().and_then(|s| s.to_str()) {
+                    Some("cameras" | "images" | "points3D") => {
+                        "export the model again: colmap model_converter --input_path MODEL --output_path MODEL \
+                         --output_type BIN"
+                            .into()
+                    }
+                    _ if is("json") => {
+                        format!("look at it with: python3 -m json.tool \"{}\"", path.display())
+                    }
+                    _ => "write it again with the program that made it, or copy it again".into(),
+                }
+            }
+            Self::UnknownFormat { path, .. } if path.is_file() => {
+                format!("ask what it is: file \"{}\"", path.display())
+            }
+            Self::Write { path, source } => {
+                let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                match source.kind() {
+                    std::io::ErrorKind::NotFound => {
+                        format!("make the folder: mkdir -p \"{}\"", folder.display())
+                    }
+                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                        format!("make room there: df -h \"{}\"", folder.display())
+                    }
+                    _ => return None,
+                }
+            }
             Self::Exists { .. } => "--overwrite replaces it".into(),
             Self::Unwritable { .. } => "PLY holds any numbers: choose a name that ends in .ply".into(),
             _ => return None,

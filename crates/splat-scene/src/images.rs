@@ -114,6 +114,20 @@ pub(crate) fn below(root: &Path, listed: &str) -> String {
         .unwrap_or_else(|| normal.last().copied().unwrap_or_default().to_owned())
 }
 
+/// `listed` as a name in the folder of photographs `folder`: as it is, or, where no such file is there, what
+/// [`below`] makes of it (a model made elsewhere, or on Windows), or without the `images` that it begins with (a
+/// model made one folder up). As it is, too, where none of these is there.
+pub(crate) fn in_folder(folder: &Path, listed: &str) -> String {
+    let there = |name: &str| locate(folder, name).is_some();
+    if there(listed) {
+        return listed.into();
+    }
+    let inside = below(folder, listed);
+    let shorter =
+        inside.split_once('/').filter(|(first, _)| first.starts_with("images")).map(|(_, rest)| rest);
+    if there(&inside) { inside } else { shorter.filter(|s| there(s)).unwrap_or(listed).into() }
+}
+
 /// The size to train at: that of the file, or `camera / downscale` where the file is larger than that by
 /// more than rounding.
 pub(crate) fn target(file: (u32, u32), camera: (u64, u64), downscale: Option<u32>) -> (u32, u32) {

@@ -209,7 +209,10 @@ impl Camera {
             Some(n) => Err(format!("a side of the image is {n} pixels, expected 1 to 1048576")),
             None => Ok(None),
         };
+        let focal = [self.fl_x.or(all.fl_x), self.fl_y.or(all.fl_y)];
         let angle = |a: Option<f64>| match a {
+            // Some exporters write 0 beside a focal length.
+            _ if focal != [None; 2] => Ok(None),
             Some(a) if !(a > 0.0 && a < std::f64::consts::PI) => {
                 Err(format!("the angle of view is {a} radians, expected 0 to pi"))
             }
@@ -218,7 +221,7 @@ impl Camera {
         let size = side(self.w.or(all.w))?.zip(side(self.h.or(all.h))?);
         Ok(Intrinsics {
             size,
-            focal: [self.fl_x.or(all.fl_x), self.fl_y.or(all.fl_y)],
+            focal,
             center: [self.cx.or(all.cx), self.cy.or(all.cy)],
             angle: [
                 angle(self.camera_angle_x.or(all.camera_angle_x))?,

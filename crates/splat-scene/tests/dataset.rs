@@ -54,6 +54,51 @@ fn intrinsics_follow_the_image_that_is_read() {
     assert!(open(dir.path(), None).unwrap().views[0].path.parent().unwrap().ends_with("images"));
 }
 
+/// Models that were made on another machine, on Windows, or with the folder above as COLMAP's image folder.
+#[test]
+fn photographs_of_a_model_that_was_moved_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = [
+        "/home/u/data/images/cam 1/a.png",
+        "C:\\data\\images\\b.png",
+        "cam 1\\c.png",
+        "images/d.png",
+        "../e.png",
+    ];
+    colmap(dir.path(), &names);
+    for at in ["images/cam 1/a.png", "images/b.png", "images/cam 1/c.png", "images/d.png", "e.png"] {
+        photo(&dir.path().join(at), 40, 20);
+    }
+    let d = open(dir.path(), None).unwrap();
+    let names: Vec<&str> = d.views.iter().map(|v| v.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["b.png", "cam 1/a.png", "cam 1/c.png", "d.png"],
+        "and nothing outside of the folder is read"
+    );
+    assert!(d.warnings[0].contains("1 of 5") && d.warnings[0].contains("../e.png"), "{:?}", d.warnings);
+}
+
+/// Marks of the byte order, points so far out that their distances overflow, and no file of points at all.
+#[test]
+fn odd_text_models_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    colmap(dir.path(), &["a.png"]);
+    photo(&dir.path().join("images/a.png"), 40, 20);
+    let sparse = dir.path().join("sparse/0");
+    for name in ["cameras.txt", "images.txt"] {
+        let text = fs::read_to_string(sparse.join(name)).unwrap();
+        fs::write(sparse.join(name), format!("\u{feff}# comment\n{text}")).unwrap();
+    }
+    fs::write(sparse.join("points3D.txt"), "1 0 0 5 255 0 0 0.5\n2 1e30 0 5 255 0 0 0.5\n").unwrap();
+    let d = open(dir.path(), None).unwrap();
+    assert_eq!(d.points.len(), 1);
+    assert!(d.warnings.iter().any(|w| w.contains("1 of 2 points")), "{:?}", d.warnings);
+    fs::remove_file(sparse.join("points3D.txt")).unwrap();
+    let d = open(dir.path(), None).unwrap();
+    assert!(d.points.is_empty() && d.warnings.iter().any(|w| w.contains("no points")), "{:?}", d.warnings);
+}
+
 #[test]
 fn every_eighth_view_by_name_is_held_out() {
     let dir = tempfile::tempdir().unwrap();

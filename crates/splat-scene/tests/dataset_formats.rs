@@ -257,7 +257,7 @@ fn frames_that_cannot_be_are_named() {
         (|f| f["fl_x"] = json!(0), "focal lengths are 0"),
         (|f| f["fl_x"] = json!(1e300), "too large"),
         (|f| f["w"] = json!(1e18), "a side of the image"),
-        (|f| f["camera_angle_x"] = json!(4.0), "angle of view"),
+        (|f| (f["fl_x"], f["camera_angle_x"]) = (Value::Null, json!(4.0)), "angle of view"),
         (|f| f["fl_x"] = Value::Null, "neither a focal length"),
         (|f| f["k1"] = json!(-1e12), "turns back"),
         (|f| f["frames"] = json!([]), "no frames"),
@@ -289,6 +289,15 @@ fn frames_that_cannot_be_are_named() {
         "{:?}",
         d.warnings
     );
+    assert!(d.scene_extent < 10.0, "a camera at infinity does not decide the extent: {}", d.scene_extent);
+    let d = attempt(&|f| f["camera_angle_x"] = json!(0.0)).unwrap();
+    assert!(
+        (d.views[0].camera.focal()[0] - 50.0).abs() < 1e-3,
+        "an angle beside a focal length is not needed"
+    );
+    let text = fs::read_to_string(dir.path().join("transforms.json")).unwrap();
+    fs::write(dir.path().join("transforms.json"), format!("\u{feff}{text}")).unwrap();
+    open(dir.path()).unwrap();
 }
 
 /// EXIF says "turn it": applied where the camera has the turned shape, and only there.

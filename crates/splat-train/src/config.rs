@@ -163,6 +163,21 @@ impl Config {
         if most == Some(0) {
             return refuse("at most 0 Gaussians were asked for, expected 1 or more".into());
         }
+        let numbers = [
+            ("rates.feature", self.rates.feature),
+            ("rates.feature_rest", self.rates.feature_rest),
+            ("rates.opacity", self.rates.opacity),
+            ("rates.scaling", self.rates.scaling),
+            ("rates.rotation", self.rates.rotation),
+            ("rates.pose_decay", self.rates.pose_decay),
+            ("opacity_reg", self.opacity_reg),
+            ("scale_reg", self.scale_reg),
+        ];
+        for (name, number) in numbers {
+            if !(number.is_finite() && number >= 0.0) {
+                return refuse(format!("`{name}` is {number}, expected a finite number, 0 or more"));
+            }
+        }
         let rates = [
             ("position", self.rates.position.from.min(self.rates.position.to)),
             ("exposure", self.rates.exposure.from.min(self.rates.exposure.to)),
@@ -231,6 +246,20 @@ mod tests {
         let config = Config { coarse_steps: 100, ..Config::default() };
         assert_eq!([1, 99, 100, 199, 200, 9999].map(|i| config.reduction(i)), [4, 4, 2, 2, 1, 1]);
         assert_eq!(Config::default().reduction(1), 1);
+    }
+
+    /// They would train, to Gaussians that are no numbers.
+    #[test]
+    fn rates_that_are_no_numbers_are_refused() {
+        let with = |change: &dyn Fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().unwrap_err().to_string()
+        };
+        assert!(with(&|c| c.rates.opacity = f64::NAN).contains("`rates.opacity` is NaN"));
+        assert!(with(&|c| c.scale_reg = f64::INFINITY).contains("`scale_reg` is inf"));
+        assert!(with(&|c| c.rates.scaling = -1.0).contains("-1"));
+        Config::default().check().unwrap();
     }
 
     /// A checkpoint's settings come back as they went.

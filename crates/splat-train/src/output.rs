@@ -12,7 +12,7 @@ use splat_scene::{Dataset, cameras_json, ply, write_atomically};
 
 use crate::metrics::{Evaluator, Mean, Scores};
 use crate::report::{self, Series};
-use crate::{Error, Event, Machine, Outcome, Result, Sample, Trainer, checkpoint_path, machine};
+use crate::{Error, Event, Machine, Outcome, Result, Sample, Trainer, machine};
 
 /// A folder for one run's files.
 #[derive(Debug)]
@@ -30,17 +30,14 @@ impl Output {
         if !again && folder.is_dir() && fs_err::read_dir(folder)?.next().is_some() {
             return Err(Error::Occupied { path: folder.into() });
         }
-        fs_err::create_dir_all(folder.join("views"))?;
+        fs_err::create_dir_all(folder)?;
+        if again {
+            remove_partials(folder)?;
+        }
         let trial = folder.join(".trial");
         fs_err::write(&trial, [])?;
         fs_err::remove_file(&trial)?;
         Ok(Self { folder: folder.into() })
-    }
-
-    /// Where the run's checkpoint is.
-    #[must_use]
-    pub fn checkpoint(&self) -> PathBuf {
-        checkpoint_path(&self.folder)
     }
 
     /// Writes everything. `run` (command line, engine and the like) goes into `stats.json` as it is.
@@ -68,6 +65,7 @@ impl Output {
             write_atomically(&path, |out| Ok(serde_json::to_writer_pretty(out, &exposures)?))?;
             listen(&Event::Saved { path });
         }
+        fs_err::create_dir_all(self.folder.join("views"))?;
         let evaluator = Evaluator::default();
         let mut scores = Vec::new();
         let files = report::file_names(dataset.test.iter().map(|&i| dataset.views[i].name.as_str()));
@@ -91,6 +89,18 @@ impl Output {
         listen(&Event::Saved { path });
         Ok(())
     }
+}
+
+/// Removes what runs that were killed while they wrote have left: `.NAME.PROCESS.partial`.
+fn remove_partials(folder: &Path) -> Result<()> {
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') && name.ends_with(".partial") && path.is_file() {
+            fs_err::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Loss, PSNR of training and held-out views, and the number of Gaussians, against steps.
@@ -147,4 +157,27 @@ fn stats(
             "gpu_in_use_at_end": machine.gpu.as_ref().and_then(|_| machine::gpu_memory_mib()),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run that could not start leaves a folder that the next may take; one that was killed leaves partial files,
+    /// which the next removes.
+    #[test]
+    fn folders_of_runs_that_failed_can_be_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("out");
+        Output::create(&folder, false).unwrap();
+        Output::create(&folder, false).unwrap();
+        for name in [".checkpoint.safetensors.77.partial", "checkpoint.safetensors", ".kept"] {
+            fs_err::write(folder.join(name), []).unwrap();
+        }
+        assert!(matches!(Output::create(&folder, false), Err(Error::Occupied { .. })));
+        Output::create(&folder, true).unwrap();
+        let mut left: Vec<_> = fs_err::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".kept", "checkpoint.safetensors"]);
+    }
 }

@@ -62,8 +62,7 @@ impl Trainer {
         }
         let mut reported = (Instant::now(), self.steps);
         let mut losses = Tensor::f_zeros([1], (Kind::Float, self.device))?;
-        let stopped = || options.stop.load(Ordering::Relaxed);
-        while self.steps < self.config.iterations && !stopped() {
+        while self.steps < self.config.iterations {
             let result = match self.step() {
                 Ok(result) => result,
                 Err(error) => {
@@ -80,12 +79,14 @@ impl Trainer {
                 let gaussians = self.gaussians().len();
                 listen(self, &Event::Densified { step: self.steps - 1, change, gaussians });
             }
-            let last = self.steps == self.config.iterations || stopped();
+            // Asked once a step: a stop that comes later, such as during an evaluation, must not go by unsaved.
+            let stopping = options.stop.load(Ordering::Relaxed);
+            let last = self.steps == self.config.iterations || stopping;
             let evaluate = last || self.config.evaluates_at(self.steps);
             let save = options
                 .checkpoint
                 .as_ref()
-                .filter(|(_, every)| stopped() || *every > 0 && self.steps.is_multiple_of(*every) && !last);
+                .filter(|(_, every)| stopping || *every > 0 && self.steps.is_multiple_of(*every) && !last);
             let look = every > 0 && self.steps.is_multiple_of(every);
             if !evaluate && !look && save.is_none() && reported.0.elapsed().as_secs_f64() < REPORT_EVERY {
                 continue;
@@ -122,12 +123,17 @@ impl Trainer {
             let _ = losses.f_zero_()?;
             drop(result);
             listen(self, &report);
-            if evaluate {
+            if evaluate && !stopping {
                 self.evaluate_into(&mut outcome, listen)?;
             }
             if let Some((path, _)) = save {
                 outcome.wall_seconds = wall_before + begin.elapsed().as_secs_f64();
                 saver.save(self.checkpoint(outcome.clone())?, path, &mut |event| listen(self, event));
+            }
+            if stopping {
+                // Saved first: who asks twice does not wait for this.
+                self.evaluate_into(&mut outcome, listen)?;
+                break;
             }
             reported = (Instant::now(), self.steps);
         }
@@ -212,7 +218,14 @@ impl Trainer {
     }
 
     fn evaluate_into(&self, outcome: &mut Outcome, listen: &mut dyn FnMut(&Self, &Event)) -> Result<()> {
-        let Some(mean) = self.evaluate()?.mean() else { return Ok(()) };
+        let scores = self.evaluate()?;
+        if let (0, Some(first)) = (self.steps, scores.skipped.first()) {
+            let n = scores.skipped.len();
+            let text =
+                format!("the masks leave nothing of {n} held-out views to score; the first is {first}");
+            listen(self, &Event::Warning { text });
+        }
+        let Some(mean) = scores.mean() else { return Ok(()) };
         let evaluation = Evaluation {
             step: self.steps,
             psnr: mean.psnr,
@@ -230,6 +243,13 @@ impl Trainer {
 #[derive(Default)]
 struct Saver {
     running: Option<JoinHandle<Result<PathBuf>>>,
+}
+
+impl Drop for Saver {
+    /// A run that ends in an error keeps the checkpoint that is on its way.
+    fn drop(&mut self) {
+        self.wait(&mut |_| {});
+    }
 }
 
 impl Saver {

@@ -60,10 +60,29 @@ fn every_command_has_a_man_page_with_its_options() {
         assert!(page.contains("SYNOPSIS"), "{command}");
         assert!(main.contains(&format!("splat\\-{command}(1)")), "{command} is not in splat.1");
         let help = splat(&[&command, "--help"]);
-        let options = help.lines().filter_map(|l| l.split_once("--")?.1.split([' ', '\n', '=']).next());
+        // Descriptions may name options of other programs.
+        let lines = help.lines().filter(|l| l.trim_start().starts_with('-'));
+        let options = lines.filter_map(|l| l.split_once("--")?.1.split([' ', '\n', '=']).next());
         for option in options.filter(|o| o.chars().all(|c| c.is_ascii_lowercase() || c == '-')) {
             let escaped = option.replace('-', "\\-");
             assert!(page.contains(&format!("\\-\\-{escaped}")), "{command}: --{option}");
         }
     }
+}
+
+/// What cannot be written is an error as any other, and a reader that has gone is none.
+#[cfg(target_os = "linux")]
+#[test]
+fn results_that_cannot_be_written_end_no_program_in_a_panic() {
+    let print = |stdout: std::process::Stdio| {
+        let config = ["train", "data", "-o", "out", "--print-config"];
+        let output = Command::new(env!("CARGO_BIN_EXE_splat")).args(config).stdout(stdout).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (code, said) = print(full.into());
+    assert!(code == Some(1) && said.starts_with("error: cannot write to stdout"), "{code:?} {said}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(print(writer.into()), (Some(0), String::new()));
 }

@@ -95,15 +95,15 @@ pub(crate) fn file(folder: &Path, name: &str) -> PathBuf {
     folder.join(name).with_extension(if is_binary(folder) { "bin" } else { "txt" })
 }
 
-/// Reads the model in `folder`; the binary files where both kinds exist.
+/// Reads the model in `folder`; the binary files where both kinds exist. Without a file of points it has none.
 ///
 /// # Errors
-/// A missing, truncated or malformed file; a camera model that is no perspective; an image whose camera does not
-/// exist; two images of one name.
+/// A truncated or malformed file, or a missing one other than that of points; a camera model that is no
+/// perspective; an image whose camera does not exist; two images of one name.
 pub fn read(folder: &Path, tracks: Tracks) -> Result<Model> {
     let binary = is_binary(folder);
     let [cameras_at, images_at, points_at] = ["cameras", "images", "points3D"].map(|name| file(folder, name));
-    let missing: Vec<_> = [&cameras_at, &images_at, &points_at]
+    let missing: Vec<_> = [&cameras_at, &images_at]
         .into_iter()
         .filter(|p| !p.is_file())
         .map(|p| p.file_name().unwrap_or_default().to_string_lossy().into_owned())
@@ -119,13 +119,19 @@ pub fn read(folder: &Path, tracks: Tracks) -> Result<Model> {
         Model {
             cameras: parse_cameras(&cameras_at, &fs_err::read(&cameras_at)?)?,
             images: parse_images(&images_at, &fs_err::read(&images_at)?, tracks)?,
-            points: parse_points(&points_at, &fs_err::read(&points_at)?, tracks)?,
+            points: match points_at.is_file() {
+                true => parse_points(&points_at, &fs_err::read(&points_at)?, tracks)?,
+                false => Vec::new(),
+            },
         }
     } else {
         Model {
             cameras: parse_cameras_text(&cameras_at, &fs_err::read_to_string(&cameras_at)?)?,
             images: parse_images_text(&images_at, &fs_err::read_to_string(&images_at)?, tracks)?,
-            points: parse_points_text(&points_at, &fs_err::read_to_string(&points_at)?, tracks)?,
+            points: match points_at.is_file() {
+                true => parse_points_text(&points_at, &fs_err::read_to_string(&points_at)?, tracks)?,
+                false => Vec::new(),
+            },
         }
     };
     let mut names = BTreeSet::new();

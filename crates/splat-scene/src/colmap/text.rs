@@ -55,11 +55,12 @@ impl<'a> Fields<'a> {
 }
 
 fn lines<'a>(path: &'a Path, text: &'a str) -> impl Iterator<Item = Fields<'a>> {
-    text.lines().enumerate().filter(|(_, line)| !line.starts_with('#')).map(move |(i, rest)| Fields {
-        path,
-        line: i + 1,
-        rest,
-    })
+    // Editors on Windows put a mark of the byte order in front.
+    text.trim_start_matches('\u{feff}')
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.starts_with('#'))
+        .map(move |(i, rest)| Fields { path, line: i + 1, rest })
 }
 
 /// `cameras.txt`: id, model name, width, height, the model's numbers.

@@ -1,5 +1,6 @@
 //! What commands share: where the scene and the data are, how it is rendered, where results go.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -245,6 +246,16 @@ pub(crate) fn share_threads(device: Device) {
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     tch::set_num_threads(i32::try_from(threads / 4).unwrap_or(1).max(1));
+}
+
+/// Results go to stdout, with the end of a line. That its reader has gone (`splat info DATA | head`) is no failure.
+pub(crate) fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}").and_then(|()| std::io::stdout().flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to stdout")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes the folder; refuses one with something in it unless `overwrite`.

@@ -122,9 +122,9 @@ fn evaluate(args: &Args) -> Result<()> {
         write_atomically(&folder.join("stats.json"), |out| Ok(serde_json::to_writer_pretty(out, &stats)?))?;
     }
     if args.json {
-        anstream::println!("{stats:#}");
+        common::print(&format!("{stats:#}"))?;
     } else {
-        anstream::println!("{}", table(&scores.views, &mean));
+        common::print(&table(&scores.views, &mean))?;
     }
     if let (Some(folder), false) = (&args.output, args.quiet) {
         anstream::eprintln!("wrote {}", folder.display());

@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 use splat_scene::{Dataset, View, save_png};
 
-use super::common::DataArgs;
+use super::common::{DataArgs, print};
 
 /// Arguments of `splat info`.
 #[derive(Debug, clap::Args)]
@@ -43,9 +43,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let broken = if args.decode { broken(&dataset.views) } else { Vec::new() };
     if args.json {
-        anstream::println!("{:#}", as_json(&dataset, &kinds, &broken));
+        print(&format!("{:#}", as_json(&dataset, &kinds, &broken)))?;
     } else {
-        anstream::println!("{}", table(args, &dataset, &kinds));
+        print(&table(args, &dataset, &kinds))?;
     }
     if let Some(path) = &args.output {
         let top = dataset.top_view(1024);

@@ -59,7 +59,14 @@ impl Hinted {
 
 /// `error: what failed: why`, then `hint:` where there is one.
 pub(crate) fn print_error(error: &anyhow::Error) {
-    anstream::eprintln!("error: {error:#}");
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Some errors say their cause themselves.
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    anstream::eprintln!("error: {text}");
     // What the program adds as context is found in the whole error alone, not in its chain.
     let own = error.downcast_ref::<Hinted>().map(|e| e.hint.to_owned());
     let hint = own.or_else(|| {

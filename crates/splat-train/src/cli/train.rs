@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use splat_train::{Checkpoint, Machine, Output, RunOptions, Trainer, device_for};
+use splat_train::{Checkpoint, Machine, Output, RunOptions, Trainer, checkpoint_path, device_for};
 
-use super::common::{DataArgs, share_threads, stopped_by_ctrl_c};
+use super::Hinted;
+use super::common::{DataArgs, print, share_threads, stopped_by_ctrl_c};
 use super::progress::Progress;
 use super::rerun::{Live, RerunArgs};
 use super::settings::TrainArgs;
@@ -61,22 +62,25 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let config = args.train.config(args.views.depths.is_some())?;
     if args.print_config {
-        anstream::println!("{}", serde_json::to_string_pretty(&config)?);
-        return Ok(());
+        return print(&serde_json::to_string_pretty(&config)?);
     }
     args.rerun.check()?;
     let dataset = args.views.open(&args.data)?;
-    let output = Output::create(&args.output, args.overwrite || args.resume)?;
     let (device, engine) = device_for(&args.engine)?;
     share_threads(device);
-    let path = output.checkpoint();
+    let path = checkpoint_path(&args.output);
     let checkpoint = if args.resume {
+        if !path.exists() {
+            let message = format!("cannot resume: there is no checkpoint {}", path.display());
+            return Err(Hinted::error(message, "begin anew: the same command without --resume"));
+        }
         let checkpoint = Checkpoint::read(&path).context("cannot resume")?;
         checkpoint.fits(&path, &dataset.fingerprint(), &config, &engine).context("cannot resume")?;
         Some(checkpoint)
     } else {
         None
     };
+    let output = Output::create(&args.output, args.overwrite || args.resume)?;
     let stop = stopped_by_ctrl_c()?;
 
     let mut progress = Progress::new(args.quiet, args.json_events, config.iterations);

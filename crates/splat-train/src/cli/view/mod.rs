@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     drop(gaussians);
 
     let server = server::Server::open(args.port)?;
-    anstream::println!("{}", server.url());
+    super::common::print(&server.url())?;
     if args.no_open || !has_desktop() {
         anstream::eprintln!("open it in a browser of this machine; Ctrl-C ends it");
     } else if let Err(error) = open::that_detached(server.url()) {
