@@ -3,10 +3,9 @@
 //! Engine libraries and the Python programs of `bench/`; the host needs a Python torch (and gsplat, to compare with it).
 //! Figures are committed under `bench/results/` by hand, with machine, command and date.
 
-use std::{
-    path::PathBuf,
-    process::{Command, ExitCode},
-};
+use std::{path::PathBuf, process::ExitCode};
+
+use xshell::{Shell, cmd};
 
 use crate::{build, cargo, hint::hinted, ui};
 
@@ -83,13 +82,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let script = args.out.join("run.sh");
     fs_err::write(&script, RUN)?;
     ui::data(&args.out.display().to_string())?;
-    let gpu = Command::new("nvidia-smi").arg("-L").output().is_ok_and(|o| o.status.success());
+    let shell = Shell::new()?;
+    let gpu = cmd!(shell, "nvidia-smi -L").quiet().ignore_stderr().read().is_ok();
     if args.no_run || !gpu {
         ui::note(&format!("on a GPU host with a Python torch: bash {}", script.display()));
         return Ok(ExitCode::SUCCESS);
     }
-    let status = Command::new("bash").arg(&script).status()?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let measured = cmd!(shell, "bash {script}").quiet().run();
+    Ok(if measured.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What the folder runs.

@@ -59,7 +59,7 @@ fn intrinsics_follow_the_image_that_is_read() {
 fn photographs_of_a_model_that_was_moved_are_found() {
     let dir = tempfile::tempdir().unwrap();
     let names = [
-        "/home/u/data/images/cam 1/a.png",
+        "/data/u/data/images/cam 1/a.png",
         "C:\\data\\images\\b.png",
         "cam 1\\c.png",
         "images/d.png",

@@ -5,10 +5,11 @@ mod edges;
 mod readmes;
 mod text;
 
-use std::{path::Path, process::Command, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use xshell::{Shell, cmd};
 
 use crate::{cargo, hint::WithHint, ui};
 
@@ -96,20 +97,14 @@ fn exceptions(root: &Path) -> anyhow::Result<Exceptions> {
 
 /// What git tracks, and what it would: new files that it does not ignore.
 fn files(root: &Path) -> anyhow::Result<Vec<String>> {
-    let output = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .current_dir(root)
-        .output()
-        .with_hint("cannot start git", "install git; tidy reads the list of files from it")?;
-    if !output.status.success() {
-        anyhow::bail!("`git ls-files` failed: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    let mut files: Vec<String> = output
-        .stdout
-        .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
-        .map(|name| String::from_utf8_lossy(name).into_owned())
-        .collect();
+    let shell = Shell::new()?;
+    shell.change_dir(root);
+    let listed = cmd!(shell, "git ls-files -z --cached --others --exclude-standard")
+        .quiet()
+        .read()
+        .with_hint("git does not list the files", "install git, and run this in a clone: git status")?;
+    let mut files: Vec<String> =
+        listed.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect();
     files.sort();
     files.dedup();
     Ok(files)
