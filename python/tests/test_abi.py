@@ -114,7 +114,7 @@ class Engine(unittest.TestCase):
         return args, shared
 
     def test_abi_version_is_the_header_s(self):
-        self.assertEqual(self.lib.splat_engine_abi_version(), 2)
+        self.assertEqual(self.lib.splat_engine_abi_version(), 3)
 
     def test_middle_pixel_is_opacity_times_color(self):
         args, _ = self.call()

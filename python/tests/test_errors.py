@@ -131,7 +131,7 @@ class Loading(Case):
     def test_an_engine_of_another_abi(self):
         shutil.copy(str(pathlib.Path(common.ENGINES) / LIBRARY), str(self.folder))
         with mock.patch.object(_abi, "ABI", 99):
-            self.refused("engine ABI 2, but this package speaks ABI 99")
+            self.refused("engine ABI 3, but this package speaks ABI 99")
 
     def test_an_engine_for_the_other_memory(self):
         shutil.copy(str(pathlib.Path(common.ENGINES) / LIBRARY), str(self.folder / "libsplat_cuda.so"))
