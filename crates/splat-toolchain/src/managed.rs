@@ -117,7 +117,7 @@ pub const NODE: ManagedItem = ManagedItem {
 pub const VIEWER: ManagedItem = ManagedItem {
     name: "viewer",
     version: "pinned",
-    requirements: "crates/splat-train/viewer/package-lock.json",
+    requirements: "apps/splat/viewer/package-lock.json",
     per_python: false,
     bytes: 5 * MB,
     markers: &[

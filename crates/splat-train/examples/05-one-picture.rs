@@ -3,7 +3,7 @@
 //!     cargo run --release -p splat-train --example 05-one-picture -- IN.png OUT.png [GAUSSIANS] [STEPS]
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use splat_train::{Gaussians, Optimizer, Probe, Rates, device_for, gradients, loss, render_settings, report};
+use splat_train::{Gaussians, Optimizer, Probe, Rates, device_for, gradients, loss, render_settings};
 use tch::{Kind, Tensor};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -52,6 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let _guard = tch::no_grad_guard();
-    let picture = report::rgb8(&gaussians.render(&camera, &settings, &Probe::default())?.color)?;
-    Ok(splat_scene::save_png(output.as_ref(), w, h, &picture.pixels)?)
+    let picture = gaussians.render(&camera, &settings, &Probe::default())?.color.clamp(0.0, 1.0) * 255.0;
+    let bytes = picture.round().to_kind(Kind::Uint8).permute([1, 2, 0]).contiguous().view(-1);
+    Ok(splat_scene::save_png(output.as_ref(), w, h, &Vec::<u8>::try_from(bytes)?)?)
 }

@@ -23,15 +23,9 @@ pub enum Error {
     /// A folder that cannot be made, and the like; the text names it.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// The dataset has no points to begin from.
-    #[error("the dataset has no points, and Gaussians begin as its points")]
-    NoPoints,
-    /// The output folder holds something.
-    #[error("{}: the output folder is not empty", path.display())]
-    Occupied {
-        /// The folder.
-        path: std::path::PathBuf,
-    },
+    /// There are no points to begin from.
+    #[error(transparent)]
+    Init(#[from] splat_init::Error),
     /// The strategy removed every Gaussian.
     #[error("the refinement after step {step} left no Gaussian")]
     Emptied {
@@ -64,14 +58,6 @@ pub enum Error {
         /// The file.
         path: std::path::PathBuf,
         /// What it did, and what was expected.
-        message: String,
-    },
-    /// A program that does part of the work is missing or failed; the text names the file that was to be made.
-    #[error("{message}")]
-    Tool {
-        /// The program.
-        tool: &'static str,
-        /// What it was to do, and what happened.
         message: String,
     },
     /// The loss is NaN or infinite.
@@ -115,19 +101,13 @@ impl Error {
                  (x, x), check_trace=False).save('lpips.pt') with x = torch.zeros(1, 3, 64, 64)"
                     .into()
             }
-            Self::Tool { tool, .. } => {
-                format!("install {tool} (apt install {tool}, brew install {tool}), or write PNGs: -o FOLDER")
-            }
             Self::Emptied { .. } => {
                 "the scene is large against the distances of its cameras, or nothing was learned: look at \
                  both with splat info, or keep the number with --strategy fixed"
                     .into()
             }
-            Self::Occupied { path } if crate::checkpoint_path(path).exists() => {
-                "go on from the run in it with --resume, or replace it with --overwrite".into()
-            }
-            Self::Occupied { .. } => "name another folder, or write into it with --overwrite".into(),
-            Self::NoPoints => {
+            Self::Init(splat_init::Error::Scene(e)) => return e.hint(),
+            Self::Init(splat_init::Error::NoPoints) => {
                 "leave out --init points: photographs alone give points; or reconstruct some with COLMAP"
                     .into()
             }

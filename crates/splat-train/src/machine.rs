@@ -45,7 +45,7 @@ impl Machine {
 }
 
 /// Most memory this process has held, in MiB. Linux alone.
-pub(crate) fn peak_host_mib() -> Option<u64> {
+pub fn peak_host_mib() -> Option<u64> {
     host_mib("VmHWM:")
 }
 
@@ -93,7 +93,7 @@ impl MemoryWatch {
 
 /// Memory in use on the first GPU, by everyone, in MiB. Torch keeps what it has once taken, so at the end
 /// of a run on a GPU of its own this is about the peak, the driver's context included.
-pub(crate) fn gpu_memory_mib() -> Option<u64> {
+pub fn gpu_memory_mib() -> Option<u64> {
     ask("memory.used")?.parse().ok()
 }
 

@@ -61,26 +61,34 @@ struct Running {
 
 /// The figures for `stats.json`: milliseconds a step, averaged over the measured ones.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Figures {
-    measured_steps: u64,
-    data: f64,
-    render: f64,
-    loss: f64,
-    backward: f64,
-    optimizer: f64,
-    densify: f64,
+#[non_exhaustive]
+pub struct PhaseTimes {
+    /// Steps that were measured.
+    pub measured_steps: u64,
+    /// The photograph as floats.
+    pub data: f64,
+    /// Forward pass of the rasterizer.
+    pub render: f64,
+    /// Forward pass of the loss.
+    pub loss: f64,
+    /// Backward pass of everything.
+    pub backward: f64,
+    /// Adam.
+    pub optimizer: f64,
+    /// The strategy's statistics.
+    pub densify: f64,
     /// Refinements, over all steps.
-    refine: f64,
+    pub refine: f64,
     /// Sum of the above: the device's time.
-    device: f64,
+    pub device: f64,
     /// What the host needs to queue a step.
-    queueing: f64,
+    pub queueing: f64,
     /// Its phases, in the order above; refinements left out.
-    queueing_phases: [f64; 6],
+    pub queueing_phases: [f64; 6],
     /// What a step takes: training time, without what was queued to measure, over steps.
-    step: f64,
+    pub step: f64,
     /// (step - device) / step.
-    host_share: f64,
+    pub host_share: f64,
 }
 
 impl Profile {
@@ -130,7 +138,7 @@ impl Profile {
     }
 
     /// `None` if no step was measured. `seconds` and `steps` are of the whole run.
-    pub(crate) fn figures(&self, seconds: f64, steps: u64) -> Option<Figures> {
+    pub(crate) fn figures(&self, seconds: f64, steps: u64) -> Option<PhaseTimes> {
         if self.measured == 0 || steps == 0 {
             return None;
         }
@@ -139,7 +147,7 @@ impl Profile {
         let refine = self.refinements / steps as f64;
         let device = mean(self.milliseconds.iter().sum()) + refine;
         let step = (seconds * 1e3 - self.fillers) / steps as f64;
-        Some(Figures {
+        Some(PhaseTimes {
             measured_steps: self.measured,
             data: of(Phase::Data),
             render: of(Phase::Render),

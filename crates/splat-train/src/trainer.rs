@@ -13,7 +13,7 @@ use crate::checkpoint::{Checkpoint, Header};
 use crate::profile::{Phase, Profile};
 use crate::{
     Change, ColorMap, Config, Densify, Error, Exposures, Gaussians, Init, Observation, Optimizer, Order,
-    Photographed, Poses, Result, Start, Target, Views, gradients, init, loss,
+    PhaseTimes, Photographed, Poses, Result, Start, Target, Views, gradients, loss,
 };
 
 /// The device and engine that `--engine NAME` means: `cpu`, a CUDA engine by name, or `auto`, which takes
@@ -109,8 +109,8 @@ impl Trainer {
     pub fn new(dataset: &Dataset, config: Config, device: Device, engine: &str) -> Result<Self> {
         config.check()?;
         let init = Init { source: config.init, count: config.init_count, seed: config.seed };
-        let start = init::first_points(dataset, &init)?;
-        let host = init::initial(&start.points, config.max_points, config.sh_degree, config.seed)?;
+        let start = splat_init::first_points(dataset, &init)?;
+        let host = splat_init::initial(&start.points, config.max_points, config.sh_degree, config.seed)?;
         let mut trainer = Self::with_gaussians(dataset, &host, config, device, engine)?;
         trainer.start = Some(start);
         Ok(trainer)
@@ -229,6 +229,12 @@ impl Trainer {
     /// Measures the phases of steps now and then.
     pub fn profile(&mut self) {
         self.profile = Some(Profile::default());
+    }
+
+    /// Where the time of the measured steps went, over a run with this outcome; `None` if no step was measured.
+    #[must_use]
+    pub fn phase_times(&self, outcome: &crate::Outcome) -> Option<PhaseTimes> {
+        self.profile.as_ref()?.figures(outcome.train_seconds, outcome.steps)
     }
 
     /// One step on the next view; its results may still be in the making on the device.

@@ -253,5 +253,5 @@ fn settings_out_of_range_are_named() {
     dataset.points.clear();
     let only = Config { init: splat_train::PointSource::Points, ..Config::default() };
     let none = Trainer::new(&dataset, only, Device::Cpu, "cpu").expect_err("refused");
-    assert!(matches!(none, Error::NoPoints) && none.hint().is_some());
+    assert!(matches!(none, Error::Init(splat_init::Error::NoPoints)) && none.hint().is_some());
 }

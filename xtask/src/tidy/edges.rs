@@ -23,7 +23,9 @@ const RULES: &[Rule] = &[
     ("splat-cuda", &["splat-core", "splat-engine"], TOOLCHAIN),
     ("splat-tch", &["splat-core", "splat-engine", "splat-cuda"], TOOLCHAIN),
     ("splat-scene", &["splat-core"], &[]),
-    ("splat-train", &["splat-core", "splat-engine", "splat-cuda", "splat-tch", "splat-scene"], TOOLCHAIN),
+    ("splat-init", &["splat-core", "splat-scene"], &[]),
+    ("splat-train", &["splat-core", "splat-engine", "splat-cuda", "splat-tch", "splat-scene", "splat-init"], TOOLCHAIN),
+    ("splat", &["splat-core", "splat-tch", "splat-scene", "splat-init", "splat-train"], TOOLCHAIN),
     ("splat-tests", &["splat-core", "splat-engine", "splat-cuda", "splat-tch", "splat-scene", "splat-train"], TOOLCHAIN),
     ("xtask", &["splat-toolchain", "splat-engine"], &[]),
 ];

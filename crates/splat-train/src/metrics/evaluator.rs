@@ -115,21 +115,21 @@ impl Evaluator {
     ///
     /// # Errors
     /// As [`compare`](Self::compare); the rasterizer's; what `truth` and `seen` return.
-    pub fn run(
+    pub fn run<E: From<Error>>(
         &self,
         scene: &splat_tch::Gaussians<'_>,
         settings: &Settings,
         views: &[(&str, &Camera)],
         truth: &mut dyn FnMut(usize) -> Result<Truth>,
-        seen: &mut dyn FnMut(&ViewScore, &Tensor, &Truth) -> Result<()>,
-    ) -> Result<Scores> {
+        seen: &mut dyn FnMut(&ViewScore, &Tensor, &Truth) -> Result<(), E>,
+    ) -> Result<Scores, E> {
         let _guard = tch::no_grad_guard();
         let mut scores = Scores::default();
         for (i, (name, camera)) in views.iter().enumerate() {
             let truth = truth(i)?;
             wait(camera.device());
             let begin = Instant::now();
-            let image = splat_tch::render(scene, camera, settings)?.color;
+            let image = splat_tch::render(scene, camera, settings).map_err(Error::from)?.color;
             wait(camera.device());
             let milliseconds = 1e3 * begin.elapsed().as_secs_f64();
             match self.compare(name, &image, &truth)? {
@@ -324,7 +324,7 @@ mod tests {
                 },
                 &mut |score, image, _| {
                     handed.push((score.name.clone(), image.size()));
-                    Ok(())
+                    Ok::<_, Error>(())
                 },
             )
             .unwrap();

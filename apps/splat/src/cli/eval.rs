@@ -1,0 +1,221 @@
+//! `splat eval`: how near a scene comes to photographs that it was or was not trained on.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use splat_scene::{PictureCache, View, write_atomically};
+use splat_tch::Camera;
+use splat_train::Machine;
+use splat_train::metrics::{Evaluator, Lpips, Mean, Scores, Truth, ViewScore};
+
+use super::Hinted;
+use super::common::{self, DataArgs, LookArgs, Scene, Split};
+use crate::report;
+
+/// Decoded photographs that wait for their turn.
+const AHEAD: u64 = 512 << 20;
+
+/// Arguments of `splat eval`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  splat eval out/point_cloud.ply --data data/snowmiku -o eval\n  \
+    splat eval out --data data/snowmiku --downscale 2 --lpips lpips.pt --json\n\n\
+    LPIPS: --lpips takes a TorchScript module of two images [1,3,H,W] in -1 to 1 that returns their distance. \
+    With the Python package `lpips`:\n  \
+    import torch, lpips\n  \
+    net, x = lpips.LPIPS(net=\"alex\").eval(), torch.zeros(1, 3, 64, 64)\n  \
+    torch.jit.trace(net, (x, x), check_trace=False).save(\"lpips.pt\")\n\n\
+    Scores are of the render before it is rounded to 8 bits; masked pixels do not count; transparent photographs \
+    lie over the background. stats.json and views.csv also hold cc_psnr: PSNR after the affine map of each render\'s \
+    colours that comes nearest to its photograph.")]
+pub(crate) struct Args {
+    /// Scene file (.ply, .splat, .spz, .sog, ...), or the folder that a training wrote
+    scene: PathBuf,
+    /// Folder of the dataset
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Which views
+    #[arg(long, value_name = "SPLIT", default_value = "test")]
+    split: Split,
+    /// Folder for stats.json, views.csv and views/*.png (photograph, render, error); made if it does not exist
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Write into a folder that is not empty
+    #[arg(long, requires = "output")]
+    overwrite: bool,
+    /// Network for LPIPS, see below
+    #[arg(long, value_name = "FILE")]
+    lpips: Option<PathBuf>,
+    /// Print what stats.json holds instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    dataset: DataArgs,
+    #[command(flatten)]
+    look: LookArgs,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    evaluate(args).map_err(|e| {
+        common::with_levers(e, "smaller images (--downscale 2), fewer Gaussians, or --engine cpu")
+    })
+}
+
+fn evaluate(args: &Args) -> Result<()> {
+    let dataset = args.dataset.open(&args.data)?;
+    let chosen = args.split.of(&dataset, &args.data)?;
+    let scene = Scene::open(&args.scene, &args.look)?;
+    let lpips = args.lpips.as_ref().map(|path| Lpips::load(path, scene.device)).transpose()?;
+    let views: Vec<View> = chosen.iter().map(|&i| dataset.views[i].clone()).collect();
+    if let Some(folder) = &args.output {
+        common::make_folder(folder, args.overwrite)?;
+        fs_err::create_dir_all(folder.join("views"))?;
+    }
+
+    let order: Vec<usize> = (0..views.len()).collect();
+    let pictures = PictureCache::new(&views, AHEAD);
+    pictures.prefetch(&order);
+    let cameras = views
+        .iter()
+        .map(|v| Camera::new(v.camera.clone(), scene.device))
+        .collect::<Result<Vec<_>, splat_tch::Error>>()?;
+    let named: Vec<(&str, &Camera)> = views.iter().map(|v| v.name.as_str()).zip(&cameras).collect();
+    let files = report::file_names(views.iter().map(|v| v.name.as_str()));
+    // Names may repeat; which view is under way is known when its photograph is asked for.
+    let current = Cell::new(0);
+
+    let bar = common::bar(views.len() as u64, args.quiet);
+    let pngs = report::PngPool::new(common::png_threads())?;
+    let scores = Evaluator::new(lpips).run(
+        &scene.frozen.scene(),
+        &scene.settings,
+        &named,
+        &mut |i| {
+            current.set(i);
+            Truth::new(&*pictures.get(i)?, scene.background, scene.device)
+        },
+        &mut |score, image, truth| {
+            bar.inc(1);
+            bar.set_message(format!("{} {:.2} dB", score.name, score.psnr));
+            let Some(folder) = &args.output else { return Ok(()) };
+            let both = report::compared(&truth.photo, image, truth.mask.as_ref())?;
+            let report::Rgb8 { width, height, pixels } = report::rgb8(&both)?;
+            let path = folder.join("views").join(format!("{}.png", files[current.get()]));
+            pngs.push(path, width, height, report::Pixels::Rgb(pixels))
+        },
+    )?;
+    bar.finish_and_clear();
+    pngs.finish()?;
+    for name in &scores.skipped {
+        anstream::eprintln!("warning: {name} is left out: its mask leaves no pixel");
+    }
+    let Some(mean) = scores.mean() else {
+        let message = format!("{}: the masks leave no pixel of any view", args.data.display());
+        return Err(Hinted::error(message, "masks are white where a photograph counts"));
+    };
+    let stats = stats(args, &scene, &dataset, &views, &scores);
+    if let Some(folder) = &args.output {
+        report::per_view_csv(&folder.join("views.csv"), &scores.views)?;
+        write_atomically(&folder.join("stats.json"), |out| Ok(serde_json::to_writer_pretty(out, &stats)?))?;
+    }
+    if args.json {
+        common::print(&format!("{stats:#}"))?;
+    } else {
+        common::print(&table(&scores.views, &mean))?;
+    }
+    if let (Some(folder), false) = (&args.output, args.quiet) {
+        anstream::eprintln!("wrote {}", folder.display());
+    }
+    Ok(())
+}
+
+fn stats(
+    args: &Args,
+    scene: &Scene,
+    dataset: &splat_scene::Dataset,
+    views: &[View],
+    scores: &Scores,
+) -> Value {
+    json!({
+        "format": 1,
+        "program": { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
+        "run": {
+            "command": std::env::args().collect::<Vec<_>>(),
+            "scene": scene.path,
+            "data": args.data,
+            "split": args.split,
+            "engine": scene.engine,
+            "device": format!("{:?}", scene.device),
+            "background": scene.background,
+            "antialiasing": scene.settings.antialiasing,
+            "lpips": args.lpips,
+        },
+        "data": {
+            "source": dataset.source,
+            "fingerprint": dataset.fingerprint(),
+            "views": views.len(),
+            "width": views[0].camera.width,
+            "height": views[0].camera.height,
+            "warnings": dataset.warnings,
+        },
+        "machine": Machine::probe(scene.device.is_cuda()),
+        "gaussians": scene.frozen.len(),
+        "sh_degree": scene.frozen.sh_degree(),
+        "mean": scores.mean(),
+        "views": scores.views,
+        "skipped": scores.skipped,
+    })
+}
+
+/// A line a view and the means, for people.
+fn table(views: &[ViewScore], mean: &Mean) -> String {
+    let name = |v: &ViewScore| v.name.chars().count();
+    let wide = views.iter().map(name).max().unwrap_or(0).clamp(4, 60);
+    let lpips = |x: Option<f64>| x.map(|x| format!("  {x:>6.4}")).unwrap_or_default();
+    let heading = if mean.lpips.is_some() { "   LPIPS" } else { "" };
+    let mut text = format!("{:wide$}  PSNR dB    SSIM{heading}       ms", "view");
+    let mut line = |name: &str, psnr: f64, ssim: f64, distance: Option<f64>, ms: f64| {
+        text.push_str(&format!("\n{name:wide$}  {psnr:>7.2}  {ssim:>6.4}{}  {ms:>7.1}", lpips(distance)));
+    };
+    for v in views {
+        line(&v.name, v.psnr, v.ssim, v.lpips, v.milliseconds);
+    }
+    let label = format!("mean of {}", views.len());
+    line(&label, mean.psnr, mean.ssim, mean.lpips, mean.milliseconds);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_align() {
+        let view = |name: &str, psnr, lpips| ViewScore {
+            name: name.into(),
+            psnr,
+            cc_psnr: psnr,
+            ssim: 0.98765,
+            lpips,
+            milliseconds: 12.34,
+        };
+        let views = [view("images/long name.png", 31.25, Some(0.0625)), view("b", f64::INFINITY, Some(0.0))];
+        let scores = Scores { views: views.into(), skipped: Vec::new() };
+        let text = table(&scores.views, &scores.mean().unwrap());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert!(lines.iter().all(|l| l.chars().count() == lines[0].chars().count()), "{text}");
+        assert_eq!(lines[1], "images/long name.png    31.25  0.9877  0.0625     12.3");
+        assert_eq!(
+            lines[3].split_whitespace().collect::<Vec<_>>(),
+            "mean of 2 inf 0.9877 0.0312 12.3".split(' ').collect::<Vec<_>>()
+        );
+        let plain = [view("b", 20.0, None)];
+        let plain = Scores { views: plain.into(), skipped: Vec::new() };
+        assert!(!table(&plain.views, &plain.mean().unwrap()).contains("LPIPS"));
+    }
+}

@@ -1,0 +1,194 @@
+//! `splat view`: a page on 127.0.0.1 that shows a scene, with the libraries that the build embedded.
+//!
+//! The scene goes to the page as PLY in world coordinates; the page turns only its camera. Nothing is fetched
+//! from anywhere else, and nothing is written.
+
+mod server;
+
+use std::path::{Path, PathBuf};
+
+use crate::trajectory::Framing;
+use anyhow::{Context, Result};
+use serde::Serialize;
+use splat_core::Camera;
+use splat_scene::{Dataset, Gaussians, Options, cameras_json, ply, read_scene};
+
+use self::server::Site;
+use super::Hinted;
+use super::common::{Color, TrainedArgs, file_of, numbers};
+
+/// The libraries of the page with their licences: what `cargo xtask build` brought, or nothing.
+const LIBRARIES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/viewer.rs"));
+
+/// The page itself.
+const PAGE: &[(&str, &[u8])] = &[
+    ("index.html", include_bytes!("../../../viewer/index.html")),
+    ("viewer.css", include_bytes!("../../../viewer/viewer.css")),
+    ("viewer.js", include_bytes!("../../../viewer/viewer.js")),
+];
+
+/// Arguments of `splat view`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  splat view out --data data/snowmiku\n\n\
+    Drag to orbit, wheel to zoom, drag with the right button to move; r goes back to the start, b changes the \
+    background.\nThe page is for this machine alone and needs no network. Ctrl-C ends it.")]
+pub(crate) struct Args {
+    /// The scene (PLY, compressed PLY, .splat, SPZ or SOG), or the folder that a training wrote
+    scene: PathBuf,
+    /// Start at the first camera of this dataset (or cameras.json) [default: a cameras.json beside the scene]
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// The direction that is up [default: the cameras', or 0,-1,0 as COLMAP's]
+    #[arg(long, value_name = "X,Y,Z", allow_hyphen_values = true, value_parser = direction)]
+    up: Option<[f64; 3]>,
+    #[command(flatten)]
+    trained: TrainedArgs,
+    /// Port of 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    port: u16,
+    /// Print the address, and open no browser
+    #[arg(long)]
+    no_open: bool,
+}
+
+/// What the page reads first: `view.json`.
+#[derive(Debug, Serialize)]
+struct View<'a> {
+    name: &'a str,
+    gaussians: usize,
+    background: Color,
+    antialiasing: bool,
+    #[serde(flatten)]
+    framing: Framing,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if LIBRARIES.is_empty() {
+        let message = "this `splat` was built without the viewer's libraries".into();
+        return Err(Hinted::error(message, "cargo xtask build"));
+    }
+    let path = file_of(&args.scene)?;
+    let mut gaussians = read_scene(&path)?;
+    let dropped = gaussians.repair()?.dropped;
+    if dropped > 0 {
+        anstream::eprintln!(
+            "warning: {}: {dropped} Gaussians hold NaN or infinity and are left out",
+            path.display()
+        );
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let (background, antialiasing) = args.trained.of(&path);
+    let view = View {
+        name: &name,
+        gaussians: gaussians.len(),
+        background,
+        antialiasing,
+        framing: framing(args, &path, &gaussians)?,
+    };
+
+    let mut site = Site::default();
+    for (name, bytes) in PAGE.iter().chain(LIBRARIES) {
+        site.add(name, *bytes);
+    }
+    site.add("view.json", serde_json::to_vec(&view)?);
+    site.add("scene.ply", ply::to_bytes(&gaussians)?);
+    anstream::eprintln!(
+        "{}: {} Gaussians, SH degree {}",
+        path.display(),
+        gaussians.len(),
+        gaussians.sh_degree()
+    );
+    drop(gaussians);
+
+    let server = server::Server::open(args.port)?;
+    super::common::print(&server.url())?;
+    if args.no_open || !has_desktop() {
+        anstream::eprintln!("open it in a browser of this machine; Ctrl-C ends it");
+    } else if let Err(error) = open::that_detached(server.url()) {
+        anstream::eprintln!(
+            "warning: no browser could be opened ({error}); open it yourself. Ctrl-C ends it"
+        );
+    } else {
+        anstream::eprintln!("Ctrl-C ends it");
+    }
+    server.serve(&site)
+}
+
+/// The start: the first camera that sees something of the scene, or all of the scene from outside.
+fn framing(args: &Args, scene: &Path, gaussians: &Gaussians) -> Result<Framing> {
+    let cameras = match &args.data {
+        Some(data) => cameras(data)?,
+        None => {
+            let folder = if scene.is_dir() { Some(scene) } else { scene.parent() };
+            let beside = folder.unwrap_or(Path::new("")).join("cameras.json");
+            // Not asked for: one that cannot be read is no reason not to show the scene.
+            if beside.is_file() { cameras(&beside).unwrap_or_default() } else { Vec::new() }
+        }
+    };
+    let given: Vec<&Camera> = cameras.iter().collect();
+    if let Some(framing) = Framing::of_cameras(&given, gaussians, args.up) {
+        return Ok(framing);
+    }
+    if args.data.is_some() {
+        anstream::eprintln!("warning: none of the {} cameras sees much of the scene", cameras.len());
+    }
+    Ok(Framing::of_gaussians(gaussians, args.up))
+}
+
+/// The cameras of a dataset's folder, or of a `cameras.json`.
+fn cameras(data: &Path) -> Result<Vec<Camera>> {
+    if data.is_file() && data.file_name().is_some_and(|name| name == "cameras.json") {
+        let entries = cameras_json::read(data)?;
+        return Ok(entries.into_iter().map(|e| e.camera).collect());
+    }
+    let dataset = Dataset::open(data, &Options::default())
+        .with_context(|| format!("cannot take cameras from {}", data.display()))?;
+    Ok(dataset.views.into_iter().map(|v| v.camera).collect())
+}
+
+/// `X,Y,Z`, not all of them 0.
+fn direction(text: &str) -> Result<[f64; 3], String> {
+    let v = numbers(text)?;
+    if v.iter().any(|x| *x != 0.0) { Ok(v) } else { Err("expected a direction, not 0,0,0".into()) }
+}
+
+/// Whether there is a desktop: without one a browser in the terminal might open.
+fn has_desktop() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !cfg!(target_os = "linux") || ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"].into_iter().any(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_direction_is_three_numbers_and_not_zero() {
+        assert_eq!(direction("0, -1,0.5"), Ok([0.0, -1.0, 0.5]));
+        for text in ["1,2", "0,0,0", "a,0,0", "inf,0,0"] {
+            assert!(direction(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_page_names_only_what_is_served() {
+        let text = |name: &str| {
+            let (_, bytes) = PAGE.iter().find(|(n, _)| *n == name).unwrap();
+            std::str::from_utf8(bytes).unwrap()
+        };
+        let (page, script) = (text("index.html"), text("viewer.js"));
+        for source in [page, script, text("viewer.css")] {
+            assert!(!source.contains("://"), "the page must not name another host");
+        }
+        // Every bare name that a module imports stands in the import map.
+        for import in script.lines().filter_map(|l| l.strip_prefix("import")?.split('"').nth(1)) {
+            assert!(page.contains(&format!("\"{import}\":")), "{import}");
+        }
+        if LIBRARIES.is_empty() {
+            return; // The plain build; that it says so is tested in tests/view.rs.
+        }
+        for name in page.split("\"./").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(LIBRARIES.iter().any(|(n, _)| *n == name), "{name}");
+        }
+    }
+}

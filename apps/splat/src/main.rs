@@ -1,0 +1,32 @@
+//! The program `splat`. Results and JSON go to stdout, everything for people to stderr.
+
+mod cli;
+mod output;
+mod report;
+mod trajectory;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    splat_tch::prefer_growing_segments();
+    let cli::Splat { command } = cli::Splat::parse();
+    let result = match command {
+        cli::Command::Train(args) => cli::train::run(&args),
+        cli::Command::Render(args) => cli::render::run(&args),
+        cli::Command::Eval(args) => cli::eval::run(&args),
+        cli::Command::Info(args) => cli::info::run(&args),
+        cli::Command::Convert(args) => cli::convert::run(&args),
+        cli::Command::View(args) => cli::view::run(&args),
+        cli::Command::Completions(args) => cli::docs::completions(&args),
+        cli::Command::Man(args) => cli::docs::man(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            cli::print_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
