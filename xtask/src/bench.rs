@@ -5,9 +5,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use splatwright::{hint::hinted, repository, ui};
 use xshell::{Shell, cmd};
 
-use crate::{build, cargo, hint::hinted, ui};
+use crate::build;
 
 /// Gather the engines and a benchmark for a GPU host, and run it here if there is a GPU
 ///
@@ -44,7 +45,7 @@ struct Raster {
 /// When the engines do not build, there is no engine `cuda` among them, or the folder cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let What::Raster(args) = &args.what;
-    let root = cargo::root();
+    let root = repository::required()?;
     let built = build::ensure_compiled()?;
     let engines = args.out.join("engines");
     fs_err::create_dir_all(&engines)?;

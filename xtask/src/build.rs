@@ -18,13 +18,17 @@ use splat_toolchain::{
     plan::plan,
     probe::{probe, repo},
 };
-
-use crate::{
-    cargo, compile,
+use splatwright::{
+    compile,
     hint::{self, hinted},
+    plan::text,
     provision::{self, Accepted, Cache, Consent, Original, Terminal, consent},
-    switch, ui, verify, windows,
+    repository, switch, ui,
+    wheel::library_name,
+    windows,
 };
+
+use crate::verify;
 
 /// Find or fetch a toolchain, fetch the pinned sources, build, and prove the result
 ///
@@ -98,17 +102,17 @@ struct Proof {
 /// # Errors
 /// Each stage's own, with a hint.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let root = cargo::root();
+    let root = repository::required()?;
     let planned = planned(&root, args, !args.dry_run)?;
     if args.dry_run {
         if args.json {
             ui::json(&planned.plan)?
         } else {
-            ui::data(&explain(&planned.plan))?
+            ui::data(&text(&planned.plan))?
         }
         return Ok(ExitCode::SUCCESS);
     }
-    ui::note(&explain(&planned.plan));
+    ui::note(&text(&planned.plan));
     let built = compiled(&root, args, planned)?;
     let report = proven(&built)?;
     if args.json {
@@ -137,7 +141,7 @@ pub fn ensure() -> anyhow::Result<Built> {
 /// # Errors
 /// As [`run`].
 pub fn ensure_compiled() -> anyhow::Result<Built> {
-    let (root, args) = (cargo::root(), Args::default());
+    let (root, args) = (repository::required()?, Args::default());
     let planned = planned(&root, &args, true)?;
     compiled(&root, &args, planned)
 }
@@ -147,7 +151,7 @@ pub fn ensure_compiled() -> anyhow::Result<Built> {
 /// # Errors
 /// As [`run`].
 pub fn ensure_engine(engine: EngineName, arch: Option<Vec<u32>>) -> anyhow::Result<Built> {
-    let root = cargo::root();
+    let root = repository::required()?;
     let mut args = Args { arch, ..Args::default() };
     let mut planned = planned(&root, &args, true)?;
     if !planned.plan.engines.contains(&engine) {
@@ -163,9 +167,12 @@ pub fn ensure_engine(engine: EngineName, arch: Option<Vec<u32>>) -> anyhow::Resu
     compiled(&root, &args, planned)
 }
 
-/// The engines that an earlier build or switch chose, or else those that a build would choose on most machines.
-pub fn recorded_engines(root: &Path) -> Vec<EngineName> {
-    repo(root).settings.engines.unwrap_or_else(|| vec![EngineName::Cpu, EngineName::Cuda])
+/// [`splatwright::wheel::Engines`] for the commands that run here.
+///
+/// # Errors
+/// As [`run`].
+pub fn engine_for_wheel(engine: EngineName, arch: Option<&[u32]>) -> anyhow::Result<PathBuf> {
+    Ok(ensure_engine(engine, arch.map(<[u32]>::to_vec))?.engine_dir)
 }
 
 /// A plan, the consent that it may rest on, and where the cache lies.
@@ -346,11 +353,6 @@ fn gather(
     Ok(libraries)
 }
 
-/// The file of an engine on this system, as everyone looks for it.
-pub(crate) fn library_name(engine: &str) -> String {
-    format!("{}splat_{engine}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
-}
-
 /// Keeps the time of an unchanged file, so that its proof stays good; replaces by rename, as it may be loaded.
 fn copy_if_changed(from: &Path, to: &Path) -> anyhow::Result<()> {
     let new = fs_err::read(from)?;
@@ -392,31 +394,4 @@ fn identity(built: &Built) -> anyhow::Result<String> {
         text += &format!("{} {} {time}\n", file.display(), meta.len());
     }
     Ok(splat_toolchain::managed::hex(&Sha256::digest(text.as_bytes())))
-}
-
-/// The plan for people: what was chosen and why, what lost and why, then what to know.
-#[must_use]
-pub fn explain(plan: &Plan) -> String {
-    let mut rows = Vec::new();
-    for choice in &plan.choices {
-        rows.push(vec![choice.subject.clone(), choice.chosen.clone(), choice.because.clone()]);
-        for (candidate, why) in &choice.rejected {
-            rows.push(vec![String::new(), format!("not {candidate}"), why.clone()]);
-        }
-    }
-    let engines = plan.engines.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    rows.push(vec!["engines".into(), engines, "target folder ".to_owned() + &plan.target_dir]);
-    let bring = plan.to_bring();
-    for (item, dir) in &bring {
-        rows.push(vec![
-            "to bring".into(),
-            item.name.into(),
-            format!("about {} into {}", ui::bytes(item.bytes), dir.display()),
-        ]);
-    }
-    let mut text = ui::table(&["plan", "chosen", "because"], rows);
-    for finding in &plan.findings {
-        text += &format!("\n{}", ui::finding(finding));
-    }
-    text + "\n"
 }

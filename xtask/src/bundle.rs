@@ -9,13 +9,13 @@ use std::{
 };
 
 use anyhow::Context;
-
-use crate::{
-    build, cargo,
+use splatwright::{
     compile::{self, Executable},
     hint::hinted,
-    ui,
+    repository, ui,
 };
+
+use crate::build;
 
 /// Gather tests, benches, programs and engines for a GPU host without Rust
 ///
@@ -49,7 +49,7 @@ const MARK: &str = "splatwright-bundle.json";
 /// # Errors
 /// When something does not build, OUT is another folder, or a file cannot be copied.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let root = cargo::root();
+    let root = repository::required()?;
     if args.out.exists() && !args.out.join(MARK).exists() {
         return Err(hinted(
             format!("`{}` exists and is not an earlier bundle", args.out.display()),

@@ -10,8 +10,7 @@ use std::{
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use splat_toolchain::{Choice, Plan, Request, managed, plan::plan, rows::Row};
-
-use crate::{
+use splatwright::{
     doctor::Snapshot,
     hint::hinted,
     provision::{Cache, Terminal},

@@ -1,11 +1,10 @@
 //! `cargo xtask`: parse, one match, an exit code. Each command lives in its own file of the library.
 
-use std::process::ExitCode;
+use std::{env, path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use xtask::{
-    bench, build, bundle, clean, doctor, explain, ext, plan, switch, test, tidy, torch, ui, verify, wheel,
-};
+use splatwright::{doctor, explain, ext, plan, repository, switch, torch, ui, wheel};
+use xtask::{bench, build, bundle, clean, test, tidy, verify};
 
 /// Builds, checks and tests Splatwright. Start with `cargo xtask doctor`, then `cargo xtask build`.
 #[derive(Parser)]
@@ -34,13 +33,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // As cargo says it, so that the clone is found from any folder.
+    let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    repository::name(Path::new(&package).parent().unwrap_or(Path::new(".")).to_owned());
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Build(args) => build::run(&args),
         Command::Torch(args) => torch::run(&args),
         Command::Bundle(args) => bundle::run(&args),
         Command::Bench(args) => bench::run(&args),
-        Command::Wheel(args) => wheel::run(&args),
+        Command::Wheel(args) => wheel::run(&args, build::engine_for_wheel),
         Command::Doctor(args) => doctor::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -10,11 +10,11 @@ use std::{
 };
 
 use anyhow::Context;
+use splatwright::{cargo, repository, ui};
 
 use crate::{
-    build, cargo,
+    build,
     test_log::{CargoLog, Counts, unittest},
-    ui,
 };
 
 /// Run every test: Rust, documentation, Python
@@ -39,7 +39,7 @@ pub struct Args {
 /// When the build fails or a runner cannot be started. A failing test is no error: exit code 1.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let built = build::ensure()?;
-    let root = cargo::root();
+    let root = repository::required()?;
     let mut counts = rust(&root, args, &built)?;
     if args.package.is_empty() && args.filter.is_empty() {
         counts.add(python(&root, &built)?);

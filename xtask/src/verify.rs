@@ -14,25 +14,12 @@ use anyhow::Context;
 use object::{Object, ObjectSection, ObjectSymbol};
 use serde::{Deserialize, Serialize};
 use splat_toolchain::{Finding, Severity, fatbin};
+use splatwright::{
+    ui,
+    wheel::{self, SYMBOLS},
+};
 
-use crate::{build, ui, wheel};
-
-/// What every engine exports: the functions of `splat_engine.h`, in its order.
-pub const SYMBOLS: [&str; 13] = [
-    "splat_engine_abi_version",
-    "splat_engine_capabilities",
-    "splat_engine_device_ready",
-    "splat_engine_forward",
-    "splat_engine_backward",
-    "splat_engine_mark_visible",
-    "splat_engine_workspace_new",
-    "splat_engine_workspace_free",
-    "splat_engine_poll",
-    "splat_engine_adam",
-    "splat_engine_ssim_forward",
-    "splat_engine_ssim_backward",
-    "splat_engine_last_error",
-];
+use crate::build;
 
 /// Check every built engine library and the libtorch operation, or the Python wheels, by rendering
 ///
@@ -162,7 +149,7 @@ pub struct Subject<'a> {
 /// When nothing was built, or `splat-verify` cannot be started.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(python) = &args.python {
-        let report = wheel::verify::verify(python, args.wheel_dir.as_deref())?;
+        let report = wheel::verify::verify(python, args.wheel_dir.as_deref(), build::engine_for_wheel)?;
         if args.json {
             ui::json(&report)?
         } else {
@@ -419,19 +406,4 @@ pub fn table(report: &Report) -> String {
         text += &format!("\n\n{}", ui::finding(finding));
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::SYMBOLS;
-
-    #[test]
-    fn the_symbols_are_those_that_the_header_declares() {
-        let header = include_str!("../../crates/splat-engine/include/splat_engine.h");
-        let declared: Vec<&str> = header
-            .lines()
-            .filter_map(|line| line.strip_prefix("SPLAT_API ")?.split('(').next()?.rsplit([' ', '*']).next())
-            .collect();
-        assert_eq!(declared, SYMBOLS);
-    }
 }

@@ -27,7 +27,8 @@ const RULES: &[Rule] = &[
     ("splat-train", &["splat-core", "splat-engine", "splat-cuda", "splat-tch", "splat-scene", "splat-init"], TOOLCHAIN),
     ("splat", &["splat-core", "splat-tch", "splat-scene", "splat-init", "splat-train"], TOOLCHAIN),
     ("splat-tests", &["splat-core", "splat-engine", "splat-cuda", "splat-tch", "splat-scene", "splat-train"], TOOLCHAIN),
-    ("xtask", &["splat-toolchain", "splat-engine"], &[]),
+    ("splatwright", TOOLCHAIN, &[]),
+    ("xtask", &["splat-toolchain", "splat-engine", "splatwright"], &[]),
 ];
 
 /// A dependency of one crate of the workspace on another.

@@ -9,9 +9,8 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use splatwright::{cargo, hint::WithHint, repository, ui};
 use xshell::{Shell, cmd};
-
-use crate::{cargo, hint::WithHint, ui};
 
 /// Check the house rules: dependency edges, file headers, lengths, `unsafe`, licences
 ///
@@ -49,7 +48,7 @@ struct Exceptions {
 const EXCEPTIONS: &str = "xtask/tidy.toml";
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let root = cargo::root();
+    let root = repository::required()?;
     let complaints = check(&root)?;
     if args.json {
         ui::json(&complaints)?;

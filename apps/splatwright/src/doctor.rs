@@ -1,0 +1,413 @@
+//! `cargo xtask doctor`: the machine's facts, each with its source, what the plan would choose and why, and every
+//! gap at once. It changes nothing and imports nothing.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use serde::Serialize;
+use splat_toolchain::{
+    Choice, Env, Explained, Fact, Finding, Machine, Plan, Repo, Request, Severity, Version,
+    ext::{self, ExtPlan, ExtRequest},
+    finding, plan,
+    rules::{self, tree::Tree},
+};
+
+use crate::{hint::WithHint, repository, ui};
+
+/// Show what this machine has, what a build would use, and what is missing
+///
+/// Looks for Rust, Python, a C++ compiler, PyTorch (without importing it), CUDA toolkits, the NVIDIA driver and
+/// GPUs, cmake and ninja. Prints where each fact came from, then what a build would use and why, then everything
+/// that is wrong, each with one hint. Changes nothing, needs no network.
+///
+/// With `--for ext`, the same for a torch extension of somebody else's: there torch's own rules hold (the toolkit's
+/// major version must be torch's), and `--source` looks at the extension's sources as well.
+///
+/// Exit code: 0 if `cargo xtask build` can go ahead (what it will bring by itself is no gap), 1 if something is
+/// missing that you must provide, 2 if something here is damaged.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print machine, repository and plan as JSON on stdout: a snapshot for an issue
+    #[arg(long)]
+    json: bool,
+    /// Check for this row of torch and tch instead of the one in force (see `switch list`)
+    #[arg(long)]
+    row: Option<String>,
+    /// Check as if nothing could be downloaded
+    #[arg(long)]
+    offline: bool,
+    /// Check for our own build, or for a torch extension of somebody else's
+    #[arg(long = "for", value_name = "TARGET", default_value = "own", value_parser = ["own", "ext"])]
+    target: String,
+    /// With `--for ext`: the extension's source folder
+    #[arg(long, value_name = "FOLDER")]
+    source: Option<PathBuf>,
+    /// With `--for ext`: the interpreter or environment it is for (default: the active one)
+    #[arg(long, value_name = "PYTHON")]
+    python: Option<PathBuf>,
+    /// With `--for ext`: this CUDA toolkit (a version or a folder) instead of the best
+    #[arg(long)]
+    cuda: Option<String>,
+    /// Print on stderr every program that was started and how long it took
+    #[arg(long)]
+    timing: bool,
+    /// Look at a machine in a folder (with a `machine.env`) instead of this one
+    #[arg(long, value_name = "FOLDER")]
+    root: Option<PathBuf>,
+    /// Show also why each other candidate was not taken
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Facts, request and plan of one run.
+#[derive(Debug, Serialize)]
+pub struct Snapshot {
+    pub machine: Machine,
+    pub repo: Repo,
+    pub request: Request,
+    pub plan: Plan,
+}
+
+impl Snapshot {
+    /// Probes this machine and plans for the clone around us, if there is one.
+    pub fn take(request: Request) -> Self {
+        Self::of(&Env::real(), request)
+    }
+
+    /// The same for the machine that `env` shows. A machine in a folder has none of our recorded choices.
+    fn of(env: &Env, request: Request) -> Self {
+        let mut repo = repository::facts();
+        if env.is_fixture() {
+            repo = Repo {
+                requirements: repo.requirements,
+                tch_locked: repo.tch_locked,
+                own_kernels: repo.own_kernels,
+                root: repo.root,
+                ..Repo::default()
+            };
+        }
+        let machine = splat_toolchain::probe(env, &repo, &request);
+        let plan = plan(&machine, &request, &repo);
+        Self { machine, repo, request, plan }
+    }
+}
+
+/// What is told of another's extension.
+#[derive(Debug, Serialize)]
+struct ForExtension<'a> {
+    machine: &'a Machine,
+    repo: &'a Repo,
+    /// `None` without a torch to build for.
+    plan: Option<ExtPlan>,
+    findings: Vec<Finding>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// `--root` names no machine.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let request = Request { row: args.row.clone(), offline: args.offline, ..Request::default() };
+    let mut env = match &args.root {
+        Some(root) => Env::fixture(root).with_hint(
+            format!("`{}` is no folder of a machine: it has no machine.env", root.display()),
+            "cargo xtask doctor",
+        )?,
+        None => Env::real(),
+    };
+    env.pythons.extend(args.python.clone());
+    let start = std::time::Instant::now();
+    let snapshot = Snapshot::of(&env, request);
+    if args.timing {
+        for (program, time) in env.started() {
+            ui::note(&format!("{:7.1} ms  {program}", time.as_secs_f64() * 1e3));
+        }
+        ui::note(&format!(
+            "{:7.1} ms  all facts, side by side, and the plan",
+            start.elapsed().as_secs_f64() * 1e3
+        ));
+    }
+    if args.target == "ext" {
+        return for_extension(args, &snapshot);
+    }
+    let findings = &snapshot.plan.findings;
+    if args.json {
+        ui::json(&snapshot)?;
+    } else {
+        ui::data(&ui::table(&["Fact", "Value", "From"], facts(&snapshot)))?;
+        ui::data(&format!(
+            "\n{}",
+            ui::table(&["A build uses", "", "Because"], choices(&snapshot.plan, args.verbose))
+        ))?;
+        for finding in findings {
+            ui::data(&format!("\n{}", ui::finding(finding)))?;
+        }
+        ui::data(&format!("\n{}", verdict(findings)))?;
+    }
+    Ok(exit_code(findings))
+}
+
+fn for_extension(args: &Args, snapshot: &Snapshot) -> anyhow::Result<ExitCode> {
+    let machine = &snapshot.machine;
+    // The request's interpreter is asked first, so it is the first that has a torch of its own.
+    let named =
+        args.python.is_some().then(|| machine.pythons.iter().find(|python| python.source == "the request"));
+    let python = named.flatten().map(|python| python.path.as_path());
+    let request = ExtRequest { cuda: args.cuda.clone(), ..ExtRequest::default() };
+    let plan = rules::ext::torch_of(machine, python)
+        .map(|torch| ext::plan(machine, torch, &request, &snapshot.repo));
+    let tree = args.source.as_deref().map(Tree::read);
+    let findings = match &plan {
+        Some(plan) => rules::ext::all(machine, plan, tree.as_ref()),
+        None => vec![rules::ext::no_torch(machine)],
+    };
+    let exit = exit_code(&findings);
+    if args.json {
+        ui::json(&ForExtension { machine, repo: &snapshot.repo, plan, findings })?;
+        return Ok(exit);
+    }
+    ui::data(&ui::table(&["Fact", "Value", "From"], facts(snapshot)))?;
+    if let Some(plan) = &plan {
+        let torch = row(
+            "torch",
+            format!("{} at {}", plan.torch.full_version, plan.torch.root.display()),
+            &plan.torch.source,
+        );
+        let rows = std::iter::once(torch)
+            .chain(plan.choices.iter().flat_map(|explained| told(explained, args.verbose)));
+        ui::data(&format!("\n{}", ui::table(&["An extension uses", "", "Because"], rows)))?;
+    }
+    for finding in &findings {
+        ui::data(&format!("\n{}", ui::finding(finding)))?;
+    }
+    let verdict = match finding::worst(&findings) {
+        Some(Severity::Error | Severity::Broken) => "not ready: an extension cannot be built as things are",
+        _ => "ready: `cargo xtask ext build` can go ahead",
+    };
+    ui::data(&format!("\n{verdict}"))?;
+    Ok(exit)
+}
+
+/// A choice, and with `all` also why each other candidate was not taken.
+fn told(explained: &Explained, all: bool) -> Vec<Vec<String>> {
+    let mut rows = vec![row(&explained.subject, &explained.chosen, &explained.because)];
+    let others = explained.rejected.iter().filter(|_| all);
+    rows.extend(others.map(|(candidate, why)| row("", format!("not {candidate}"), why)));
+    rows
+}
+
+pub(crate) fn exit_code(findings: &[Finding]) -> ExitCode {
+    match finding::worst(findings) {
+        Some(Severity::Broken) => ExitCode::from(2),
+        Some(Severity::Error) => ExitCode::from(1),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn verdict(findings: &[Finding]) -> String {
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    match (count(Severity::Broken), count(Severity::Error)) {
+        (0, 0) => "ready: `cargo xtask build` can go ahead".into(),
+        (0, errors) => format!("not ready: {errors} to mend before `cargo xtask build` can go ahead"),
+        (broken, errors) => format!("broken: {broken} damaged, {errors} more to mend"),
+    }
+}
+
+fn row(subject: &str, value: impl Into<String>, source: impl Into<String>) -> Vec<String> {
+    vec![subject.to_owned(), value.into(), source.into()]
+}
+
+/// `none` rather than an empty cell, so that absence reads as a fact.
+fn fact<T: ToString>(subject: &str, fact: Option<&Fact<T>>) -> Vec<String> {
+    match fact {
+        Some(fact) => row(subject, fact.value.to_string(), &fact.source),
+        None => row(subject, "none", ""),
+    }
+}
+
+fn facts(snapshot: &Snapshot) -> Vec<Vec<String>> {
+    let machine = &snapshot.machine;
+    let mut rows =
+        vec![row("system", format!("{} {}, {} cores", machine.os, machine.arch, machine.cpus), "")];
+    if machine.glibc.is_some() {
+        rows.push(fact("C library (glibc)", machine.glibc.as_ref()));
+    }
+    if let Some(memory) = &machine.memory {
+        rows.push(row("memory free", ui::bytes(memory.value), &memory.source));
+    }
+    for disk in &machine.disks {
+        rows.push(row(
+            &format!("disk free, {}", disk.holds),
+            ui::bytes(disk.free),
+            disk.path.display().to_string(),
+        ));
+    }
+    for (name, tool) in [("Rust", &machine.rustc), ("cargo", &machine.cargo)] {
+        rows.push(match tool {
+            Some(tool) => row(name, tool.version.to_string(), tool.path.display().to_string()),
+            None => row(name, "none", ""),
+        });
+    }
+    rows.extend(pythons(machine));
+    if machine.host_compilers.is_empty() {
+        rows.push(row("C++ compiler", "none", ""));
+    }
+    for compiler in &machine.host_compilers {
+        let kind = format!("{:?}", compiler.kind).to_lowercase();
+        let toolset =
+            compiler.msvc.as_ref().map(|msvc| format!(", toolset {}", msvc.toolset)).unwrap_or_default();
+        rows.push(row(
+            "C++ compiler",
+            format!("{kind} {}{toolset} at {}", compiler.version, compiler.path.display()),
+            &compiler.source,
+        ));
+    }
+    // Three numbers that are easily taken for one another (E07): each has its own row.
+    if let Some(wsl) = &machine.wsl {
+        rows.push(row("Windows Subsystem for Linux", "yes", &wsl.source));
+    }
+    rows.push(fact("NVIDIA driver", machine.driver.as_ref()));
+    rows.push(fact("driver runs CUDA up to", machine.driver_cuda.as_ref()));
+    rows.extend(toolkits(machine));
+    rows.extend(torches(machine));
+    if machine.gpus.is_empty() {
+        rows.push(row("GPU", "none", ""));
+    }
+    for gpu in &machine.gpus {
+        rows.push(row("GPU", format!("{} (sm_{})", gpu.name, gpu.arch), &gpu.source));
+    }
+    for (name, tools) in [("cmake", &machine.cmake), ("ninja", &machine.ninja)] {
+        if tools.is_empty() {
+            rows.push(row(name, "none", ""));
+        }
+        for tool in tools {
+            rows.push(row(name, format!("{} at {}", tool.version, tool.path.display()), &tool.source));
+        }
+    }
+    for cudnn in &machine.cudnn {
+        rows.push(row("cuDNN", format!("{} at {}", cudnn.version, cudnn.header.display()), &cudnn.source));
+    }
+    for sdk in machine.windows_sdks.iter().take(1) {
+        rows.push(fact("Windows SDK", Some(sdk)));
+    }
+    if let Some(language) = &machine.locale.language {
+        rows.push(fact("language", Some(language)));
+    }
+    if let Some(page) = machine.locale.oem.as_ref().or(machine.locale.ansi.as_ref()) {
+        rows.push(fact("code page", Some(page)));
+    }
+    let lock = snapshot.repo.tch_locked.as_ref().map(|version| Fact::new(version.clone(), "Cargo.lock"));
+    rows.push(fact("tch", lock.as_ref()));
+    rows
+}
+
+fn pythons(machine: &Machine) -> Vec<Vec<String>> {
+    if machine.pythons.is_empty() {
+        return vec![row("Python", "none", "")];
+    }
+    // Those known by name alone matter only where the active one does not fit.
+    let asked = machine.pythons.iter().filter(|python| python.has_pip.is_some());
+    let mut rows: Vec<Vec<String>> = asked
+        .map(|python| {
+            let lacks = [(python.has_pip, "no pip"), (python.has_venv, "no venv")];
+            let lacks: Vec<&str> =
+                lacks.iter().filter(|(has, _)| *has == Some(false)).map(|(_, text)| *text).collect();
+            let lacks = if lacks.is_empty() { String::new() } else { format!(" ({})", lacks.join(", ")) };
+            row("Python", format!("{}{lacks} at {}", python.version, python.path.display()), &python.source)
+        })
+        .collect();
+    let others: Vec<String> = machine
+        .pythons
+        .iter()
+        .filter(|python| python.has_pip.is_none())
+        .map(|python| python.version.to_string())
+        .collect();
+    if !others.is_empty() {
+        rows.push(row("Python, not active", others.join(", "), "by name, not run"));
+    }
+    rows
+}
+
+fn toolkits(machine: &Machine) -> Vec<Vec<String>> {
+    if machine.toolkits.is_empty() {
+        return vec![row("CUDA toolkit", "none", "")];
+    }
+    let describe = |version: Option<&Version>, lacks: Vec<&str>| {
+        let version = version.map_or_else(|| "of unknown version".to_owned(), ToString::to_string);
+        if lacks.is_empty() { version } else { format!("{version} (lacks {})", lacks.join(", ")) }
+    };
+    machine
+        .toolkits
+        .iter()
+        .map(|toolkit| {
+            let text = describe(toolkit.version.as_ref().map(|fact| &fact.value), toolkit.lacks());
+            row("CUDA toolkit", format!("{text} at {}", toolkit.root.display()), toolkit.sources.join(", "))
+        })
+        .collect()
+}
+
+fn torches(machine: &Machine) -> Vec<Vec<String>> {
+    if machine.torches.is_empty() {
+        return vec![row("torch", "none", "")];
+    }
+    let describe = |torch: &splat_toolchain::machine::Torch| {
+        let version = if torch.full_version.is_empty() { "nothing" } else { &torch.full_version };
+        let cuda = torch
+            .cuda
+            .as_ref()
+            .map_or_else(|| "CPU only".to_owned(), |cuda| format!("built with CUDA {cuda}"));
+        let whole = match (torch.inactive, torch.complete) {
+            (true, _) => ", not active",
+            (false, true) => "",
+            (false, false) => ", not whole",
+        };
+        format!("{version} ({cuda}{whole}) at {}", torch.root.display())
+    };
+    machine.torches.iter().map(|torch| row("torch", describe(torch), &torch.source)).collect()
+}
+
+fn choices(plan: &Plan, verbose: bool) -> Vec<Vec<String>> {
+    let engines: Vec<&str> = plan.engines.iter().map(|engine| engine.as_str()).collect();
+    let mut rows = vec![
+        row(
+            "row",
+            format!("torch {} with tch {}", plan.row.torch, plan.row.tch),
+            format!("target directory {}", plan.target_dir),
+        ),
+        row("engines", engines.join(", "), ""),
+    ];
+    for explained in &plan.choices {
+        // What a plan does not need is not worth a line.
+        if verbose
+            || !matches!(
+                (explained.subject.as_str(), &plan.cuda),
+                ("CUDA" | "cmake" | "ninja", Choice::Unneeded)
+            )
+        {
+            rows.extend(told(explained, verbose));
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(severities: &[Severity]) -> Vec<Finding> {
+        severities.iter().map(|severity| Finding::new("S00", *severity, "m")).collect()
+    }
+
+    #[test]
+    fn only_what_stops_a_build_makes_it_not_ready() {
+        for (severities, words, code) in [
+            (vec![], "ready", 0),
+            (vec![Severity::Info, Severity::Warning], "ready", 0),
+            (vec![Severity::Warning, Severity::Error], "not ready", 1),
+            (vec![Severity::Error, Severity::Broken], "broken", 2),
+        ] {
+            let findings = findings(&severities);
+            assert!(verdict(&findings).starts_with(words), "{severities:?}");
+            assert_eq!(format!("{:?}", exit_code(&findings)), format!("{:?}", ExitCode::from(code)));
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! `cargo xtask switch`: which row of torch and tch, and which CUDA toolkit, is in force. Writes the ignored
+//! `.cargo/toolchain.toml` and tch's place in `Cargo.lock`, both or neither; builds and fetches nothing.
+
+mod cuda;
+mod list;
+mod shell;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
+use splat_toolchain::{Choice, Finding, Plan, Request, Severity, Version, config, plan::cuda_choice, rows};
+
+use crate::{
+    cargo,
+    doctor::Snapshot,
+    hint::{WithHint, hinted},
+    ui,
+};
+
+/// Choose the PyTorch release and the CUDA toolkit that builds use
+///
+/// One release of the Rust crate tch fits exactly one release of PyTorch, so the two are chosen together, as a row.
+/// The choice is written to `.cargo/toolchain.toml` (ignored by git), which cargo and rust-analyzer read by
+/// themselves: nothing needs to be exported. Each row has a target directory of its own, so that switching back
+/// recompiles nothing. Nothing is downloaded here; `cargo xtask build` brings what is missing.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = false)]
+pub struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+    /// Print the environment for builds outside this repository, and change nothing
+    #[arg(long, value_enum, value_name = "SHELL", global = true)]
+    print_env: Option<Shell>,
+    /// Write a script for a shell that switches an open one with one word, and print how to use it
+    #[arg(long, value_enum, value_name = "SHELL")]
+    install_shell: Option<Shell>,
+    /// Where that script goes
+    #[arg(long, value_name = "DIR", default_value = "target/shell", requires = "install_shell")]
+    into: PathBuf,
+    /// Show what would be written, and change nothing
+    #[arg(long, global = true)]
+    dry_run: bool,
+    /// Print the result as JSON on stdout
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Show the rows, what of them is here, and the CUDA toolkits found
+    List,
+    /// Put a row in force: its PyTorch, and the tch that goes with it
+    Torch {
+        /// Such as 2.11; `cargo xtask switch list` shows all
+        row: String,
+    },
+    /// Choose a CUDA toolkit
+    Cuda {
+        /// A version (12.6), a folder, `managed` for the one that Splatwright brings, or `auto` to choose by fit
+        toolkit: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Shell {
+    Sh,
+    Fish,
+    Cmd,
+    Powershell,
+}
+
+impl From<Shell> for config::Shell {
+    fn from(shell: Shell) -> Self {
+        match shell {
+            Shell::Sh => Self::Sh,
+            Shell::Fish => Self::Fish,
+            Shell::Cmd => Self::Cmd,
+            Shell::Powershell => Self::Powershell,
+        }
+    }
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Outcome<'a> {
+    row: &'a str,
+    torch: &'a Choice,
+    cuda: &'a Choice,
+    target_dir: &'a str,
+    env: &'a std::collections::BTreeMap<String, String>,
+    toolkit: Option<cuda::Told>,
+    changed: Changed,
+    findings: &'a [Finding],
+}
+
+/// What was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// `.cargo/toolchain.toml` differs from before.
+    pub file: bool,
+    /// tch in the lock, before and after, if it moved.
+    pub tch: Option<(Version, Version)>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(shell) = args.install_shell {
+        let (path, usage) = shell::install(shell.into(), &args.into)?;
+        ui::note(&format!("written: {}", path.display()));
+        ui::data(&usage)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut request = Request::default();
+    match &args.what {
+        Some(What::List) => return list::run(args.json),
+        Some(What::Torch { row }) => {
+            let known = rows::Row::named(row).ok_or_else(|| {
+                hinted(format!("there is no row `{row}`; rows: {}", rows::names()), "cargo xtask switch list")
+            })?;
+            request.row = Some(known.name.to_owned());
+        }
+        Some(What::Cuda { toolkit }) => request.cuda = Some(absolute(toolkit)),
+        None if args.print_env.is_none() => {
+            return Err(hinted("nothing to switch to was named", "cargo xtask switch list"));
+        }
+        None => {}
+    }
+    let snapshot = Snapshot::take(request);
+    let plan = &snapshot.plan;
+    refuse(&snapshot)?;
+    if let Some(shell) = args.print_env {
+        let (cuda, ..) = cuda_choice(&snapshot.machine, &snapshot.request, &snapshot.repo);
+        ui::data(config::exports(&shell::variables(&snapshot, &cuda), shell.into()).trim_end())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let changed =
+        if args.dry_run { would_change(&snapshot) } else { put_in_force(&snapshot.repo.root, plan)? };
+    if args.json {
+        let (cuda, ..) = cuda_choice(&snapshot.machine, &snapshot.request, &snapshot.repo);
+        ui::json(&Outcome {
+            row: plan.row.name,
+            torch: &plan.torch,
+            cuda: if plan.cuda == Choice::Unneeded { &cuda } else { &plan.cuda },
+            target_dir: &plan.target_dir,
+            env: &plan.env,
+            toolkit: snapshot.request.cuda.as_ref().and(cuda::told(&snapshot.machine, &cuda)),
+            changed,
+            findings: &plan.findings,
+        })?;
+    } else {
+        tell(&snapshot, &changed, args.dry_run)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A folder is named from where the user stands; versions and words stay as they are.
+fn absolute(toolkit: &str) -> String {
+    let path = PathBuf::from(toolkit);
+    if toolkit.contains(['/', '\\']) || (path.is_dir() && toolkit.parse::<Version>().is_err()) {
+        let absolute = std::path::absolute(&path).unwrap_or(path);
+        return absolute.display().to_string();
+    }
+    toolkit.to_owned()
+}
+
+/// A choice that cannot be put in force. Gaps that do not concern it (no Python, say) are the doctor's.
+fn refuse(snapshot: &Snapshot) -> anyhow::Result<()> {
+    let plan = &snapshot.plan;
+    let mut against: Vec<Finding> = Vec::new();
+    if snapshot.request.cuda.is_some() {
+        against.extend(cuda_choice(&snapshot.machine, &snapshot.request, &snapshot.repo).2);
+    }
+    if plan.torch == Choice::Missing {
+        against.extend(
+            plan.findings.iter().filter(|f| matches!(f.code.as_str(), "E101" | "E104" | "S06")).cloned(),
+        );
+    }
+    match against.into_iter().find(|finding| finding.severity >= Severity::Error) {
+        Some(finding) if finding.code == "E03" && snapshot.request.cuda.is_some() => {
+            let asked = snapshot.request.cuda.as_deref().unwrap_or_default();
+            let (message, hint) = cuda::absent(&snapshot.machine, asked, &finding);
+            Err(hinted(message, hint))
+        }
+        Some(finding) => Err(hinted(finding.message, finding.hint)),
+        None => Ok(()),
+    }
+}
+
+fn would_change(snapshot: &Snapshot) -> Changed {
+    let plan = &snapshot.plan;
+    let path = snapshot.repo.root.join(config::PATH);
+    let fits = plan.row.tch_version();
+    Changed {
+        file: fs_err::read_to_string(path).ok().as_deref() != Some(config::render(plan).as_str()),
+        tch: snapshot.repo.tch_locked.clone().filter(|locked| *locked != fits).map(|locked| (locked, fits)),
+    }
+}
+
+fn tell(snapshot: &Snapshot, changed: &Changed, dry_run: bool) -> anyhow::Result<()> {
+    let plan = &snapshot.plan;
+    let would = if dry_run { "would be " } else { "" };
+    let mut lines =
+        vec![format!("row {}: torch {} with tch {}", plan.row.name, plan.row.torch, plan.row.tch)];
+    for explained in
+        plan.choices.iter().filter(|e| e.subject == "torch" || (e.subject == "CUDA" && e.chosen != "none"))
+    {
+        lines.push(format!("{}: {}; {}", explained.subject, explained.chosen, explained.because));
+    }
+    if plan.cuda == Choice::Unneeded && snapshot.request.cuda.is_some() {
+        let (_, explained, _) = cuda_choice(&snapshot.machine, &snapshot.request, &snapshot.repo);
+        lines.push(format!("CUDA, once an engine needs it: {}; {}", explained.chosen, explained.because));
+    }
+    if snapshot.request.cuda.is_some() {
+        let (cuda, ..) = cuda_choice(&snapshot.machine, &snapshot.request, &snapshot.repo);
+        lines.extend(cuda::told(&snapshot.machine, &cuda).iter().flat_map(cuda::lines));
+    }
+    lines.push(match changed.file {
+        true => format!("{} {would}written", config::PATH),
+        false => format!("{} says so already", config::PATH),
+    });
+    if let Some((from, to)) = &changed.tch {
+        lines.push(format!("Cargo.lock: tch {would}moved from {from} to {to}"));
+    }
+    if !plan.to_bring().is_empty() {
+        lines.push("what is not here yet comes with `cargo xtask build`".into());
+    }
+    ui::data(&lines.join("\n"))
+}
+
+/// Writes the plan to `.cargo/toolchain.toml` and moves tch in the lock: both, or neither.
+/// Files that already say so are left alone, so that nothing is rebuilt for their time stamps.
+///
+/// # Errors
+/// The file cannot be written, or cargo cannot move the lock; what was there before is put back.
+pub fn put_in_force(root: &Path, plan: &Plan) -> anyhow::Result<Changed> {
+    cargo::given(root);
+    let (file, lock) = (root.join(config::PATH), root.join("Cargo.lock"));
+    let before = (read(&file)?, read(&lock)?);
+    let text = config::render(plan);
+    let mut changed = Changed::default();
+    if before.0.as_deref() != Some(text.as_bytes()) {
+        replace(&file, text.as_bytes()).with_hint(
+            format!("cannot write {}", config::PATH),
+            "check that the repository can be written",
+        )?;
+        changed.file = true;
+    }
+    match move_lock(root, plan) {
+        Ok(moved) => changed.tch = moved,
+        Err(error) => {
+            restore(&lock, before.1.as_deref()).context("Cargo.lock could not be put back")?;
+            restore(&file, before.0.as_deref())
+                .with_context(|| format!("{} could not be put back", config::PATH))?;
+            return Err(error);
+        }
+    }
+    record(root, plan);
+    Ok(changed)
+}
+
+/// `cargo update -p tch --precise`: first from what cargo has downloaded already, then with the network.
+fn move_lock(root: &Path, plan: &Plan) -> anyhow::Result<Option<(Version, Version)>> {
+    let fits = plan.row.tch_version();
+    let Some(locked) = splat_toolchain::probe::repo(root).tch_locked.filter(|locked| *locked != fits) else {
+        return Ok(None);
+    };
+    let mut said = String::new();
+    for offline in [true, false] {
+        let mut command = cargo::command(root);
+        command.args(["update", "--quiet", "--package", "tch", "--precise", plan.row.tch]);
+        if offline {
+            command.arg("--offline");
+        }
+        let output = command.output().context("cannot start cargo")?;
+        let now = splat_toolchain::probe::repo(root).tch_locked;
+        if output.status.success() && now.as_ref() == Some(&fits) {
+            return Ok(Some((locked, fits)));
+        }
+        said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    }
+    Err(hinted(
+        format!("cargo could not move tch from {locked} to {fits} in Cargo.lock: {said}"),
+        format!("with a network: cargo update -p tch --precise {fits}; everything was left as it was"),
+    ))
+}
+
+/// What a row's target directory was compiled against, for `cargo xtask clean`. A note, not a need.
+fn record(root: &Path, plan: &Plan) {
+    let folder = root.join(&plan.target_dir);
+    if let (Some(torch), Ok(())) = (plan.torch.path(), fs_err::create_dir_all(&folder)) {
+        let _ = fs_err::write(folder.join(RECORD), format!("{}\n", torch.display()));
+    }
+}
+
+/// In a row's target directory: the torch it was compiled against.
+pub const RECORD: &str = "splatwright-torch";
+
+fn read(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    match fs_err::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn restore(path: &Path, before: Option<&[u8]>) -> anyhow::Result<()> {
+    match before {
+        Some(bytes) if read(path)?.as_deref() == Some(bytes) => Ok(()),
+        Some(bytes) => replace(path, bytes),
+        None if path.exists() => Ok(fs_err::remove_file(path)?),
+        None => Ok(()),
+    }
+}
+
+/// All of it or nothing of it, whoever reads meanwhile.
+fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    if let Some(folder) = path.parent() {
+        fs_err::create_dir_all(folder)?;
+    }
+    let result = fs_err::write(&temporary, bytes).and_then(|()| fs_err::rename(&temporary, path));
+    if result.is_err() {
+        let _ = fs_err::remove_file(&temporary);
+    }
+    Ok(result?)
+}
+
+#[cfg(test)]
+mod tests {
+    use splat_toolchain::{Machine, Repo, plan};
+
+    use super::*;
+
+    fn planned(root: &Path, row: &str) -> Plan {
+        let request = Request { row: Some(row.into()), ..Request::default() };
+        plan(&Machine::default(), &request, &Repo { root: root.to_owned(), ..Repo::default() })
+    }
+
+    #[test]
+    fn a_lock_that_cannot_move_leaves_everything_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, file) = (dir.path(), dir.path().join(config::PATH));
+        // No manifest: cargo cannot move anything here.
+        let lock = "[[package]]\nname = \"tch\"\nversion = \"0.24.0\"\n";
+        fs_err::write(root.join("Cargo.lock"), lock).unwrap();
+        let error = put_in_force(root, &planned(root, "2.4")).unwrap_err();
+        // Where there is no cargo at all (the tests as Windows programs under wine), that is the reason.
+        let told =
+            crate::hint::of(&error).is_some_and(|hint| hint.contains("cargo update -p tch --precise 0.17.0"));
+        assert!(
+            (told && error.to_string().contains("tch from 0.24.0 to 0.17.0"))
+                || error.to_string().contains("cannot start cargo"),
+            "{error:#}"
+        );
+        assert!(!file.exists());
+        assert_eq!(fs_err::read_to_string(root.join("Cargo.lock")).unwrap(), lock);
+
+        put_in_force(root, &planned(root, "2.11")).unwrap();
+        let before = fs_err::read_to_string(&file).unwrap();
+        put_in_force(root, &planned(root, "2.4")).unwrap_err();
+        assert_eq!(fs_err::read_to_string(&file).unwrap(), before);
+        let left = fs_err::read_dir(root.join(".cargo")).unwrap().count();
+        assert_eq!(left, 1, "a temporary file was left behind");
+    }
+
+    #[test]
+    fn a_file_that_says_so_already_is_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = planned(dir.path(), "2.11");
+        assert!(put_in_force(dir.path(), &plan).unwrap().file);
+        let time = || fs_err::metadata(dir.path().join(config::PATH)).unwrap().modified().unwrap();
+        let before = time();
+        assert_eq!(put_in_force(dir.path(), &plan).unwrap(), Changed::default());
+        assert_eq!(time(), before);
+    }
+
+    #[test]
+    fn versions_and_words_are_no_paths() {
+        for text in ["12.6", "managed", "auto"] {
+            assert_eq!(absolute(text), text);
+        }
+        assert!(Path::new(&absolute("./cuda")).is_absolute());
+    }
+}

@@ -1,0 +1,106 @@
+//! The engine libraries that go into a wheel: `cpu` compiled anew without paths of this machine, `cuda` as the row has it.
+//!
+//! The CPU engine has a target folder of its own (`target/wheel`), as other flags would recompile the row. The CUDA
+//! engine holds no paths and is the row's library.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use splat_toolchain::EngineName;
+
+use super::{Args, Engines};
+use crate::{compile, hint::hinted};
+
+/// What a wheel is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Platform {
+    /// This machine.
+    Host,
+    /// 64-bit Windows, built by mingw: the CPU engine alone.
+    #[value(name = "win_amd64")]
+    WinAmd64,
+}
+
+const WINDOWS: &str = "x86_64-pc-windows-gnu";
+
+/// Compiles; returns the names that the package looks for, with the files.
+pub(super) fn build(root: &Path, args: &Args, engines: Engines) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let mut libraries = Vec::new();
+    if args.platform == Platform::WinAmd64 && args.engines.contains(&EngineName::Cuda) {
+        return Err(hinted(
+            "engine `cuda` is not built for Windows from here: nvcc needs Visual Studio's compiler",
+            "cargo xtask wheel --platform win_amd64 --engines cpu",
+        ));
+    }
+    if args.engines.contains(&EngineName::Cuda) {
+        let folder = match &args.engine_dir {
+            Some(folder) => folder.clone(),
+            None => engines(EngineName::Cuda, args.arch.as_deref())?,
+        };
+        let name = name_on("cuda", args.platform);
+        libraries.push((name.clone(), folder.join(name)));
+    }
+    if args.engines.contains(&EngineName::Cpu) {
+        libraries.push((name_on("cpu", args.platform), cpu(root, args.platform)?));
+    }
+    libraries.sort();
+    Ok(libraries)
+}
+
+/// As `_engine.library_name` of the package has it.
+fn name_on(engine: &str, platform: Platform) -> String {
+    match platform {
+        Platform::WinAmd64 => format!("splat_{engine}.dll"),
+        Platform::Host => library_name(engine),
+    }
+}
+
+/// The file of an engine on this system, as everyone looks for it.
+pub fn library_name(engine: &str) -> String {
+    format!("{}splat_{engine}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+}
+
+fn cpu(root: &Path, platform: Platform) -> anyhow::Result<PathBuf> {
+    let mut arguments = vec!["build", "--release", "-p", "splat-engine", "--target-dir", "target/wheel"];
+    let mut environment = BTreeMap::new();
+    if platform == Platform::WinAmd64 {
+        arguments.extend(["--target", WINDOWS]);
+        environment.insert(
+            "CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER".to_owned(),
+            "x86_64-w64-mingw32-gcc".to_owned(),
+        );
+    }
+    environment.insert("CARGO_ENCODED_RUSTFLAGS".to_owned(), flags(root));
+    let made = compile::run_in(root, &arguments, &environment)?;
+    made.libraries.get("splat-engine").cloned().context("cargo built no library for engine `cpu`")
+}
+
+/// rustc's flags that take this machine's folders out of panic messages: the crates' sources and the repository.
+fn flags(root: &Path) -> String {
+    let mut flags: Vec<String> = match (env::var("CARGO_ENCODED_RUSTFLAGS"), env::var("RUSTFLAGS")) {
+        (Ok(encoded), _) if !encoded.is_empty() => encoded.split('\x1f').map(str::to_owned).collect(),
+        (_, Ok(plain)) => plain.split_whitespace().map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    let mut remap =
+        |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
+    if let Some(home) = cargo_home() {
+        // The last flag that fits is the one that counts.
+        remap(&home, "cargo");
+        let sources = home.join("registry").join("src");
+        for entry in fs_err::read_dir(&sources).into_iter().flatten().flatten() {
+            remap(&entry.path(), "crates");
+        }
+    }
+    remap(root, "splatwright");
+    flags.join("\x1f")
+}
+
+/// Where cargo keeps the sources of crates.
+pub(super) fn cargo_home() -> Option<PathBuf> {
+    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|home| home.join(".cargo")))
+}

@@ -1,0 +1,213 @@
+//! `cargo xtask wheel`: the Python packages as wheels, with the engine libraries inside the first one.
+//!
+//! Three wheels: `diff_gaussian_rasterization` for one platform, and the pure Python `simple_knn` and `fused_ssim`.
+//! Each is read back and held against its own claims ([`check`]) before it is named. The original's code is never in
+//! them: engine `inria` stays out, whatever the row builds.
+
+mod archive;
+mod check;
+mod libraries;
+mod tag;
+pub mod verify;
+
+use std::{
+    path::{Path, PathBuf},
+    process::{ExitCode, Stdio},
+};
+
+use anyhow::Context as _;
+use serde::Serialize;
+use splat_toolchain::{EngineName, probe};
+
+pub use check::check;
+pub use libraries::{Platform, library_name};
+pub use tag::{Library, platform_tag};
+
+use crate::{cargo, hint::hinted, repository, ui};
+
+/// What every engine exports: the functions of `splat_engine.h`, in its order.
+pub const SYMBOLS: [&str; 13] = [
+    "splat_engine_abi_version",
+    "splat_engine_capabilities",
+    "splat_engine_device_ready",
+    "splat_engine_forward",
+    "splat_engine_backward",
+    "splat_engine_mark_visible",
+    "splat_engine_workspace_new",
+    "splat_engine_workspace_free",
+    "splat_engine_poll",
+    "splat_engine_adam",
+    "splat_engine_ssim_forward",
+    "splat_engine_ssim_backward",
+    "splat_engine_last_error",
+];
+
+/// Builds an engine (for these architectures) in the clone, if it is not built yet; the folder of its library.
+pub type Engines = fn(EngineName, Option<&[u32]>) -> anyhow::Result<PathBuf>;
+
+/// The package that carries the engines.
+pub const PACKAGE: &str = "diff_gaussian_rasterization";
+
+/// Build the Python wheels: diff_gaussian_rasterization with the engines inside, simple_knn, fused_ssim
+///
+/// The wheels work with any Python from 3.8 and any torch from 2.0, without a compiler or toolkit. Engine `cuda` is
+/// compiled for --arch, as `cargo xtask build` does; engine `inria` is never included.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where the wheels go
+    #[arg(long, value_name = "FOLDER", default_value = "dist")]
+    pub(crate) wheel_dir: PathBuf,
+    /// Engines inside: cpu, cuda
+    #[arg(long, value_delimiter = ',', default_value = "cpu,cuda")]
+    pub(crate) engines: Vec<EngineName>,
+    /// GPU architectures to compile for, such as 80,90 (default: those of the row, as `cargo xtask build`)
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) arch: Option<Vec<u32>>,
+    /// Take engine `cuda` from this folder, as `cargo xtask build` fills target/ROW/engines, instead of building it
+    #[arg(long, value_name = "FOLDER", conflicts_with = "arch")]
+    pub(crate) engine_dir: Option<PathBuf>,
+    /// `win_amd64`: the CPU engine for Windows, built by mingw (default: this machine)
+    #[arg(long, value_enum, default_value = "host")]
+    pub(crate) platform: Platform,
+    /// Print names, tags and sizes as JSON on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    /// The host's wheels in `wheel_dir`, for commands that need some.
+    pub(crate) fn of(wheel_dir: PathBuf, engines: Vec<EngineName>) -> Self {
+        Self { wheel_dir, engines, arch: None, engine_dir: None, platform: Platform::Host, json: false }
+    }
+}
+
+/// A finished wheel.
+#[derive(Debug, Clone, Serialize)]
+pub struct Wheel {
+    /// The file.
+    pub path: PathBuf,
+    /// `diff_gaussian_rasterization`.
+    pub package: String,
+    /// `py3-none-manylinux_2_34_x86_64`.
+    pub tag: String,
+    /// Size of the file.
+    pub bytes: u64,
+    /// What the library with the highest demands asks for, such as `GLIBC_2.34 (libsplat_cpu.so)`.
+    pub because: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When an engine does not build, a library asks for what no wheel may ask for, or a wheel cannot be written.
+pub fn run(args: &Args, engines: Engines) -> anyhow::Result<ExitCode> {
+    let wheels = make(&repository::required()?, args, engines)?;
+    if args.json {
+        ui::json(&wheels)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = wheels.iter().map(|w| {
+        vec![
+            w.path.display().to_string(),
+            ui::bytes(w.bytes),
+            w.because.clone().unwrap_or_else(|| "pure Python".into()),
+        ]
+    });
+    ui::data(&ui::table(&["wheel", "size", "the tag follows"], rows))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds what is missing and writes the wheels.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn make(root: &Path, args: &Args, engines: Engines) -> anyhow::Result<Vec<Wheel>> {
+    if let Some(other) = args.engines.iter().find(|e| !matches!(e, EngineName::Cpu | EngineName::Cuda)) {
+        return Err(hinted(
+            format!("no wheel contains engine `{other}`: its licence is not ours"),
+            "cargo xtask wheel --engines cpu,cuda",
+        ));
+    }
+    let libraries = libraries::build(root, args, engines)?;
+    let mut carrier = archive::Contents::new(PACKAGE, root)?;
+    let mut found = Vec::new();
+    for (name, path) in &libraries {
+        let bytes = fs_err::read(path)?;
+        found.push(tag::Library::read(name, &bytes)?);
+        carrier.add(&format!("{PACKAGE}/_lib/{name}"), bytes);
+    }
+    let (platform, because) = platform_tag(&found)?;
+    let mut wheels = vec![write(carrier, args, &format!("py3-none-{platform}"), Some(because))?];
+    for companion in ["simple_knn", "fused_ssim"] {
+        let contents = archive::Contents::new(companion, root)?;
+        wheels.push(write(contents, args, "py3-none-any", None)?);
+    }
+    Ok(wheels)
+}
+
+/// The engines that an earlier build or switch chose, or else those that a build would choose on most machines.
+pub fn recorded_engines(root: &Path) -> Vec<EngineName> {
+    probe::repo(root).settings.engines.unwrap_or_else(|| vec![EngineName::Cpu, EngineName::Cuda])
+}
+
+/// [`Engines`] for a program that does not build itself: `cargo xtask build`.
+///
+/// # Errors
+/// Outside a clone; the build fails.
+pub fn engines_of_xtask(engine: EngineName, arch: Option<&[u32]>) -> anyhow::Result<PathBuf> {
+    let root = repository::required()?;
+    let mut engines = recorded_engines(&root);
+    if !engines.contains(&engine) {
+        engines.push(engine);
+    }
+    let list = |items: Vec<String>| items.join(",");
+    let mut command = cargo::command(&root);
+    command.args(["xtask", "build", "--json", "--engines"]);
+    command.arg(list(engines.iter().map(ToString::to_string).collect()));
+    if let Some(arch) = arch {
+        command.arg("--arch").arg(list(arch.iter().map(ToString::to_string).collect()));
+    }
+    let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let built = report["engines"].as_array().into_iter().flatten().find(|e| e["name"] == engine.as_str());
+    let library = built.and_then(|e| e["path"].as_str()).map(Path::new).and_then(Path::parent);
+    library.map(Path::to_owned).ok_or_else(|| {
+        hinted(format!("`cargo xtask build` built no engine `{engine}`"), "cargo xtask build --dry-run")
+    })
+}
+
+/// Writes a wheel without libraries into `folder`.
+///
+/// # Errors
+/// When there is no such package, or the wheel cannot be written.
+pub fn pure(root: &Path, package: &str, folder: &Path) -> anyhow::Result<PathBuf> {
+    archive::Contents::new(package, root)?.write(folder, "py3-none-any")
+}
+
+fn write(
+    contents: archive::Contents,
+    args: &Args,
+    tag: &str,
+    because: Option<String>,
+) -> anyhow::Result<Wheel> {
+    let package = contents.package.clone();
+    fs_err::create_dir_all(&args.wheel_dir)?;
+    let path = contents.write(&args.wheel_dir, tag)?;
+    check(&path)?;
+    Ok(Wheel { bytes: fs_err::metadata(&path)?.len(), path, package, tag: tag.to_owned(), because })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SYMBOLS;
+
+    #[test]
+    fn the_symbols_are_those_that_the_header_declares() {
+        let header = include_str!("../../../../crates/splat-engine/include/splat_engine.h");
+        let declared: Vec<&str> = header
+            .lines()
+            .filter_map(|line| line.strip_prefix("SPLAT_API ")?.split('(').next()?.rsplit([' ', '*']).next())
+            .collect();
+        assert_eq!(declared, SYMBOLS);
+    }
+}
