@@ -1,67 +1,55 @@
-"""An engine library called on torch tensors: ctypes mirror of splat_engine.h (ABI 2), for the benchmarks.
+"""An engine library called on torch tensors, for the benchmarks: any engine, every member of the interface.
 
 Nothing is compiled; tensors are CUDA (or CPU, for a CPU engine), f32 and contiguous. Memory comes from torch's
-allocator, as it does in splat-tch.
+allocator, as it does in splat-tch. The structs are those of the Python module's generated _abi.py.
 """
 import ctypes as c
+import importlib.util
 import math
+import pathlib
 
 import torch
 
-ABI = 3
-FLAGS = {"antialiasing": 1, "debug": 2, "exact": 4, "raw": 8, "reproducible": 16, "forward_only": 32}
+HERE = pathlib.Path(__file__).resolve().parent
 
 
-def struct(name, fields, sized=True):
-    fields = ([("struct_size", c.c_uint32)] if sized else []) + fields
-    return type(name, (c.Structure,), {"_fields_": fields})
+def _load_abi():
+    """_abi.py beside this file (where pack.sh puts it), of the installed module, or of this repository."""
+    installed = importlib.util.find_spec("diff_gaussian_rasterization")
+    folders = [HERE, HERE.parent / "python" / "diff_gaussian_rasterization"]
+    if installed and installed.origin:
+        folders.insert(1, pathlib.Path(installed.origin).parent)
+    path = next(folder / "_abi.py" for folder in folders if (folder / "_abi.py").is_file())
+    spec = importlib.util.spec_from_file_location("splat_abi", str(path))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-P = c.c_void_p
-In = struct("In", [("data", P), ("stride", c.c_int64 * 3)], sized=False)
-Camera = struct("Camera", [("width", c.c_int32), ("height", c.c_int32), ("tan_fovx", c.c_float), ("tan_fovy", c.c_float),
-                           ("model", c.c_int32), ("view", P), ("proj", P), ("campos", P)])
-Gaussians = struct("Gaussians", [("count", c.c_int64), ("sh_coeffs", c.c_int64), ("feature_count", c.c_int64)] + [
-    (n, In) for n in "means3d opacities sh sh_rest colors scales rotations cov3d features".split()])
-Settings = struct("Settings", [("flags", c.c_uint32), ("background", P), ("scale_modifier", c.c_float),
-                               ("sh_degree", c.c_int32)])
-Alloc = c.CFUNCTYPE(P, P, c.c_uint32, c.c_uint64)
-Context = struct("Context", [("device", c.c_int32), ("stream", P), ("workspace", P), ("alloc", Alloc), ("user", P)])
-Saved = struct("Saved", [("buffer_count", c.c_uint32), ("rendered", c.c_int64), ("rejected", c.c_int64),
-                         ("ticket", c.c_int64), ("buffer", P * 6), ("bytes", c.c_uint64 * 6)])
-Call = [("context", Context), ("camera_count", c.c_uint32), ("cameras", c.POINTER(Camera)), ("gaussians", Gaussians),
-        ("settings", Settings)]
-OUTPUTS = "color radii inv_depth depth alpha features".split()
-GRADS = ("means3d means2d means2d_abs opacities sh sh_rest colors scales rotations cov3d features background "
-         "view").split()
-ForwardArgs = struct("ForwardArgs", Call + [(n, P) for n in OUTPUTS] + [("saved", Saved)])
-BackwardArgs = struct("BackwardArgs", Call + [("saved", Saved), ("radii", P)] + [
-    ("grad_" + n, P) for n in "color inv_depth depth alpha features".split()] + [(n, P) for n in GRADS])
-Progress = struct("Progress", [("done", c.c_uint32), ("overflow", c.c_uint32), ("reserved", c.c_uint32),
-                               ("rendered", c.c_int64), ("rejected", c.c_int64), ("capacity", c.c_int64)])
-AdamGroup = struct("AdamGroup", [("param", P), ("grad", P), ("exp_avg", P), ("exp_avg_sq", P), ("width", c.c_int64),
-                                 ("step", c.c_int64), ("lr", c.c_float), ("beta1", c.c_float), ("beta2", c.c_float),
-                                 ("eps", c.c_float)], sized=False)
-AdamArgs = struct("AdamArgs", [("context", Context), ("rows", c.c_int64), ("visible", P), ("group_count", c.c_uint32),
-                               ("groups", c.POINTER(AdamGroup))])
-SsimArgs = struct("SsimArgs", [("context", Context), ("planes", c.c_int64), ("width", c.c_int32), ("height", c.c_int32),
-                               ("valid", c.c_uint32), ("lambda_dssim", c.c_float)] + [
-    (n, P) for n in "image target map mean partials grad_mean grad_map grad_image".split()])
+abi = _load_abi()
+FLAGS = dict(antialiasing=abi.ANTIALIASING, debug=abi.DEBUG, exact=abi.EXACT, raw=abi.RAW,
+             reproducible=abi.REPRODUCIBLE, forward_only=abi.FORWARD_ONLY)
+CHANNELS = dict(color=abi.COLOR, inv_depth=abi.INV_DEPTH, depth=abi.DEPTH, alpha=abi.ALPHA, features=abi.FEATURES,
+                weight_sum=abi.WEIGHT_SUM, weight_max=abi.WEIGHT_MAX, weight_image=abi.WEIGHT_IMAGE)
+PER_GAUSSIAN = ("weight_sum", "weight_max", "weight_image")
 
 
 def ptr(t):
     return None if t is None else t.data_ptr()
 
 
-def sized(cls, **values):
-    return cls(struct_size=c.sizeof(cls), **values)
-
-
 def tensor_in(t):
     if t is None:
-        return In()
+        return abi.In()
     assert t.is_contiguous() and t.dtype == torch.float32, (t.shape, t.stride(), t.dtype)
-    return In(t.data_ptr(), (c.c_int64 * 3)(*(list(t.stride()) + [0, 0, 0])[:3]))
+    return abi.In(t.data_ptr(), (c.c_int64 * 3)(*(list(t.stride()) + [0, 0, 0])[:3]))
+
+
+def channels(names, data=(), gradients=(), image=None):
+    """splat_channel for each name, with the tensors of `data` and `gradients` by name."""
+    rows = [abi.Channel(source=CHANNELS[n], data=ptr(dict(data).get(n)), gradient=ptr(dict(gradients).get(n)),
+                        image=ptr(image) if n == "weight_image" else None) for n in names]
+    return (abi.Channel * len(rows))(*rows)
 
 
 class Scene:
@@ -76,11 +64,11 @@ class Scene:
         coeffs = 0
         if t.get("sh") is not None:
             coeffs = t["sh"].shape[1] + (t["sh_rest"].shape[1] if t.get("sh_rest") is not None else 0)
-        names = [n for n, _ in Gaussians._fields_[4:]]
+        names = [n for n, kind in abi.Gaussians._fields_ if kind is abi.In]
         features = t.get("features")
-        return sized(Gaussians, count=self.count, sh_coeffs=coeffs,
-                     feature_count=0 if features is None else features.shape[1],
-                     **{n: tensor_in(t.get(n)) for n in names})
+        return abi.Gaussians(count=self.count, sh_coeffs=coeffs,
+                             feature_count=0 if features is None else features.shape[1],
+                             **{n: tensor_in(t.get(n)) for n in names})
 
 
 class View:
@@ -101,7 +89,7 @@ class View:
             proj[2, 2], proj[2, 3], proj[3, 2] = far / (far - near), -far * near / (far - near), 1
         self.width, self.height = width, height
         self.tan_fovx, self.tan_fovy = width / (2 * fx), height / (2 * fy)
-        self.model = int(orthographic)
+        self.model = abi.ORTHOGRAPHIC if orthographic else abi.PINHOLE
         self.rotation, self.translation, self.fx, self.fy, self.cx, self.cy = rotation, translation, fx, fy, cx, cy
         f32 = lambda m: m.float().contiguous().to(device)
         self.view, self.proj = f32(view.T), f32((proj @ view).T)
@@ -118,18 +106,26 @@ class View:
         return View(width, height, rotation, -rotation @ v(eye), f, f, device, **more)
 
     def struct(self):
-        return sized(Camera, width=self.width, height=self.height, tan_fovx=self.tan_fovx, tan_fovy=self.tan_fovy,
-                     model=self.model, view=ptr(self.view), proj=ptr(self.proj), campos=ptr(self.campos))
+        return abi.Camera(width=self.width, height=self.height, tan_fovx=self.tan_fovx, tan_fovy=self.tan_fovy,
+                          model=self.model, view=ptr(self.view), proj=ptr(self.proj), campos=ptr(self.campos))
 
 
 class Engine:
+    """One opened library. `engine`, `raster`, `optimize` and `image` are its tables, None where it has none."""
+
     def __init__(self, path):
-        self.lib = c.CDLL(str(path))
-        self.lib.splat_engine_last_error.restype = c.c_char_p
-        for name, args in [("forward", ForwardArgs), ("backward", BackwardArgs), ("adam", AdamArgs),
-                           ("ssim_forward", SsimArgs), ("ssim_backward", SsimArgs)]:
-            getattr(self.lib, "splat_engine_" + name).argtypes = [c.POINTER(args)]
-        assert self.lib.splat_engine_abi_version() == ABI, self.lib.splat_engine_abi_version()
+        self.library = c.CDLL(str(path))
+        entry = abi.Entry((abi.ENTRY, self.library))
+        found = {}
+        for interface, kind in abi.TABLES.items():
+            address = entry(interface, abi.ENGINE_ABI)
+            found[interface] = kind() if address else None
+            if address:
+                size = min(c.c_uint32.from_address(address).value, c.sizeof(kind))
+                c.memmove(c.byref(found[interface]), address, size)
+        assert found[abi.RASTER], f"{path} does not offer engine ABI {abi.ENGINE_ABI}"
+        self.engine, self.raster = found[abi.ENGINE], found[abi.RASTER]
+        self.optimize, self.image = found[abi.OPTIMIZE], found[abi.IMAGE]
         self.workspace = None
         self.memory = [[], []]
         self.poison = False
@@ -141,53 +137,63 @@ class Engine:
             self.memory[kind].append(block)
             return block.data_ptr()
 
-        self.alloc = Alloc(alloc)
+        self.alloc = abi.Alloc(alloc)
+
+    def free_workspace(self):
+        if self.workspace:
+            self.raster.workspace_free(self.workspace)
+        self.workspace = None
 
     def use_workspace(self, device=0):
-        if self.workspace:
-            self.lib.splat_engine_workspace_free(P(self.workspace))
-        out = P()
-        self.check(self.lib.splat_engine_workspace_new(device, c.byref(out)))
+        self.free_workspace()
+        out = c.c_void_p()
+        self.check(self.raster.workspace_new(device, c.byref(out)))
         self.workspace = out.value
 
     def check(self, status):
         if status:
-            raise RuntimeError(f"status {status}: {self.lib.splat_engine_last_error().decode()}")
+            raise RuntimeError(f"status {status}: {self.engine.last_error().decode()}")
 
     def context(self, device):
+        """A pointer to the context of a call, for the stream that is current."""
         self.device = device
-        self.memory[0] = []
+        self.memory[abi.MEM_SCRATCH] = []
         if device.type == "cpu":
-            return sized(Context, device=-1, alloc=self.alloc)
-        return sized(Context, device=device.index or 0, stream=torch.cuda.current_stream().cuda_stream,
-                     workspace=self.workspace, alloc=self.alloc)
+            return c.pointer(abi.Context(device=-1, alloc=self.alloc))
+        return c.pointer(abi.Context(device=device.index or 0, stream=torch.cuda.current_stream().cuda_stream,
+                                     workspace=self.workspace, alloc=self.alloc))
 
     def call(self, scene, views, background, flags, scale_modifier, degree):
-        cameras = (Camera * len(views))(*[v.struct() for v in views])
-        bits = sum(FLAGS[f] for f in flags)
-        settings = sized(Settings, flags=bits, background=ptr(background), scale_modifier=scale_modifier,
-                         sh_degree=degree)
+        """What forward and backward have in common, without channels, radii and saved."""
+        cameras = (abi.Camera * len(views))(*[v.struct() for v in views])
+        settings = abi.Settings(flags=sum(FLAGS[f] for f in flags), background=ptr(background),
+                                scale_modifier=scale_modifier, sh_degree=degree)
         return dict(context=self.context(background.device), camera_count=len(views), cameras=cameras,
-                    gaussians=scene.gaussians(), settings=settings)
+                    gaussians=c.pointer(scene.gaussians()), settings=c.pointer(settings))
 
-    def forward(self, scene, views, background, flags=(), outputs=("color", "radii"), scale_modifier=1.0, degree=3):
-        """Returns the outputs, and what `backward` needs."""
+    def forward(self, scene, views, background, flags=(), outputs=("color", "radii"), scale_modifier=1.0, degree=3,
+                image=None):
+        """Returns the outputs, and what `backward` needs. `image` [C,H,W] is for `weight_image`."""
         views = views if isinstance(views, list) else [views]
-        self.memory[1] = []
+        self.memory[abi.MEM_SAVED] = []
         h, w, n, device = views[0].height, views[0].width, len(views), background.device
         features = scene.tensors.get("features")
-        shapes = dict(color=(n, 3, h, w), inv_depth=(n, 1, h, w), depth=(n, 1, h, w), alpha=(n, 1, h, w),
-                      features=(n, 0 if features is None else features.shape[1], h, w))
-        out = {k: torch.empty(shapes[k], device=device) for k in outputs if k != "radii"}
+        widths = dict(color=3, features=0 if features is None else features.shape[1])
+        names = [k for k in outputs if k != "radii"]
+        shape = lambda k: (n, scene.count) if k in PER_GAUSSIAN else (n, widths.get(k, 1), h, w)
+        out = {k: torch.empty(shape(k), device=device) for k in names}
         out["radii"] = torch.empty((n, scene.count), dtype=torch.int32, device=device)
         if self.poison:
             for t in out.values():
                 t.fill_(float("nan") if t.is_floating_point() else -77)
         call = self.call(scene, views, background, flags, scale_modifier, degree)
-        args = sized(ForwardArgs, saved=sized(Saved), **call, **{k: ptr(v) for k, v in out.items()})
-        self.check(self.lib.splat_engine_forward(c.byref(args)))
-        kept = dict(call=call, saved=args.saved, memory=self.memory[1], radii=out["radii"], views=views, scene=scene,
-                    background=background, flags=flags, scale_modifier=scale_modifier, degree=degree)
+        saved = abi.Saved()
+        args = abi.ForwardArgs(saved=c.pointer(saved), channels=channels(names, out, image=image),
+                               channel_count=len(names), radii=ptr(out["radii"]), **call)
+        self.check(self.raster.forward(c.byref(args)))
+        kept = dict(call=call, saved=saved, memory=self.memory[abi.MEM_SAVED], radii=out["radii"], views=views,
+                    scene=scene, background=background, flags=flags, scale_modifier=scale_modifier, degree=degree,
+                    names=names, image=image)
         return out, kept
 
     def buffers(self, scene, views, names):
@@ -208,12 +214,37 @@ class Engine:
         scene, views = kept["scene"], kept["views"]
         out = self.buffers(scene, views, names) if out is None else out
         call = self.call(scene, views, kept["background"], kept["flags"], kept["scale_modifier"], kept["degree"])
-        args = sized(BackwardArgs, saved=kept["saved"], radii=ptr(kept["radii"]), **call,
-                     **{"grad_" + k: ptr(v) for k, v in grads.items()}, **{k: ptr(v) for k, v in out.items()})
-        self.check(self.lib.splat_engine_backward(c.byref(args)))
+        gradients = abi.Gradients(**{k: ptr(v) for k, v in out.items()})
+        args = abi.BackwardArgs(saved=c.pointer(kept["saved"]), radii=ptr(kept["radii"]),
+                                channels=channels(kept["names"], gradients=grads, image=kept["image"]),
+                                channel_count=len(kept["names"]), gradients=c.pointer(gradients), **call)
+        self.check(self.raster.backward(c.byref(args)))
         return out
 
     def poll(self, kept, wait=True):
-        out = sized(Progress)
-        self.check(self.lib.splat_engine_poll(P(self.workspace), c.byref(kept["saved"]), int(wait), c.byref(out)))
+        out = abi.Progress()
+        self.check(self.raster.poll(self.workspace, c.byref(kept["saved"]), int(wait), c.byref(out)))
         return out
+
+    def adam(self, device, rows, groups, visible=None):
+        """One step of tensors (parameter, gradient, first and second moment), each with width, step, rate, betas, eps:
+        `groups` are lists of those ten in the order of splat_adam_group."""
+        names = [n for n, _ in abi.AdamGroup._fields_ if n not in ("struct_size", "reserved")]
+        values = [abi.AdamGroup(**dict(zip(names, [ptr(x) if isinstance(x, torch.Tensor) else x for x in g])))
+                  for g in groups]
+        args = abi.AdamArgs(context=self.context(device), rows=rows, visible=ptr(visible), group_count=len(values),
+                            groups=(abi.AdamGroup * len(values))(*values))
+        self.check(self.optimize.adam(c.byref(args)))
+
+    def ssim_args(self, image, target, valid=0, **tensors):
+        """splat_ssim_args for images [..., H, W]; further tensors by the names of its members."""
+        height, width = image.shape[-2:]
+        return abi.SsimArgs(context=self.context(image.device), planes=image.numel() // (height * width), width=width,
+                            height=height, valid=valid, image=ptr(image), target=ptr(target),
+                            **{k: ptr(v) for k, v in tensors.items()})
+
+    def ssim(self, args):
+        self.check(self.image.ssim(c.byref(args)))
+
+    def ssim_backward(self, args):
+        self.check(self.image.ssim_backward(c.byref(args)))

@@ -6,7 +6,6 @@ Milliseconds between CUDA events, medians, alternating in one run; the floor is 
 device-to-device copy reaches on an H100.
 """
 import argparse
-import ctypes
 import datetime
 import json
 import pathlib
@@ -32,11 +31,8 @@ def adam_case(cuda, rows, share):
 
     def ours():
         step[0] += 1
-        groups = (E.AdamGroup * len(WIDTHS))(*[E.AdamGroup(*[E.ptr(x) for x in tensors[n]], w, step[0], 1e-4, 0.9, 0.999, 1e-15)
-                                               for n, w in WIDTHS.items()])
-        args = E.sized(E.AdamArgs, context=cuda.context(device), rows=rows, visible=E.ptr(visible),
-                       group_count=len(WIDTHS), groups=groups)
-        cuda.check(cuda.lib.splat_engine_adam(ctypes.byref(args)))
+        groups = [[*tensors[n], w, step[0], 1e-4, 0.9, 0.999, 1e-15] for n, w in WIDTHS.items()]
+        cuda.adam(device, rows, groups, visible)
 
     def plain():
         step[0] += 1
@@ -63,13 +59,12 @@ def ssim_case(cuda, width, height):
     outs = dict(mean=torch.empty(1, device=device), partials=torch.empty(3, 3, height, width, device=device),
                 grad_image=torch.empty_like(image))
     one = torch.ones(1, device=device)
-    args = E.sized(E.SsimArgs, context=cuda.context(device), planes=3, width=width, height=height, image=E.ptr(image),
-                   target=E.ptr(target), grad_mean=E.ptr(one), **{k: E.ptr(v) for k, v in outs.items()})
+    args = cuda.ssim_args(image, target, grad_mean=one, **outs)
 
     def ours():
         args.context = cuda.context(device)
-        cuda.check(cuda.lib.splat_engine_ssim_forward(ctypes.byref(args)))
-        cuda.check(cuda.lib.splat_engine_ssim_backward(ctypes.byref(args)))
+        cuda.ssim(args)
+        cuda.ssim_backward(args)
 
     x = torch.arange(11, device=device) - 5.0
     w = torch.exp(-x * x / 4.5)

@@ -2,12 +2,11 @@
 
     python3 bench/parity.py --engines DIR [--out parity.json]      DIR holds libsplat_cuda.so, libsplat_cpu.so (, inria)
 
-Every output and every gradient, in both modes and for everything that engine `cuda` can; exits with 1 if a bound is
-broken. Memory and outputs are filled with NaN beforehand. `flips` counts numbers of an image that differ by more than 1e-5: there
-rounding put a splat on the other side of a threshold (alpha 1/255, T 1e-4) in one of the two.
+Every output and every gradient, in both modes and for everything that engine `cuda` can do; exits with 1 if a bound is
+broken. Memory and outputs are filled with NaN beforehand. `flips` counts numbers of an output that differ by more than
+1e-5: there rounding put a Gaussian on the other side of a threshold (alpha 1/255, T 1e-4) in one of the two engines.
 """
 import argparse
-import ctypes
 import json
 import math
 import pathlib
@@ -81,6 +80,8 @@ def cases():
         yield f"{tag}: large splats", small(1500, 0.8, 5), [view], dict(flags=mode)
         yield f"{tag}: depths and alpha", small(6000, 0.04, 6), [view], dict(flags=mode, outputs=everything)
         yield f"{tag}: depth", small(6000, 0.04, 6), [view], dict(flags=mode, outputs=usual + ("depth",))
+        yield f"{tag}: weights", small(6000, 0.04, 6), [view], dict(
+            flags=mode, outputs=usual + E.PER_GAUSSIAN, image=torch.rand(1, 251, 333, generator=torch.Generator().manual_seed(9)))
         yield f"{tag}: raw", raw(small(6000, 0.04, 7)), [view], dict(flags=mode + ("raw",), scale_modifier=0.7)
         yield f"{tag}: split SH", split(small(6000, 0.04, 8)), [view], dict(flags=mode)
         yield f"{tag}: degree 1, modifier", small(6000, 0.04, 8), [view], dict(flags=mode, degree=1, scale_modifier=0.6)
@@ -127,8 +128,11 @@ def cases():
 def call(engine, scene, views, device, arguments, names, seed=3):
     scene, views = moved(scene, device), [v(device) for v in views]
     background = torch.tensor([0.2, 0.5, 0.9]).to(device)
+    if "image" in arguments:
+        arguments = dict(arguments, image=arguments["image"].to(device))
     out, kept = engine.forward(scene, views, background, **arguments)
-    grads = {k: randoms(*v.shape, seed=seed + i).to(device) for i, (k, v) in enumerate(sorted(out.items())) if k != "radii"}
+    grads = {k: randoms(*v.shape, seed=seed + i).to(device) for i, (k, v) in enumerate(sorted(out.items()))
+             if k != "radii" and k not in E.PER_GAUSSIAN}
     back = engine.backward(kept, grads, names)
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -138,7 +142,8 @@ def call(engine, scene, views, device, arguments, names, seed=3):
 def names_of(scene, arguments, views):
     has = lambda k: scene.tensors.get(k) is not None
     names = [n for n in ALL if n not in ("sh", "sh_rest", "scales", "rotations", "features") or has(n)]
-    groups = sum((len(arguments.get("outputs", ())) > 4, has("features")))
+    images = [n for n in arguments.get("outputs", ()) if n not in E.PER_GAUSSIAN]
+    groups = sum((len(images) > 4, has("features")))
     return [n for n in names if n != "means2d_abs" or groups == 0]
 
 
@@ -238,8 +243,7 @@ def robustness(cuda):
     second = cuda.poll(kept)
     findings["an overflow is told"] = bool(first.overflow) and first.rendered > first.capacity
     findings["the next call has room"] = not second.overflow and torch.equal(out["color"], runs[0][0]["color"])
-    cuda.lib.splat_engine_workspace_free(E.P(cuda.workspace))
-    cuda.workspace = None
+    cuda.free_workspace()
 
     for which in range(4):
         calls = [0]
@@ -252,12 +256,12 @@ def robustness(cuda):
             cuda.memory[kind].append(block)
             return block.data_ptr()
 
-        keep, cuda.alloc = cuda.alloc, E.Alloc(failing)
+        keep, cuda.alloc = cuda.alloc, E.abi.Alloc(failing)
         try:
             cuda.forward(scene, view, background, flags=("exact",))
             told = False
         except RuntimeError as error:
-            told = str(error).startswith("status 3") and "allocator" in str(error)
+            told = str(error).startswith(f"status {E.abi.OUT_OF_MEMORY}:") and "allocator" in str(error)
         cuda.alloc = keep
         findings[f"allocation {which + 1} fails and is told"] = told
     out, _ = run(("exact",), streams[0])
@@ -282,11 +286,8 @@ def optimizers(cuda, cpu):
                        for w in widths]
             seen = visible.to(device)
             for step in (1, 2, 3):
-                groups = (E.AdamGroup * len(widths))(*[E.AdamGroup(*[E.ptr(x) for x in t], w, step, 0.01 * w, 0.9, 0.999, 1e-15)
-                                                       for t, w in zip(tensors, widths)])
-                args = E.sized(E.AdamArgs, context=engine.context(device), rows=p, visible=E.ptr(seen) if masked else None,
-                               group_count=len(widths), groups=groups)
-                engine.check(engine.lib.splat_engine_adam(ctypes.byref(args)))
+                groups = [[*t, w, step, 0.01 * w, 0.9, 0.999, 1e-15] for t, w in zip(tensors, widths)]
+                engine.adam(device, p, groups, seen if masked else None)
             results.append([t[0].cpu() for t in tensors])
         figures["Adam, visible rows" if masked else "Adam"] = max(relative(a, b)[0] for a, b in zip(*results))
     for valid in (0, 1):
@@ -299,10 +300,9 @@ def optimizers(cuda, cpu):
             outs = dict(map=torch.empty(shape, device=device), mean=torch.empty(1, device=device),
                         partials=torch.empty(3, *shape, device=device), grad_image=torch.empty(shape, device=device))
             one = torch.ones(1, device=device)
-            args = E.sized(E.SsimArgs, context=engine.context(device), planes=6, width=94, height=71, valid=valid,
-                           image=E.ptr(image), target=E.ptr(target), grad_mean=E.ptr(one), **{k: E.ptr(v) for k, v in outs.items()})
-            engine.check(engine.lib.splat_engine_ssim_forward(ctypes.byref(args)))
-            engine.check(engine.lib.splat_engine_ssim_backward(ctypes.byref(args)))
+            args = engine.ssim_args(image, target, valid, grad_mean=one, **outs)
+            engine.ssim(args)
+            engine.ssim_backward(args)
             results.append([outs[k].cpu() for k in ("map", "mean", "grad_image")])
         figures["SSIM, valid" if valid else "SSIM"] = max(relative(a, b)[0] for a, b in zip(*results))
     return figures

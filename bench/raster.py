@@ -36,7 +36,7 @@ class Ours:
         if self.workspace:
             e.use_workspace()
         out, kept = e.forward(scene, view, background, flags=self.flags)
-        if e.workspace:  # until its guess has settled, as in any later call
+        if e.workspace:  # until its estimate has settled, as in any later call
             while e.poll(kept).overflow:
                 out, kept = e.forward(scene, view, background, flags=self.flags)
             out, kept = e.forward(scene, view, background, flags=self.flags)
@@ -55,25 +55,25 @@ class Ours:
             return base + at if state[0] <= end else None
 
         self.rewind = lambda: state.__setitem__(0, 0)
-        self.allocator = E.Alloc(alloc)
+        self.allocator = E.abi.Alloc(alloc)
         self.out, self.grads, self.scene, self.background, self.upstream = out, grads, scene, background, grad
         call = e.call(scene, [view], background, self.flags, 1.0, 3)
-        call["context"].alloc = self.allocator
-        self.call = call
-        self.fwd = E.sized(E.ForwardArgs, saved=E.sized(E.Saved), **call, **{k: E.ptr(v) for k, v in out.items()})
-        self.bwd = E.sized(E.BackwardArgs, saved=E.sized(E.Saved), radii=E.ptr(out["radii"]), **call,
-                           grad_color=E.ptr(grad), **{k: E.ptr(v) for k, v in grads.items()})
+        call["context"].contents.alloc = self.allocator
+        self.context = call["context"].contents  # of both calls, as is `saved`
+        call.update(saved=ctypes.pointer(E.abi.Saved()), radii=E.ptr(out["radii"]), channel_count=1)
+        self.fwd = E.abi.ForwardArgs(channels=E.channels(["color"], data=out), **call)
+        self.bwd = E.abi.BackwardArgs(channels=E.channels(["color"], gradients=dict(color=grad)), gradients=ctypes.pointer(
+            E.abi.Gradients(**{k: E.ptr(v) for k, v in grads.items()})), **call)
         e.memory[0], e.memory[1] = [], []
 
     def forward(self):
         self.rewind()
-        self.fwd.context.stream = self.bwd.context.stream = torch.cuda.current_stream().cuda_stream
-        self.engine.check(self.engine.lib.splat_engine_forward(ctypes.byref(self.fwd)))
+        self.context.stream = torch.cuda.current_stream().cuda_stream
+        self.engine.check(self.engine.raster.forward(ctypes.byref(self.fwd)))
 
     def both(self):
         self.forward()
-        self.bwd.saved = self.fwd.saved
-        self.engine.check(self.engine.lib.splat_engine_backward(ctypes.byref(self.bwd)))
+        self.engine.check(self.engine.raster.backward(ctypes.byref(self.bwd)))
 
     def peak(self, scene, view, background, grad):
         e = self.engine
@@ -157,7 +157,7 @@ def timed(work):
 
 
 def kernels(work, reps=5):
-    """Microseconds a call of each kernel, by CUPTI."""
+    """Microseconds per call of each kernel, from CUPTI."""
     from torch.profiler import ProfilerActivity, profile
     with profile(activities=[ProfilerActivity.CUDA]) as p:
         for _ in range(reps):

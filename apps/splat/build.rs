@@ -1,15 +1,15 @@
-//! Links this package's program and tests with the libtorch that tch uses, and embeds the viewer's libraries
-//! where `cargo xtask build` has brought them. No network here: without them the program compiles all the same.
+//! Tells the program where to look for libtorch when it is started without cargo, and embeds the libraries of the viewer if
+//! `cargo xtask build` has fetched them. It uses no network: without these libraries the program compiles all the same.
 
 use std::{env, fmt::Write as _, fs, path::Path};
 
 fn main() {
-    print!("{}", splat_toolchain::link::torch_directives());
+    print!("{}", torch_link::torch_directives());
     let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&out).join("viewer.rs"), viewer()).expect("OUT_DIR can be written");
 }
 
-/// A list of `(name, bytes)` as Rust: the files of `$SPLATWRIGHT_VIEWER`, or none.
+/// A list of `(name, bytes)` in Rust: the files of `$SPLATWRIGHT_VIEWER`, or none.
 fn viewer() -> String {
     println!("cargo:rerun-if-env-changed=SPLATWRIGHT_VIEWER");
     let mut files = Vec::new();
@@ -18,7 +18,7 @@ fn viewer() -> String {
         println!("cargo:rerun-if-changed={}", folder.display());
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            // The stamp of the cache is not for the page.
+            // The stamp of the cache does not belong to the page.
             if !name.starts_with('.') {
                 files.push((name, entry.path()));
             }

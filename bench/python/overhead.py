@@ -4,7 +4,7 @@
 
 The engine is the one inside the installed module, called directly with prepared arguments and memory (bench/raster.py's
 `Ours`, mode compat, a workspace) against the module as its users call it. Device: milliseconds between CUDA events, the
-device kept busy first, so that what the host does does not count unless a call waits. Host: microseconds a call until it
+device kept busy first, so that what the host does does not count unless a call waits. Host: microseconds per call until it
 returns, over bursts of ten that the device's queue holds, without waiting. The two contenders alternate.
 """
 import argparse

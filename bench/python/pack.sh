@@ -27,7 +27,7 @@ python3 -m pip download -q --no-deps --only-binary :all: -d "$to/wheels" plyfile
 cp "$here"/../*.py "$to/bench/"
 cp -r "$here" "$to/bench/python"
 cp -r "$here/../../python/tests" "$here/../../python/examples" "$to/python/"
-mkdir -p "$to/tests/data" && cp -r "$here/../../tests/data/golden" "$to/tests/data/golden"
+mkdir -p "$to/crates/splat-verify/data" && cp -r "$here/../../crates/splat-verify/data/golden" "$to/crates/splat-verify/data/golden"
 cp "$archive" "$to/archive.tar.gz"
 cp -r "$data/facelift-head" "$data/$set" "$to/data/"
 chmod -R u+w "$to"

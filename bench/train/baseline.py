@@ -2,8 +2,8 @@
 
     python3 bench/train/baseline.py DATA --out FILE.json [--steps 30000] [--seed 0]
 
-The published 30,000 step schedule with the opacity rate of gsplat's own trainer (.05): one photograph a step in random
-order, each once an epoch; 0.8 L1 + 0.2 D-SSIM; Adam, fused, one optimizer a parameter as the strategy wants it; SH
+The published 30,000 step schedule with the opacity rate of gsplat's own trainer (.05): one photograph per step in
+random order, each once per epoch; 0.8 L1 + 0.2 D-SSIM; fused Adam, one optimizer per parameter as the strategy wants it; SH
 degree up by one every 1000 steps; densification by the strategy. Photographs stay on the GPU in 8 bits. Nothing here
 waits for the device that gsplat does not wait for itself, except around evaluations, which the clock leaves out.
 
@@ -13,7 +13,6 @@ fastest of the plain ways we know. gsplat's own trainer takes a fused kernel fro
 """
 
 import argparse
-import ctypes
 import json
 import os
 import pathlib
@@ -73,7 +72,7 @@ class Ssim:
 
 
 class FusedSsim:
-    """`Ssim` by the kernels of our engine library."""
+    """`Ssim` computed by the kernels of our engine library."""
 
     def __init__(self, library, device):
         sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
@@ -86,19 +85,8 @@ class FusedSsim:
             def forward(ctx, image, target):
                 mean = torch.empty(1, device=device)
                 partials = torch.empty(3, *image.shape[1:], device=device)
-                height, width = image.shape[2:]
-                ctx.args = E.sized(
-                    E.SsimArgs,
-                    context=engine.context(device),
-                    planes=3,
-                    width=width,
-                    height=height,
-                    image=E.ptr(image),
-                    target=E.ptr(target),
-                    mean=E.ptr(mean),
-                    partials=E.ptr(partials),
-                )
-                engine.check(engine.lib.splat_engine_ssim_forward(ctypes.byref(ctx.args)))
+                ctx.args = engine.ssim_args(image, target, mean=mean, partials=partials)
+                engine.ssim(ctx.args)
                 ctx.kept = (image, target, partials)
                 return mean[0]
 
@@ -107,7 +95,7 @@ class FusedSsim:
                 upstream, gradient = upstream.reshape(1).contiguous(), torch.empty_like(ctx.kept[0])
                 ctx.args.context = engine.context(device)
                 ctx.args.grad_mean, ctx.args.grad_image = E.ptr(upstream), E.ptr(gradient)
-                engine.check(engine.lib.splat_engine_ssim_backward(ctypes.byref(ctx.args)))
+                engine.ssim_backward(ctx.args)
                 return gradient, None
 
         self.compare = Operation.apply

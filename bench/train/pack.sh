@@ -28,7 +28,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$to" "$work/bench" "$work/bin" "$work/engines" "$work/data" "$work/site"
 cp -r "$here" "$work/bench/train"
 rm -rf "$work"/bench/train/__pycache__
-cp "$here/../engine.py" "$work/bench/"
+cp "$here/../engine.py" "$here/../../python/diff_gaussian_rasterization/_abi.py" "$work/bench/"
 cp "$splat" "$work/bin/splat"
 cp "$engines"/libsplat_c*.so "$work/engines/"
 for set in $sets; do cp -r "$data/$set" "$work/data/"; done

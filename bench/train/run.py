@@ -4,7 +4,7 @@
 
 A plan names groups of runs, done in order; `ENGINES` in its arguments is the folder of the engines. Those of a group
 `alone` have the machine (with `every_gpu`, a GPU) for themselves, one after the other, tools alternating: their clocks
-count. Those of a group `crowd` go `at_once` a GPU: only their quality counts. After `--deadline` seconds nothing is
+count. Of a group `crowd`, `at_once` runs share each GPU: only their quality counts. After `--deadline` seconds nothing is
 started, what still runs is ended, and what it had reported is kept. Everything goes to `OUT/results.json`, written anew
 after each run; times in seconds, memory in MiB.
 """

@@ -1,7 +1,7 @@
-"""The three functions of the original's extension module, for callers that skip its autograd operation.
+"""The three functions of the original's extension module, for callers that bypass its autograd operation.
 
-Positional arguments only, in its two generations: before and with `antialiasing`. Missing inputs are empty tensors. The
-three buffers are opaque uint8 tensors; they have nothing in common with the original's but their number.
+Positional arguments only, in both generations: before `antialiasing` and with it. Missing inputs are empty tensors. The
+three buffers are opaque uint8 tensors; they share nothing with the original's but their number.
 """
 
 import ctypes as c
@@ -69,7 +69,8 @@ def rasterize_gaussians_backward(*args):
             if invdepth is not None and not _inputs.absent(invdepth):
                 upstream["invdepth"] = invdepth.float().contiguous()
             header = _Header.from_buffer_copy(bytes(image.cpu().tolist()))
-            state = _call.State(bytes(header.saved), header.bases[:header.count], -1)
+            names = tuple(n for n, source in _call.CHANNELS.items() if header.channels >> source & 1)
+            state = _call.State(bytes(header.saved), header.bases[:header.count], -1, names)
             blocks = _unpack(header.sizes[:header.count], binning)
             out.update(_call.backward(engine, scene, view, state, blocks, radii, upstream,
                                       [n for n in widths if n in scene or n in ("means2d", "colors")]))
@@ -101,13 +102,13 @@ def _unpack(sizes, packed):
 
 
 class _Header(c.Structure):
-    # As many blocks as buffers, and one more for a guess that was too small.
-    _fields_ = [("saved", _abi.Saved), ("count", c.c_int64), ("bases", c.c_int64 * (_abi.MAX_BUFFERS + 1)),
-                ("sizes", c.c_int64 * (_abi.MAX_BUFFERS + 1))]
+    # As many blocks as buffers, and one more for an estimate that was too small.
+    _fields_ = [("saved", _abi.Saved), ("channels", c.c_int64), ("count", c.c_int64),
+                ("bases", c.c_int64 * (_abi.SAVED_BUFFERS + 1)), ("sizes", c.c_int64 * (_abi.SAVED_BUFFERS + 1))]
 
 
 def _header(state, blocks):
-    """The splat_saved, and where its blocks were and how large they are, as bytes on the CPU."""
-    header = _Header(_abi.Saved.from_buffer_copy(state.saved), len(blocks), tuple(state.bases),
-                     tuple(b.numel() for b in blocks))
+    """The splat_saved, which channels were rendered, and the blocks' addresses and sizes, as bytes on the CPU."""
+    header = _Header(_abi.Saved.from_buffer_copy(state.saved), sum(1 << _call.CHANNELS[n] for n in state.names),
+                     len(blocks), tuple(state.bases), tuple(b.numel() for b in blocks))
     return torch.tensor(list(bytes(header)), dtype=torch.uint8)

@@ -1,12 +1,12 @@
 """Differentiable 3D Gaussian Splatting, called as the original rasterizer's callers call theirs.
 
-Pure Python over Splatwright's engine libraries: works with any torch from 2.0, on CPU and CUDA tensors, with nothing
+Pure Python over Splatwright's engine libraries: works with torch 2.0 and newer, on CPU and CUDA tensors, with nothing
 to compile. `python -m diff_gaussian_rasterization` prints versions, engines and devices.
 
     settings = GaussianRasterizationSettings(image_height=H, image_width=W, ...)
     color, radii = GaussianRasterizer(settings)(means3D, means2D, opacities, shs=shs, scales=s, rotations=r)
 
-How many outputs come back is the caller's choice, see `GaussianRasterizer.outputs`.
+The caller chooses how many outputs come back: see `GaussianRasterizer.outputs`.
 """
 
 __version__ = "0.1.0"
@@ -31,7 +31,7 @@ __all__ = ["EngineError", "GaussianRasterizationSettings", "GaussianRasterizer",
 
 def rasterize_gaussians(means3D, means2D, sh, colors_precomp, opacities, scales, rotations, cov3Ds_precomp,
                         raster_settings, dc=None, theta=None, rho=None):
-    """Renders P splats; the shapes are those of `GaussianRasterizer.forward`, empty tensors and None are absent.
+    """Renders P Gaussians. Shapes are those of `GaussianRasterizer.forward`; empty tensors and None mean absent.
 
     Returns the outputs that `GaussianRasterizer.outputs` describes.
     """
@@ -47,15 +47,15 @@ class _RasterizeGaussians:
 
 
 class GaussianRasterizer(torch.nn.Module):
-    """Renders splats with fixed settings.
+    """Renders Gaussians with fixed settings.
 
-    outputs: which outputs a call returns; None, or on the class or an instance 2 (color, radii), 3 (color, radii,
-        inverse depth), 4 (color, radii, depth, alpha), 5 (and touched), or names such as `"color,radii,depth"` out of
-        color, radii, invdepth, depth, alpha and touched. When None, `$DGR_OUTPUTS` says it in the same words, or else
-        a caller that passes `theta` or `rho` gets 5, one that passed `antialiasing` 3 and any other 2.
-    wait: whether a render on CUDA may wait for the counts of its call (not for its image). When False, or None and
-        `$DGR_WAIT` is 0, no call waits; a render that needs over a quarter more memory than any of its size before
-        then lacks its farthest splats, and the next one says so in a warning.
+    outputs: which outputs a call returns, set on the class or on an instance: 2 (color, radii), 3 (color, radii,
+        inverse depth), 4 (color, radii, depth, alpha), 5 (4 and touched), or names out of color, radii, invdepth,
+        depth, alpha and touched, such as `"color,radii,depth"`. If None, `$DGR_OUTPUTS` decides in the same way;
+        without it, callers that pass `theta` or `rho` get 5, those that set `antialiasing` get 3, all others 2.
+    wait: whether a render on CUDA may wait for the counts of its call (not for its image). If False, or if None and
+        `$DGR_WAIT` is 0, no call waits. A render that needs over a quarter more memory than earlier ones of its size
+        then lacks its farthest Gaussians, and the next render warns about it.
     """
 
     outputs = None
@@ -71,7 +71,7 @@ class GaussianRasterizer(torch.nn.Module):
 
     def forward(self, means3D, means2D, opacities, shs=None, colors_precomp=None, scales=None, rotations=None,
                 cov3D_precomp=None, dc=None, theta=None, rho=None):
-        """Renders P splats into one image.
+        """Renders P Gaussians into one image.
 
         means3D: [P,3], world coordinates.
         means2D: [P,3] or None; its values are ignored, it receives the gradient of the projected centres in NDC
@@ -84,8 +84,9 @@ class GaussianRasterizer(torch.nn.Module):
             exp(rho, theta) V, the projection to be fixed and the camera centre to follow V.
 
         Other floating types are computed in f32. Outputs: color [3,H,W]; radii int32 [P], 0 where not visible;
-        invdepth, depth, alpha [1,H,W]: sums of weight / z, weight * z and weight; touched int32 [P]: a splat's
-        weights summed over the pixels, rounded up. Images are f32. Without splats the image is the background.
+        invdepth, depth, alpha [1,H,W]: sums of weight / z, weight * z and weight; touched int32 [P]: the
+        Gaussian's weights summed over the pixels, rounded up. Images are f32; without Gaussians the image is the
+        background.
         Errors are ValueError for inputs and EngineError otherwise.
         """
         names = _settings.outputs(self.raster_settings, self.outputs, theta is not None or rho is not None)

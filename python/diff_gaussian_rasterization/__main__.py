@@ -8,20 +8,20 @@ import torch
 from . import __version__, _abi
 from ._engine import KINDS, EngineError, engine
 
-_OUTPUTS = {_abi.OUT_COLOR: "color", _abi.OUT_RADII: "radii", _abi.OUT_INV_DEPTH: "invdepth",
-            _abi.OUT_DEPTH: "depth", _abi.OUT_ALPHA: "alpha"}
+_CHANNELS = {_abi.COLOR: "color", _abi.INV_DEPTH: "invdepth", _abi.DEPTH: "depth", _abi.ALPHA: "alpha",
+             _abi.WEIGHT_SUM: "touched"}
 
 
 def main():
-    print("diff_gaussian_rasterization {} (Splatwright, engine ABI {})".format(__version__, _abi.ABI))
+    print("diff_gaussian_rasterization {} (Splatwright, engine ABI {})".format(__version__, _abi.ENGINE_ABI))
     print("python {}, torch {}, {}".format(platform.python_version(), torch.__version__, platform.platform()))
     usable = 0
     for kind in KINDS:
         try:
             found = engine(kind)
-            print("engine {}: version {}, {}, SH degree 0 to {}, outputs {}".format(
+            print("engine {}: version {}, {}, SH degree 0 to {}, outputs radii {}".format(
                 found.name, found.version, found.path, found.max_sh_degree,
-                " ".join(name for bit, name in _OUTPUTS.items() if found.outputs & bit)))
+                " ".join(name for source, name in _CHANNELS.items() if found.channels >> source & 1)))
             usable += _devices(kind, found)
         except EngineError as e:
             print("engine {}: {}".format(kind, _indented(e)))

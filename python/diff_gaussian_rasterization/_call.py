@@ -1,7 +1,7 @@
 """Calls of an engine on torch tensors: pointers, strides, stream and memory. No autograd, no checks of shapes.
 
-Tensors are f32 on one device. On CUDA nothing here waits for the device but `forward`, which by default waits for the
-counts of its call (never for the image): only then is it known that nothing is missing.
+Tensors are f32 on one device. On CUDA only `forward` waits for the device, and only for the counts of its call (never
+for the image), because without them nobody knows whether something is missing; `View.wait` turns that off.
 """
 
 import ctypes as c
@@ -12,14 +12,16 @@ from . import _abi, _memory
 from ._engine import engine as find_engine
 from ._layout import Layout
 
-# Names of splat_gaussians that this package fills, with the dimensions of their tensors.
+# Members of splat_gaussians that this package fills, with the dimensions of their tensors.
 INPUTS = {"means3d": 2, "opacities": 1, "sh": 3, "sh_rest": 3, "colors": 2, "scales": 2, "rotations": 2, "cov3d": 2}
-# Outputs by the names of this package, with the member of splat_forward_args.
-IMAGES = {"color": "color", "invdepth": "inv_depth", "depth": "depth", "alpha": "alpha"}
+# Channels by the names of this package, in the order in which engines are asked for them.
+CHANNELS = {"color": _abi.COLOR, "invdepth": _abi.INV_DEPTH, "depth": _abi.DEPTH, "alpha": _abi.ALPHA,
+            "weight": _abi.WEIGHT_SUM}
 
-_CAMERA = Layout(_abi.Camera)
-_FORWARD = Layout(_abi.ForwardArgs)
-_BACKWARD = Layout(_abi.BackwardArgs)
+_SHARED = dict(context=_abi.Context, cameras=_abi.Camera, gaussians=_abi.Gaussians, settings=_abi.Settings,
+               channels=_abi.Channel * len(CHANNELS), saved=_abi.Saved)
+_FORWARD = Layout(args=_abi.ForwardArgs, **_SHARED)
+_BACKWARD = Layout(args=_abi.BackwardArgs, gradients=_abi.Gradients, **_SHARED)
 _SAVED = c.sizeof(_abi.Saved)
 
 
@@ -42,18 +44,19 @@ class View:
         return self.view, self.proj, self.campos, self.background
 
     def with_tensors(self, view, proj, campos, background):
-        """The same with these tensors, which a graph kept."""
+        """A copy with these tensors, which the graph kept."""
         return View(self.width, self.height, self.tan_fovx, self.tan_fovy, view, proj, campos, background,
                     self.scale_modifier, self.sh_degree, self.flags, self.wait)
 
 
 class State:
-    """What forward left: the bytes of its splat_saved, and the addresses of the blocks that it points into."""
+    """What forward left: the bytes of its splat_saved, the addresses of the blocks that it points into, how many
+    Gaussian-tile intersections there were (-1 if unknown), and the names of the channels."""
 
-    __slots__ = ("saved", "bases", "rendered")
+    __slots__ = ("saved", "bases", "rendered", "names")
 
-    def __init__(self, saved, bases, rendered):
-        self.saved, self.bases, self.rendered = saved, bases, rendered
+    def __init__(self, saved, bases, rendered, names):
+        self.saved, self.bases, self.rendered, self.names = saved, bases, rendered, names
 
 
 def engine_for(tensor):
@@ -62,12 +65,12 @@ def engine_for(tensor):
 
 
 def without_empty(scene):
-    """The scene as engines take it: no tensors without elements but the centres."""
+    """The scene as engines take it: of tensors without elements only the centres stay."""
     return {n: t for n, t in scene.items() if n == "means3d" or t.numel() > 0}
 
 
 try:
-    _raw_stream = torch._C._cuda_getCurrentRawStream  # what current_stream asks, without making an object
+    _raw_stream = torch._C._cuda_getCurrentRawStream  # as current_stream does, without making an object
 except AttributeError:
     def _raw_stream(index):
         return torch.cuda.current_stream(index).cuda_stream
@@ -82,10 +85,10 @@ def _device(engine, device):
 
 
 def run(engine, function, args, device):
-    """Calls `function` with a struct of _abi that has a context."""
+    """Calls `function` with a struct of _abi whose context is filled in here."""
     index, stream = _device(engine, device)
     arena, number = _memory.Arena(device), next(_memory.numbers)
-    args.context = _abi.Context(c.sizeof(_abi.Context), index, stream, None, _memory.alloc, number)
+    args.context = c.pointer(_abi.Context(device=index, stream=stream, alloc=_memory.alloc, user=number))
     _memory.arenas[number] = arena
     try:
         _check(engine, arena, function(c.byref(args)))
@@ -100,23 +103,27 @@ def _check(engine, arena, status):
 
 
 def _positions(layout):
-    """Where `_fill` writes: inputs with the places of data and strides, context, settings."""
+    """Where `_fill` writes: inputs with the places of data and strides; then the first number of each struct."""
     at = layout.at
     inputs = [(name, at["gaussians.{}.data".format(name)], dims) for name, dims in INPUTS.items()]
-    return inputs, at["context.device"], at["settings.flags"], at["gaussians.count"]
+    channels = [at["channels.{}.source".format(i)] for i in range(len(CHANNELS))]
+    return (inputs, channels, at["args.camera_count"], at["args.radii"], at["context.device"], at["cameras.width"],
+            at["gaussians.count"], at["settings.flags"])
 
 
 _PLACES = {layout: _positions(layout) for layout in (_FORWARD, _BACKWARD)}
-_CAMERAS = _FORWARD.at["cameras"]
-_BUFFER = c.c_char * max(_FORWARD.size + _CAMERA.size, _BACKWARD.size + _CAMERA.size)
+_SOURCE, _DATA, _GRADIENT = range(3)  # of a channel's numbers
 
 
-def _fill(layout, scene, view, index, stream, workspace, number):
-    """The list of a call's values, those that forward and backward share filled in, with the camera's."""
+def _fill(layout, scene, view, names, radii, index, stream, number):
+    """The list of a call's values with what forward and backward share, and the places of its channels."""
     v = layout.values()
-    inputs, context, settings, count = _PLACES[layout]
-    v[context:context + 5] = index, stream, workspace, _memory.ALLOC, number
-    v[_CAMERAS - 1] = 1
+    inputs, channels, counts, radius, context, camera, count, settings = _PLACES[layout]
+    v[counts:counts + 2] = 1, len(names)
+    v[radius] = radii.data_ptr() or _memory.ALIGN
+    v[context:context + 5] = index, stream, 0, _memory.ALLOC, number
+    v[camera:camera + 8] = (view.width, view.height, view.tan_fovx, view.tan_fovy, _abi.PINHOLE, view.view.data_ptr(),
+                            view.proj.data_ptr(), view.campos.data_ptr())
     v[count] = scene["means3d"].shape[0]
     coeffs = 0
     for name, place, dims in inputs:
@@ -128,44 +135,36 @@ def _fill(layout, scene, view, index, stream, workspace, number):
                 coeffs += tensor.shape[1]
     v[count + 1] = coeffs
     v[settings:settings + 4] = view.flags, view.background.data_ptr(), view.scale_modifier, view.sh_degree
-    camera = (_CAMERA.size, view.width, view.height, view.tan_fovx, view.tan_fovy, 0, view.view.data_ptr(),
-              view.proj.data_ptr(), view.campos.data_ptr())
-    return v, camera
+    for place, name in zip(channels, names):
+        v[place + _SOURCE] = CHANNELS[name]
+    return v, dict(zip(names, channels))
 
 
-def _write(layout, values, camera):
-    """A buffer with the struct and the camera behind it."""
-    buffer = _BUFFER()
-    values[_CAMERAS] = c.addressof(buffer) + layout.size
-    layout.write(buffer, 0, *values)
-    _CAMERA.write(buffer, layout.size, *camera)
-    return buffer
-
-
-_RADII = _FORWARD.at["radii"]
-_OUT = {name: _FORWARD.at[member] for name, member in IMAGES.items()}
 _WORKSPACE = _FORWARD.at["context.workspace"]
 _SAVED_AT = _FORWARD.offset["saved.struct_size"]
 
 
-def forward(engine, scene, view, names):
-    """Renders; `scene` maps names of INPUTS to tensors (absent ones left out).
+def _shape(name, view, count):
+    return (count,) if name == "weight" else (3 if name == "color" else 1, view.height, view.width)
 
-    Returns the outputs by name (`color` [3,H,W], `radii` int32 [P], those of `names` [1,H,W]), the State, and the
-    blocks of memory that it points into (uint8 tensors; none with FORWARD_ONLY).
+
+def forward(engine, scene, view, names):
+    """Renders; `scene` maps names of INPUTS to tensors (absent ones left out), `names` are of CHANNELS.
+
+    Returns the outputs by name (`color`, always, [3,H,W], `radii` int32 [P], `weight` [P], the other channels
+    [1,H,W]), the State, and the blocks of memory that it points into (uint8 tensors; none with FORWARD_ONLY).
     """
     means = scene["means3d"]
     device, count = means.device, means.shape[0]
     index, stream = _device(engine, device)
     number = next(_memory.numbers)
-    values, camera = _fill(_FORWARD, scene, view, index, stream, 0, number)
     radii = means.new_empty((count,), dtype=torch.int32)
+    names = tuple(n for n in CHANNELS if n == "color" or n in names)
+    values, channels = _fill(_FORWARD, scene, view, names, radii, index, stream, number)
     out = {"radii": radii}
-    values[_RADII] = radii.data_ptr() or _memory.ALIGN
-    for name, place in _OUT.items():
-        if name == "color" or name in names:
-            image = out[name] = means.new_empty((3 if name == "color" else 1, view.height, view.width))
-            values[place] = image.data_ptr()
+    for name, place in channels.items():
+        out[name] = means.new_empty(_shape(name, view, count))
+        values[place + _DATA] = out[name].data_ptr() or _memory.ALIGN
     kind = _memory.kind_of(engine, (index, view.width, view.height, count.bit_length(), len(out), view.flags))
     workspace = None
     if index >= 0 and count and engine.has(_abi.CAN_WORKSPACE):
@@ -174,7 +173,7 @@ def forward(engine, scene, view, names):
         workspace.look_back()
     try:
         while True:
-            buffer = _write(_FORWARD, values, camera)
+            buffer = _FORWARD.write(values)
             arena = _memory.arenas[number] = _memory.Arena(device, kind.guess)
             try:
                 _check(engine, arena, engine.forward(buffer))
@@ -192,17 +191,15 @@ def forward(engine, scene, view, names):
             rendered = progress.rendered
             if not progress.overflow:
                 break
-            # Its guess was too small: the workspace has learnt, and what was rendered is rendered again.
+            # The estimate was too small: the workspace knows better now, and the image is rendered again.
     finally:
         if workspace is not None:
             kind.spare.append(workspace)
     blocks = arena.blocks[_abi.MEM_SAVED]
-    return out, State(saved, [b.data_ptr() for b in blocks], rendered), blocks
+    return out, State(saved, [b.data_ptr() for b in blocks], rendered, names), blocks
 
 
-_GRADS = {n: _BACKWARD.at[n] for n in tuple(INPUTS) + ("means2d", "view")}
-_UPSTREAM = {name: _BACKWARD.at["grad_" + member] for name, member in IMAGES.items()}
-_RADII_IN = _BACKWARD.at["radii"]
+_GRADS = {n: _BACKWARD.at["gradients." + n] for n in tuple(INPUTS) + ("means2d", "view")}
 _SAVED_IN = _BACKWARD.offset["saved.struct_size"]
 
 
@@ -210,23 +207,22 @@ def backward(engine, scene, view, state, blocks, radii, upstream, wanted):
     """Gradients by the names of `wanted` (of INPUTS, `means2d`, or `view`), each of its input's shape, `means2d`
     [P,3], `view` [16].
 
-    `upstream` maps names of IMAGES to contiguous f32 tensors; the rest is as forward took and left it.
+    `upstream` maps names of CHANNELS to contiguous f32 tensors; the rest is as forward took and left it.
     """
     means = scene["means3d"]
     device = means.device
     index, stream = _device(engine, device)
     number = next(_memory.numbers)
-    values, camera = _fill(_BACKWARD, scene, view, index, stream, 0, number)
+    values, channels = _fill(_BACKWARD, scene, view, state.names, radii, index, stream, number)
     out = {}
     for name in wanted:
         like = scene.get(name, means)  # means2d, and colors that SH gave, are [P,3] too
         grad = out[name] = means.new_empty((16,) if name == "view" else like.shape)
         values[_GRADS[name]] = grad.data_ptr() or _memory.ALIGN
     for name, tensor in upstream.items():
-        values[_UPSTREAM[name]] = tensor.data_ptr()
-    values[_RADII_IN] = radii.data_ptr() or _memory.ALIGN
+        values[channels[name] + _GRADIENT] = tensor.data_ptr()
     kind = _memory.kind_of(engine, (index, "backward", view.width, view.height, means.shape[0].bit_length()))
-    buffer = _write(_BACKWARD, values, camera)
+    buffer = _BACKWARD.write(values)
     saved, alive = _saved(state, blocks)
     c.memmove(c.addressof(buffer) + _SAVED_IN, saved, _SAVED)
     arena = _memory.arenas[number] = _memory.Arena(device, kind.guess)
@@ -240,7 +236,7 @@ def backward(engine, scene, view, state, blocks, radii, upstream, wanted):
 
 
 def _saved(state, blocks):
-    """The bytes of splat_saved for blocks that hooks on saved tensors may have moved, and what must stay alive."""
+    """The bytes of splat_saved for blocks that saved-tensor hooks may have moved, and what must stay alive."""
     if all(b.data_ptr() == base for b, base in zip(blocks, state.bases)):
         return state.saved, blocks
     saved = _abi.Saved.from_buffer_copy(state.saved)
@@ -254,10 +250,9 @@ def _saved(state, blocks):
 
 
 def mark_visible(engine, means, view, proj):
-    """bool [P]: which centres are over 0.2 in front of the camera; `means` f32 [P,3], matrices f32 [16]."""
+    """bool [P]: which centres have a view-space depth over 0.2; `means` f32 [P,3], matrices f32 [16]."""
     visible = torch.empty(means.shape[0], dtype=torch.bool, device=means.device)
-    args = _abi.MarkVisibleArgs(struct_size=c.sizeof(_abi.MarkVisibleArgs), count=means.shape[0],
-                                view=view.data_ptr(), proj=proj.data_ptr(),
+    args = _abi.MarkVisibleArgs(count=means.shape[0], view=view.data_ptr(), proj=proj.data_ptr(),
                                 visible=visible.data_ptr() or _memory.ALIGN)
     args.means3d.data, args.means3d.stride = means.data_ptr(), tuple(means.stride()) + (0,)
     run(engine, engine.mark_visible, args, means.device)

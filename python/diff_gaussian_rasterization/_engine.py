@@ -1,7 +1,7 @@
-"""Engine libraries: where they are, whether they are ours, and one call with its error turned into an exception.
+"""Engine libraries: where they are, whether they fit this package, and how their errors become exceptions.
 
-A library is looked for in `_lib/` of this package, then in `$SPLATWRIGHT_ENGINE_DIR`, and opened on the first tensor of
-its kind of device: on a machine without a GPU the CUDA library is never touched. No torch here.
+A library is looked for in `_lib/` of this package, then in `$SPLATWRIGHT_ENGINE_DIR`, and opened when the first tensor
+of its kind of device arrives: on a machine without a GPU the CUDA library is never touched. No torch here.
 """
 
 import ctypes as c
@@ -29,8 +29,8 @@ class EngineError(RuntimeError):
 
 _HINTS = {
     _abi.INVALID_ARGUMENT: "compare the arguments with help(diff_gaussian_rasterization.GaussianRasterizer)",
-    _abi.UNSUPPORTED: "`python -m diff_gaussian_rasterization` lists the engines and what they can",
-    _abi.OUT_OF_MEMORY: "render fewer splats or a smaller image, or free tensors first",
+    _abi.UNSUPPORTED: "`python -m diff_gaussian_rasterization` lists the engines and what they can do",
+    _abi.OUT_OF_MEMORY: "render fewer Gaussians or a smaller image, or free tensors first",
     _abi.NO_DEVICE: "`nvidia-smi` shows driver and GPUs; tensors on the CPU need neither",
     _abi.DEVICE_ERROR: "set `debug=True` in the settings to learn which kernel fails first",
 }
@@ -88,8 +88,16 @@ def _open_private(path):
             folder.cleanup()
 
 
+def _table(kind, address):
+    """A copy of the table at `address`: what both sides know of it, NULL functions beyond."""
+    table, size = kind(), c.c_uint32.from_address(address).value
+    c.memmove(c.byref(table), address, min(size, c.sizeof(kind)))
+    return table
+
+
 class Engine:
-    """One opened library: what it says of itself, and its functions (`forward`, `backward`, ...) as attributes."""
+    """One opened library: what it says of itself, and the functions of its tables (`forward`, `adam`, ...) as
+    attributes, None for those that it does not offer."""
 
     def __init__(self, path, private=False):
         self.path = path
@@ -98,25 +106,28 @@ class Engine:
             self._library = _open_private(path) if private else c.CDLL(path)
         except OSError as e:
             raise EngineError("{} cannot be loaded: {}".format(path, e), "reinstall the wheel for this system") from e
-        for name, arguments in _abi.FUNCTIONS.items():
-            try:
-                function = getattr(self._library, "splat_engine_" + name)
-            except AttributeError:
-                raise EngineError("{} does not export splat_engine_{}".format(path, name),
-                                  "reinstall the wheel: this is not an engine of it") from None
-            function.argtypes, function.restype = arguments, _abi.RESULTS.get(name, c.c_int32)
-            setattr(self, name, function)
-        found = self.abi_version()
-        if found != _abi.ABI:
-            raise EngineError("{} has engine ABI {}, but this package speaks ABI {}".format(path, found, _abi.ABI),
-                              "install module and engine from the same release")
-        described = _abi.Capabilities(struct_size=c.sizeof(_abi.Capabilities))
+        try:
+            entry = _abi.Entry((_abi.ENTRY, self._library))
+        except AttributeError:
+            raise EngineError("{} does not export {}".format(path, _abi.ENTRY),
+                              "reinstall the wheel: this file is not one of its engines") from None
+        for interface, kind in _abi.TABLES.items():
+            address = entry(interface, _abi.ENGINE_ABI)
+            if address is None and interface in (_abi.ENGINE, _abi.RASTER):
+                raise EngineError("{} does not offer engine ABI {}, which this package uses".format(
+                    path, _abi.ENGINE_ABI), "install module and engine from the same release")
+            table = kind() if address is None else _table(kind, address)
+            for name, member in kind._fields_:
+                if issubclass(member, c._CFuncPtr):
+                    function = getattr(table, name)
+                    setattr(self, name, function if function else None)
+        described = _abi.Capabilities()
         self.check(self.capabilities(c.byref(described)))
         self.name = _text(described.name)
         self.version = _text(described.version)
         self.fingerprint = _text(described.fingerprint)
         self.device_kind = described.device_kind
-        self.outputs = described.outputs
+        self.channels = described.channels
         self.features = described.features
         self.max_sh_degree = described.max_sh_degree
         self.ready = set()  # ordinals of devices that can be used
@@ -139,6 +150,14 @@ class Engine:
         """Whether every bit of `feature` (a `CAN_...` of _abi) is set."""
         return self.features & feature == feature
 
+    def require(self, function):
+        """The function of that name; EngineError if the engine does not offer it."""
+        found = getattr(self, function)
+        if found is None:
+            raise EngineError("engine {} has no function `{}`".format(self.name, function),
+                              _HINTS[_abi.UNSUPPORTED], _abi.UNSUPPORTED)
+        return found
+
 
 def _text(value):
     return (value or b"").decode("utf-8", "replace")
@@ -150,7 +169,7 @@ _forked = False
 
 
 def _after_fork():
-    """The CPU engine's threads stayed in the parent: a child that renders opens a copy with threads of its own."""
+    """The CPU engine's threads stayed in the parent: a child that renders opens a copy with its own threads."""
     global _lock, _forked
     _lock = threading.Lock()
     _forked = _engines.pop("cpu", None) is not None or _forked

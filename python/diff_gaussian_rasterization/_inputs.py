@@ -1,4 +1,4 @@
-"""What callers hand in, made into what _call takes: absent, odd and wrong inputs are told apart here.
+"""Turns what callers pass into what _call takes, and refuses what is wrong.
 
 Casts to f32 happen here, outside the autograd node, so that gradients come back in the caller's type.
 """
@@ -8,7 +8,7 @@ import torch
 from . import _abi
 from ._call import View
 
-# The caller's name of each input, and its shape with P splats.
+# The caller's name of each input, and its shape for P Gaussians.
 _SPLATS = {
     "opacities": ("opacities", "[P, 1] or [P]"),
     "sh": ("shs", "[P, M, 3]"),
@@ -26,7 +26,7 @@ def refuse(sentence, hint):
 
 
 def absent(tensor):
-    """None and tensors without elements stand for an input that is not given."""
+    """Whether an input is not given: None, or a tensor without elements."""
     return tensor is None or tensor.numel() == 0
 
 
@@ -42,14 +42,14 @@ def centres(means3D):
 
 
 def _exactly_one(out):
-    """Refuses none or both ways to give colours, or shapes."""
+    """Refuses colours, or shapes, that are given in both ways or not at all."""
     if ("sh" in out) == ("colors" in out):
         refuse("exactly one of `shs` and `colors_precomp` is needed, but {}".format(
-            "both are given" if "sh" in out else "none is given"), "leave out the one that is not meant, or pass None")
+            "both are given" if "sh" in out else "none is given"), "leave out the one you do not mean, or pass None")
     missing = [n for n in ("scales", "rotations") if n not in out]
     if "cov3d" in out and len(missing) < 2:
         refuse("exactly one of the pair `scales`, `rotations` and `cov3D_precomp` is needed, but both are given",
-               "leave out the one that is not meant, or pass None")
+               "leave out the one you do not mean, or pass None")
     if "cov3d" not in out and missing:
         refuse("exactly one of the pair `scales`, `rotations` and `cov3D_precomp` is needed, but {} {} missing".format(
             " and ".join("`{}`".format(n) for n in missing), "is" if len(missing) == 1 else "are"),
@@ -57,14 +57,14 @@ def _exactly_one(out):
 
 
 def scene(engine, means3D, opacities, sh, colors, scales, rotations, cov3d, dc=None):
-    """The splats as f32 tensors by the names of _call.INPUTS; absent ones are left out."""
+    """The Gaussians as f32 tensors by the names of _call.INPUTS; absent inputs are left out."""
     out = {"means3d": centres(means3D)}
     count, device = means3D.shape[0], means3D.device
     given = dict(opacities=opacities, sh=sh, colors=colors, scales=scales, rotations=rotations, cov3d=cov3d)
     if dc is not None and not absent(dc):
         given.update(sh=dc, sh_rest=sh)
     if count == 0:
-        # Everything is empty; inputs stay only for the sake of the graph.
+        # Everything is empty; the inputs only keep the graph connected.
         out.update({name: _f32(t) for name, t in given.items() if t is not None})
         return out
     for name, tensor in given.items():
@@ -89,7 +89,7 @@ def scene(engine, means3D, opacities, sh, colors, scales, rotations, cov3d, dc=N
         out[name] = _f32(tensor)
     if "opacities" not in out:
         refuse("`opacities` is {}, but with P = {} from `means3D` it is [P, 1] or [P]".format(
-            _shape(opacities), count), "pass one opacity a splat")
+            _shape(opacities), count), "pass one opacity per Gaussian")
     _exactly_one(out)
     if "sh_rest" in out and not engine.has(_abi.CAN_SPLIT_SH):
         out["sh"] = torch.cat([out["sh"], out.pop("sh_rest")], dim=1)
@@ -99,7 +99,7 @@ def scene(engine, means3D, opacities, sh, colors, scales, rotations, cov3d, dc=N
 
 
 def view(engine, settings, device, wait):
-    """The settings as a View on `device`. Cameras and background may be of any type and shape of their size."""
+    """The settings as a View on `device`. Cameras and background may have any type, and any shape of the right size."""
     width, height = int(settings.image_width), int(settings.image_height)
     if width < 1 or height < 1:
         refuse("the image is {}x{} pixels, but both sides are at least 1".format(width, height),
@@ -113,10 +113,10 @@ def view(engine, settings, device, wait):
 
 
 def numbers(name, value, count, device):
-    """`count` numbers as contiguous f32 on `device`, without gradient; a matrix lies row after row."""
+    """`count` numbers as contiguous f32 on `device`, without gradient; matrices are row-major."""
     if (isinstance(value, torch.Tensor) and value.dtype == torch.float32 and value.numel() == count
             and value.device == device and not value.requires_grad and value.is_contiguous()):
-        return value  # as nearly always: only its address is used
+        return value  # the usual case: only its address is used
     tensor = torch.as_tensor(value).detach()
     if tensor.numel() != count:
         refuse("`{}` of the settings is {}, but it has {} numbers".format(name, _shape(tensor), count),
@@ -125,7 +125,7 @@ def numbers(name, value, count, device):
 
 
 def pose(name, tensor):
-    """`theta` or `rho` if it is there to receive gradients, else None; its values are never read."""
+    """`theta` or `rho` if it requires a gradient, else None; its values are never read."""
     if tensor is None or not tensor.requires_grad:
         return None
     if tensor.numel() != 3:
@@ -134,7 +134,7 @@ def pose(name, tensor):
 
 
 def means2d(tensor, means3D):
-    """`means2D` if it is there to receive gradients, else None; its values are never read."""
+    """`means2D` if it requires a gradient, else None; its values are never read."""
     if tensor is None or not tensor.requires_grad:
         return None
     if tensor.shape != means3D.shape or tensor.device != means3D.device:

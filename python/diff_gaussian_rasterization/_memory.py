@@ -1,8 +1,8 @@
-"""Memory of one call of an engine, out of torch's allocator; what is guessed from past calls, and workspaces.
+"""Memory of one engine call from torch's allocator, estimates from past calls, and workspaces.
 
-A call takes few large blocks and hands out parts of them: each allocation of torch costs more than the engine's
-question. What forward leaves for backward are ordinary tensors, so that whoever holds them (the autograd graph) frees
-them.
+A call takes a few large blocks and hands out parts of them, because an allocation by torch costs more than the engine's
+request for memory. What forward leaves for backward are ordinary tensors, so whoever holds them (the autograd graph)
+frees them.
 """
 
 import ctypes as c
@@ -15,19 +15,19 @@ import torch
 from . import _abi
 
 ALIGN = 256
-# Scenes of one kind (device, size, number of splats to a power of two) that are remembered at a time.
+# How many kinds of scenes (device, image size, Gaussians rounded to a power of two) are remembered.
 _KINDS = 32
 
 
 class Arena:
-    """Memory of one call on `device`; `guess` are the bytes that SCRATCH and SAVED are thought to need."""
+    """Memory of one call on `device`; `guess` is the estimate of the bytes that SCRATCH and SAVED will need."""
 
     __slots__ = ("device", "error", "guess", "blocks", "at", "end", "used", "spare")
 
     def __init__(self, device, guess=(0, 0)):
         self.device, self.guess, self.error = device, guess, None
         self.blocks, self.at, self.end, self.used = ([], []), [0, 0], [0, 0], [0, 0]
-        self.spare = 0 if device.type == "cuda" else ALIGN  # torch aligns memory of the CPU to less
+        self.spare = 0 if device.type == "cuda" else ALIGN  # torch aligns CPU memory to less than that
 
     def take(self, kind, size):
         """The address of `size` bytes (at least one), aligned to ALIGN."""
@@ -75,16 +75,16 @@ class Workspace:
 
     def poll(self, saved, wait):
         """The splat_progress of the call that left `saved` (bytes of a splat_saved)."""
-        out = _abi.Progress(c.sizeof(_abi.Progress))
+        out = _abi.Progress()
         self.engine.check(self.engine.poll(self.raw, saved, wait, c.byref(out)))
         return out
 
     def look_back(self):
-        """Warns if the last call, which nobody waited for, rendered too little."""
+        """Warns if the last call, which nobody waited for, left Gaussians out."""
         saved, self.last = self.last, None
         if saved is not None and self.poll(saved, 0).overflow:
-            warnings.warn("a render lacked its farthest splats, as it was not to wait for the device; later ones of "
-                          "this size have room (DGR_WAIT=1 waits)", RuntimeWarning, stacklevel=2)
+            warnings.warn("a render lacked its farthest Gaussians because it was not allowed to wait for the device; "
+                          "later ones of this size have enough memory (DGR_WAIT=1 waits)", RuntimeWarning, stacklevel=2)
 
     def __del__(self):
         if self.raw and not sys.is_finalizing():
@@ -92,7 +92,7 @@ class Workspace:
 
 
 class Kind:
-    """What is known of scenes of one kind."""
+    """What past calls taught about scenes of one kind."""
 
     __slots__ = ("guess", "spare")
 
@@ -100,7 +100,7 @@ class Kind:
         self.guess, self.spare = (0, 0), []
 
     def workspace(self, engine, device):
-        """One that no other thread uses; hand it back with `spare.append`."""
+        """A workspace that no other thread uses; return it with `spare.append`."""
         try:
             return self.spare.pop()
         except IndexError:
@@ -108,7 +108,7 @@ class Kind:
 
 
 def kind_of(engine, key):
-    """The Kind of a key; the oldest is forgotten when there are too many."""
+    """The Kind for a key; if there are too many, the oldest is forgotten."""
     kind = engine.kinds.get(key)
     if kind is None:
         while len(engine.kinds) >= _KINDS:

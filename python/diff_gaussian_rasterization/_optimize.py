@@ -1,64 +1,48 @@
-"""What engines have besides rendering, on torch tensors: Adam steps of visible splats, and structural similarity.
+"""What engines offer besides rendering, on torch tensors: Adam steps of visible Gaussians, structural similarity.
 
 No autograd here (fused_ssim has its own node). Images are f32, contiguous, [planes,H,W]: images times channels.
 """
 
-import ctypes as c
-
 import torch
 
 from . import _abi, _call
-from ._engine import EngineError
 
 
-def able(tensor):
-    """The engine of the tensor's device, which can do what stands here; EngineError otherwise."""
-    engine = _call.engine_for(tensor)
-    if not engine.has(_abi.CAN_OPTIMIZE):
-        raise EngineError("engine {} has no Adam and no SSIM".format(engine.name), "reinstall the wheel")
-    return engine
-
-
-def _ssim(planes, size, valid, **pointers):
-    args = _abi.SsimArgs(struct_size=c.sizeof(_abi.SsimArgs), planes=planes, width=size[1], height=size[0],
-                         valid=int(valid))
-    for name, tensor in pointers.items():
-        if tensor is not None:
-            setattr(args, name, tensor.data_ptr())
-    return args
+def _ssim(function, image, **members):
+    """Calls an SSIM function of the engine; `members` of splat_ssim_args are tensors, numbers or None."""
+    engine = _call.engine_for(image)
+    args = _abi.SsimArgs(planes=image.shape[0], width=image.shape[2], height=image.shape[1], image=image.data_ptr())
+    for name, value in members.items():
+        setattr(args, name, value.data_ptr() if isinstance(value, torch.Tensor) else value)
+    _call.run(engine, engine.require(function), args, image.device)
 
 
 def ssim_forward(image, target, valid, saved):
     """(mean [], partials [3,planes,H,W] or None): the mean over all pixels, or with `valid` over those at least 5 from
     every border; `saved` is whether backward will follow."""
-    engine = able(image)
     mean = torch.empty((), dtype=torch.float32, device=image.device)
     partials = torch.empty((3,) + tuple(image.shape), dtype=torch.float32, device=image.device) if saved else None
-    args = _ssim(image.shape[0], image.shape[1:], valid, image=image, target=target, mean=mean, partials=partials)
-    _call.run(engine, engine.ssim_forward, args, image.device)
+    _ssim("ssim", image, target=target, valid=int(valid), mean=mean, partials=partials)
     return mean, partials
 
 
 def ssim_backward(image, target, valid, partials, grad):
-    """The gradient [planes,H,W] of the mean for `image`; `grad` is the upstream one."""
-    engine = able(image)
+    """The gradient [planes,H,W] of the mean with respect to `image`; `grad` is the upstream one."""
     out = torch.empty_like(image)
-    args = _ssim(image.shape[0], image.shape[1:], valid, image=image, target=target, partials=partials,
-                 grad_mean=grad, grad_image=out)
-    _call.run(engine, engine.ssim_backward, args, image.device)
+    _ssim("ssim_backward", image, target=target, valid=int(valid), partials=partials, grad_mean=grad, grad_image=out)
     return out
 
 
-# So that a graph from before the step says that its input has changed; torch before 2.1 has no name for it.
+# A graph from before the step then reports that its input has changed; torch before 2.1 cannot be told.
 _changed = getattr(torch.autograd.graph, "increment_version", lambda tensor: None)
-# At the last step that engines know bias correction's factors are 1: the original's optimizer has none.
+# At a late step the factors of bias correction are 1, as in the original's optimizer, which has none.
 _LATE = (1 << 31) - 1
 
 
 class SparseGaussianAdam(torch.optim.Adam):
-    """Adam that leaves splats alone which the last render did not show: rows and their moments stay as they are.
+    """Adam that skips Gaussians which the last render did not show: their rows and moments stay as they are.
 
-    One tensor a group, [P, ...]. As in the original, moments are not corrected for their start at zero; betas are
+    One tensor [P, ...] per group. As in the original, moments are not corrected for their start at zero; betas are
     those of the group. State has the names of torch.optim.Adam, so that code that cuts and extends it works.
     """
 
@@ -71,8 +55,8 @@ class SparseGaussianAdam(torch.optim.Adam):
         work = []
         for group in self.param_groups:
             if len(group["params"]) != 1:
-                raise ValueError("a group has {} tensors, but SparseGaussianAdam takes one\nhint: make a group of "
-                                 "each".format(len(group["params"])))
+                raise ValueError("a group has {} tensors, but SparseGaussianAdam takes one\nhint: give each a "
+                                 "group of its own".format(len(group["params"])))
             param = group["params"][0]
             if param.grad is None or param.numel() == 0:
                 continue
@@ -94,8 +78,8 @@ class SparseGaussianAdam(torch.optim.Adam):
 
 
 def _adam(work, visible, rows):
-    engine = able(visible)
-    groups = (_abi.AdamGroup * len(work))()
+    engine = _call.engine_for(visible)
+    groups = (_abi.AdamGroup * len(work))(*[_abi.AdamGroup() for _ in work])
     copies, alive = [], []
     for slot, (group, param, state) in zip(groups, work):
         tensors = [param.detach(), param.grad.to(torch.float32), state["exp_avg"], state["exp_avg_sq"]]
@@ -106,10 +90,9 @@ def _adam(work, visible, rows):
         slot.width, slot.step = param.numel() // rows, _LATE
         slot.lr, slot.eps = float(group["lr"]), float(group["eps"])
         slot.beta1, slot.beta2 = group["betas"]
-    args = _abi.AdamArgs(struct_size=c.sizeof(_abi.AdamArgs), rows=rows, visible=visible.data_ptr(),
-                         group_count=len(work), groups=groups)
-    _call.run(engine, engine.adam, args, visible.device)
-    for tensor, dense in copies:  # only where a tensor's rows do not follow one another
+    args = _abi.AdamArgs(rows=rows, visible=visible.data_ptr(), group_count=len(work), groups=groups)
+    _call.run(engine, engine.require("adam"), args, visible.device)
+    for tensor, dense in copies:  # only where a tensor is not contiguous
         tensor.copy_(dense)
     for _, param, _ in work:
         _changed(param)

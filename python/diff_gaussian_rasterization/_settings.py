@@ -1,4 +1,4 @@
-"""What a caller says about an image, and which outputs the caller gets back. No torch, no engine.
+"""The settings of an image, and which outputs a caller gets back. No torch, no engine.
 
 The names, their order and the defaults are those that the original's callers use.
 """
@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 VARIABLE = "DGR_OUTPUTS"
 WAIT = "DGR_WAIT"
 NAMES = ("color", "radii", "invdepth", "depth", "alpha", "touched")
-# By number: the original, the original since October 2024, ashawkey's fork, the one with pose gradients.
+# By number: the original; the original since October 2024; ashawkey's fork; the fork with pose gradients.
 COUNTS = {2: ("color", "radii"), 3: ("color", "radii", "invdepth"), 4: ("color", "radii", "depth", "alpha"),
           5: ("color", "radii", "depth", "alpha", "touched")}
 
 
 class _NotPassed(int):
-    """False, and known to be the default: survives `_replace`, copying and pickling."""
+    """False, but recognisable as the default, also after `_replace`, copying and pickling."""
 
     def __repr__(self):
         return "False"
@@ -71,7 +71,7 @@ class GaussianRasterizationSettings(_Fields):
 
     def __new__(cls, *fields, projmatrix_raw=None, **named):
         if len(fields) < len(cls._fields):
-            # No default of the fields: torch.compile of torch 2.0 stumbles over defaults of such a type.
+            # Not a default of the field: torch.compile in torch 2.0 fails on defaults of this type.
             named.setdefault("antialiasing", NOT_PASSED)
         return super().__new__(cls, *fields, **named)
 
@@ -79,8 +79,8 @@ class GaussianRasterizationSettings(_Fields):
 def outputs(settings, chosen=None, pose=False):
     """Names of the outputs in the caller's order.
 
-    `chosen` (`GaussianRasterizer.outputs`) comes first, then $DGR_OUTPUTS, then 5 if the caller passed a `pose`, 3 if
-    `antialiasing`, else 2. Both are 2 to 5 or names separated by commas, such as `color,radii,depth`.
+    `chosen` (`GaussianRasterizer.outputs`) decides, else $DGR_OUTPUTS, else 5 if the caller passed a `pose`, 3 if
+    `antialiasing`, and 2 otherwise. Both are 2 to 5, or names separated by commas, such as `color,radii,depth`.
     """
     source = "GaussianRasterizer.outputs"
     if chosen is None:

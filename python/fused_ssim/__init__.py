@@ -48,12 +48,12 @@ class _Mean(torch.autograd.Function):
 def fused_ssim(img1, img2, padding="same", train=True):
     """The mean structural similarity of two batches of images [N,C,H,W], a tensor without dimensions.
 
-    img1: the rendered images; the only input that gets a gradient (first derivatives).
+    img1: the rendered images; the only input that receives a gradient (first derivatives only).
     img2: what they are compared with, of the same shape and on the same device.
     padding: "same" averages over every pixel, "valid" over those whose window lies inside the image.
-    train: False keeps nothing for a backward.
+    train: if False, nothing is kept for a backward pass.
 
-    Other floating types are computed in f32. Images [C,H,W] are taken as well.
+    Other floating types are computed in f32. Images [C,H,W] are accepted too.
     """
     if padding not in ("same", "valid"):
         raise ValueError("`padding` is {!r}, but it is \"same\" or \"valid\"\nhint: leave it out".format(padding))
@@ -66,9 +66,9 @@ def fused_ssim(img1, img2, padding="same", train=True):
                          .format(list(img1.shape), img1.device, list(img2.shape), img2.device))
     height, width = img1.shape[-2:]
     if img1.numel() == 0 or (padding == "valid" and min(height, width) <= 2 * _REACH):
-        raise ValueError("the images are {}, which leaves no pixel to average over with padding \"{}\"\nhint: images "
-                         "of more than 10 pixels a side".format(list(img1.shape), padding))
-    # Casts stand outside the node, so that the gradient comes back in the caller's type.
+        raise ValueError("the images are {}, which leaves no pixel to average over with padding \"{}\"\nhint: use images "
+                         "of more than 10 pixels per side".format(list(img1.shape), padding))
+    # Cast outside the node, so that the gradient comes back in the caller's type.
     image, target = (t.to(torch.float32).reshape(-1, height, width).contiguous() for t in (img1, img2.detach()))
     valid = padding == "valid"
     if train and torch.is_grad_enabled() and image.requires_grad:

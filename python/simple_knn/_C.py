@@ -1,13 +1,13 @@
 """`distCUDA2`: exact, on any device, in torch operations; time grows as N log N, memory as N.
 
-Points are sorted into a balanced tree of boxes by halving along each box's longest side. Every leaf then looks at its
-own points, and at other leaves in the order of their distance, as long as one is nearer than the farthest of the three
-neighbours that any of its points has so far.
+Points are sorted into a balanced tree of boxes by halving each box along its longest side. Every leaf then searches its
+own points, and other leaves in the order of their distance, as long as one is nearer than the third neighbour of any of
+its points so far.
 """
 
 import torch
 
-# Points a leaf, at most; and numbers that one step may hold at a time.
+# The most points per leaf, and the most numbers that one step holds at a time.
 _LEAF = 24
 _CHUNK = 1 << 24
 _NEIGHBOURS = 3
@@ -16,9 +16,9 @@ _NEIGHBOURS = 3
 def distCUDA2(points):
     """[P]: mean of the squared distances from each of the points [P,3] to its three nearest others.
 
-    Another point in the same place counts, with distance 0. With fewer than four points the mean is over the others
-    there are, and 0 for a point alone. Computed in f32, without gradients; a point that is not finite has no
-    neighbours and is none, its own result is infinite.
+    Another point in the same place counts, with distance 0. With fewer than four points the mean is over the others;
+    for a single point it is 0. Computed in f32, without gradients. A point that is not finite is nobody's neighbour,
+    and its own result is infinite.
     """
     if points.dim() != 2 or points.shape[1] != 3:
         raise ValueError("`points` is {}, but points are [P, 3]\nhint: points.reshape(-1, 3)".format(
@@ -50,7 +50,7 @@ def _within(queries, others):
 
 
 def _sorted_into_leaves(points):
-    """Indices [leaves, size], neighbours in space beside each other; -1 - index marks a copy that only fills a leaf."""
+    """Indices [leaves, size], so that neighbours in space share a leaf; -1 - index marks a copy that only pads a leaf."""
     count, levels = points.shape[0], 0
     while count > _LEAF << levels:
         levels += 1
@@ -105,7 +105,7 @@ def _candidates(tree, bound, leaves):
 def _large(points):
     order = _sorted_into_leaves(points)
     leaves, size = order.shape
-    # A copy that fills a leaf is no one's neighbour: it lies infinitely far away.
+    # A copy that pads a leaf is nobody's neighbour: it is put infinitely far away.
     filled = points[_index(order)]
     places = torch.where((order < 0)[..., None], filled.new_tensor(float("inf")), filled)
     tree = _boxes(filled.amin(dim=1), filled.amax(dim=1))
@@ -115,7 +115,7 @@ def _large(points):
         part = slice(start, start + some)
         best[part] = _within(filled[part], places[part])
     bound = _bound(best, order)
-    # A leaf meets a few dozen others at a time.
+    # A leaf is compared with a few dozen others.
     some, step = max(1, _CHUNK // 4096), max(1, _CHUNK // (size * 3))
     for start in range(0, leaves, some):
         wanted = torch.arange(start, min(start + some, leaves), device=points.device)
@@ -132,8 +132,8 @@ def _bound(best, order):
 
 
 def _search(filled, places, order, tree, best, bound, wanted, step):
-    """Meets these leaves with their candidates: in each round every leaf with its next one, and of the leaf those
-    points to which the candidate's box is nearer than their third neighbour."""
+    """Compares these leaves with their candidates: in each round every leaf with its next candidate, and only those
+    points of the leaf to which the candidate's box is nearer than their third neighbour."""
     low, high = tree[-1]
     leaf, node, gap = _candidates(tree, bound, wanted)
     ends = torch.bincount(leaf - wanted[0], minlength=wanted.numel()).cumsum(0)

@@ -34,7 +34,7 @@ def projection(tanx=TAN, tany=TAN * HEIGHT / WIDTH):
 
 
 def settings(width=WIDTH, height=HEIGHT, degree=0, bg=(0.1, 0.2, 0.3), **more):
-    """12 fields by keyword, or 13 with `antialiasing`; the camera is in the origin and looks along +z."""
+    """12 fields by keyword, or 13 with `antialiasing`; the camera is at the origin and looks along +z."""
     tany = TAN * height / width
     fields = dict(image_height=height, image_width=width, tanfovx=TAN, tanfovy=tany, bg=torch.tensor(bg),
                   scale_modifier=1.0, viewmatrix=torch.eye(4), projmatrix=projection(TAN, tany), sh_degree=degree,
@@ -58,8 +58,8 @@ def splats(count=40, seed=0, coeffs=16):
 
 
 def smooth():
-    """Eight splats of which nothing appears or vanishes when a number changes a little: every one is over the cut of
-    alpha = 1/255 in the whole image, none hides another, no depths are near."""
+    """Eight Gaussians that neither appear nor vanish when a number changes a little: each is over the threshold of
+    alpha = 1/255 in the whole image, none hides another, and no two depths are close."""
     inputs = splats(count=8, seed=3)
     with torch.no_grad():
         inputs["means3D"][:, 2] = torch.linspace(2.5, 4.0, 8)

@@ -1,67 +1,34 @@
-"""The CPU engine's C border, called from ctypes with nothing but the standard library.
+"""The ctypes mirror against a C compiler, and the CPU engine called through it with the standard library alone.
 
-One splat in front of an identity camera: its image and its gradients are known in closed form. The library is
+One Gaussian in front of an identity camera: its image and its gradients are known in closed form. The library is
 `$SPLATWRIGHT_ENGINE_DIR/libsplat_cpu.so`; `cargo xtask test` sets the variable. No torch, no numpy.
 """
 
 import ctypes as c
+import importlib.util
 import os
 import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
 import unittest
 
-F = c.POINTER(c.c_float)
-ALLOC = c.CFUNCTYPE(c.c_void_p, c.c_void_p, c.c_uint32, c.c_uint64)
+PACKAGES = pathlib.Path(__file__).resolve().parent.parent
+INCLUDE = PACKAGES.parent / "crates" / "splat-engine" / "include"
 
 
-class In(c.Structure):
-    _fields_ = [("data", F), ("stride", c.c_int64 * 3)]
+def _load():
+    """_abi of the installed package, or else of this checkout, without the package itself, which needs torch."""
+    installed = importlib.util.find_spec("diff_gaussian_rasterization")
+    folder = pathlib.Path(installed.origin).parent if installed else PACKAGES / "diff_gaussian_rasterization"
+    spec = importlib.util.spec_from_file_location("splat_abi", str(folder / "_abi.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-class Camera(c.Structure):
-    _fields_ = [("struct_size", c.c_uint32), ("width", c.c_int32), ("height", c.c_int32),
-                ("tan_fovx", c.c_float), ("tan_fovy", c.c_float), ("model", c.c_int32), ("view", F), ("proj", F),
-                ("campos", F)]
-
-
-class Gaussians(c.Structure):
-    _fields_ = [("struct_size", c.c_uint32), ("count", c.c_int64), ("sh_coeffs", c.c_int64),
-                ("feature_count", c.c_int64), ("means3d", In), ("opacities", In), ("sh", In), ("sh_rest", In),
-                ("colors", In), ("scales", In), ("rotations", In), ("cov3d", In), ("features", In)]
-
-
-class Settings(c.Structure):
-    _fields_ = [("struct_size", c.c_uint32), ("flags", c.c_uint32), ("background", F),
-                ("scale_modifier", c.c_float), ("sh_degree", c.c_int32)]
-
-
-class Context(c.Structure):
-    _fields_ = [("struct_size", c.c_uint32), ("device", c.c_int32), ("stream", c.c_void_p),
-                ("workspace", c.c_void_p), ("alloc", ALLOC), ("user", c.c_void_p)]
-
-
-class Saved(c.Structure):
-    _fields_ = [("struct_size", c.c_uint32), ("buffer_count", c.c_uint32), ("rendered", c.c_int64),
-                ("rejected", c.c_int64), ("ticket", c.c_int64), ("buffer", c.c_void_p * 6), ("bytes", c.c_uint64 * 6)]
-
-
-class ForwardArgs(c.Structure):
-    _fields_ = [("struct_size", c.c_uint32), ("context", Context), ("camera_count", c.c_uint32),
-                ("cameras", c.POINTER(Camera)), ("gaussians", Gaussians), ("settings", Settings), ("color", F),
-                ("radii", c.POINTER(c.c_int32)), ("inv_depth", F), ("depth", F), ("alpha", F), ("features", F),
-                ("saved", Saved)]
-
-
-class BackwardArgs(c.Structure):
-    _fields_ = [("struct_size", c.c_uint32), ("context", Context), ("camera_count", c.c_uint32),
-                ("cameras", c.POINTER(Camera)), ("gaussians", Gaussians), ("settings", Settings), ("saved", Saved),
-                ("radii", c.POINTER(c.c_int32)), ("grad_color", F), ("grad_inv_depth", F), ("grad_depth", F),
-                ("grad_alpha", F), ("grad_features", F), ("means3d", F), ("means2d", F), ("means2d_abs", F),
-                ("opacities", F), ("sh", F), ("sh_rest", F), ("colors", F), ("scales", F), ("rotations", F),
-                ("cov3d", F), ("features", F), ("background", F), ("view", F)]
-
-
-def sized(struct, **members):
-    return struct(struct_size=c.sizeof(struct), **members)
+abi = _load()
 
 
 def floats(*values):
@@ -69,26 +36,87 @@ def floats(*values):
 
 
 def dense(values, *strides):
-    return In(c.cast(values, F), (c.c_int64 * 3)(*strides))
+    return abi.In(c.addressof(values), (c.c_int64 * 3)(*strides))
+
+
+def allocator(blocks):
+    """A splat_context.alloc whose memory lives as long as the list."""
+    def alloc(_user, _kind, size):
+        block = c.create_string_buffer(size + 256)
+        blocks.append(block)
+        return (c.addressof(block) + 255) & ~255
+    return abi.Alloc(alloc)
+
+
+def channels(**given):
+    """An array of splat_channel; each value is (source, data or None, gradient or None) of ctypes arrays."""
+    address = lambda values: values if values is None else c.addressof(values)
+    rows = [abi.Channel(source=s, data=address(d), gradient=address(g)) for s, d, g in given.values()]
+    return (abi.Channel * len(rows))(*rows)
+
+
+class Library:
+    """libsplat_cpu.so in $SPLATWRIGHT_ENGINE_DIR, and its tables for the engine itself and for rendering."""
+
+    def __init__(self):
+        self.library = c.CDLL(str(pathlib.Path(os.environ["SPLATWRIGHT_ENGINE_DIR"]) / "libsplat_cpu.so"))
+        self.get = abi.Entry((abi.ENTRY, self.library))
+        self.engine = abi.EngineTable.from_address(self.get(abi.ENGINE, abi.ENGINE_ABI))
+        self.raster = abi.RasterTable.from_address(self.get(abi.RASTER, abi.ENGINE_ABI))
+
+
+class Mirror(unittest.TestCase):
+    """Sizes, offsets and constants of the generated file, as a C compiler sees the header."""
+
+    def expressions(self):
+        """(C expression, the mirror's value); names as in the header."""
+        for name, value in vars(abi).items():
+            if name.isupper() and isinstance(value, int):
+                yield "SPLAT_" + name, value
+            elif isinstance(value, type) and issubclass(value, c.Structure) and hasattr(value, "_fields_"):
+                struct = "splat_" + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+                yield "sizeof({})".format(struct), c.sizeof(value)
+                for member, _ in value._fields_:
+                    field = getattr(value, member)
+                    yield "offsetof({}, {})".format(struct, member), field.offset
+                    yield "sizeof((({} *)0)->{})".format(struct, member), field.size
+
+    def test_a_c_compiler_agrees(self):
+        compiler = os.environ.get("CC") or shutil.which("cc")
+        if not compiler or not INCLUDE.is_dir():
+            self.skipTest("no C compiler, or no header beside the tests")
+        expressions = list(self.expressions())
+        self.assertGreater(len(expressions), 400)
+        header = (INCLUDE / "splat_engine.h").read_text()
+        for name in re.findall(r"^typedef struct \w+ \{.*?^\} (\w+);", header, re.M | re.S):
+            self.assertIn("sizeof({})".format(name), dict(expressions))
+        for name in re.findall(r"(?:^|[{,] *|^#define )(SPLAT_\w+) *(?:=|\d)", header, re.M):
+            self.assertIn(name, dict(expressions))
+        source = "#include <stddef.h>\n#include \"splat_engine.h\"\n" + "".join(
+            "_Static_assert((long long)({0}) == {1}, \"{0} is {1} in Python\");\n".format(*e) for e in expressions)
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "layout.c"
+            file.write_text(source)
+            done = subprocess.run([compiler, "-std=c11", "-fsyntax-only", "-I", str(INCLUDE), str(file)],
+                                  stderr=subprocess.PIPE, universal_newlines=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_a_struct_that_may_grow_knows_its_size(self):
+        self.assertEqual(abi.Camera(width=3).struct_size, c.sizeof(abi.Camera))
+        self.assertEqual(abi.Camera(width=3).width, 3)
 
 
 class Engine(unittest.TestCase):
-    SIDE = 17  # odd: the splat's centre falls on the middle pixel
+    SIDE = 17  # odd: the Gaussian's centre falls on the middle pixel
 
     def setUp(self):
-        folder = os.environ.get("SPLATWRIGHT_ENGINE_DIR")
-        if not folder:
+        if not os.environ.get("SPLATWRIGHT_ENGINE_DIR"):
             self.skipTest("SPLATWRIGHT_ENGINE_DIR is not set")
-        self.lib = c.CDLL(str(pathlib.Path(folder) / "libsplat_cpu.so"))
-        self.lib.splat_engine_last_error.restype = c.c_char_p
+        self.lib = Library()
         self.blocks = []
 
-    def allocator(self):
-        def alloc(_user, _kind, size):
-            block = c.create_string_buffer(size + 256)
-            self.blocks.append(block)
-            return (c.addressof(block) + 255) & ~255
-        return ALLOC(alloc)
+    def error(self):
+        return self.lib.engine.last_error()
 
     def call(self, color=(0.2, 0.5, 0.9), opacity=0.8, mean=(0.0, 0.0, 2.0)):
         side, tan = self.SIDE, 0.5
@@ -99,26 +127,35 @@ class Engine(unittest.TestCase):
                          means=floats(*mean), opacity=floats(opacity), color=floats(*color),
                          scales=floats(0.1, 0.1, 0.1), rotations=floats(1, 0, 0, 0))
         k = self.keep
-        shared = dict(
-            context=sized(Context, device=-1, alloc=self.allocator()),
-            camera_count=1,
-            cameras=c.pointer(sized(Camera, width=side, height=side, tan_fovx=tan, tan_fovy=tan,
-                                    view=c.cast(identity, F), proj=c.cast(proj, F), campos=c.cast(k["campos"], F))),
-            gaussians=sized(Gaussians, count=1, means3d=dense(k["means"], 3, 1, 0),
-                            opacities=dense(k["opacity"], 1, 0, 0), colors=dense(k["color"], 3, 1, 0),
-                            scales=dense(k["scales"], 3, 1, 0), rotations=dense(k["rotations"], 4, 1, 0)),
-            settings=sized(Settings, background=c.cast(k["background"], F), scale_modifier=1.0))
         self.image = floats(*([float("nan")] * (3 * side * side)))
         self.radii = (c.c_int32 * 1)(-1)
-        args = sized(ForwardArgs, color=c.cast(self.image, F), radii=self.radii, saved=sized(Saved), **shared)
+        shared = dict(
+            camera_count=1, channel_count=1, radii=c.addressof(self.radii), saved=c.pointer(abi.Saved()),
+            context=c.pointer(abi.Context(device=-1, alloc=allocator(self.blocks))),
+            cameras=c.pointer(abi.Camera(width=side, height=side, tan_fovx=tan, tan_fovy=tan,
+                                         view=c.addressof(identity), proj=c.addressof(proj),
+                                         campos=c.addressof(k["campos"]))),
+            gaussians=c.pointer(abi.Gaussians(
+                count=1, means3d=dense(k["means"], 3, 1, 0), opacities=dense(k["opacity"], 1, 0, 0),
+                colors=dense(k["color"], 3, 1, 0), scales=dense(k["scales"], 3, 1, 0),
+                rotations=dense(k["rotations"], 4, 1, 0))),
+            settings=c.pointer(abi.Settings(background=c.addressof(k["background"]), scale_modifier=1.0)))
+        args = abi.ForwardArgs(channels=channels(color=(abi.COLOR, self.image, None)), **shared)
         return args, shared
 
-    def test_abi_version_is_the_header_s(self):
-        self.assertEqual(self.lib.splat_engine_abi_version(), 3)
+    def forward(self, args):
+        self.assertEqual(self.lib.raster.forward(c.byref(args)), abi.OK, self.error())
+
+    def test_the_engine_says_which_abi_it_has_and_offers_no_other(self):
+        out = abi.Capabilities()
+        self.assertEqual(self.lib.engine.capabilities(c.byref(out)), abi.OK)
+        self.assertEqual((out.abi, out.device_kind, out.name), (abi.ENGINE_ABI, abi.CPU, b"cpu"))
+        self.assertIsNone(self.lib.get(abi.RASTER, abi.ENGINE_ABI + 1))
+        self.assertIsNone(self.lib.get(99, abi.ENGINE_ABI))
 
     def test_middle_pixel_is_opacity_times_color(self):
         args, _ = self.call()
-        self.assertEqual(self.lib.splat_engine_forward(c.byref(args)), 0, self.lib.splat_engine_last_error())
+        self.forward(args)
         middle = (self.SIDE // 2) * self.SIDE + self.SIDE // 2
         for channel, value in enumerate((0.2, 0.5, 0.9)):
             self.assertAlmostEqual(self.image[channel * self.SIDE ** 2 + middle], 0.8 * value, places=5)
@@ -126,36 +163,54 @@ class Engine(unittest.TestCase):
 
     def test_gradient_of_the_color_is_the_sum_of_weights(self):
         args, shared = self.call()
-        self.assertEqual(self.lib.splat_engine_forward(c.byref(args)), 0, self.lib.splat_engine_last_error())
+        self.forward(args)
         ones = floats(*([1.0] * len(self.image)))
         colors, opacities = floats(0, 0, 0), floats(0)
-        back = sized(BackwardArgs, saved=args.saved, radii=self.radii,
-                     grad_color=c.cast(ones, F),
-                     colors=c.cast(colors, F), opacities=c.cast(opacities, F), **shared)
-        self.assertEqual(self.lib.splat_engine_backward(c.byref(back)), 0, self.lib.splat_engine_last_error())
-        # One splat on black: image = weight * color, so the gradient of a color is the sum of weights.
+        gradients = abi.Gradients(colors=c.addressof(colors), opacities=c.addressof(opacities))
+        back = abi.BackwardArgs(channels=channels(color=(abi.COLOR, None, ones)), gradients=c.pointer(gradients),
+                                **shared)
+        self.assertEqual(self.lib.raster.backward(c.byref(back)), abi.OK, self.error())
+        # One Gaussian on black: image = weight * color, so the gradient of a color is the sum of weights.
         total = sum(self.image[:self.SIDE ** 2]) / 0.2
         for channel in range(3):
             self.assertAlmostEqual(colors[channel] / total, 1.0, places=4)
         self.assertAlmostEqual(opacities[0] / (total / 0.8 * 1.6), 1.0, places=4)
 
-    def test_a_splat_that_is_not_finite_is_rejected_and_counted(self):
+    def test_the_channel_of_weights_is_that_sum(self):
+        args, _ = self.call()
+        weight = floats(float("nan"))
+        args.channels = channels(color=(abi.COLOR, self.image, None), weight=(abi.WEIGHT_SUM, weight, None))
+        args.channel_count = 2
+        self.forward(args)
+        self.assertAlmostEqual(weight[0] / (sum(self.image[:self.SIDE ** 2]) / 0.2), 1.0, places=4)
+
+    def test_a_gaussian_that_is_not_finite_is_rejected_and_counted(self):
         args, _ = self.call(mean=(float("nan"), 0.0, 2.0))
-        self.assertEqual(self.lib.splat_engine_forward(c.byref(args)), 0, self.lib.splat_engine_last_error())
-        self.assertEqual((args.saved.rejected, self.radii[0], max(self.image)), (1, 0, 0.0))
+        self.forward(args)
+        self.assertEqual((args.saved.contents.rejected, self.radii[0], max(self.image)), (1, 0, 0.0))
 
     def test_a_camera_that_is_not_finite_is_refused_by_name(self):
         args, _ = self.call()
         self.keep["identity"][5] = float("nan")
-        self.assertEqual(self.lib.splat_engine_forward(c.byref(args)), 1)
-        self.assertIn(b"viewmatrix", self.lib.splat_engine_last_error())
+        self.assertEqual(self.lib.raster.forward(c.byref(args)), abi.INVALID_ARGUMENT)
+        self.assertIn(b"viewmatrix", self.error())
 
     def test_null_and_other_headers_are_refused(self):
-        self.assertEqual(self.lib.splat_engine_forward(None), 1)
+        self.assertEqual(self.lib.raster.forward(None), abi.INVALID_ARGUMENT)
         args, _ = self.call()
-        args.struct_size = 8
-        self.assertEqual(self.lib.splat_engine_forward(c.byref(args)), 1)
-        self.assertIn(b"struct_size", self.lib.splat_engine_last_error())
+        args.struct_size = 2
+        self.assertEqual(self.lib.raster.forward(c.byref(args)), abi.INVALID_ARGUMENT)
+        self.assertIn(b"struct_size", self.error())
+
+    def test_members_that_the_engine_does_not_know_must_be_zero(self):
+        class Newer(c.Structure):
+            _fields_ = [("args", abi.ForwardArgs), ("wish", c.c_uint64)]
+
+        for wish, status in ((0, abi.OK), (1, abi.UNSUPPORTED)):
+            args, _ = self.call()
+            args.struct_size = c.sizeof(Newer)
+            newer = Newer(args, wish)
+            self.assertEqual(self.lib.raster.forward(c.byref(newer)), status, self.error())
 
 
 if __name__ == "__main__":

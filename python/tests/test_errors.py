@@ -126,12 +126,12 @@ class Loading(Case):
         # Another library that every CPython for Linux can open: one of its own extension modules.
         import _ctypes
         shutil.copy(_ctypes.__file__, str(self.folder / LIBRARY))
-        self.refused("does not export splat_engine_")
+        self.refused("does not export splat_engine_get")
 
     def test_an_engine_of_another_abi(self):
         shutil.copy(str(pathlib.Path(common.ENGINES) / LIBRARY), str(self.folder))
-        with mock.patch.object(_abi, "ABI", 99):
-            self.refused("engine ABI 3, but this package speaks ABI 99")
+        with mock.patch.object(_abi, "ENGINE_ABI", 99):
+            self.refused("does not offer engine ABI 99, which this package uses")
 
     def test_an_engine_for_the_other_memory(self):
         shutil.copy(str(pathlib.Path(common.ENGINES) / LIBRARY), str(self.folder / "libsplat_cuda.so"))

@@ -1,4 +1,4 @@
-"""What the forks added (pose gradients with five outputs, the optimizer of visible splats), and how calls are written."""
+"""What the forks added (pose gradients with five outputs, the optimizer of visible Gaussians), and how calls are written."""
 
 import ctypes as c
 import unittest
@@ -85,7 +85,7 @@ class Pose(unittest.TestCase):
         color, radii, _depth, alpha, touched = rasterizer(**inputs)
         self.assertEqual((touched.dtype, touched.requires_grad), (torch.int32, False))
         self.assertTrue(bool((touched[radii == 0] == 0).all()))
-        # The weights of all splats in a pixel are its alpha.
+        # The weights of all Gaussians in a pixel add up to its alpha.
         total = alpha.sum().item()
         self.assertTrue(total <= touched.sum().item() <= total + 40)
         hidden = {n: t.detach().clone() for n, t in inputs.items()}
@@ -95,35 +95,54 @@ class Pose(unittest.TestCase):
             out = rasterizer(**hidden)
             few = [rasterizer(**{n: t[:k] for n, t in hidden.items()})[4] for k in (1, 0)]
         self.assertGreater(int(out[1][1]), 0)
-        self.assertLess(int(out[4][1]), 2, "what lies behind an opaque splat")
+        self.assertLess(int(out[4][1]), 2, "what lies behind an opaque Gaussian")
         self.assertEqual([t.numel() for t in few], [1, 0])
 
 
 class Written(unittest.TestCase):
     """_layout and _memory: structs written in one go, memory handed out in parts."""
 
-    def test_a_struct_written_at_once_is_the_struct_set_member_by_member(self):
-        for kind in (_abi.ForwardArgs, _abi.BackwardArgs, _abi.Camera):
-            layout = Layout(kind)
-            values, expected = layout.values(), kind()
-            for number, (path, place) in enumerate(layout.at.items()):
-                target, *inner = path.split(".")
-                owner = expected
-                for name in inner:
-                    owner, target = (getattr(owner, target), name)
-                value = values[place] if target == "struct_size" else number + 1
-                values[place] = value
-                if target.isdigit():
-                    owner[int(target)] = value
-                elif target == "cameras":
-                    c.memmove(c.addressof(owner) + getattr(type(owner), target).offset, c.byref(c.c_uint64(value)), 8)
-                elif target == "alloc":
-                    owner.alloc = _abi.Alloc(value)
+    PARTS = dict(args=_abi.BackwardArgs, context=_abi.Context, cameras=_abi.Camera, gaussians=_abi.Gaussians,
+                 channels=_abi.Channel * 3, saved=_abi.Saved)
+
+    def test_structs_written_at_once_are_the_structs_set_member_by_member(self):
+        layout = Layout(**self.PARTS)
+        values, expected = layout.values(), {name: kind() for name, kind in self.PARTS.items()}
+        expected["channels"] = self.PARTS["channels"](*[_abi.Channel() for _ in range(3)])
+        for number, (path, place) in enumerate(layout.at.items()):
+            part, *inner, target = path.split(".")
+            owner = expected[part]
+            for name in inner:
+                owner = owner[int(name)] if name.isdigit() else getattr(owner, name)
+            if target == "struct_size":
+                continue
+            values[place] = value = number + 1
+            if target.isdigit():
+                owner[int(target)] = value
+            elif target == "alloc":
+                owner.alloc = _abi.Alloc(value)
+            else:
+                field = getattr(type(owner), target)
+                pointer = issubclass(dict(owner._fields_)[target], c._Pointer)
+                if pointer:
+                    c.memmove(c.addressof(owner) + field.offset, c.byref(c.c_uint64(value)), 8)
                 else:
                     setattr(owner, target, value)
-            buffer = (c.c_char * layout.size)()
-            layout.write(buffer, 0, *values)
-            self.assertEqual(bytes(buffer), bytes(expected), kind.__name__)
+        buffer = layout.write(values)
+        for name in self.PARTS:
+            path = name + ".struct_size" if name + ".struct_size" in layout.offset else name + ".0.struct_size"
+            start = layout.offset[path]
+            found, wanted = bytes(buffer)[start:start + c.sizeof(expected[name])], bytearray(bytes(expected[name]))
+            if name == "args":  # points at the other parts
+                args = _abi.BackwardArgs.from_buffer(buffer)
+                self.assertEqual(c.addressof(args.channels.contents), c.addressof(buffer) + layout.offset[
+                    "channels.0.struct_size"])
+                for other in self.PARTS:
+                    if other != "args":
+                        at = getattr(_abi.BackwardArgs, other).offset
+                        wanted[at:at + 8] = found[at:at + 8]
+                self.assertEqual(args.camera_count, layout.at["args.camera_count"] + 1)
+            self.assertEqual(found, bytes(wanted), name)
 
     def test_memory_is_aligned_apart_and_one_block_where_the_guess_was_right(self):
         for guess, blocks in (((4096, 2048), 1), ((0, 0), 3)):
@@ -149,7 +168,7 @@ class Written(unittest.TestCase):
 
 
 class Adam(unittest.TestCase):
-    """As the original trainer uses it: one tensor a group, rates that change, `step(radii > 0, P)`."""
+    """As the original trainer uses it: one tensor per group, rates that change, `step(radii > 0, P)`."""
 
     def test_steps_are_adam_s_without_correction_and_only_of_what_was_seen(self):
         p = 50

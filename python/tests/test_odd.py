@@ -1,4 +1,4 @@
-"""Odd but legal inputs: counts of outputs, no splats, strides, types, no gradients, hooks, threads."""
+"""Odd but legal inputs: counts of outputs, no Gaussians, strides, types, no gradients, hooks, threads."""
 
 import copy
 import os

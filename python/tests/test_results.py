@@ -1,7 +1,6 @@
 """What the module computes: against the engine called directly (bit for bit), finite differences, and the original."""
 
 import ctypes as c
-import pathlib
 import unittest
 
 import common
@@ -11,7 +10,7 @@ from common import render, settings, splats, weights
 import test_abi as direct
 from diff_gaussian_rasterization import _C
 
-GOLDEN = common.PACKAGES.parent / "tests" / "data" / "golden"
+GOLDEN = common.PACKAGES.parent / "crates" / "splat-verify" / "data" / "golden"
 
 
 def array(tensor):
@@ -23,52 +22,51 @@ def back(values, shape):
     return torch.tensor(list(values), dtype=torch.float32).reshape(shape)
 
 
+SOURCES = {"color": direct.abi.COLOR, "inv_depth": direct.abi.INV_DEPTH, "depth": direct.abi.DEPTH,
+           "alpha": direct.abi.ALPHA}
+
+
 class Direct:
-    """The scene through another mirror of the header, with memory that is not torch's."""
+    """The scene handed to the engine without the module, with memory that is not torch's."""
 
     def __init__(self, inputs, setting):
-        self.lib = c.CDLL(str(pathlib.Path(common.ENGINES) / "libsplat_cpu.so"))
+        self.lib = direct.Library()
         self.blocks = []
         p, m = inputs["means3D"].shape[0], inputs["shs"].shape[1]
         self.keep = {n: array(t) for n, t in inputs.items()}
         k = self.keep
         for name in ("viewmatrix", "projmatrix", "campos", "bg"):
             k[name] = array(getattr(setting, name))
-
-        def alloc(_user, _kind, size):
-            block = c.create_string_buffer(size + 256)
-            self.blocks.append(block)
-            return (c.addressof(block) + 255) & ~255
-
-        self.alloc = direct.ALLOC(alloc)
-        f = lambda values: c.cast(values, direct.F)
-        camera = direct.sized(direct.Camera, width=setting.image_width, height=setting.image_height,
-                              tan_fovx=setting.tanfovx, tan_fovy=setting.tanfovy, view=f(k["viewmatrix"]),
-                              proj=f(k["projmatrix"]), campos=f(k["campos"]))
-        self.shared = dict(
-            context=direct.sized(direct.Context, device=-1, alloc=self.alloc), camera_count=1,
-            cameras=c.pointer(camera),
-            gaussians=direct.sized(direct.Gaussians, count=p, sh_coeffs=m, means3d=direct.dense(k["means3D"], 3, 1, 0),
-                                   opacities=direct.dense(k["opacities"], 1, 0, 0),
-                                   sh=direct.dense(k["shs"], 3 * m, 3, 1), scales=direct.dense(k["scales"], 3, 1, 0),
-                                   rotations=direct.dense(k["rotations"], 4, 1, 0)),
-            settings=direct.sized(direct.Settings, flags=1 if setting.antialiasing else 0, background=f(k["bg"]),
-                                  scale_modifier=setting.scale_modifier, sh_degree=setting.sh_degree))
+        abi, address = direct.abi, c.addressof
+        camera = abi.Camera(width=setting.image_width, height=setting.image_height, tan_fovx=setting.tanfovx,
+                            tan_fovy=setting.tanfovy, view=address(k["viewmatrix"]), proj=address(k["projmatrix"]),
+                            campos=address(k["campos"]))
+        gaussians = abi.Gaussians(count=p, sh_coeffs=m, means3d=direct.dense(k["means3D"], 3, 1, 0),
+                                  opacities=direct.dense(k["opacities"], 1, 0, 0),
+                                  sh=direct.dense(k["shs"], 3 * m, 3, 1), scales=direct.dense(k["scales"], 3, 1, 0),
+                                  rotations=direct.dense(k["rotations"], 4, 1, 0))
+        flags = abi.ANTIALIASING if setting.antialiasing else 0
         pixels = setting.image_width * setting.image_height
-        self.out = {n: (c.c_float * (k_ * pixels))() for n, k_ in (("color", 3), ("inv_depth", 1), ("depth", 1),
-                                                                  ("alpha", 1))}
+        self.out = {n: (c.c_float * ((3 if n == "color" else 1) * pixels))() for n in SOURCES}
         self.radii = (c.c_int32 * p)()
-        self.args = direct.sized(direct.ForwardArgs, radii=self.radii, saved=direct.sized(direct.Saved),
-                                 **self.shared, **{n: f(v) for n, v in self.out.items()})
-        assert self.lib.splat_engine_forward(c.byref(self.args)) == 0
+        self.shared = dict(
+            camera_count=1, channel_count=len(SOURCES), cameras=c.pointer(camera), gaussians=c.pointer(gaussians),
+            context=c.pointer(abi.Context(device=-1, alloc=direct.allocator(self.blocks))),
+            settings=c.pointer(abi.Settings(flags=flags, background=address(k["bg"]), sh_degree=setting.sh_degree,
+                                            scale_modifier=setting.scale_modifier)),
+            radii=address(self.radii), saved=c.pointer(abi.Saved()))
+        args = abi.ForwardArgs(channels=direct.channels(**{n: (s, self.out[n], None) for n, s in SOURCES.items()}),
+                               **self.shared)
+        assert self.lib.raster.forward(c.byref(args)) == abi.OK, self.lib.engine.last_error()
 
     def gradients(self, upstream, lengths):
-        f = lambda values: c.cast(values, direct.F)
+        abi = direct.abi
         out = {n: (c.c_float * size)() for n, size in lengths.items()}
-        ups = {"grad_" + n: array(t) for n, t in upstream.items()}
-        args = direct.sized(direct.BackwardArgs, saved=self.args.saved, radii=self.radii, **self.shared,
-                            **{n: f(v) for n, v in ups.items()}, **{n: f(v) for n, v in out.items()})
-        assert self.lib.splat_engine_backward(c.byref(args)) == 0
+        ups = {n: array(t) for n, t in upstream.items()}
+        gradients = abi.Gradients(**{n: c.addressof(v) for n, v in out.items()})
+        rows = direct.channels(**{n: (s, None, ups.get(n)) for n, s in SOURCES.items()})
+        args = abi.BackwardArgs(channels=rows, gradients=c.pointer(gradients), **self.shared)
+        assert self.lib.raster.backward(c.byref(args)) == abi.OK, self.lib.engine.last_error()
         return out
 
 
@@ -167,7 +165,7 @@ class FiniteDifferences(unittest.TestCase):
 
 
 class Golden(unittest.TestCase):
-    """Image, radii and gradients of the original, recorded in tests/data/golden."""
+    """Image, radii and gradients of the original, recorded in crates/splat-verify/data/golden."""
 
     INPUTS = ("means3D", "opacities", "shs", "colors_precomp", "scales", "rotations", "cov3D_precomp")
 
@@ -177,12 +175,12 @@ class Golden(unittest.TestCase):
         except ImportError:
             self.skipTest("numpy is not installed")
         if not GOLDEN.is_dir():
-            self.skipTest("tests/data/golden is not there")
+            self.skipTest("crates/splat-verify/data/golden is not there")
         files = sorted(GOLDEN.glob("a_*.npz"))
         self.assertGreaterEqual(len(files), 7)
         for path in files:
             if path.stem == "a_hard":
-                continue  # its splats at the camera's plane have bounds of their own; the engine's tests hold them
+                continue  # its Gaussians at the camera's plane have their own bounds, in the engine's tests
             with self.subTest(path.stem), numpy.load(path) as data:
                 t = {k: torch.from_numpy(data[k]) for k in data if data[k].dtype.kind in "fib" and data[k].shape}
                 inputs = {n: t[n].clone().requires_grad_() for n in self.INPUTS if n in t}

@@ -1,7 +1,8 @@
 //! `cargo xtask build`: probe -> plan -> provision -> fetch -> compile -> gather -> verify.
 //!
-//! Each stage's result is printed or kept as JSON; deciding is `splat_toolchain`'s, bringing is
-//! [`crate::provision`]'s, proving is [`crate::verify`]'s. A run with nothing changed compiles and proves nothing anew.
+//! Engines are compiled first, each as a library of its own, then everything else without any of them: programs open
+//! engines at run time. `splat_toolchain` decides, [`splatwright::provision`] brings what is missing and
+//! [`crate::verify`] proves the result. A run with nothing changed compiles and proves nothing anew.
 
 use std::{
     path::{Path, PathBuf},
@@ -36,7 +37,7 @@ use crate::verify;
 /// compiled for the GPUs present, or else for 75,80,86,89,90,100,120 as far as the toolkit knows them.
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
-    /// Engines to build: cpu, inria (the original CUDA sources; needs consent to their licence)
+    /// Engines to build: cpu, cuda (our CUDA kernels), inria (the original CUDA sources; asks for consent to their licence)
     #[arg(long, value_delimiter = ',')]
     engines: Option<Vec<EngineName>>,
     /// GPU architectures to compile for, such as 80,90 (default: the GPUs present, else the list above)
@@ -222,13 +223,17 @@ fn compiled(root: &Path, args: &Args, planned: Planned) -> anyhow::Result<Built>
     let (planned, original) = provisioned(root, args, planned)?;
     let plan = planned.plan;
     switch::put_in_force(root, &plan)?;
-    let made = compile::run_in(
-        root,
-        &["build", "--release", "--workspace", "--exclude", "xtask", "--jobs", &plan.jobs.to_string()],
-        &windows::build_environment(plan.host_compiler.as_ref())?,
-    )?;
-    let engine_dir = root.join(&plan.target_dir).join("engines");
-    let libraries = gather(&plan, &made, original.as_ref(), &engine_dir)?;
+    let env = windows::build_environment(plan.host_compiler.as_ref())?;
+    let (jobs, features) = (plan.jobs.to_string(), engine_features(&plan));
+    let mut arguments = vec!["build", "--release", "--jobs", &jobs, "--lib", "--example", "splat_cpu"];
+    arguments.extend(plan.engines.iter().flat_map(|engine| ["--package", package(*engine)]));
+    arguments.extend(["--features", &features]);
+    let engines = compile::run_in(root, &arguments, &env)?;
+    let engine_dir = root.join(plan.engine_dir());
+    let libraries = gather(&plan, &engines, original.as_ref(), &engine_dir)?;
+    let mut arguments = vec!["build", "--release", "--jobs", &jobs, "--workspace"];
+    arguments.extend(["--exclude", "xtask", "--exclude", "splatwright"]);
+    let made = compile::run_in(root, &arguments, &env)?;
     Ok(Built {
         libraries,
         verifier: made.binary("splat-verify")?.to_owned(),
@@ -308,6 +313,21 @@ fn managed(plan: &Plan) -> Vec<ManagedItem> {
     items
 }
 
+/// The crate of an engine.
+fn package(engine: EngineName) -> &'static str {
+    match engine {
+        EngineName::Cpu => "splat-cpu",
+        EngineName::Cuda => "splat-cuda",
+        EngineName::Inria => "splat-inria",
+    }
+}
+
+/// The features that make the planned CUDA engines compile their kernels.
+fn engine_features(plan: &Plan) -> String {
+    let compiled = plan.engines.iter().filter(|engine| **engine != EngineName::Cpu);
+    compiled.map(|engine| format!("{}/compile", package(*engine))).collect::<Vec<_>>().join(",")
+}
+
 /// Copies the engine libraries to one folder, under their engines' names, with a record of what they are.
 fn gather(
     plan: &Plan,
@@ -319,9 +339,10 @@ fn gather(
     let mut libraries = Vec::new();
     for engine in &plan.engines {
         let from = match engine {
-            EngineName::Cpu => made.libraries.get("splat-engine").cloned(),
+            EngineName::Cpu => made.libraries.get(package(*engine)).cloned(),
             other => {
-                made.out_dirs.get("splat-cuda").map(|out| out.join("lib").join(library_name(other.as_str())))
+                let out = made.out_dirs.get(package(*other));
+                out.map(|out| out.join("lib").join(library_name(other.as_str())))
             }
         };
         let from = from.with_context(|| format!("cargo built no library for engine `{engine}`"))?;

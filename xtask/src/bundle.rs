@@ -1,7 +1,8 @@
 //! `cargo xtask bundle OUT`: a folder that runs on a GPU host which has libtorch (a Python torch of the row) but no Rust.
 //!
-//! Programs, engine libraries, golden data and chosen data, and a `run.sh` that needs nothing else. What it copies is
-//! stripped of symbols; nothing outside OUT is written.
+//! Programs, engine libraries, the committed files that tests read, the Python module with its tests, chosen data, and a
+//! `run.sh` that needs nothing else. What it copies is stripped of symbols; nothing outside OUT is written. Tests find
+//! files and programs through variables of `run.sh` (see `splat_testdata`).
 
 use std::{
     path::{Path, PathBuf},
@@ -44,6 +45,13 @@ pub struct Args {
 
 const MARK: &str = "splatwright-bundle.json";
 
+/// Packages whose programs and tests are about building; they have no place on a host without Rust.
+const LEFT_OUT: [&str; 5] = ["xtask", "splatwright", "splat-toolchain", "torch-link", "splat-engine-build"];
+
+/// Committed files that tests read, carried along under their own paths.
+const COMMITTED: [&str; 4] =
+    ["crates/splat-engine/include", "crates/splat-scene/tests/data", "crates/splat-verify/data", "python"];
+
 /// Runs the command.
 ///
 /// # Errors
@@ -57,16 +65,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ));
     }
     let built = build::ensure_compiled()?;
-    let mut made = compile::run(&root, &["test", "--release", "--workspace", "--no-run"])?.executables;
-    made.extend(
-        compile::run(&root, &["build", "--release", "--workspace", "--bins", "--examples"])?.executables,
-    );
+    let all = |arguments: &[&'static str]| {
+        let mut arguments = arguments.to_vec();
+        arguments.push("--workspace");
+        arguments.extend(LEFT_OUT.iter().flat_map(|package| ["--exclude", package]));
+        compile::run(&root, &arguments)
+    };
+    let mut made = all(&["test", "--release", "--no-run"])?.executables;
+    made.extend(all(&["build", "--release", "--bins", "--examples"])?.executables);
     if !args.no_benches {
-        made.extend(compile::run(&root, &["bench", "--workspace", "--benches", "--no-run"])?.executables);
+        made.extend(all(&["bench", "--benches", "--no-run"])?.executables);
     }
     let mut programs: Vec<(String, Executable)> = made
         .into_iter()
-        .filter(|e| e.package != "xtask" && e.package != "splat-toolchain")
         .map(|e| (file_name(&e), e))
         .filter(|(name, e)| args.only.is_empty() || args.only.iter().any(|o| *o == *name || *o == e.name))
         .collect();
@@ -79,7 +90,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         programs.iter().map(|(name, e)| (e.path.clone(), Path::new("bin").join(name))).collect();
     // With the notices that lie beside the libraries.
     copies.push((built.engine_dir.clone(), "engines".into()));
-    copies.push((root.join("tests/data"), "tests-data".into()));
+    for path in COMMITTED {
+        copies.push((root.join(path), Path::new("repository").join(path)));
+    }
     for data in &args.data {
         let name = data.file_name().with_context(|| format!("`{}` has no name", data.display()))?;
         copies.push((data.clone(), Path::new("data").join(name)));
@@ -138,6 +151,9 @@ fn copy(from: &Path, to: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> 
     if fs_err::metadata(from)?.is_dir() {
         for entry in fs_err::read_dir(from)? {
             let entry = entry?;
+            if entry.file_name() == "__pycache__" {
+                continue;
+            }
             copy(&entry.path(), &to.join(entry.file_name()), files)?;
         }
         return Ok(());
@@ -150,7 +166,7 @@ fn copy(from: &Path, to: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Finds libtorch, runs one program or every test, counts, and tells the truth in its last line.
+/// Finds libtorch, runs one program or every test, and counts what passed, failed and was skipped.
 const RUN: &str = r#"#!/usr/bin/env bash
 # Runs what `cargo xtask bundle` gathered. Needs bash and a torch of the row named in splatwright-bundle.json.
 #   bash run.sh                 every test; ends with `N passed, N failed, N skipped`
@@ -165,8 +181,8 @@ if [ ! -e "$lib/libtorch.so" ]; then
   exit 2
 fi
 export LD_LIBRARY_PATH="$lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-export SPLATWRIGHT_ENGINE_DIR="$here/engines"
-export SPLAT_TEST_DATA="${SPLAT_TEST_DATA:-$here/tests-data}"
+export SPLATWRIGHT_ENGINE_DIR="$here/engines" SPLAT_ENGINES="${SPLAT_ENGINES:-$here/engines}"
+export SPLAT_REPOSITORY="$here/repository" SPLAT_PROGRAMS="$here/bin"
 export SPLAT_DATA="${SPLAT_DATA:-$here/data}"
 export SPLAT_GOLDEN="${SPLAT_GOLDEN:-$here/data/golden}"
 chmod +x "$here"/bin/* 2>/dev/null
@@ -192,6 +208,19 @@ for program in "$here"/bin/*.test "$here"/bin/*.unit; do
   [ "$status" -eq 0 ] || [ "${f:-0}" -gt 0 ] || f=1
   passed=$((passed + ${p:-0} - s)) failed=$((failed + ${f:-0})) skipped=$((skipped + s + ${i:-0}))
 done
+# The Python module's tests, where python3 has the torch that they need.
+if [ -e "$here/repository/python" ] && python3 -c 'import torch' 2>/dev/null; then
+  echo "== python/tests"
+  log=$(cd "$here/repository" && PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover -s python/tests 2>&1)
+  status=$?
+  printf '%s\n' "$log"
+  n=$(printf '%s\n' "$log" | sed -nE 's/^Ran ([0-9]+) tests?.*/\1/p' | tail -n 1)
+  count() { printf '%s\n' "$log" | tail -n 1 | sed -nE "s/.*$1=([0-9]+).*/\1/p"; }
+  s=$(count skipped) f=$(count failures) e=$(count errors)
+  f=$((${f:-0} + ${e:-0}))
+  [ "$status" -eq 0 ] || [ "$f" -gt 0 ] || f=1
+  passed=$((passed + ${n:-0} - ${s:-0} - f)) failed=$((failed + f)) skipped=$((skipped + ${s:-0}))
+fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
 "#;

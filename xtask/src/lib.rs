@@ -5,6 +5,8 @@ pub mod bench;
 pub mod build;
 pub mod bundle;
 pub mod clean;
+pub mod codegen;
+pub mod release;
 pub mod test;
 pub mod test_log;
 pub mod tidy;

@@ -4,7 +4,7 @@ use std::{env, path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use splatwright::{doctor, explain, ext, plan, repository, switch, torch, ui, wheel};
-use xtask::{bench, build, bundle, clean, test, tidy, verify};
+use xtask::{bench, build, bundle, clean, codegen, release, test, tidy, verify};
 
 /// Builds, checks and tests Splatwright. Start with `cargo xtask doctor`, then `cargo xtask build`.
 #[derive(Parser)]
@@ -29,7 +29,9 @@ enum Command {
     Bench(bench::Args),
     Wheel(wheel::Args),
     Ext(ext::Args),
+    Codegen(codegen::Args),
     Tidy(tidy::Args),
+    Release(release::Args),
 }
 
 fn main() -> ExitCode {
@@ -51,7 +53,9 @@ fn main() -> ExitCode {
         Command::VerifyImport(args) => verify::run(&args),
         Command::Switch(args) => switch::run(&args),
         Command::Clean(args) => clean::run(&args),
+        Command::Codegen(args) => codegen::run(&args),
         Command::Tidy(args) => tidy::run(&args),
+        Command::Release(args) => release::run(&args),
     };
     result.unwrap_or_else(|error| ui::report(&error))
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use splat_toolchain::{Finding, Severity, fatbin};
 use splatwright::{
     ui,
-    wheel::{self, SYMBOLS},
+    wheel::{self, ENTRY},
 };
 
 use crate::build;
@@ -48,7 +48,7 @@ pub struct Args {
 pub struct Report {
     /// Whether everything holds.
     pub ok: bool,
-    /// One entry a library.
+    /// One entry per library.
     pub engines: Vec<EngineReport>,
     /// The operation for tch.
     pub torch: TorchReport,
@@ -94,7 +94,7 @@ pub struct TorchReport {
     pub op: String,
 }
 
-/// What `splat-verify` prints; see `tests/src/bin/splat-verify.rs`.
+/// What `splat-verify` prints; see `crates/splat-verify/src/main.rs`.
 #[derive(Debug, Deserialize)]
 struct Ran {
     engines: Vec<RanEngine>,
@@ -189,7 +189,8 @@ pub fn verify(subject: &Subject<'_>) -> anyhow::Result<Report> {
                 check_inside(path, &found, subject, &mut findings);
                 inside.insert(path.clone(), found);
             }
-            Err(e) => findings.push(broken("V01", format!("`{}` is no library: {e:#}", path.display()))),
+            Err(e) => findings
+                .push(broken("V01", format!("`{}` cannot be read as a library: {e:#}", path.display()))),
         }
     }
     let (ran, trouble) = run_program(subject)?;
@@ -346,8 +347,8 @@ fn needed(bytes: &[u8]) -> Vec<String> {
 /// What the file itself shows to be wrong.
 fn check_inside(path: &Path, inside: &Inside, subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let file = path.display();
-    for symbol in SYMBOLS.iter().filter(|s| !inside.symbols.iter().any(|have| have == *s)) {
-        findings.push(broken("V07", format!("`{file}` does not export `{symbol}`")));
+    if !inside.symbols.iter().any(|symbol| symbol == ENTRY) {
+        findings.push(broken("V07", format!("`{file}` does not export `{ENTRY}`")));
     }
     for library in inside.needed.iter().filter(|n| n.starts_with("libcudart") || n.starts_with("libtorch")) {
         findings.push(broken(

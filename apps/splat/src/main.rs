@@ -1,6 +1,7 @@
-//! The program `splat`. Results and JSON go to stdout, everything for people to stderr.
+//! The program `splat`. Results and JSON go to stdout, everything else that people read to stderr.
 
 mod cli;
+mod machine;
 mod output;
 mod report;
 mod trajectory;

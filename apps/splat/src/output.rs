@@ -1,9 +1,9 @@
 //! The files of a run: `point_cloud.ply`, `cameras.json`, `views/*.png` (`00300_name.png` after 300 steps), `views.csv`,
-//! `curves.svg`, `stats.json`, and `exposure.json` where exposures are learned. Each appears whole or not at all.
+//! `curves.svg`, `stats.json`, and `exposure.json` if exposures are learned. Each is written atomically.
 //!
-//! `cameras.json` is the layout of 3DGS trainers (`splat_scene::cameras_json`): all views of the dataset, those trained on
-//! at their corrected poses where poses are learned. `exposure.json` gives, by name of photograph, the rows of the affine
-//! map (3x4) of a render's colours, for the views trained on.
+//! `cameras.json` has the layout of 3DGS trainers (`splat_scene::cameras_json`): all views of the dataset, training views at
+//! their corrected poses if poses are learned. `exposure.json` contains, by name of photograph, the rows of the affine map
+//! (3x4) of the render's colours, for the training views.
 
 use std::path::{Path, PathBuf};
 
@@ -12,20 +12,21 @@ use serde_json::{Value, json};
 use splat_scene::{Dataset, cameras_json, ply, write_atomically};
 
 use splat_train::metrics::{Evaluator, Mean, Scores};
-use splat_train::{Event, Machine, Outcome, Sample, Trainer, checkpoint_path, machine};
+use splat_train::{Event, Outcome, Sample, Trainer, checkpoint_path, memory_in_use_mib};
 
 use crate::cli::Hinted;
+use crate::machine::{self, Machine};
 use crate::report::{self, Series};
 
-/// A folder for one run's files.
+/// The folder for the files of one run.
 #[derive(Debug)]
 pub(crate) struct Output {
     folder: PathBuf,
 }
 
 impl Output {
-    /// Makes the folder and sees that it can be written: better now than after the last step. A folder that holds
-    /// something already is taken only with `again`: what a run writes replaces files of those names.
+    /// Creates the folder and checks that it can be written, which is better known now than after the last step. A folder
+    /// that is not empty is accepted only with `again`; files of the same names are then replaced.
     pub(crate) fn create(folder: &Path, again: bool) -> Result<Self> {
         if !again && folder.is_dir() && fs_err::read_dir(folder)?.next().is_some() {
             let hint = if checkpoint_path(folder).exists() {
@@ -45,17 +46,16 @@ impl Output {
         Ok(Self { folder: folder.into() })
     }
 
-    /// Writes everything. `run` (command line, engine and the like) goes into `stats.json` as it is.
+    /// Writes everything. `run` (command line, engine and so on) goes into `stats.json` unchanged.
     pub(crate) fn save(
         &self,
         trainer: &Trainer,
         dataset: &Dataset,
         outcome: &Outcome,
-        machine: &Machine,
         run: Value,
         listen: &mut dyn FnMut(&Event),
     ) -> Result<()> {
-        // The scene first: if the disk is full then, all is there that cannot be made again.
+        // The scene first: if the disk becomes full later, nothing is lost that cannot be made again.
         let path = self.folder.join("point_cloud.ply");
         ply::write_gaussians(&path, &trainer.gaussians().download()?)?;
         listen(&Event::Saved { path });
@@ -86,14 +86,14 @@ impl Output {
         listen(&Event::Saved { path });
         let path = self.folder.join("stats.json");
         let mean = Scores { views: scores, skipped: Vec::new() }.mean();
-        let stats = stats(trainer, dataset, outcome, mean, machine, run);
+        let stats = stats(trainer, dataset, outcome, mean, run);
         write_atomically(&path, |out| Ok(serde_json::to_writer_pretty(out, &stats)?))?;
         listen(&Event::Saved { path });
         Ok(())
     }
 }
 
-/// Removes what runs that were killed while they wrote have left: `.NAME.PROCESS.partial`.
+/// Removes the partial files, `.NAME.PROCESS.partial`, of runs that were killed while they wrote.
 fn remove_partials(folder: &Path) -> Result<()> {
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();
@@ -122,9 +122,9 @@ fn stats(
     dataset: &Dataset,
     outcome: &Outcome,
     held_out: Option<Mean>,
-    machine: &Machine,
     run: Value,
 ) -> Value {
+    let machine = Machine::probe(trainer.backend());
     let first = &dataset.views[dataset.train[0]].camera;
     json!({
         "format": 1,
@@ -156,7 +156,7 @@ fn stats(
         "steps_per_second": outcome.steps as f64 / outcome.train_seconds.max(f64::MIN_POSITIVE),
         "peak_memory_mib": {
             "host": machine::peak_host_mib(),
-            "gpu_in_use_at_end": machine.gpu.as_ref().and_then(|_| machine::gpu_memory_mib()),
+            "gpu_in_use_at_end": machine.gpu.as_ref().and_then(|_| memory_in_use_mib(trainer.backend())),
         },
     })
 }
@@ -165,8 +165,8 @@ fn stats(
 mod tests {
     use super::*;
 
-    /// A run that could not start leaves a folder that the next may take; one that was killed leaves partial files,
-    /// which the next removes.
+    /// A run that could not start leaves a folder that the next run accepts; one that was killed leaves partial files, which
+    /// the next run removes.
     #[test]
     fn folders_of_runs_that_failed_can_be_used() {
         let dir = tempfile::tempdir().unwrap();

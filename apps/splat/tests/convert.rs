@@ -3,10 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use splat_scene::{Format, Gaussians, read_scene, spz, write_scene};
+use splat_scene::{GaussianFormat, Gaussians, spz};
 
 fn splat(args: &[&Path], options: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_splat")).arg("convert").args(options).args(args).output().unwrap()
+    Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")))
+        .arg("convert")
+        .args(options)
+        .args(args)
+        .output()
+        .unwrap()
 }
 
 /// What it said; it must have ended as `success` says.
@@ -40,18 +45,18 @@ fn files(names: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
 fn every_format_converts_and_the_last_line_sums_up() {
     let names = ["a.ply", "b.splat", "c.spz", "d.compressed.ply", "e.sog", "f/meta.json", "g.ply"];
     let (_dir, paths) = files(&names);
-    write_scene(&paths[0], &scene(300, 4)).unwrap();
+    scene(300, 4).write(&paths[0]).unwrap();
     for out in &paths[1..] {
         let text = said(&splat(&[&paths[0], out], &[]), true);
         let last = text.lines().last().unwrap();
         assert!(last.contains(&format!("{}: 300 Gaussians, SH degree", out.display())), "{last}");
         assert!(last.contains("PLY") && last.contains("KiB -> "), "{last}");
-        let back = read_scene(out).unwrap();
+        let back = Gaussians::read(out).unwrap();
         let splat = out.ends_with("b.splat");
         assert_eq!((back.len(), back.coeffs), (300, if splat { 1 } else { 4 }));
         assert_eq!(text.contains("holds no spherical harmonics"), splat, "{text}");
     }
-    assert_eq!(read_scene(&paths[6]).unwrap(), read_scene(&paths[0]).unwrap(), "PLY is exact");
+    assert_eq!(Gaussians::read(&paths[6]).unwrap(), Gaussians::read(&paths[0]).unwrap(), "PLY is exact");
     assert_eq!(said(&splat(&[&paths[0], &paths[6]], &["--overwrite", "--quiet"]), true), "");
 }
 
@@ -59,24 +64,24 @@ fn every_format_converts_and_the_last_line_sums_up() {
 fn several_scenes_become_one_of_the_higher_degree() {
     let (_dir, paths) = files(&["a.ply", "b.ply", "all.ply"]);
     let (a, b) = (scene(5, 1), scene(7, 9));
-    write_scene(&paths[0], &a).unwrap();
-    write_scene(&paths[1], &b).unwrap();
+    a.write(&paths[0]).unwrap();
+    b.write(&paths[1]).unwrap();
     said(&splat(&[&paths[0], &paths[1], &paths[2]], &[]), true);
-    let all = read_scene(&paths[2]).unwrap();
+    let all = Gaussians::read(&paths[2]).unwrap();
     assert_eq!((all.len(), all.coeffs), (12, 9));
     assert_eq!(all.select(&(5..12).collect::<Vec<_>>()), b);
     let text = said(&splat(&[&paths[0], &paths[1], &paths[2]], &["--overwrite", "--sh-degree", "1"]), true);
     assert!(text.contains("SH degree 2 -> 1"), "{text}");
-    assert_eq!(read_scene(&paths[2]).unwrap().coeffs, 4);
+    assert_eq!(Gaussians::read(&paths[2]).unwrap().coeffs, 4);
 }
 
 #[test]
 fn spz_is_version_3_unless_4_is_asked_for() {
     let (_dir, paths) = files(&["a.ply", "b.spz", "c.sog"]);
-    write_scene(&paths[0], &scene(5, 1)).unwrap();
+    scene(5, 1).write(&paths[0]).unwrap();
     for (option, version) in [("--spz-version=3", spz::Version::V3), ("--spz-version=4", spz::Version::V4)] {
         said(&splat(&[&paths[0], &paths[1]], &["--overwrite", option]), true);
-        assert_eq!(Format::of_content(&paths[1]).unwrap(), Format::Spz(version));
+        assert_eq!(GaussianFormat::detect(&paths[1]).unwrap(), GaussianFormat::Spz(version));
     }
     let text = said(&splat(&[&paths[0], &paths[2]], &["--spz-version=4"]), false);
     assert!(text.contains("c.sog") && text.contains("hint: choose a name that ends in .spz"), "{text}");
@@ -85,8 +90,8 @@ fn spz_is_version_3_unless_4_is_asked_for() {
 #[test]
 fn what_stands_there_is_kept_without_overwrite() {
     let (_dir, paths) = files(&["a.ply", "b.spz", "folder/meta.json", "folder"]);
-    write_scene(&paths[0], &scene(5, 1)).unwrap();
-    write_scene(&paths[2], &scene(5, 1)).unwrap();
+    scene(5, 1).write(&paths[0]).unwrap();
+    scene(5, 1).write(&paths[2]).unwrap();
     std::fs::write(&paths[1], "precious").unwrap();
     for out in &paths[1..] {
         let text = said(&splat(&[&paths[0], out], &[]), false);
@@ -96,10 +101,10 @@ fn what_stands_there_is_kept_without_overwrite() {
     }
     assert_eq!(std::fs::read(&paths[1]).unwrap(), b"precious");
     said(&splat(&[&paths[0], &paths[1]], &["--overwrite"]), true);
-    assert_eq!(read_scene(&paths[1]).unwrap().len(), 5);
+    assert_eq!(Gaussians::read(&paths[1]).unwrap().len(), 5);
     // In place: read before it is replaced.
     said(&splat(&[&paths[0], &paths[0]], &["--overwrite"]), true);
-    assert_eq!(read_scene(&paths[0]).unwrap(), scene(5, 1));
+    assert_eq!(Gaussians::read(&paths[0]).unwrap(), scene(5, 1));
 }
 
 #[test]
@@ -109,22 +114,25 @@ fn unusable_gaussians_are_counted_and_left_out() {
     g.means[4] = f32::NAN;
     g.sh[30] = f32::INFINITY;
     g.opacity_logits[8] = f32::INFINITY;
-    write_scene(&paths[0], &g).unwrap();
+    g.write(&paths[0]).unwrap();
     let text = said(&splat(&[&paths[0], &paths[1]], &[]), true);
-    assert!(text.contains("warning: 2 of 9 Gaussians hold NaN or infinity"), "{text}");
+    assert!(text.contains("warning: 2 of 9 Gaussians contain NaN or infinity"), "{text}");
     assert!(text.contains("warning: infinite opacities or scales of 0 were made finite in 1 of"), "{text}");
-    assert_eq!(read_scene(&paths[1]).unwrap().len(), 7);
+    assert_eq!(Gaussians::read(&paths[1]).unwrap().len(), 7);
 }
 
 #[test]
 fn errors_name_the_file() {
     let (_dir, paths) = files(&["a.ply", "b.obj", "absent.ply", "cut.spz", "out.ply"]);
-    write_scene(&paths[0], &scene(5, 1)).unwrap();
+    scene(5, 1).write(&paths[0]).unwrap();
     let text = said(&splat(&[&paths[0], &paths[1]], &[]), false);
-    assert!(text.contains("b.obj: the name tells no format") && text.contains(".compressed.ply"), "{text}");
+    assert!(
+        text.contains("b.obj: the name does not belong to a format") && text.contains(".compressed.ply"),
+        "{text}"
+    );
     let text = said(&splat(&[&paths[2], &paths[4]], &[]), false);
     assert!(text.contains("absent.ply"), "{text}");
-    write_scene(&paths[3], &scene(5, 1)).unwrap();
+    scene(5, 1).write(&paths[3]).unwrap();
     let data = std::fs::read(&paths[3]).unwrap();
     std::fs::write(&paths[3], &data[..data.len() / 2]).unwrap();
     let text = said(&splat(&[&paths[0], &paths[3], &paths[4]], &[]), false);

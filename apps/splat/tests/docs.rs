@@ -3,7 +3,8 @@
 use std::process::Command;
 
 fn splat(args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_splat")).args(args).output().unwrap();
+    let output =
+        Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat"))).args(args).output().unwrap();
     assert!(output.status.success(), "splat {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -76,7 +77,11 @@ fn every_command_has_a_man_page_with_its_options() {
 fn results_that_cannot_be_written_end_no_program_in_a_panic() {
     let print = |stdout: std::process::Stdio| {
         let config = ["train", "data", "-o", "out", "--print-config"];
-        let output = Command::new(env!("CARGO_BIN_EXE_splat")).args(config).stdout(stdout).output().unwrap();
+        let output = Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")))
+            .args(config)
+            .stdout(stdout)
+            .output()
+            .unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();

@@ -6,7 +6,12 @@ use std::process::{Command, Output};
 use splat_scene::{Photo, save_png};
 
 fn info(args: &[&str], data: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_splat")).arg("info").arg(data).args(args).output().unwrap()
+    Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")))
+        .arg("info")
+        .arg(data)
+        .args(args)
+        .output()
+        .unwrap()
 }
 
 fn dataset(root: &Path) {

@@ -43,7 +43,7 @@ fn dataset(dir: &Path) -> PathBuf {
     fs_err::write(sparse.join("cameras.txt"), format!("1 PINHOLE {w} {h} {FOCAL} {FOCAL} {cx} {cy}\n"))
         .unwrap();
     fs_err::write(sparse.join("points3D.txt"), "1 0 0 0 128 128 128 0\n").unwrap();
-    let frozen = Frozen::new(&scene(1.0), Device::Cpu).unwrap();
+    let frozen = Frozen::new(&scene(1.0), &splat_train::Backend::cpu()).unwrap();
     let mut images = String::new();
     for i in 0..5 {
         let [x, y, z] = place(i).map(|c| -c);
@@ -62,7 +62,7 @@ fn dataset(dir: &Path) -> PathBuf {
 }
 
 fn splat(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_splat")).args(arguments).output().unwrap()
+    Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat"))).args(arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -98,8 +98,8 @@ fn a_scene_scores_as_its_photographs_say() {
     let data = dataset(dir.path());
     let data = data.to_str().unwrap();
     let [good, dull, net, out] = ["good.ply", "dull.ply", "net.pt", "out"].map(|name| at(dir.path(), name));
-    ply::write_gaussians(good.as_ref(), &scene(1.0)).unwrap();
-    ply::write_gaussians(dull.as_ref(), &scene(0.5)).unwrap();
+    ply::write_gaussians(&good, &scene(1.0)).unwrap();
+    ply::write_gaussians(&dull, &scene(0.5)).unwrap();
     // Stands for the network: the mean absolute difference of images in -1 to 1.
     let inputs = [
         Tensor::zeros([1, 3, 8, 8], (Kind::Float, Device::Cpu)),
@@ -164,7 +164,7 @@ fn masks_and_transparency_are_respected() {
     rgba.save(photo(1)).unwrap();
 
     let good = at(dir.path(), "good.ply");
-    ply::write_gaussians(good.as_ref(), &scene(1.0)).unwrap();
+    ply::write_gaussians(&good, &scene(1.0)).unwrap();
     let data = data.to_str().unwrap();
     let scores = |background: &str| -> Vec<f64> {
         let run = [
@@ -196,7 +196,7 @@ fn a_datasets_cameras_give_its_photographs_depth_and_opacity() {
     let data = dataset(dir.path());
     let data = data.to_str().unwrap();
     let [ply_file, out, again, clear] = ["s.ply", "out", "again", "clear"].map(|name| at(dir.path(), name));
-    ply::write_gaussians(ply_file.as_ref(), &scene(1.0)).unwrap();
+    ply::write_gaussians(&ply_file, &scene(1.0)).unwrap();
     works(&[
         "render", &ply_file, "-o", &out, "--data", data, "--engine", "cpu", "--depth", "--alpha", "--quiet",
     ]);
@@ -292,7 +292,7 @@ fn circles_and_paths_have_the_size_and_number_asked_for() {
     let data = dataset(dir.path());
     let data = data.to_str().unwrap();
     let [ply_file, circle, path] = ["s.ply", "circle", "path"].map(|name| at(dir.path(), name));
-    ply::write_gaussians(ply_file.as_ref(), &scene(1.0)).unwrap();
+    ply::write_gaussians(&ply_file, &scene(1.0)).unwrap();
     let run = [
         "render", &ply_file, "-o", &circle, "--orbit", "5", "--width", "48", "--height", "36", "--engine",
         "cpu",
@@ -330,11 +330,11 @@ fn circles_and_paths_have_the_size_and_number_asked_for() {
 fn videos_have_their_frames() {
     let dir = tempfile::tempdir().unwrap();
     let [ply_file, video, odd] = ["s.ply", "way.mp4", "odd.mp4"].map(|name| at(dir.path(), name));
-    ply::write_gaussians(ply_file.as_ref(), &scene(1.0)).unwrap();
+    ply::write_gaussians(&ply_file, &scene(1.0)).unwrap();
     let render = ["render", &ply_file, "--orbit", "6", "--engine", "cpu", "--fps", "12", "--quiet"];
 
     // Without ffmpeg nothing is rendered, and the error says what to do.
-    let bare = Command::new(env!("CARGO_BIN_EXE_splat"))
+    let bare = Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")))
         .args(render)
         .args(["-o", &video])
         .env("PATH", "")
@@ -376,7 +376,7 @@ fn videos_have_their_frames() {
     assert_eq!(decoded("odd.mp4").len(), 6 * 34 * 26 * 3, "sides are made even");
     let refused = fails(&[&render[..], &["-o", &video]].concat());
     assert!(
-        refused.contains("way.mp4 exists") && refused.contains("hint: write over it: --overwrite"),
+        refused.contains("way.mp4 exists") && refused.contains("hint: replace it with --overwrite"),
         "{refused}"
     );
     assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 5, "the partial files are gone");
@@ -388,19 +388,25 @@ fn refusals_name_the_file_and_a_way_on() {
     let data = dataset(dir.path());
     let data = data.to_str().unwrap();
     let [ply_file, out, full, bad] = ["s.ply", "out", "full", "bad.json"].map(|name| at(dir.path(), name));
-    ply::write_gaussians(ply_file.as_ref(), &scene(1.0)).unwrap();
+    ply::write_gaussians(&ply_file, &scene(1.0)).unwrap();
     fs_err::create_dir_all(dir.path().join("full")).unwrap();
     fs_err::write(dir.path().join("full/mine.txt"), "keep").unwrap();
     fs_err::write(dir.path().join("bad.json"), r#"{"frames": [{}]}"#).unwrap();
     let nowhere = at(dir.path(), "nowhere.ply");
     let (animated, empty, net) =
         (at(dir.path(), "a.gif"), at(dir.path(), "empty.ply"), at(dir.path(), "bad.json"));
-    ply::write_gaussians(empty.as_ref(), &Gaussians { coeffs: 1, ..Gaussians::default() }).unwrap();
-    let cases: [(&[&str], &[&str]); 10] = [
+    ply::write_gaussians(&empty, &Gaussians { coeffs: 1, ..Gaussians::default() }).unwrap();
+    let cases: [(&[&str], &[&str]); 13] = [
         (&["render", &nowhere, "-o", &out], &["nowhere.ply"]),
-        (&["render", &empty, "-o", &out], &["empty.ply: there is no Gaussian", "hint:"]),
+        (&["render", &empty, "-o", &out], &["empty.ply: there are no Gaussians", "hint:"]),
         (&["render", &ply_file, "-o", &full], &["full is not empty", "hint:", "--overwrite"]),
         (&["render", &ply_file, "-o", &animated], &["a.gif", "hint:"]),
+        (
+            &["render", &ply_file, "-o", &out, "--device", "tpu"],
+            &["`tpu` is not a device", "hint:", "cuda:N"],
+        ),
+        (&["render", &ply_file, "-o", &out, "--engine", "cpu", "--device", "cuda:99"], &["hint:"]),
+        (&["render", &ply_file, "-o", &out, "--engine", "vulkan"], &["vulkan"]),
         (&["render", &ply_file, "-o", &out, "--path"], &["--path", "hint:", "--data"]),
         (
             &["render", &ply_file, "-o", &out, "--trajectory", &bad],
@@ -447,7 +453,7 @@ fn refusals_name_the_file_and_a_way_on() {
 #[test]
 fn real_photographs_give_scores() {
     let Some(data) = splat_testdata::shared("snowmiku") else { return };
-    let options = splat_scene::Options { downscale: Some(8), ..splat_scene::Options::default() };
+    let options = splat_scene::OpenOptions { downscale: Some(8), ..splat_scene::OpenOptions::default() };
     let set = splat_scene::Dataset::open(&data, &options).unwrap();
     // Points as small opaque blobs: no trained scene, but one that the photographs agree with more than with nothing.
     let mut g = Gaussians { coeffs: 1, ..Gaussians::default() };
@@ -460,7 +466,7 @@ fn real_photographs_give_scores() {
     }
     let dir = tempfile::tempdir().unwrap();
     let ply_file = at(dir.path(), "points.ply");
-    ply::write_gaussians(ply_file.as_ref(), &g).unwrap();
+    ply::write_gaussians(&ply_file, &g).unwrap();
     let data = data.to_str().unwrap();
     let stats: Value = serde_json::from_str(&works(&[
         "eval",

@@ -72,7 +72,7 @@ fn dataset(folder: &Path) {
 }
 
 fn train(data: &Path, out: &Path, more: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_splat"));
+    let mut command = Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")));
     command.arg("train").arg(data).arg("-o").arg(out);
     command.args(["--engine=cpu", "--iterations=6", "--eval-every=3", "--json-events", "--quiet"]).args(more);
     command.env_remove("RERUN").output().unwrap()
@@ -234,7 +234,7 @@ fn a_recording_has_the_curves_and_the_scene_in_one_frame() {
 
     let again = train(&at("data"), &at("other"), &[&save]);
     let message = text(&again.stderr);
-    assert!(!again.status.success() && message.contains("run.rrd is there already"), "{message}");
+    assert!(!again.status.success() && message.contains("run.rrd exists already"), "{message}");
     assert!(message.contains("hint: "), "{message}");
 }
 

@@ -14,7 +14,7 @@ const GAIN_DB: f64 = 5.0;
 const GAIN_SSIM: f64 = 0.25;
 
 fn splat(arguments: &[&str]) -> std::process::Output {
-    Command::new(env!("CARGO_BIN_EXE_splat")).args(arguments).output().unwrap()
+    Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat"))).args(arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -172,14 +172,20 @@ fn a_killed_run_goes_on() {
         named.chain(more.iter().map(|s| (*s).to_owned())).collect()
     };
     let run = |out: &Path, more: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_splat")).args(arguments(out, more)).output().unwrap()
+        Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")))
+            .args(arguments(out, more))
+            .output()
+            .unwrap()
     };
     let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
     assert!(run(&whole, &[]).status.success());
     let expected = std::fs::read(whole.join("point_cloud.ply")).unwrap();
 
     let checkpoint = killed.join("checkpoint.safetensors");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_splat")).args(arguments(&killed, &[])).spawn().unwrap();
+    let mut child = Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")))
+        .args(arguments(&killed, &[]))
+        .spawn()
+        .unwrap();
     while !checkpoint.exists() && child.try_wait().unwrap().is_none() {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }

@@ -30,7 +30,7 @@ impl Drop for View {
 }
 
 fn splat(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_splat"));
+    let mut command = Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")));
     command.arg("view").args(args).arg("--no-open").stdin(Stdio::null());
     command
 }

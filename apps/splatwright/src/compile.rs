@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
-use cargo_metadata::{Message, TargetKind};
+use cargo_metadata::{CrateType, Message, TargetKind};
 
 use crate::{cargo, hint::hinted};
 
@@ -91,7 +91,7 @@ pub fn run_in(root: &Path, arguments: &[&str], env: &BTreeMap<String, String>) -
                         kind,
                         path: path.clone().into(),
                     });
-                } else if target.kind.contains(&TargetKind::CDyLib) {
+                } else if target.crate_types.contains(&CrateType::CDyLib) {
                     let shared = |f: &&cargo_metadata::camino::Utf8PathBuf| {
                         matches!(f.extension(), Some("so" | "dll" | "dylib"))
                     };

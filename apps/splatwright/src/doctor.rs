@@ -205,10 +205,12 @@ pub(crate) fn exit_code(findings: &[Finding]) -> ExitCode {
 
 fn verdict(findings: &[Finding]) -> String {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let build = if repository::root().is_some() { "`cargo xtask build`" } else { "a build" };
     match (count(Severity::Broken), count(Severity::Error)) {
-        (0, 0) => "ready: `cargo xtask build` can go ahead".into(),
-        (0, errors) => format!("not ready: {errors} to mend before `cargo xtask build` can go ahead"),
-        (broken, errors) => format!("broken: {broken} damaged, {errors} more to mend"),
+        (0, 0) => format!("ready: {build} can go ahead"),
+        (0, 1) => format!("not ready: one problem must be solved before {build} can go ahead"),
+        (0, errors) => format!("not ready: {errors} problems must be solved before {build} can go ahead"),
+        (broken, errors) => format!("broken: {broken} damaged, {errors} more to solve"),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod ext;
 pub mod hint;
 pub mod plan;
+pub mod program;
 pub mod provision;
 pub mod repository;
 pub mod switch;

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use splatwright::{doctor, explain, ext, plan, switch, torch, ui, wheel};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use splatwright::{doctor, explain, ext, plan, program, switch, torch, ui, wheel};
 
 /// Finds, explains and mends CUDA and PyTorch toolchains. Start with `splatwright doctor`.
 #[derive(Parser)]
@@ -25,7 +25,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    program::is_splatwright();
+    let matches = program::with_spoken_help(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let result = match cli.command {
         Command::Doctor(args) => doctor::run(&args),
         Command::Explain(args) => explain::run(&args),

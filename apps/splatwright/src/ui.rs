@@ -1,5 +1,5 @@
 //! What users see: errors, findings, tables, sizes. Data goes to stdout (the commands print it), everything
-//! else to stderr through here. Colour only where the terminal takes it and NO_COLOR is unset (anstream).
+//! else to stderr through here, in the words of the running program ([`crate::program`]). Colour only where the terminal takes it and NO_COLOR is unset (anstream).
 
 use std::{io::Write, process::ExitCode};
 
@@ -8,7 +8,7 @@ use owo_colors::OwoColorize;
 use serde::Serialize;
 use splat_toolchain::{Finding, Severity};
 
-use crate::hint;
+use crate::{hint, program};
 
 /// Prints `error:`, each `caused by:`, and one `hint:`; the exit code for it.
 pub fn report(error: &anyhow::Error) -> ExitCode {
@@ -30,12 +30,12 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 
 /// One line to stderr. A closed stderr is nobody's error.
 pub fn note(line: &str) {
-    let _ = writeln!(anstream::stderr(), "{line}");
+    let _ = writeln!(anstream::stderr(), "{}", program::spoken(line));
 }
 
 /// One line (or block) of data to stdout.
 pub fn data(text: &str) -> anyhow::Result<()> {
-    match writeln!(anstream::stdout(), "{text}") {
+    match writeln!(anstream::stdout(), "{}", program::spoken(text)) {
         // `| head` closed the pipe: it has what it wanted.
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),

@@ -1,14 +1,14 @@
-//! Divan benches of the CPU engine: forward and backward, 10k to 1M splats, scalar code on one thread
+//! Divan benches of the CPU engine: forward and backward, 10k to 1M Gaussians, scalar code on one thread
 //! against vector code on one and two. `cargo bench -p splat-core [-- 100000]`.
 //!
-//! For ratios taken alternately in one run and nanoseconds a pair: the example `cpu-speed`.
+//! The example `cpu-speed` gives ratios measured alternately in one run, and nanoseconds per contribution.
 
 mod scene;
 
 use divan::Bencher;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use scene::Synthetic;
-use splat_core::{Lanes, Tuning, Upstream, backward_with, forward_with};
+use splat_core::{Lanes, Tuning, Upstream, Wanted, backward_with, forward_with};
 
 const COUNTS: [usize; 3] = [10_000, 100_000, 1_000_000];
 
@@ -25,7 +25,10 @@ fn forward(bencher: Bencher, count: usize, lanes: Lanes, threads: usize) {
     let tuning = Tuning { lanes, ..Tuning::default() };
     let pool = pool(threads);
     bencher.bench_local(|| {
-        pool.install(|| forward_with(&data.scene(), &data.camera, &data.settings, &tuning).expect("forward"))
+        pool.install(|| {
+            forward_with(&data.scene(), &data.camera, &data.settings, &Wanted::images(), &tuning)
+                .expect("forward")
+        })
     });
 }
 
@@ -33,7 +36,7 @@ fn backward(bencher: Bencher, count: usize, lanes: Lanes, threads: usize) {
     let data = Synthetic::new(count);
     let (scene, camera, settings) = (data.scene(), &data.camera, &data.settings);
     let tuning = Tuning { lanes, ..Tuning::default() };
-    let out = forward_with(&scene, camera, settings, &tuning).expect("forward");
+    let out = forward_with(&scene, camera, settings, &Wanted::images(), &tuning).expect("forward");
     let upstream = Upstream { color: Some(&data.grad_color), ..Upstream::default() };
     let (saved, radii) = (out.saved.as_ref(), &out.radii);
     let pool = pool(threads);

@@ -1,7 +1,7 @@
-//! Speed of the CPU engine: scalar code on one thread against vector code on one and two, alternately in
-//! one run, and nanoseconds a blended pixel-splat pair. Prints JSON.
+//! Speed of the CPU engine: scalar code on one thread against vector code on one and two, alternately in one run, and
+//! nanoseconds per contribution of a Gaussian to a pixel. Prints JSON.
 //!
-//! `cargo run --release -p splat-core --example cpu-speed -- [splats ...]` (default: 10000 100000)
+//! `cargo run --release -p splat-core --example cpu-speed -- [COUNT ...]` (default: 10000 100000)
 #![allow(clippy::print_stdout, reason = "the result goes to standard output")]
 
 #[path = "../benches/scene/mod.rs"]
@@ -11,7 +11,7 @@ use std::{fmt::Write, time::Instant};
 
 use rayon::ThreadPoolBuilder;
 use scene::Synthetic;
-use splat_core::{Lanes, Tuning, Upstream, backward_with, blended_pairs, forward_with};
+use splat_core::{Lanes, Tuning, Upstream, Wanted, backward_with, blended_contributions, forward_with};
 
 const MODES: [(&str, Lanes, usize); 3] = [
     ("scalar_1_thread", Lanes::Scalar, 1),
@@ -21,7 +21,7 @@ const MODES: [(&str, Lanes, usize); 3] = [
 
 fn main() {
     let mut counts: Vec<usize> =
-        std::env::args().skip(1).map(|a| a.parse().expect("a number of splats")).collect();
+        std::env::args().skip(1).map(|a| a.parse().expect("a number of Gaussians")).collect();
     if counts.is_empty() {
         counts = vec![10_000, 100_000];
     }
@@ -45,7 +45,8 @@ fn measure(count: usize) -> String {
             pool.install(|| {
                 let tuning = Tuning { lanes: *lanes, ..Tuning::default() };
                 let start = Clock::new();
-                let out = forward_with(&scene, camera, settings, &tuning).expect("forward");
+                let out =
+                    forward_with(&scene, camera, settings, &Wanted::images(), &tuning).expect("forward");
                 start.stop(&mut times[0][mode], &mut cpu[0][mode]);
                 let upstream = Upstream { color: Some(&data.grad_color), ..Upstream::default() };
                 let start = Clock::new();
@@ -55,7 +56,8 @@ fn measure(count: usize) -> String {
                 start.stop(&mut times[1][mode], &mut cpu[1][mode]);
                 if pairs == 0 {
                     rendered = out.saved.rendered();
-                    pairs = blended_pairs(&scene, camera, settings, saved, &out.radii).expect("pairs");
+                    pairs =
+                        blended_contributions(&scene, camera, settings, saved, &out.radii).expect("pairs");
                 }
             });
         }
@@ -72,12 +74,12 @@ fn measure(count: usize) -> String {
             write!(text, ",\n      \"{pass}_{name}\": {{ \"median_ms\": {ms:.2}, \"best_ms\": {least:.2}, \"ns_per_pair\": {ns:.3} }}")
                 .expect("text");
         }
-        // Ratios round by round: a busy moment then slows both sides.
+        // Ratios round by round, so that a busy moment slows both sides.
         for (name, mode) in [("simd_1_thread", 1), ("simd_2_threads", 2)] {
             let ratio = median(times[0].iter().zip(&times[mode]).map(|(a, b)| a / b).collect());
             write!(text, ",\n      \"{pass}_{name}_over_scalar\": {ratio:.2}").expect("text");
         }
-        // The same on the processor's own clock, which other programs do not slow: one thread only.
+        // The same in processor time, which other programs do not slow: one thread only.
         if !cpu[0].is_empty() {
             let ratio = median(cpu[0].iter().zip(&cpu[1]).map(|(a, b)| a / b).collect());
             let ns = median(cpu[1].clone()) * 1e6 / pairs as f64;
@@ -88,7 +90,7 @@ fn measure(count: usize) -> String {
     text + " }"
 }
 
-/// Wall time, and where the system tells it (Linux) this thread's time on the processor.
+/// Wall time, and on Linux the processor time of this thread.
 struct Clock(Instant, Option<f64>);
 
 impl Clock {
@@ -103,7 +105,7 @@ impl Clock {
     }
 }
 
-/// Milliseconds that this thread has run.
+/// Processor time of this thread in milliseconds.
 fn on_processor() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split(' ').next()?.parse::<f64>().ok().map(|ns| ns / 1e6)

@@ -1,19 +1,19 @@
-//! One Adam step of a parameter tensor (Kingma and Ba 2015, algorithm 1).
+//! One Adam step of a parameter tensor (Kingma and Ba 2015, algorithm 1, with bias correction).
 //!
-//! `m = b1 m + (1-b1) g`, `v = b2 v + (1-b2) g^2`, `p -= lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)`, number by
-//! number. Bias corrections are computed in f64. Rows may be left alone; nothing else is known of what they mean.
+//! `m = b1 m + (1-b1) g`, `v = b2 v + (1-b2) g^2`, `p -= lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)`, element by
+//! element. Bias corrections are computed in f64. Rows can be left alone; what they stand for is not known here.
 
 use rayon::prelude::*;
 
 use crate::{Error, Real, check};
 
-/// Numbers of one task.
+/// Numbers that one task updates.
 const CHUNK: usize = 1 << 14;
 
-/// The constants of a step.
+/// Parameters of a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam<T = f32> {
-    /// Number of this update, from 1.
+    /// Number of this update, counted from 1.
     pub step: u64,
     /// Learning rate.
     pub lr: T,
@@ -21,11 +21,11 @@ pub struct Adam<T = f32> {
     pub beta1: T,
     /// Decay of the second moment.
     pub beta2: T,
-    /// Beside the root.
+    /// Added to the denominator, `sqrt(v) + eps`.
     pub eps: T,
 }
 
-/// A tensor `[P,width]`, its gradient and its moments.
+/// A tensor `[P,width]`, its gradient and its moments, contiguous.
 #[derive(Debug)]
 pub struct AdamTensor<'a, T = f32> {
     /// Updated.
@@ -36,14 +36,15 @@ pub struct AdamTensor<'a, T = f32> {
     pub exp_avg: &'a mut [T],
     /// Second moment, updated.
     pub exp_avg_sq: &'a mut [T],
-    /// Numbers a row.
+    /// Numbers per row.
     pub width: usize,
 }
 
-/// Updates `tensor`; rows whose `visible` is 0 are left alone, moments too.
+/// Updates `tensor`. Rows whose `visible` is 0 or less are left alone, moments too; without `visible`, `[P]`, every row is
+/// updated.
 ///
 /// # Errors
-/// [`Error`] for lengths that do not agree and step 0.
+/// [`Error`] for lengths that do not agree, and for step 0 or over 2^31 - 1.
 pub fn adam<T: Real>(
     tensor: AdamTensor<'_, T>,
     visible: Option<&[i32]>,
@@ -84,7 +85,7 @@ pub fn adam<T: Real>(
     );
     parts.into_par_iter().enumerate().for_each(|(task, (p, g, m, v))| {
         for row in 0..p.len() / width {
-            if visible.is_some_and(|visible| visible[task * rows + row] == 0) {
+            if visible.is_some_and(|visible| visible[task * rows + row] <= 0) {
                 continue;
             }
             for k in row * width..(row + 1) * width {

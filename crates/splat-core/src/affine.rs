@@ -1,19 +1,16 @@
-//! The camera as the stages use it, and the local affine approximation of its projection.
+//! The camera in the form that the stages use, and the local affine approximation of its projection.
 //!
 //! Perspective (Zwicker et al. 2001, EWA splatting; Kerbl et al. 2023, eq. 5): with `t` the camera-space position,
-//! row a of J is `f_a (e_a / t_z - t_a e_z / t_z^2)`, `t_a / t_z` moved inside limits somewhat outside the field of
+//! row a of J is `f_a (e_a / t_z - t_a e_z / t_z^2)`, with `t_a / t_z` clamped to somewhat more than the field of
 //! view. Orthographic: row a is `f_a e_a`. World units in, pixels out.
 
 use crate::{
-    Camera, Model, Real,
+    Camera, Mode, Model, Real,
+    constants::{FIELD_LIMIT, W_EPSILON},
     fused::{affine_row, dot3, fma, symmetric_times},
-    projection::W_EPSILON,
     sh,
     tiles::Grid,
 };
-
-/// The Jacobian is taken at most this factor outside the field of view.
-const FIELD_LIMIT: f64 = 1.3;
 
 /// The camera in the type of the computation, and what follows from it.
 #[derive(Debug, Clone)]
@@ -22,19 +19,19 @@ pub(crate) struct View<T> {
     pub(crate) view: [T; 16],
     pub(crate) proj: [T; 16],
     pub(crate) campos: [T; 3],
-    /// Focal lengths, pixels; orthographic: pixels a world unit.
+    /// Focal lengths, pixels; orthographic: pixels per world unit.
     pub(crate) focal: [T; 2],
-    /// Where `x/z` and `y/z` are clamped for the Jacobian, from and to.
+    /// Interval to which `x/z` and `y/z` are clamped for the Jacobian.
     limit: [[T; 2]; 2],
     pub(crate) size: [f64; 2],
     pub(crate) grid: Grid,
 }
 
 impl<C: Real> View<C> {
-    /// `exact` moves the limits with the principal point. The optical axis has NDC
+    /// Mode `exact` moves the limits with the principal point. The optical axis has NDC
     /// `p_a = (row a of proj) . (row 2 of view)` (linear parts), so `x/z` is within
     /// `[(-1.3 - p_a) tan, (1.3 - p_a) tan]`; otherwise within `+-1.3 tan`, as in the original.
-    pub(crate) fn new<T: Real>(camera: &Camera<T>, exact: bool) -> Self {
+    pub(crate) fn new<T: Real>(camera: &Camera<T>, mode: Mode) -> Self {
         let to = |x: T| C::from_f64_lossy(x.to_f64_exact());
         let size = [f64::from(camera.width), f64::from(camera.height)];
         let tan = [to(camera.tan_fovx), to(camera.tan_fovy)];
@@ -43,7 +40,7 @@ impl<C: Real> View<C> {
         let far = C::from_f64_lossy(FIELD_LIMIT);
         let linear = |m: &[C; 16], row: usize| [m[row], m[4 + row], m[8 + row]];
         let limit = std::array::from_fn(|axis| {
-            if exact {
+            if mode == Mode::Exact {
                 let axis_ndc = dot3(linear(&proj, axis), linear(&view, 2));
                 [(-far - axis_ndc) * tan[axis], (far - axis_ndc) * tan[axis]]
             } else {
@@ -58,7 +55,7 @@ impl<C: Real> View<C> {
             focal: std::array::from_fn(|k| C::from_f64_lossy(size[k]) / (two * tan[k])),
             limit,
             size,
-            grid: Grid::new(camera.width, camera.height),
+            grid: Grid::new([camera.width, camera.height]),
         }
     }
 
@@ -67,7 +64,7 @@ impl<C: Real> View<C> {
         [self.view[row], self.view[4 + row], self.view[8 + row]]
     }
 
-    /// What clip coordinates are multiplied with to give NDC.
+    /// The factor that turns clip coordinates into NDC.
     pub(crate) fn inverse_w(&self, mean: [C; 3]) -> C {
         match self.model {
             Model::Pinhole => C::one() / (affine_row(&self.proj, 3, mean) + C::from_f64_lossy(W_EPSILON)),
@@ -75,8 +72,8 @@ impl<C: Real> View<C> {
         }
     }
 
-    /// Where SH of a splat are evaluated: a unit direction, and the distance that it was divided by, 0 where the
-    /// direction does not depend on the splat.
+    /// Direction in which the SH of a Gaussian are evaluated, a unit vector, and the distance that it was divided by: 0
+    /// if the direction does not depend on the Gaussian.
     pub(crate) fn direction(&self, mean: [C; 3]) -> ([C; 3], C) {
         match self.model {
             Model::Pinhole => sh::direction(mean, self.campos),
@@ -85,15 +82,15 @@ impl<C: Real> View<C> {
     }
 }
 
-/// The two rows of `J W` and what they are made of.
+/// The two rows of `J W` and their parts.
 pub(crate) struct Affine<T> {
-    /// Camera-space position, x and y moved inside the limits.
+    /// Camera-space position, with x and y clamped to the limits.
     pub(crate) t: [T; 3],
-    /// Whether x or y was moved.
+    /// Whether x and y were clamped.
     pub(crate) clamped: [bool; 2],
-    /// The two entries of J's row a that are not zero: at camera axis a and at the depth.
+    /// The two entries of row a of J that are not zero: for camera axis a and for the depth.
     pub(crate) slopes: [[T; 2]; 2],
-    /// Rows of the 2x3 matrix `J W`, pixels per world unit.
+    /// Rows of the 2x3 matrix `J W`, in pixels per world unit.
     pub(crate) rows: [[T; 3]; 2],
 }
 

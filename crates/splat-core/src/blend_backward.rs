@@ -1,20 +1,21 @@
 //! Gradient of one tile's blending, back to front.
 //!
-//! With `v_i` the upstream gradient of splat i's blended values (colour, inverse depth, depth, features) and `R_i`
-//! what lies behind it, `R_i = sum_{j>i} v_j w_j + T_final g_T`:
+//! With `v_i` the sum of Gaussian i's values (colour, inverse depth, depth, features) times the upstream gradients of
+//! their channels, and `R_i` the same for everything behind it, `R_i = sum_{j>i} v_j w_j + T_final g_T`:
 //! `dL/dalpha_i = T_i v_i - R_i / (1 - alpha_i)`. T is recovered as `T_i = T_{i+1} / (1 - alpha_i)`.
-//! The cap of 0.99 is passed straight through, as in the original. Spatial gradients are kept as moments of
-//! `u = dL/dpower` about the splat's centre; `projection_backward` turns them into mean and conic.
+//! Gradients pass straight through the cap of 0.99, as in the original. Those for centre and inverse covariance are
+//! kept as moments of `u = dL/dpower` about the Gaussian's centre; `rasterize_backward` turns them into gradients.
 
 use crate::{
-    Real,
-    blend::{BATCH, Limits, Local},
-    projection::Splat,
+    FeatureChannels, Real,
+    blend::{ALL, BATCH, DEPTH, Limits, Local},
     simd::{Kernel, Vector},
+    splat::Splat,
+    tile_grad::TileGrad,
     tiles::{PIXELS, TILE},
 };
 
-/// Sums over pixels for one splat.
+/// Sums over the pixels of one tile for one Gaussian.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Sums<T> {
     /// Of `u`, with `u = dL/dpower`.
@@ -32,41 +33,21 @@ pub(crate) struct Sums<T> {
     pub(crate) z: T,
 }
 
-/// Upstream gradients and saved state of one tile's pixels.
-pub(crate) struct TileGrad<T> {
-    pub(crate) rgb: [[T; PIXELS]; 3],
-    pub(crate) inv_depth: [T; PIXELS],
-    pub(crate) depth: [T; PIXELS],
-    /// Transmittance, `final_t` at the start; 1 outside the image.
-    pub(crate) t: [T; PIXELS],
-    /// What lies behind the current splat; `final_t * g_T` at the start.
-    pub(crate) behind: [T; PIXELS],
-    /// As forward left it; 0 outside the image.
-    pub(crate) contributors: [u32; PIXELS],
-}
-
-/// Levels of [`BlendTileBackward`]: both depth gradients and all features are known to be zero.
-pub(crate) const COLOR: u8 = 0;
-/// Depth gradients too.
-pub(crate) const DEPTH: u8 = 1;
-/// Depth, features and the absolute gradients for the centre.
-pub(crate) const ALL: u8 = 2;
-
-/// What level [`ALL`] reads and writes besides.
+/// What only level [`ALL`] reads and writes.
 pub(crate) struct Extra<'a, T> {
-    /// Features of all splats, `[P,F]`, and F.
-    pub(crate) values: &'a [T],
-    pub(crate) count: usize,
+    pub(crate) features: FeatureChannels<'a, T>,
     /// Upstream gradients of the tile's features, F planes of [`PIXELS`].
     pub(crate) planes: &'a [T],
-    /// `2 + F` numbers a place of the list: absolute gradients for the centre in pixels, gradients for features.
+    /// `2 + F` numbers for each Gaussian of the list: absolute gradients for the centre in pixels, gradients for its
+    /// features.
     pub(crate) sums: &'a mut [T],
 }
 
-/// Writes the sums of every splat of `list` (which ends where the last pixel stopped).
-pub(crate) struct BlendTileBackward<'a, T, const LEVEL: u8> {
+/// Writes the sums of every Gaussian of `list` (which ends where the last pixel stopped).
+pub(crate) struct BlendTileBackward<'a, T> {
     pub(crate) splats: &'a [Splat<T>],
     pub(crate) list: &'a [u32],
+    /// Pixel of the tile's upper left corner.
     pub(crate) origin: [T; 2],
     pub(crate) limits: Limits<T>,
     pub(crate) tile: &'a mut TileGrad<T>,
@@ -75,33 +56,44 @@ pub(crate) struct BlendTileBackward<'a, T, const LEVEL: u8> {
     pub(crate) extra: Extra<'a, T>,
 }
 
-/// Most features of a splat.
+impl<'a, T: Real> BlendTileBackward<'a, T> {
+    /// The kernel for the channels of this level; upstream gradients of all others are taken to be zero.
+    pub(crate) fn at<const LEVEL: u8>(self) -> AtLevel<'a, T, LEVEL> {
+        AtLevel(self)
+    }
+}
+
+/// See [`BlendTileBackward::at`].
+pub(crate) struct AtLevel<'a, T, const LEVEL: u8>(BlendTileBackward<'a, T>);
+
+/// Most feature channels.
 const MOST: usize = 64;
 
-impl<T: Real, const LEVEL: u8> Kernel<T> for BlendTileBackward<'_, T, LEVEL> {
+impl<T: Real, const LEVEL: u8> Kernel<T> for AtLevel<'_, T, LEVEL> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector<T>>(self, v: V) {
-        let TileGrad { rgb, inv_depth, depth, t, behind, contributors } = self.tile;
+        let BlendTileBackward { splats, list, origin, limits, tile, sums, extra } = self.0;
+        let TileGrad { rgb, inv_depth, depth, t, behind, contributors } = tile;
         let [red, green, blue] = rgb;
         let (red, green, blue) = (v.view(red), v.view(green), v.view(blue));
         let (inv_depth, depth) = (v.view(inv_depth), v.view(depth));
         let (t, behind) = (v.view_mut(t), v.view_mut(behind));
         let contributors = v.view_index(contributors);
-        let Extra { values, count, planes, sums: extra } = self.extra;
+        let Extra { features, planes, sums: extra } = extra;
         let (planes, plane) = (v.view(planes), PIXELS / V::LANES);
 
         let across = TILE / V::LANES;
         let zero = v.splat(T::zero());
         let one = v.splat(T::one());
-        let alpha_min = v.splat(self.limits.alpha_min);
-        let alpha_max = v.splat(self.limits.alpha_max);
+        let alpha_min = v.splat(limits.alpha_min);
+        let alpha_max = v.splat(limits.alpha_max);
         let minus_half = v.splat(T::from_f64_lossy(-0.5));
 
         let mut batch: Vec<Local<T>> = Vec::with_capacity(BATCH);
-        for (part, ids) in self.list.chunks(BATCH).enumerate().rev() {
-            Local::gather(&mut batch, self.splats, ids, (part * BATCH) as u32 + 1, self.origin[0]);
+        for (part, ids) in list.chunks(BATCH).enumerate().rev() {
+            Local::gather(&mut batch, splats, ids, (part * BATCH) as u32 + 1, origin[0]);
             for local in batch.iter().rev() {
                 let s = &local.splat;
                 let place = v.splat_index(local.place);
@@ -115,8 +107,7 @@ impl<T: Real, const LEVEL: u8> Kernel<T> for BlendTileBackward<'_, T, LEVEL> {
                 let (mut uxx, mut uxy, mut uyy) = (zero, zero, zero);
                 let (mut sr, mut sg, mut sb, mut sz) = (zero, zero, zero, zero);
                 let own = if LEVEL == ALL {
-                    let id = ids[(local.place - 1) as usize % BATCH] as usize;
-                    &values[id * count..(id + 1) * count]
+                    features.row(ids[(local.place - 1) as usize % BATCH] as usize)
                 } else {
                     &[]
                 };
@@ -124,12 +115,12 @@ impl<T: Real, const LEVEL: u8> Kernel<T> for BlendTileBackward<'_, T, LEVEL> {
                 let mut sums_own = [zero; MOST];
                 let mut touched = false;
                 for block in local.blocks(V::LANES) {
-                    let x = self.origin[0] + T::from_f64_lossy((block * V::LANES) as f64);
+                    let x = origin[0] + T::from_f64_lossy((block * V::LANES) as f64);
                     let dx = v.sub(v.splat(s.mean[0]), v.add(v.splat(x), v.iota()));
                     let xx_dx = v.mul(v.splat(xx), dx);
                     let xy_dx = v.mul(v.splat(xy), dx);
-                    let rows = local.rows(x, V::LANES, self.origin[1]);
-                    let mut y = self.origin[1] + T::from_f64_lossy(f64::from(rows.start));
+                    let rows = local.rows(x, V::LANES, origin[1]);
+                    let mut y = origin[1] + T::from_f64_lossy(f64::from(rows.start));
                     for k in rows.map(|row| row as usize * across + block) {
                         let dy = s.mean[1] - y;
                         y += T::one();
@@ -181,7 +172,7 @@ impl<T: Real, const LEVEL: u8> Kernel<T> for BlendTileBackward<'_, T, LEVEL> {
                             sz = v.mul_add(weight, v.mul_add(inv_slope, inv_depth[k], depth[k]), sz);
                         }
                         if LEVEL == ALL {
-                            // As `projection_backward` has it of the sums: -(conic d) u.
+                            // As `rasterize_backward` does with the sums: -(inverse covariance * d) u.
                             let grad_x = v.mul_add(v.splat(xx), along_x, v.mul(v.splat(xy), along_y));
                             let grad_y = v.mul_add(v.splat(yy), along_y, v.mul(v.splat(xy), along_x));
                             abs_x = v.sub(abs_x, v.min(grad_x, v.sub(zero, grad_x)));
@@ -193,7 +184,7 @@ impl<T: Real, const LEVEL: u8> Kernel<T> for BlendTileBackward<'_, T, LEVEL> {
                     }
                 }
                 if touched {
-                    self.sums[local.place as usize - 1] = Sums {
+                    sums[local.place as usize - 1] = Sums {
                         u: v.sum(u0),
                         ux: v.sum(ux),
                         uy: v.sum(uy),
@@ -204,7 +195,7 @@ impl<T: Real, const LEVEL: u8> Kernel<T> for BlendTileBackward<'_, T, LEVEL> {
                         z: v.sum(sz),
                     };
                     if LEVEL == ALL {
-                        let each = 2 + count;
+                        let each = 2 + features.count;
                         let row = &mut extra[(local.place as usize - 1) * each..][..each];
                         (row[0], row[1]) = (v.sum(abs_x), v.sum(abs_y));
                         for (to, sum) in row[2..].iter_mut().zip(sums_own) {

@@ -5,7 +5,7 @@
 
 use crate::Real;
 
-/// Near and far planes of [`Camera::proj`]; they scale depth in clip space and cull nothing.
+/// Near and far planes of [`Camera::proj`]: they only scale depth in clip space, nothing is culled by them.
 const NEAR: f64 = 0.01;
 const FAR: f64 = 100.0;
 
@@ -15,7 +15,7 @@ pub enum Model {
     /// Perspective.
     #[default]
     Pinhole,
-    /// Along parallel lines: the last row of `proj` is 0 0 0 1, and SH are seen along the camera's axis.
+    /// No perspective: the last row of `proj` is 0 0 0 1, and SH are evaluated along the camera's axis.
     Orthographic,
 }
 
@@ -26,7 +26,7 @@ pub struct Camera<T = f32> {
     pub width: u32,
     /// Image height in pixels.
     pub height: u32,
-    /// How depth acts.
+    /// How the camera projects.
     pub model: Model,
     /// Tangent of half the horizontal field of view; orthographic: half the image's width in world units.
     pub tan_fovx: T,
@@ -63,7 +63,7 @@ impl<T: Real> Camera<T> {
         Self::assemble(Model::Pinhole, [width, height], [fx, fy], projection, rotation, translation)
     }
 
-    /// A camera without perspective: `sx`, `sy` pixels a world unit, the rest as
+    /// A camera without perspective: `sx` and `sy` are pixels per world unit, the rest is as in
     /// [`from_pinhole`](Self::from_pinhole).
     #[must_use]
     pub fn from_orthographic(
@@ -151,26 +151,23 @@ impl<T: Real> Camera<T> {
         Self::from_pinhole(width, height, [f, f, w / 2.0, h / 2.0], rotation, translation)
     }
 
-    /// `P` of `proj = P view`: what is left of the camera when its pose is taken away. Rows; f64.
+    /// The rows of `P` in `proj = P view`: the camera without its pose, in f64.
     #[must_use]
     pub fn projection(&self) -> [[f64; 4]; 4] {
         let (view, proj) = (self.view.map(Real::to_f64_exact), self.proj.map(Real::to_f64_exact));
-        let r = |i: usize, j: usize| view[4 * (j % 3) + i % 3];
-        let cofactor =
-            |i: usize, j: usize| r(i + 1, j + 1) * r(i + 2, j + 2) - r(i + 1, j + 2) * r(i + 2, j + 1);
-        let det: f64 = (0..3).map(|j| r(0, j) * cofactor(0, j)).sum();
+        let inverse = inverse(std::array::from_fn(|r| std::array::from_fn(|c| view[4 * c + r])));
         std::array::from_fn(|row| {
             // Row of proj times [R t; 0 1]^-1 = [R^-1, -R^-1 t; 0 1].
             let mut out = [0.0; 4];
             for (k, out) in out[..3].iter_mut().enumerate() {
-                *out = (0..3).map(|c| proj[4 * c + row] * cofactor(k, c) / det).sum();
+                *out = (0..3).map(|c| proj[4 * c + row] * inverse[c][k]).sum();
             }
             out[3] = proj[12 + row] - (0..3).map(|k| out[k] * view[12 + k]).sum::<f64>();
             out
         })
     }
 
-    /// Focal lengths in pixels: `size / (2 tan_fov)`; orthographic: pixels a world unit.
+    /// Focal lengths in pixels: `size / (2 tan_fov)`; orthographic: pixels per world unit.
     #[must_use]
     pub fn focal(&self) -> [T; 2] {
         let two = T::from_f64_lossy(2.0);
@@ -181,11 +178,21 @@ impl<T: Real> Camera<T> {
     }
 }
 
+/// Inverse of a 3x3 matrix (rows) by its cofactors.
+pub(crate) fn inverse(m: [[f64; 3]; 3]) -> [[f64; 3]; 3] {
+    let cofactor = |i: usize, j: usize| {
+        let (a, b, c, d) = ((i + 1) % 3, (i + 2) % 3, (j + 1) % 3, (j + 2) % 3);
+        m[a][c] * m[b][d] - m[a][d] * m[b][c]
+    };
+    let det: f64 = (0..3).map(|j| m[0][j] * cofactor(0, j)).sum();
+    std::array::from_fn(|i| std::array::from_fn(|j| cofactor(j, i) / det))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The projection times the pose is `proj`, off centre, perspective or not.
+    /// The projection times the pose is `proj`, with perspective and without, off centre too.
     #[test]
     fn projection_is_what_the_pose_leaves() {
         let posed: Camera<f64> =

@@ -1,7 +1,7 @@
-//! Covariance of a splat in space from its scales and rotation, and the gradient of that.
+//! Covariance of a Gaussian in space from its scales and rotation, and its gradient.
 //!
 //! `Sigma = R S S^T R^T` with `S = scale_modifier * diag(scale)` (Kerbl et al. 2023, eq. 6). World units
-//! squared. The quaternion enters as given: of another length than 1 it is not a rotation, and a zero one
+//! squared. The quaternion is used as given: if its length is not 1 the matrix is not a rotation, and a zero quaternion
 //! gives the identity.
 
 use crate::{

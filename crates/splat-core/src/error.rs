@@ -1,9 +1,9 @@
-//! What a caller can get wrong. Texts name the input and the two values that disagree.
+//! Errors of a call. Each message names the input and the two values that disagree.
 
-/// Why a call was refused. Nothing was computed.
+/// Why a call was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// An input has another length than the scene implies.
+    /// The length of an input does not fit the others.
     #[error("`{input}` has {found} numbers, but {expected} are needed ({why})")]
     Length {
         /// Name of the input, as in the original rasterizer.
@@ -12,7 +12,7 @@ pub enum Error {
         found: usize,
         /// Numbers needed.
         expected: usize,
-        /// Where the expectation comes from, such as `P = 5, 3 each`.
+        /// What the expected number follows from, such as `P = 5, 3 each`.
         why: String,
     },
     /// A number is NaN or infinite, or outside its range.

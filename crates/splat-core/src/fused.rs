@@ -1,8 +1,8 @@
-//! Sums of products with the roundings of the original's compiled code: each multiply-add rounds once.
+//! Sums of products, rounded as the original's compiled code rounds them: each multiply-add rounds once.
 //!
-//! `a b + c d` there is `fma(a, b, round(c d))`, and three products add the third to that. The order was
-//! found from its answers: with it, f32 means, conics and radii agree with the original's to the bit, so
-//! that tiles, depth order and thresholds do too. In f64 the order is the same, the fusion is left out.
+//! There `a b + c d` is `fma(a, b, round(c d))`, and a third product is added to that by another fma. The order was
+//! inferred from its results: with it, f32 centres, inverse covariances and radii agree with the original's to the bit,
+//! and so do tiles, depth order and thresholds. In f64 the order is the same, but products are rounded too.
 
 use crate::Real;
 

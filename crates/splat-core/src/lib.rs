@@ -1,10 +1,12 @@
 //! 3D Gaussian Splatting on the CPU: the specification of every engine of this project.
 //!
-//! Equations stand here once, a file a stage, generic over `f32` (for use) and `f64` (for tests): checks,
-//! `activation`, `covariance`, `affine`, `projection`, `sh`, `tiles`, `blend`, and back `blend_backward`, `sums`,
-//! `projection_backward`, `pose`, `parameters`.
-//! What training needs besides is in `adam` and `ssim`.
-//! Camera frame x right, y down, z forward (OpenCV); pixel centres at integers; quaternions wxyz.
+//! A render is two stages: [`project`] turns Gaussians into [`Record`]s, [`rasterize`] turns records into images;
+//! [`rasterize_backward`] and [`project_backward`] are their backward passes. [`forward()`] and [`backward()`] are the
+//! stages one after the other. Each equation stands here once, one file per step, generic over `f32` (for use) and `f64`
+//! (for tests): `activation`, `covariance`, `affine`, `sh` and `projection`; `tiles` and `blend`; back through
+//! `blend_backward`, `projection_backward` and `pose`. `adam` and `ssim` hold what else training needs.
+//!
+//! Camera frame: x right, y down, z forward (OpenCV). Pixel centres are at integers. Quaternions are wxyz.
 //! No unsafe code, no files, no torch, no printing.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -16,31 +18,48 @@ mod backward;
 mod blend;
 mod blend_backward;
 mod camera;
+mod channel;
 mod check;
+mod constants;
+mod contributions;
 mod covariance;
 mod error;
+mod extent;
 mod forward;
 mod fused;
-mod pairs;
-mod parameters;
 mod pose;
+mod project_backward;
 mod projection;
 mod projection_backward;
-mod reach;
+mod rasterize;
+mod rasterize_backward;
+mod record;
+mod saved;
 mod scene;
 mod sh;
 mod simd;
+mod splat;
 mod ssim;
-mod sums;
+mod tile_grad;
 mod tiles;
 mod tuning;
+mod upstream;
+mod weights;
 
 pub use adam::{Adam, AdamTensor, adam};
-pub use backward::{Gradients, Upstream, backward, backward_with};
+pub use backward::{Gradients, backward, backward_with};
 pub use camera::{Camera, Model};
+pub use channel::{Channel, Outputs, Wanted};
+pub use contributions::blended_contributions;
 pub use error::Error;
-pub use forward::{Forward, Saved, SavedRef, forward, forward_with, mark_visible};
-pub use pairs::blended_pairs;
-pub use scene::{Color, Features, Real, Scene, Settings, Shape};
+pub use forward::{Forward, forward, forward_with, mark_visible};
+pub use project_backward::project_backward;
+pub use projection::{Projected, project};
+pub use rasterize::{Rasterized, rasterize};
+pub use rasterize_backward::{RasterGradients, rasterize_backward};
+pub use record::{Record, RecordGradient};
+pub use saved::{Saved, SavedRef};
+pub use scene::{Color, FeatureChannels, Mode, Real, Scene, Settings, Shape, Values};
 pub use ssim::{Ssim, SsimShape, photometric, photometric_backward, ssim, ssim_backward};
 pub use tuning::{Cutoff, Derivative, Lanes, Tuning};
+pub use upstream::Upstream;

@@ -1,4 +1,4 @@
-//! Gradient for the camera's pose: for the twelve free numbers of `view = [R t; 0 1]`, world to camera.
+//! Gradient for the camera's pose: the twelve free numbers of `view = [R t; 0 1]`, world to camera.
 //!
 //! `proj = P view` with a fixed projection P, and `campos = c = -R^-1 t`, so a loss depends on the matrix in four
 //! ways. With the homogeneous centre `m = (mean, 1)` and camera-space position `x = R mean + t`, so that a gradient
@@ -9,14 +9,17 @@
 //! 3. The rotation of the covariance in `J R Sigma R^T J^T`: row a of `J R` is `s_a R_a + d_a R_z` with J's entries
 //!    `s_a` and `d_a`, so a gradient `w_a` for it adds `s_a w_a` to row a of R and `d_a w_a` to row z.
 //! 4. The direction of SH, `mean - c`. From `R c + t = 0`: `dc = -R^-1 (dR c + dt)`, and with `q` the gradient for
-//!    the direction before it is normalised, `dL/dview = (R^-T q) (c, 1)^T`. Of an orthographic camera the direction
-//!    is row z of R itself: its gradient is added there.
+//!    the direction before it is normalised, `dL/dview = (R^-T q) (c, 1)^T`. For an orthographic camera the direction
+//!    is row z of R itself, so its gradient is added there.
 //!
-//! Where the Jacobian is clamped, the limits are the projection's and do not move with the pose. f64 throughout.
+//! The limits to which the Jacobian is clamped belong to the projection and do not move with the pose. f64 throughout.
 
-use crate::affine::{Affine, View};
+use crate::{
+    affine::{Affine, View},
+    camera::inverse,
+};
 
-/// What follows from the camera alone.
+/// The parts that depend on the camera alone.
 pub(crate) struct Pose {
     /// Inverse of R, rows.
     inverse: [[f64; 3]; 3],
@@ -26,13 +29,7 @@ pub(crate) struct Pose {
 
 impl Pose {
     pub(crate) fn new(camera: &View<f64>) -> Self {
-        let r: [[f64; 3]; 3] = std::array::from_fn(|k| camera.axis(k));
-        let cofactor = |i: usize, j: usize| {
-            let (a, b, c, d) = ((i + 1) % 3, (i + 2) % 3, (j + 1) % 3, (j + 2) % 3);
-            r[a][c] * r[b][d] - r[a][d] * r[b][c]
-        };
-        let det: f64 = (0..3).map(|j| r[0][j] * cofactor(0, j)).sum();
-        let inverse: [[f64; 3]; 3] = std::array::from_fn(|i| std::array::from_fn(|j| cofactor(j, i) / det));
+        let inverse = inverse(std::array::from_fn(|k| camera.axis(k)));
         let fixed = [0, 1, 3].map(|row| {
             std::array::from_fn(|k| (0..3).map(|c| camera.proj[4 * c + row] * inverse[c][k]).sum())
         });
@@ -40,7 +37,7 @@ impl Pose {
     }
 }
 
-/// The gradient of one splat, column-major like `view`.
+/// The gradient through one Gaussian, column-major like `view`.
 #[derive(Default)]
 pub(crate) struct PoseGrad(pub(crate) [f64; 16]);
 
@@ -78,13 +75,13 @@ impl PoseGrad {
         }
     }
 
-    /// Part 4 of a pinhole camera: `grad` for `mean - campos`.
+    /// Part 4 for a pinhole camera: `grad` for `mean - campos`.
     pub(crate) fn center(&mut self, pose: &Pose, campos: [f64; 3], grad: [f64; 3]) {
         let g = std::array::from_fn(|k| (0..3).map(|c| pose.inverse[c][k] * grad[c]).sum());
         self.outer(g, campos);
     }
 
-    /// Part 4 of an orthographic camera: `grad` for the direction.
+    /// Part 4 for an orthographic camera: `grad` for the direction.
     pub(crate) fn axis(&mut self, grad: [f64; 3]) {
         self.row(2, 1.0, grad);
     }

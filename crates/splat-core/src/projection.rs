@@ -1,111 +1,105 @@
-//! From a Gaussian in space to a Gaussian on the image (EWA splatting, Zwicker et al. 2001; Kerbl et al.
-//! 2023, eq. 5), with its colour, depth and reach.
+//! The first stage: from a Gaussian in space to its [`Record`] on the image (EWA splatting, Zwicker et al. 2001; Kerbl
+//! et al. 2023, equation 5).
 //!
-//! World units in, pixels out (centres at integers). Computed in the type of the inputs with the original's
-//! roundings (see `fused`). What overflows (finite inputs, but a mean, covariance or radius beyond the
-//! type) is culled; a splat with a number that is not finite is rejected. Knows nothing of other splats.
-//!
-//! A splat of mode `compat` is visible when its 3-sigma square touches a tile, one of mode `exact` when the box
-//! around the ellipse where alpha can be 1/255 or more holds a pixel centre of the image.
+//! World units in, pixels out (centres at integers). Computed in the type of the inputs with the original's rounding
+//! (see `fused`). A Gaussian whose projection overflows (finite inputs, but a centre, covariance or radius beyond the
+//! type) is culled; one with a number that is not finite is rejected. Knows nothing of other Gaussians, nor of tiles.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
 use crate::{
-    Camera, Real, Scene, Settings, Shape, Tuning, activation,
+    Camera, Error, Mode, Real, Record, Scene, Settings, Shape, Tuning, activation,
     affine::{Affine, View},
+    check,
+    constants::{AA_FLOOR, DILATION, NEAR},
+    extent::Extent,
     fused::{affine_row, determinant, fma},
-    reach::Reach,
     sh::{self, Source},
 };
 
-/// Splats no farther in front of the camera than this are culled.
-pub(crate) const NEAR: f64 = 0.2;
-/// Beside the homogeneous coordinate in the perspective division.
-pub(crate) const W_EPSILON: f64 = 1e-7;
-/// Variance, in square pixels, that the image adds to every splat (its reconstruction filter).
-pub(crate) const DILATION: f64 = 0.3;
-/// Smallest ratio of determinants that antialiasing uses.
-pub(crate) const AA_FLOOR: f64 = 0.000_025;
-/// Opacity threshold of a pixel.
-pub(crate) const ALPHA_MIN: f64 = 1.0 / 255.0;
-
-/// One splat as the pixels see it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Splat<T> {
-    /// Centre, pixels.
-    pub(crate) mean: [T; 2],
-    /// Inverse covariance: xx, xy, yy.
-    pub(crate) conic: [T; 3],
-    /// Opacity, after the antialiasing factor.
-    pub(crate) opacity: T,
-    /// Colour; from SH not under 0.
-    pub(crate) rgb: [T; 3],
-    /// View-space z and its inverse.
-    pub(crate) depth: T,
-    pub(crate) inv_depth: T,
-    /// Where alpha can be 1/255 or more.
-    pub(crate) reach: Reach<T>,
-    /// 3-sigma radius in whole pixels, 0 = culled, [`REJECTED`] = culled for a number that is not finite.
-    pub(crate) radius: i32,
+/// What [`project`] gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Projected<T = f32> {
+    /// `[P]`; those of invisible Gaussians are zero.
+    pub records: Vec<Record<T>>,
+    /// Gaussians left out because one of their numbers (SH: in the active degree) is not finite, in view or not.
+    pub rejected: u64,
 }
 
-/// [`Splat::radius`] of a splat with an input that is not finite.
-pub(crate) const REJECTED: i32 = -1;
-
-impl<T: Real> Splat<T> {
-    /// A splat that no pixel sees; `radius` is 0 or [`REJECTED`].
-    pub(crate) fn culled(radius: i32) -> Self {
-        let o = T::zero();
-        Self {
-            mean: [o; 2],
-            conic: [o; 3],
-            opacity: o,
-            rgb: [o; 3],
-            depth: o,
-            inv_depth: o,
-            reach: Reach::nothing(),
-            radius,
-        }
-    }
-
-    pub(crate) fn visible(&self) -> bool {
-        self.radius > 0
-    }
-}
-
-/// Numbers `N i .. N (i + 1)` of a row-major array, in the type of the computation.
-pub(crate) fn row<T: Real, C: Real, const N: usize>(values: &[T], i: usize) -> [C; N] {
-    std::array::from_fn(|k| C::from_f64_lossy(values[N * i + k].to_f64_exact()))
-}
-
-/// Factor on the opacity that keeps a splat's total contribution when the dilation widens it; `ratio` is
-/// that of the determinants before and after.
-pub(crate) fn antialiasing_factor<T: Real>(ratio: T) -> T {
-    ratio.max(T::from_f64_lossy(AA_FLOOR)).sqrt()
-}
-
-/// Projects every splat that `wanted` names; the others and culled ones keep their place, with radius 0.
-pub(crate) fn project_all<T: Real>(
+/// Projects every Gaussian of `scene` onto the image of `camera`.
+///
+/// A Gaussian is culled, with radius 0, if its centre is not more than 0.2 in front of the camera, if its projection
+/// overflows, if one of its numbers is not finite, or if it covers nothing: in mode `compat` if the square of its
+/// 3-sigma radius touches no tile, in mode `exact` if the box around the ellipse where alpha is at least 1/255 holds no
+/// pixel centre of the image. The scene's features are only looked at for numbers that are not finite.
+///
+/// # Errors
+/// [`Error`] for wrong lengths, a camera or settings that are not finite, an empty image, and an SH degree over 3 or
+/// over what the coefficients provide.
+pub fn project<T: Real>(
     scene: &Scene<T>,
     camera: &Camera<T>,
     settings: &Settings<T>,
     tuning: &Tuning<T>,
-    wanted: impl Fn(usize) -> bool + Sync,
-) -> Vec<Splat<T>> {
-    let view = View::new(camera, settings.exact);
-    let one = |i| {
-        if !wanted(i) {
-            return Splat::culled(0);
-        }
-        if !finite(scene, settings, i) {
-            return Splat::culled(REJECTED);
-        }
-        project(scene, &view, settings, tuning, i).unwrap_or_else(|| Splat::culled(0))
-    };
-    (0..scene.len()).into_par_iter().with_min_len(256).map(one).collect()
+) -> Result<Projected<T>, Error> {
+    let projection = Projection::new(scene, camera, settings, tuning)?;
+    let each = (0..scene.len()).into_par_iter().with_min_len(256);
+    let records = each.map(|i| projection.record(i)).collect();
+    Ok(Projected { records, rejected: projection.rejected() })
 }
 
-/// Whether every number that the render reads of splat `i` is finite: SH in the active degree alone.
+/// The projection of one scene by one camera, Gaussian by Gaussian.
+pub(crate) struct Projection<'a, T> {
+    scene: &'a Scene<'a, T>,
+    settings: &'a Settings<T>,
+    tuning: &'a Tuning<'a, T>,
+    view: View<T>,
+    rejected: AtomicU64,
+}
+
+impl<'a, T: Real> Projection<'a, T> {
+    /// Checks the inputs.
+    pub(crate) fn new(
+        scene: &'a Scene<'a, T>,
+        camera: &Camera<T>,
+        settings: &'a Settings<T>,
+        tuning: &'a Tuning<'a, T>,
+    ) -> Result<Self, Error> {
+        check::inputs(scene, camera, settings)?;
+        check::shift(scene, tuning)?;
+        let view = View::new(camera, settings.mode);
+        Ok(Self { scene, settings, tuning, view, rejected: AtomicU64::new(0) })
+    }
+
+    /// The record of Gaussian `i`, zero if it is not visible.
+    pub(crate) fn record(&self, i: usize) -> Record<T> {
+        if !finite(self.scene, self.settings, i) {
+            self.rejected.fetch_add(1, Ordering::Relaxed);
+            return Record::default();
+        }
+        record(self.scene, &self.view, self.settings, self.tuning, i).unwrap_or_default()
+    }
+
+    /// How many of the Gaussians so far were rejected.
+    pub(crate) fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
+    }
+}
+
+/// Row `i` of an array `[P,N]`, in the type of the computation.
+pub(crate) fn row<T: Real, C: Real, const N: usize>(values: &[T], i: usize) -> [C; N] {
+    std::array::from_fn(|k| C::from_f64_lossy(values[N * i + k].to_f64_exact()))
+}
+
+/// Factor on the opacity that keeps a Gaussian's total contribution when the dilation widens it; `ratio` is that of the
+/// determinants before and after.
+pub(crate) fn antialiasing_factor<T: Real>(ratio: T) -> T {
+    ratio.max(T::from_f64_lossy(AA_FLOOR)).sqrt()
+}
+
+/// Whether every number that the render reads of Gaussian `i` is finite; of SH only the active degree.
 fn finite<T: Real>(scene: &Scene<T>, settings: &Settings<T>, i: usize) -> bool {
     let all = |values: &[T]| values.iter().all(|x| x.is_finite());
     let row = |values: &[T], each: usize| all(&values[each * i..each * (i + 1)]);
@@ -120,17 +114,17 @@ fn finite<T: Real>(scene: &Scene<T>, settings: &Settings<T>, i: usize) -> bool {
             Source::Rgb(rgb) => all(rgb),
             Source::Sh(sh) => all(sh.first) && all(&sh.rest[..used]),
         }
-        && row(scene.features.values, scene.features.count)
+        && all(scene.features.row(i))
 }
 
-/// Projects splat `i`; `None` when it is culled.
-fn project<T: Real>(
+/// Record of Gaussian `i`; `None` if it is culled.
+fn record<T: Real>(
     scene: &Scene<T>,
     camera: &View<T>,
     settings: &Settings<T>,
     tuning: &Tuning<T>,
     i: usize,
-) -> Option<Splat<T>> {
+) -> Option<Record<T>> {
     let c = T::from_f64_lossy;
     let mean: [T; 3] = row(scene.means3d, i);
     let depth = affine_row(&camera.view, 2, mean);
@@ -138,7 +132,7 @@ fn project<T: Real>(
         return None;
     }
     let inv_w = camera.inverse_w(mean);
-    let center: [T; 2] = std::array::from_fn(|axis| {
+    let [x, y]: [T; 2] = std::array::from_fn(|axis| {
         let mut ndc = (affine_row(&camera.proj, axis, mean) * inv_w).to_f64_exact();
         if let Some(shift) = tuning.ndc_shift.get(2 * i + axis) {
             ndc += shift.to_f64_exact();
@@ -153,7 +147,7 @@ fn project<T: Real>(
     if det == T::zero() {
         return None;
     }
-    let mut opacity: T = activation::opacity(scene, settings.raw, i);
+    let mut opacity: T = activation::opacity(scene, settings.values, i);
     if settings.antialiasing {
         opacity *= antialiasing_factor(determinant(a_raw, b, c_raw) / det);
     }
@@ -166,27 +160,31 @@ fn project<T: Real>(
     }
     let radius = radius as i32;
     let inv_det = T::one() / det;
-    let conic = [d * inv_det, -b * inv_det, a * inv_det];
-    let reach = Reach::new(conic, opacity, tuning.cutoff);
-    camera.grid.rect(center, radius, &reach, settings.exact, tuning.cutoff)?;
+    let inv_cov = [d * inv_det, -b * inv_det, a * inv_det];
+    let [half_x, half_y] = match settings.mode {
+        Mode::Compat => [c(f64::from(radius)); 2],
+        Mode::Exact => Extent::new(inv_cov, opacity, tuning.cutoff).half,
+    };
+    camera.grid.rect([x, y], [half_x, half_y], settings.mode, tuning.cutoff)?;
 
-    let rgb = match Source::of(&scene.color, i) {
+    let color = match Source::of(&scene.color, i) {
         Source::Rgb(rgb) => [rgb[0], rgb[1], rgb[2]],
         Source::Sh(sh) => {
             let (unit, _) = camera.direction(mean);
             sh::color(settings.sh_degree, sh, unit).map(|x| x.max(T::zero()))
         }
     };
-    let inv_depth = T::one() / depth;
-    let numbers = center.iter().chain(&conic).chain(&rgb).chain([&opacity, &depth, &inv_depth]);
-    numbers.into_iter().all(|x| x.is_finite()).then_some(Splat {
-        mean: center,
-        conic,
+    let mut numbers = [x, y, opacity, depth, T::one() / depth].into_iter().chain(inv_cov).chain(color);
+    numbers.all(T::is_finite).then_some(Record {
+        x,
+        y,
+        inv_cov,
         opacity,
-        rgb,
         depth,
-        inv_depth,
-        reach,
+        color,
+        half_x,
+        half_y,
         radius,
+        reserved: [0; 3],
     })
 }

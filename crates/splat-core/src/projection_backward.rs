@@ -1,29 +1,27 @@
-//! From the gradient of a splat on the image to the gradients of its parameters: the transposes of
-//! `projection`, `covariance` and `sh`, in f64.
+//! From the gradient of one record to the gradients of the Gaussian's parameters: the transposes of `projection`,
+//! `covariance` and `sh`, in f64.
 //!
-//! The camera's pose is gathered on the way (`pose`); the scale modifier gets no gradient. Where the original's
+//! The gradient of the camera's pose is gathered on the way (`pose`); the scale modifier has none. Where the original's
 //! formula is not the derivative, the mode and [`crate::Derivative`] say which is used.
 
 use crate::{
-    Derivative, Model, Real, Scene, Settings, Shape, Tuning, activation,
+    Derivative, Mode, Model, Real, RecordGradient, Scene, Settings, Shape, Tuning, activation,
     affine::{Affine, View},
-    blend_backward::Sums,
+    constants::{AA_FLOOR, DET_EPSILON, DILATION},
     covariance::covariance_backward,
     fused::{affine_row, determinant, dot3, symmetric_times},
     pose::{Pose, PoseGrad},
-    projection::{AA_FLOOR, DILATION, antialiasing_factor, row},
+    projection::{antialiasing_factor, row},
     sh::{self, Source, unit_backward},
 };
 
-/// Beside the squared determinant in the gradient of the conic.
-const DET_EPSILON: f64 = 1e-7;
-
-/// Gradients of one splat.
+/// Gradients of one Gaussian.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct SplatGrad {
+pub(crate) struct GaussianGrad {
     pub(crate) mean3d: [f64; 3],
     /// NDC units.
     pub(crate) mean2d: [f64; 2],
+    pub(crate) mean2d_abs: [f64; 2],
     pub(crate) opacity: f64,
     pub(crate) color: [f64; 3],
     pub(crate) scale: [f64; 3],
@@ -33,19 +31,19 @@ pub(crate) struct SplatGrad {
     pub(crate) view: [f64; 16],
 }
 
-/// Gradients of visible splat `i` from its sums over all pixels; `grad_sh` are its rows of coefficients, the constant
-/// term and the others, or empty.
-pub(crate) fn splat_backward<T: Real>(
+/// Gradients of visible Gaussian `i` from the gradient of its record; `grad_sh` are its rows of coefficients, the
+/// constant term and the others, or empty.
+pub(crate) fn gaussian_backward<T: Real>(
     scene: &Scene<T>,
     camera: &View<f64>,
     pose: &Pose,
     settings: &Settings<T>,
     tuning: &Tuning<T>,
     i: usize,
-    sums: &Sums<f64>,
+    record: &RecordGradient,
     grad_sh: (&mut [T], &mut [T]),
-) -> SplatGrad {
-    let mut out = SplatGrad::default();
+) -> GaussianGrad {
+    let mut out = GaussianGrad::default();
     let mut grad_pose = PoseGrad::default();
     let mean: [f64; 3] = row(scene.means3d, i);
     let sigma: [f64; 6] = activation::covariance3d(scene, settings, i);
@@ -53,31 +51,31 @@ pub(crate) fn splat_backward<T: Real>(
     let [a_raw, b, c_raw] = affine.project(&sigma);
     let (a, c) = (a_raw + DILATION, c_raw + DILATION);
     let det = determinant(a, b, c);
-    let (xx, xy, yy) = (c / det, -b / det, a / det);
+    let ndc = [0.5 * camera.size[0], 0.5 * camera.size[1]];
+    out.mean2d = [record.x * ndc[0], record.y * ndc[1]];
+    out.mean2d_abs = [record.abs_x * ndc[0], record.abs_y * ndc[1]];
 
-    // power = -(xx dx^2 + yy dy^2) / 2 - xy dx dy, with d = centre - pixel.
-    let grad_pixel = [-(xx * sums.ux + xy * sums.uy), -(yy * sums.uy + xy * sums.ux)];
-    out.mean2d = [grad_pixel[0] * 0.5 * camera.size[0], grad_pixel[1] * 0.5 * camera.size[1]];
-    let grad_conic = [-0.5 * sums.uxx, -sums.uxy, -0.5 * sums.uyy];
-
-    let exact = settings.exact || tuning.derivative == Derivative::Exact;
+    let exact = settings.mode == Mode::Exact || tuning.derivative == Derivative::Exact;
     let epsilon = if exact { 0.0 } else { DET_EPSILON };
-    let mut grad_cov = inverse_backward([a, b, c], det, epsilon, grad_conic);
+    let mut grad_cov = inverse_backward([a, b, c], det, epsilon, record.inv_cov);
 
-    // u sums dL/dpower = dL/dalpha * alpha, and alpha is linear in the opacity.
-    out.opacity =
-        activation::opacity_backward(activation::opacity(scene, settings.raw, i), settings.raw, sums.u);
+    // The record's opacity is that of the Gaussian times the antialiasing factor.
+    let opacity: f64 = activation::opacity(scene, settings.values, i);
+    let mut grad_opacity = record.opacity;
     if settings.antialiasing {
         let ratio = determinant(a_raw, b, c_raw) / det;
+        let factor = antialiasing_factor(ratio);
         if ratio > AA_FLOOR {
-            // dL/dfactor = u / factor, dfactor/dratio = 1 / (2 factor).
-            let grad_ratio = sums.u / (2.0 * antialiasing_factor(ratio).powi(2));
+            // dfactor/dratio = 1 / (2 factor).
+            let grad_ratio = record.opacity * opacity / (2.0 * factor);
             let slope = ratio_slope(if exact { [a_raw, b, c_raw] } else { [a, b, c] });
             for (grad, slope) in grad_cov.iter_mut().zip(slope) {
                 *grad += grad_ratio * slope;
             }
         }
+        grad_opacity *= factor;
     }
+    out.opacity = activation::opacity_backward(opacity, settings.values, grad_opacity);
 
     let (mut grad_view, grad_rows);
     (out.cov3d, grad_rows) = rows_backward(&affine, &sigma, grad_cov);
@@ -86,12 +84,12 @@ pub(crate) fn splat_backward<T: Real>(
         Model::Orthographic => [0.0; 3],
     };
     grad_pose.covariance(&affine, grad_rows);
-    grad_view[2] += sums.z;
+    grad_view[2] += record.depth;
     for k in 0..3 {
         out.mean3d[k] += (0..3).map(|axis| camera.view[4 * k + axis] * grad_view[axis]).sum::<f64>();
     }
 
-    // ndc = p / (w + epsilon), or p where w is the constant 1.
+    // ndc = p / (w + epsilon), or p if w is the constant 1.
     let inv_w = camera.inverse_w(mean);
     let mut grad_clip = [0.0; 3];
     for axis in 0..2 {
@@ -108,7 +106,7 @@ pub(crate) fn splat_backward<T: Real>(
     }
     grad_pose.position(pose, mean, grad_clip, grad_view);
 
-    out.color = sums.rgb;
+    out.color = record.color;
     if let Source::Sh(own) = Source::of(&scene.color, i) {
         let (unit, length) = camera.direction(mean);
         let before_clamp = sh::color(settings.sh_degree, own, unit.map(T::from_f64_lossy));
@@ -128,14 +126,14 @@ pub(crate) fn splat_backward<T: Real>(
     out.view = grad_pose.0;
     if let Shape::ScaleRotation { scales, rotations } = scene.shape {
         let modifier = settings.scale_modifier.to_f64_exact();
-        let scale = activation::scale(row(scales, i), settings.raw);
-        let rotation = activation::rotation(row(rotations, i), settings.raw);
+        let scale = activation::scale(row(scales, i), settings.values);
+        let rotation = activation::rotation(row(rotations, i), settings.values);
         let (mut grad_scale, grad_rotation) = covariance_backward(scale, modifier, rotation.0, out.cov3d);
         if exact {
             grad_scale = grad_scale.map(|x| modifier * x);
         }
         (out.scale, out.rotation) =
-            activation::shape_backward(scale, rotation, settings.raw, grad_scale, grad_rotation);
+            activation::shape_backward(scale, rotation, settings.values, grad_scale, grad_rotation);
     }
     out
 }
@@ -151,7 +149,7 @@ fn inverse_backward([a, b, c]: [f64; 3], det: f64, epsilon: f64, [g0, g1, g2]: [
     ]
 }
 
-/// Derivative of `det(V) / det(V + 0.3 I)` for the entries xx, xy, yy of V.
+/// Derivative of `det(V) / det(V + 0.3 I)` with respect to the entries xx, xy, yy of V.
 fn ratio_slope([a, b, c]: [f64; 3]) -> [f64; 3] {
     let (wide_a, wide_c) = (a + DILATION, c + DILATION);
     let wide = determinant(wide_a, b, wide_c);
@@ -183,7 +181,7 @@ fn rows_backward(
 
 /// Gradient for the camera-space position through a pinhole camera's Jacobian.
 ///
-/// Where `x/z` or `y/z` was clamped, nothing reaches that coordinate, but the clamped `x` moves with z: the
+/// Where `x/z` or `y/z` was clamped, that coordinate has no gradient, but the clamped `x` moves with z: the
 /// derivative of `x / z^2` is then `-x / z^3` instead of `-2 x / z^3`. The original keeps the factor 2.
 fn jacobian_backward(
     camera: &View<f64>,

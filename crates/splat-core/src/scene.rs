@@ -1,6 +1,6 @@
-//! What is rendered (borrowed slices, contiguous, row-major) and how.
+//! What is rendered (borrowed slices, contiguous, row-major) and how. No arithmetic beyond that of the number types.
 
-/// `f32` or `f64`.
+/// `f32` (for use) or `f64` (for tests).
 pub trait Real:
     num_traits::Float
     + num_traits::NumAssign
@@ -16,7 +16,7 @@ pub trait Real:
     fn from_f64_lossy(x: f64) -> Self;
     /// Widens.
     fn to_f64_exact(self) -> f64;
-    /// `a b + c`, rounded once in f32; in f64, which serves tests, without fusion.
+    /// `a b + c`, rounded once in f32; in f64, which only tests use, rounded twice.
     fn fused_multiply_add(a: Self, b: Self, c: Self) -> Self;
 }
 
@@ -45,8 +45,8 @@ impl Real for f64 {
     }
 }
 
-/// `P` Gaussians. Values as the rasterizer takes them: scales after `exp`, opacities after the sigmoid, unless
-/// [`Settings::raw`] says otherwise.
+/// `P` Gaussians. Scales are standard deviations and opacities are after the sigmoid, unless [`Settings::values`] says
+/// otherwise.
 #[derive(Debug, Clone, Copy)]
 pub struct Scene<'a, T = f32> {
     /// Centres, `[P,3]`, world coordinates.
@@ -57,36 +57,43 @@ pub struct Scene<'a, T = f32> {
     pub color: Color<'a, T>,
     /// Scales and rotations, or covariances.
     pub shape: Shape<'a, T>,
-    /// Further channels, blended like colours, over zero.
-    pub features: Features<'a, T>,
+    /// Feature channels, alpha-blended like colour over a zero background.
+    pub features: FeatureChannels<'a, T>,
 }
 
-/// `F` further channels a splat; none by default.
+/// `F` feature channels per Gaussian; none by default.
 #[derive(Debug, Clone, Copy)]
-pub struct Features<'a, T = f32> {
+pub struct FeatureChannels<'a, T = f32> {
     /// `[P,F]`.
     pub values: &'a [T],
     /// `F`, 0 to 64.
     pub count: usize,
 }
 
-impl<T> Default for Features<'_, T> {
+impl<T> Default for FeatureChannels<'_, T> {
     fn default() -> Self {
         Self { values: &[], count: 0 }
     }
 }
 
-/// Where a splat's colour comes from.
+impl<'a, T> FeatureChannels<'a, T> {
+    /// The features of Gaussian `i`.
+    pub(crate) fn row(&self, i: usize) -> &'a [T] {
+        &self.values[i * self.count..(i + 1) * self.count]
+    }
+}
+
+/// Where a Gaussian's colour comes from.
 #[derive(Debug, Clone, Copy)]
 pub enum Color<'a, T = f32> {
-    /// `[P,M,3]` coefficients, `M = coeffs` stored a splat.
+    /// Spherical harmonics: `[P,M,3]` coefficients, `M = coeffs` stored per Gaussian.
     Sh {
         /// The coefficients.
         values: &'a [T],
         /// `M`.
         coeffs: usize,
     },
-    /// The same with the constant term apart, as trainings keep it.
+    /// The same with the constant term apart, as training stores it.
     SplitSh {
         /// `[P,1,3]`.
         first: &'a [T],
@@ -99,28 +106,28 @@ pub enum Color<'a, T = f32> {
     Rgb(&'a [T]),
 }
 
-/// A splat's extent in space.
+/// A Gaussian's shape in space.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape<'a, T = f32> {
     /// `covariance = R S^2 R^T`, `S = scale_modifier * scale`.
     ScaleRotation {
         /// `[P,3]` standard deviations.
         scales: &'a [T],
-        /// `[P,4]` wxyz, used as given (not normalised).
+        /// `[P,4]` quaternions wxyz, used as given (not normalised) unless [`Values::Raw`]; a zero one is the identity.
         rotations: &'a [T],
     },
-    /// `[P,6]`: xx xy xz yy yz zz; `scale_modifier` does not apply.
+    /// `[P,6]`: xx xy xz yy yz zz; neither `scale_modifier` nor [`Values::Raw`] applies.
     Covariance(&'a [T]),
 }
 
 impl<T> Scene<'_, T> {
-    /// `P`, the number of splats.
+    /// `P`, the number of Gaussians.
     #[must_use]
     pub fn len(&self) -> usize {
         self.opacities.len()
     }
 
-    /// Whether there is no splat.
+    /// Whether there are no Gaussians.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.opacities.is_empty()
@@ -130,33 +137,53 @@ impl<T> Scene<'_, T> {
 /// How to render.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings<T = f32> {
-    /// Colour behind everything, RGB.
+    /// Background colour, RGB.
     pub background: [T; 3],
     /// Multiplies every scale.
     pub scale_modifier: T,
     /// Active SH degree, 0 to 3.
     pub sh_degree: u32,
-    /// Opacity compensation for the 0.3 px dilation.
+    /// Opacity compensation for the 0.3 px dilation (EWA).
     pub antialiasing: bool,
-    /// Mode `exact`: a splat reaches every pixel where its alpha is 1/255 or more, backward is the derivative
-    /// ([`crate::Derivative::Exact`]), and the Jacobian's clamp follows the principal point. Otherwise mode
-    /// `compat`: the tiles of the 3-sigma square, and the original's formulas.
-    pub exact: bool,
-    /// Scales are logarithms, opacities logits, rotations are normalised; gradients are for these raw values.
-    /// Does not apply to [`Shape::Covariance`].
-    pub raw: bool,
+    /// Which pixels a Gaussian covers, and which formulas the backward pass uses.
+    pub mode: Mode,
+    /// What the scene's scales, opacities and rotations hold.
+    pub values: Values,
+}
+
+/// Which pixels a Gaussian covers, and which formulas the backward pass uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// A Gaussian covers the 16x16 tiles that the square of its 3-sigma radius touches, and the backward pass uses the
+    /// original's formulas, so that images, radii and gradients are the original's.
+    #[default]
+    Compat,
+    /// A Gaussian covers every pixel where its alpha is at least 1/255, the backward pass is the derivative
+    /// ([`crate::Derivative::Exact`]), and the Jacobian's clamp follows the principal point.
+    Exact,
+}
+
+/// What the scene's scales, opacities and rotations hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Values {
+    /// Standard deviations, opacities from 0 to 1, quaternions that are used as given.
+    #[default]
+    Activated,
+    /// Logarithms of scales, logits of opacities, quaternions that are normalised here. Gradients are with respect to
+    /// these raw values.
+    Raw,
 }
 
 impl<T: Real> Default for Settings<T> {
-    /// Black background, scale 1, degree 3, no antialiasing, mode `compat`, values as the rasterizer takes them.
+    /// Black background, scale 1, degree 3, no antialiasing, mode `compat`, activated values.
     fn default() -> Self {
         Self {
             background: [T::zero(); 3],
             scale_modifier: T::one(),
             sh_degree: 3,
             antialiasing: false,
-            exact: false,
-            raw: false,
+            mode: Mode::Compat,
+            values: Values::Activated,
         }
     }
 }

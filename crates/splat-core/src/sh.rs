@@ -1,9 +1,9 @@
-//! Colour of a splat from spherical harmonics, and the gradient of that.
+//! Colour of a Gaussian from spherical harmonics, and its gradient.
 //!
 //! Real SH of degree 0 to 3 with the sign convention of PlenOctrees (Yu et al. 2021): degree 1 is
-//! (-y, z, -x). The direction is from the camera centre to the splat, normalised; of an orthographic camera it is
-//! the camera's axis, whatever the splat. The colour is the sum plus 0.5, each channel not under 0; a channel that
-//! was clamped passes no gradient.
+//! (-y, z, -x). The direction is from the camera centre to the Gaussian, normalised; for an orthographic camera it is
+//! the camera's axis, the same for every Gaussian. The colour is the sum plus 0.5, with each channel clamped to be at
+//! least 0; a channel that was clamped passes no gradient.
 
 use crate::{Color, Real};
 
@@ -22,7 +22,7 @@ const C3: [f64; 5] = [
     1.445_305_721_320_277,   // 1/4 sqrt(105/pi)
 ];
 
-/// Number of coefficients of a degree.
+/// Number of coefficients up to a degree.
 pub(crate) const fn coefficients(degree: u32) -> usize {
     (degree as usize + 1) * (degree as usize + 1)
 }
@@ -57,7 +57,7 @@ pub(crate) fn basis<T: Real>(degree: u32, [x, y, z]: [T; 3]) -> [T; 16] {
     b
 }
 
-/// Derivatives of the basis polynomials for x, y and z (free variables, not on the sphere).
+/// Derivatives of the basis polynomials with respect to x, y and z (as free variables, not on the sphere).
 fn basis_derivatives<T: Real>(degree: u32, [x, y, z]: [T; 3]) -> [[T; 3]; 16] {
     let c = T::from_f64_lossy;
     let o = T::zero();
@@ -88,8 +88,8 @@ fn basis_derivatives<T: Real>(degree: u32, [x, y, z]: [T; 3]) -> [[T; 3]; 16] {
     d
 }
 
-/// Unit direction from `campos` to `mean`, and the distance. A splat exactly at the camera centre has no
-/// direction: it gets the zero vector and distance 0, and its mean gets no gradient through the colour.
+/// Unit direction from `campos` to `mean`, and the distance. A Gaussian exactly at the camera centre has
+/// no direction: it gets the zero vector and distance 0, and its centre gets no gradient through the colour.
 pub(crate) fn direction<T: Real>(mean: [T; 3], campos: [T; 3]) -> ([T; 3], T) {
     let v: [T; 3] = std::array::from_fn(|i| mean[i] - campos[i]);
     let length = (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]).sqrt();
@@ -99,14 +99,14 @@ pub(crate) fn direction<T: Real>(mean: [T; 3], campos: [T; 3]) -> ([T; 3], T) {
     (v.map(|x| x / length), length)
 }
 
-/// One splat's `[M,3]` coefficients: the constant term and the others.
+/// One Gaussian's `[M,3]` coefficients: the constant term and the others.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row<'a, T> {
     pub(crate) first: &'a [T],
     pub(crate) rest: &'a [T],
 }
 
-/// Where splat `i` has its colour from.
+/// What the colour of Gaussian `i` is made from.
 pub(crate) enum Source<'a, T> {
     Rgb(&'a [T]),
     Sh(Row<'a, T>),
@@ -144,7 +144,7 @@ pub(crate) fn color<T: Real>(degree: u32, sh: Row<'_, T>, unit: [T; 3]) -> [T; 3
     rgb
 }
 
-/// Writes the gradient for one splat's coefficients (exact zeros above the degree) and returns that for the
+/// Writes the gradient for one Gaussian's coefficients (exact zeros above the degree) and returns that for the
 /// direction as three free numbers. `grad` is for the colour, zero where it was clamped.
 pub(crate) fn color_backward<T: Real>(
     degree: u32,

@@ -1,7 +1,7 @@
-//! Vectors of pixels: the few operations that blending needs, over one lane or as many as the processor has.
+//! Vectors of pixels: the few operations that blending needs, on one lane or on as many as the processor has.
 //!
-//! [`One`] is plain Rust on one number. Blending is written once against [`Vector`] and compiled for each.
-//! Knows nothing of splats.
+//! [`One`] is plain Rust on one number. Blending is written once against [`Vector`] and compiled for each width.
+//! Knows nothing of Gaussians.
 #![allow(
     unreachable_pub,
     reason = "`Real` is public and names these traits in a supertrait; the module is not"
@@ -31,9 +31,10 @@ pub trait Vector<T: Real>: Copy {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
-    /// `a * b + c`, with one rounding where that is fast, else two.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`, rounded once where that is fast, otherwise twice.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// `a * b + c` with one rounding, whatever it costs.
+    /// `a * b + c`, rounded once whatever it costs.
     fn fused(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `e^x` for `x <= 0`; under 1e-27 where x is less than -64.
     fn exp(self, x: Self::V) -> Self::V;
@@ -43,6 +44,7 @@ pub trait Vector<T: Real>: Copy {
     fn any(self, m: Self::M) -> bool;
     fn select(self, m: Self::M, yes: Self::V, no: Self::V) -> Self::V;
     fn sum(self, a: Self::V) -> T;
+    fn largest(self, a: Self::V) -> T;
     fn splat_index(self, x: u32) -> Self::I;
     fn select_index(self, m: Self::M, yes: Self::I, no: Self::I) -> Self::I;
     fn le_index(self, a: Self::I, b: Self::I) -> Self::M;
@@ -53,29 +55,29 @@ pub trait Vector<T: Real>: Copy {
     fn view_index_mut(self, x: &mut [u32]) -> &mut [Self::I];
 }
 
-/// `e^x = 2^n e^r` with `n = round(x / ln 2)` and `|r| <= ln 2 / 2`, for f32. Adding this number rounds
-/// to an integer and leaves `n + 127`, the exponent field of `2^n`, in the low bits.
+/// `e^x = 2^n e^r` with `n = round(x / ln 2)` and `|r| <= ln 2 / 2`, for f32. Adding this number rounds to an integer
+/// and leaves `n + 127`, the exponent field of `2^n`, in the low bits.
 const EXP_SHIFT: f32 = 12_582_912.0 + 127.0;
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
-/// ln 2 in two parts; the first has few enough bits for `n` times it to be exact.
+/// ln 2 in two parts; the first has so few bits that `n` times it is exact.
 #[expect(clippy::excessive_precision, reason = "exact in f32; every digit shows it")]
 const LN2_HIGH: f32 = 0.693_359_375;
 const LN2_LOW: f32 = -2.121_944_4e-4;
-/// `e^r = 1 + r + r^2 (c2 + c3 r + ...)`, least largest relative error (3e-9), fitted by reweighted least
+/// `e^r = 1 + r + r^2 (c2 + c3 r + ...)` with the smallest maximum relative error (3e-9), fitted by reweighted least
 /// squares at Chebyshev points.
 const EXP_SERIES: [f32; 5] = [0.499_999_94, 0.166_665_21, 0.041_668_39, 0.008_368_717, 0.001_381_459_9];
-/// Below, `e^x` counts as this power: next to nothing, and its products are still normal (fast) numbers.
+/// Below this, `e^x` is taken at this x: almost zero, and its products are still normal (fast) numbers.
 const EXP_LOWEST: f32 = -64.0;
 
 /// Work that runs on vectors of some width.
 pub trait Kernel<T: Real> {
-    /// What the work gives.
+    /// Result of the work.
     type Output;
-    /// Does it; every call below must inline, or it loses the processor's features.
+    /// Does the work. Every call in it must be inlined, or it loses the features of the processor.
     fn run<V: Vector<T>>(self, v: V) -> Self::Output;
 }
 
-/// Which vectors a number type has; the supertrait that keeps [`Real`] to `f32` and `f64`.
+/// The vectors of a number type; as a supertrait it limits [`Real`] to `f32` and `f64`.
 pub trait Dispatch: Sized {
     /// `e^x` for `x <= 0`, as [`Vector::exp`].
     fn exp_lane(self) -> Self;
@@ -170,6 +172,10 @@ impl<T: Real> Vector<T> for One {
         if a < b { a } else { b }
     }
     #[inline(always)]
+    fn max(self, a: T, b: T) -> T {
+        if a > b { a } else { b }
+    }
+    #[inline(always)]
     fn mul_add(self, a: T, b: T, c: T) -> T {
         a * b + c
     }
@@ -203,6 +209,10 @@ impl<T: Real> Vector<T> for One {
     }
     #[inline(always)]
     fn sum(self, a: T) -> T {
+        a
+    }
+    #[inline(always)]
+    fn largest(self, a: T) -> T {
         a
     }
     #[inline(always)]
@@ -275,6 +285,10 @@ impl<S: Simd> Vector<f32> for Wide<S> {
         self.0.min_f32s(a, b)
     }
     #[inline(always)]
+    fn max(self, a: S::f32s, b: S::f32s) -> S::f32s {
+        self.0.max_f32s(a, b)
+    }
+    #[inline(always)]
     fn mul_add(self, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
         self.0.mul_add_e_f32s(a, b, c)
     }
@@ -313,7 +327,7 @@ impl<S: Simd> Vector<f32> for Wide<S> {
     }
     #[inline(always)]
     fn any(self, m: S::m32s) -> bool {
-        // All ones or zeros, a bit or a word a lane: an OR over the bytes becomes one test instruction.
+        // All ones or zeros, one bit or word per lane: an OR over the bytes becomes one test instruction.
         bytemuck::bytes_of(&m).iter().fold(0, |all, byte| all | byte) != 0
     }
     #[inline(always)]
@@ -323,6 +337,10 @@ impl<S: Simd> Vector<f32> for Wide<S> {
     #[inline(always)]
     fn sum(self, a: S::f32s) -> f32 {
         self.0.reduce_sum_f32s(a)
+    }
+    #[inline(always)]
+    fn largest(self, a: S::f32s) -> f32 {
+        self.0.reduce_max_f32s(a)
     }
     #[inline(always)]
     fn splat_index(self, x: u32) -> S::u32s {

@@ -1,11 +1,12 @@
-//! Structural similarity of two images (Wang et al. 2004), the photometric loss made of it, and the gradients of both
-//! for the first image.
+//! Structural similarity of two images (Wang et al. 2004), the photometric loss built from it, and the gradients of both
+//! with respect to the first image.
 //!
 //! With means `m`, variances `s` and covariance `c` under an 11x11 Gaussian window of sigma 1.5 that sees zeros
 //! outside the image: `S = (2 m1 m2 + C1)(2 c + C2) / ((m1^2 + m2^2 + C1)(s1 + s2 + C2))`, `C1 = 0.01^2`,
-//! `C2 = 0.03^2`. As a function of `m1`, `e11 = E[x x]` and `e12 = E[x y]`, which the window makes of the image x:
-//! `dL/dx = G*(g dS/dm1) + 2 x G*(g dS/de11) + y G*(g dS/de12)`, since the window G is symmetric. The three partial
-//! derivatives are what forward leaves for backward. Planes of `[H,W]`; values are usually in [0, 1].
+//! `C2 = 0.03^2`. S is a function of `m1`, `e11 = E[x x]` and `e12 = E[x y]`, the window's means for the image x and the
+//! target y, so `dL/dx = G*(g dS/dm1) + 2 x G*(g dS/de11) + y G*(g dS/de12)`, since the window G is symmetric. The
+//! forward pass leaves the three partial derivatives for the backward pass. Planes are `[H,W]`; values are usually in
+//! [0, 1].
 
 use rayon::prelude::*;
 
@@ -16,16 +17,16 @@ const SIGMA: f64 = 1.5;
 const C1: f64 = 0.01 * 0.01;
 const C2: f64 = 0.03 * 0.03;
 
-/// Extent of the images and of their mean.
+/// Size of the images, and the pixels of their mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SsimShape {
-    /// Images times channels.
+    /// Number of planes: images times channels.
     pub planes: usize,
-    /// Pixels across.
+    /// Pixels per row.
     pub width: usize,
-    /// Pixels down.
+    /// Rows.
     pub height: usize,
-    /// The mean is over the pixels at least 5 from every border, where the window sees no zeros.
+    /// Whether means are over only those pixels that are at least 5 from every border, where the window sees no zeros.
     pub valid: bool,
 }
 
@@ -34,18 +35,18 @@ impl SsimShape {
         self.width * self.height
     }
 
-    /// Border that the mean leaves out.
+    /// Width of the border that means leave out.
     fn border(&self) -> usize {
         if self.valid { RADIUS } else { 0 }
     }
 
-    /// Whether the pixel counts in the mean.
+    /// Whether a pixel counts in means.
     fn counts(&self, at: usize) -> bool {
         let (x, y, b) = (at % self.width, at / self.width, self.border());
         x >= b && y >= b && x + b < self.width && y + b < self.height
     }
 
-    /// Pixels in the mean.
+    /// Number of pixels in a mean.
     fn counted(&self) -> usize {
         let inner = |n: usize| n.saturating_sub(2 * self.border());
         self.planes * inner(self.width) * inner(self.height)
@@ -68,21 +69,21 @@ impl SsimShape {
     }
 }
 
-/// What [`ssim`] gives.
+/// What [`ssim`] and [`photometric`] give.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ssim<T = f32> {
-    /// `[planes,H,W]`.
+    /// `[planes,H,W]` similarity of each pixel.
     pub map: Vec<T>,
-    /// Mean of the map; 0 without planes.
+    /// Mean of the map (of [`photometric`]: the loss); 0 without planes.
     pub mean: T,
-    /// `[3,planes,H,W]`, for [`ssim_backward`].
+    /// `[3,planes,H,W]` for the backward pass.
     pub partials: Vec<T>,
 }
 
 /// Similarity of `image` and `target`, `[planes,H,W]` each.
 ///
 /// # Errors
-/// [`Error`] for wrong lengths and a mean over no pixel.
+/// [`Error`] for wrong lengths and a mean over no pixels.
 pub fn ssim<T: Real>(image: &[T], target: &[T], shape: SsimShape) -> Result<Ssim<T>, Error> {
     shape.check(&[("image", image, 1), ("target", target, 1)])?;
     let n = shape.pixels();
@@ -118,7 +119,7 @@ pub fn ssim<T: Real>(image: &[T], target: &[T], shape: SsimShape) -> Result<Ssim
             map[i] = s;
             d_square[i] = -s / d;
             d_cross[i] = two * a / (c * d);
-            // The variance and the covariance have m1 in them.
+            // The variance and the covariance contain m1.
             d_mean[i] = two * (m2 * b / (c * d) - m1 * s / c) - two * m1 * d_square[i] - m2 * d_cross[i];
         }
         map.iter().enumerate().filter(|(at, _)| shape.counts(*at)).map(|(_, s)| s.to_f64_exact()).sum()
@@ -128,8 +129,8 @@ pub fn ssim<T: Real>(image: &[T], target: &[T], shape: SsimShape) -> Result<Ssim
     Ok(Ssim { map, mean, partials })
 }
 
-/// The photometric loss `(1 - lambda) mean |image - target| + lambda (1 - mean S)` (Kerbl et al. 2023, equation 7) in place of
-/// the mean similarity; the rest as [`ssim`] gives it. Differences count where the similarity does.
+/// The photometric loss `(1 - lambda) mean |image - target| + lambda (1 - mean S)` (Kerbl et al. 2023, equation 7), as
+/// [`Ssim::mean`]; map and partials are those of [`ssim`]. With [`SsimShape::valid`] both means leave out the border.
 ///
 /// # Errors
 /// As [`ssim`].
@@ -153,8 +154,8 @@ pub fn photometric<T: Real>(
     Ok(Ssim { mean: T::from_f64_lossy(loss), ..similar })
 }
 
-/// Gradient of [`photometric`]'s loss for `image`, times `grad`; where image and target are equal the absolute value has
-/// slope 0.
+/// Gradient of the loss of [`photometric`] with respect to `image`, `[planes,H,W]`, times `grad`. Where image and target are
+/// equal the absolute value has slope 0.
 ///
 /// # Errors
 /// As [`ssim`].
@@ -186,7 +187,7 @@ pub fn photometric_backward<T: Real>(
 /// One plane of what [`ssim`] writes and reads.
 type Plane<'a, T> = (&'a mut [T], &'a mut [T], &'a mut [T], &'a mut [T], &'a [T], &'a [T]);
 
-/// Gradient for `image`, from the upstream gradients for the mean and for the map.
+/// Gradient with respect to `image`, `[planes,H,W]`, from the upstream gradients for the mean and for the map.
 ///
 /// # Errors
 /// As [`ssim`].
@@ -239,7 +240,7 @@ impl<T: Real> Window<T> {
         Self { shape, taps: std::array::from_fn(|k| T::from_f64_lossy(weight(k) / total)) }
     }
 
-    /// The window's mean of `value` around every pixel: across, then down.
+    /// The window's mean of `value` around every pixel: along rows, then along columns.
     fn blur(&self, value: impl Fn(usize) -> T) -> Vec<T> {
         let (w, h) = (self.shape.width, self.shape.height);
         let mut across = vec![T::zero(); w * h];

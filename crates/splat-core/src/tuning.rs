@@ -1,24 +1,24 @@
-//! How the engine computes, not what: which instructions it uses, and the cut-off that tests may smooth.
+//! How the engine computes rather than what: which instructions it uses, and the cut-offs that tests may remove.
 //!
-//! Programs use [`crate::forward()`] and [`crate::backward()`], which take the defaults. The number of
-//! threads is that of the rayon pool in which the call runs (`ThreadPool::install`); results are
-//! bit-identical whatever that number is.
+//! [`crate::forward()`] and [`crate::backward()`] use the defaults. The number of threads is that of the rayon pool in
+//! which the call runs (`ThreadPool::install`); results are bit-identical whatever that number is.
 
-/// Options of [`crate::forward_with`] and [`crate::backward_with`]; give both calls the same.
+/// Options of the stages, [`crate::forward_with`] and [`crate::backward_with`]; the forward and backward calls of one
+/// render must be given the same.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tuning<'a, T = f32> {
     /// Instructions of the inner loops.
     pub lanes: Lanes,
-    /// Which pixels a splat reaches.
+    /// Which pixels a Gaussian contributes to.
     pub cutoff: Cutoff,
-    /// Leave out (splat, tile) pairs of the 3-sigma square whose every pixel is certain to be under the
-    /// opacity threshold. The images and gradients stay the same to the bit; without it
-    /// [`crate::Saved::rendered`] is the number that the original reports.
+    /// Leave out Gaussian-tile intersections in which every pixel is certain to be under the opacity threshold. Images
+    /// and gradients stay the same to the bit; without it [`crate::Saved::rendered`] is, in mode `compat`, the number
+    /// that the original reports.
     pub cull_tiles: bool,
-    /// Which formulas backward uses where the original's is not the derivative.
+    /// Which formulas the backward pass uses where the original's is not the derivative.
     pub derivative: Derivative,
-    /// `[P,2]` added to the projected centres, NDC units, or empty: what finite differences of the
-    /// `means2D` gradient move.
+    /// `[P,2]` added to the projected centres, NDC units, or empty. Finite differences for the gradient of the projected
+    /// centres need it.
     pub ndc_shift: &'a [T],
 }
 
@@ -37,36 +37,35 @@ impl<T> Default for Tuning<'_, T> {
 /// Instructions of the blending loops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Lanes {
-    /// The widest that this processor has (chosen at run time); `f64` always runs one lane.
+    /// The widest vectors of this processor, chosen at run time; `f64` always uses one lane.
     #[default]
     Auto,
-    /// One pixel at a time, from the same source.
+    /// One pixel at a time, from the same source code.
     Scalar,
 }
 
-/// Which pixels a splat reaches.
+/// Which pixels a Gaussian contributes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Cutoff {
-    /// The contract's: tiles of the 3-sigma square, alpha from 1/255 to 0.99, stop before T < 1e-4.
+    /// Those of [`crate::Mode`], with alpha from 1/255 to 0.99, and a stop before the transmittance falls under 1e-4.
     #[default]
     Contract,
-    /// For finite differences: every splat reaches every pixel of the image, no threshold, no cap, no
-    /// stop. The image is then a smooth function of the inputs, except where a colour channel or the
-    /// Jacobian is clamped.
+    /// For finite differences: every Gaussian contributes to every pixel, without threshold, cap or stop. The image is
+    /// then a smooth function of the inputs, except where a colour channel or the Jacobian is clamped.
     Smooth,
 }
 
-/// Which formulas backward uses where the original's is not the derivative, in mode `compat`; mode `exact`
-/// ([`crate::Settings::exact`]) always takes the derivative.
+/// Which formulas the backward pass uses where the original's is not the derivative, in mode `compat`; mode `exact`
+/// ([`crate::Mode::Exact`]) always uses the derivative.
 ///
-/// They differ in four places: the depth gradient of a splat so far outside the field of view that its
-/// Jacobian was clamped (the original has twice the term); the antialiasing factor (the original takes the
-/// derivative of the ratio of determinants at the dilated covariance instead of the projected one);
-/// the gradient for scales (the original's is for `scale_modifier * scale`); the conic (the original adds
-/// `1e-7` to the squared determinant). Alpha's cap of 0.99 is passed straight through in both.
+/// They differ in four places: the depth gradient of a Gaussian so far outside the field of view that its Jacobian was
+/// clamped (the original has twice the term); the antialiasing factor (the original evaluates the derivative of the
+/// ratio of determinants at the dilated covariance instead of the projected one); the gradient for scales (the
+/// original's is for `scale_modifier * scale`); the inverse covariance (the original adds `1e-7` to the squared
+/// determinant). Both pass gradients straight through alpha's cap of 0.99.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Derivative {
-    /// The original's, so that trainings agree.
+    /// The original's, so that training gives the same results.
     #[default]
     Original,
     /// The derivative.

@@ -1,13 +1,13 @@
-//! Bad and extreme inputs: a clear error that names the input, or the documented result; never a crash, a
-//! hang, a NaN or a silent zero.
+//! Bad and extreme inputs give a clear error that names the input, or the documented result; never a crash, a hang, a NaN
+//! or a silent zero.
 
 #[path = "support/random.rs"]
 mod random;
 
 use random::{Owned, Weights, camera, settings};
 use splat_core::{
-    Camera, Color, Error, Forward, Gradients, Scene, Settings, Shape, Upstream, backward, forward,
-    mark_visible,
+    Camera, Channel, Color, Error, Forward, Gradients, Mode, Scene, Settings, Shape, Upstream, backward,
+    forward, mark_visible,
 };
 
 fn scene() -> Owned<f32> {
@@ -23,7 +23,13 @@ fn both(
     let weights = Weights::new(2, camera);
     let grad = backward(scene, camera, settings, out.saved.as_ref(), &out.radii, &weights.upstream())
         .expect("backward");
-    for v in [&out.color, &out.depth, &out.inv_depth, &out.alpha, &out.features] {
+    for v in [
+        &out.outputs[Channel::Color],
+        &out.outputs[Channel::Depth],
+        &out.outputs[Channel::InvDepth],
+        &out.outputs[Channel::Alpha],
+        &out.outputs[Channel::Features],
+    ] {
         assert!(v.iter().all(|x| x.is_finite()), "an output is not finite");
     }
     for v in [
@@ -54,12 +60,12 @@ fn error(scene: &Scene<f32>, camera: &Camera<f32>, settings: &Settings<f32>) -> 
     error
 }
 
-/// A splat with NaN or an infinity among its numbers is not rendered and counted, wherever it is; the others render
+/// A Gaussian with a NaN or an infinity among its numbers is not rendered but counted, wherever it is; the others render
 /// as if it were not there.
 #[test]
 fn splats_that_are_not_finite_are_rejected() {
     type Field = fn(&mut Owned<f32>) -> &mut Vec<f32>;
-    // A number of the second splat in each.
+    // The index of a number of the second Gaussian in each field.
     let fields: [(&str, bool, Field, usize); 8] = [
         ("means3D", false, |s| &mut s.means3d, 3),
         ("opacities", false, |s| &mut s.opacities, 1),
@@ -72,8 +78,8 @@ fn splats_that_are_not_finite_are_rejected() {
     ];
     let c = camera(20, 20);
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        for exact in [false, true] {
-            let settings = Settings { exact, ..settings() };
+        for mode in [Mode::Compat, Mode::Exact] {
+            let settings = Settings { mode, ..settings() };
             for (name, given, field, at) in &fields {
                 let whole = Owned { use_sh: !given, use_cov: *given, ..scene().with_features(4, 2) };
                 let mut s = whole.clone();
@@ -82,7 +88,11 @@ fn splats_that_are_not_finite_are_rejected() {
                 assert_eq!((out.rejected, out.radii[1]), (1, 0), "{name} with {bad}");
                 let without = whole.permuted(&[0, 2, 3, 4]);
                 let (expected, _) = both(&without.scene(), &c, &settings);
-                assert_eq!((&out.color, &out.features), (&expected.color, &expected.features), "{name}");
+                assert_eq!(
+                    (&out.outputs[Channel::Color], &out.outputs[Channel::Features]),
+                    (&expected.outputs[Channel::Color], &expected.outputs[Channel::Features]),
+                    "{name}"
+                );
                 for (g, each) in [(&grad.means3d, 3), (&grad.opacities, 1), (&grad.features, 2)] {
                     assert!(
                         g[each..2 * each].iter().all(|x| *x == 0.0),
@@ -100,11 +110,11 @@ fn splats_that_are_not_finite_are_rejected() {
     let settings = Settings { sh_degree: 1, ..settings() };
     let (out, _) = both(&s.scene(), &c, &settings);
     assert_eq!(out.rejected, 1);
-    assert!(out.radii[1] > 0, "the second splat is fine in degree 1");
+    assert!(out.radii[1] > 0, "the second Gaussian is fine in degree 1");
     assert_eq!(mark_visible(&[0.0, f32::NAN, 9.0, 0.0, 0.0, 9.0], &camera(4, 4).view), Ok(vec![false, true]));
 }
 
-/// NaN and both infinities in camera, settings and upstream gradients are refused with the name and the place.
+/// NaN and both infinities in camera, settings and upstream gradients are refused, with the name and the index.
 #[test]
 fn numbers_that_are_not_finite() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -176,7 +186,7 @@ fn wrong_lengths() {
     assert!(text.contains("`radii` has 4 numbers"), "{text}");
 }
 
-/// What forward saved for other inputs is refused, not followed out of bounds.
+/// Saved state of other inputs is refused, and never read out of bounds.
 #[test]
 fn saved_state_of_another_render() {
     let (s, c) = (scene(), camera(20, 20));
@@ -189,19 +199,19 @@ fn saved_state_of_another_render() {
     assert!(run(&out.saved, &camera(40, 20)).is_err(), "another image size");
     let mut wrong = out.saved.clone();
     wrong.point_list[0] = 99;
-    assert!(run(&wrong, &c).is_err(), "a splat that does not exist");
+    assert!(run(&wrong, &c).is_err(), "a Gaussian that does not exist");
     let mut wrong = out.saved.clone();
     wrong.ranges[0] = [5, 2];
     assert!(run(&wrong, &c).is_err(), "a range that runs backwards");
     let mut wrong = out.saved.clone();
     wrong.contributors[0] = u32::MAX;
-    assert!(run(&wrong, &c).is_err(), "more contributors than splats");
+    assert!(run(&wrong, &c).is_err(), "more contributors than Gaussians");
     let mut wrong = out.saved.clone();
     wrong.point_list.pop();
     assert!(run(&wrong, &c).is_err(), "a list that ends early");
 }
 
-/// Settings that make no sense.
+/// Settings that make no sense are refused.
 #[test]
 fn impossible_settings() {
     let s = scene();
@@ -229,15 +239,21 @@ fn impossible_settings() {
 
 /// The image is the background, gradients are zero.
 fn assert_background(out: &Forward<f32>, settings: &Settings<f32>) {
-    let n = out.alpha.len();
-    for (i, x) in out.color.iter().enumerate() {
+    let n = out.outputs[Channel::Alpha].len();
+    for (i, x) in out.outputs[Channel::Color].iter().enumerate() {
         assert_eq!(*x, settings.background[i / n], "number {i}");
     }
-    assert!(out.alpha.iter().chain(&out.depth).chain(&out.inv_depth).all(|&x| x == 0.0));
+    assert!(
+        out.outputs[Channel::Alpha]
+            .iter()
+            .chain(&out.outputs[Channel::Depth])
+            .chain(&out.outputs[Channel::InvDepth])
+            .all(|&x| x == 0.0)
+    );
     assert!(out.radii.iter().all(|&r| r == 0));
 }
 
-/// No splats at all: the background (the original gives zeros).
+/// No Gaussians at all: the background (the original gives zeros).
 #[test]
 fn no_splats() {
     let empty = Owned::<f32>::new(1, 0, (0.1, 0.2));
@@ -249,7 +265,7 @@ fn no_splats() {
     assert_eq!(mark_visible::<f32>(&[], &camera(4, 4).view), Ok(vec![]));
 }
 
-/// Everything behind the camera, or at it, or beside the image: the background, and exact zeros as gradients.
+/// Everything is behind the camera, at it or outside the image: the background, and gradients of exactly zero.
 #[test]
 fn nothing_visible() {
     let camera: Camera<f32> = Camera::look_at(20, 20, 60.0, [0.0; 3], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]);
@@ -264,13 +280,13 @@ fn nothing_visible() {
         let (out, grad) = both(&s.scene(), &camera, &settings());
         assert_background(&out, &settings());
         for v in [&grad.means3d, &grad.means2d, &grad.opacities, &grad.sh, &grad.scales, &grad.rotations] {
-            assert!(v.iter().all(|&x| x == 0.0), "{mean:?}: a gradient of an invisible splat");
+            assert!(v.iter().all(|&x| x == 0.0), "{mean:?}: a gradient of an invisible Gaussian");
         }
         assert_eq!(mark_visible(&s.means3d, &camera.view), Ok(vec![in_front; 5]), "{mean:?}");
     }
 }
 
-/// Just in front of the near limit a splat is seen.
+/// A Gaussian just beyond the near limit is visible.
 #[test]
 fn splat_at_the_camera() {
     let camera: Camera<f32> = Camera::look_at(20, 20, 60.0, [0.0; 3], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]);
@@ -278,18 +294,18 @@ fn splat_at_the_camera() {
     s.means3d = [0.0, 0.0, 0.2001].repeat(5);
     let (out, _) = both(&s.scene(), &camera, &settings());
     assert!(out.radii.iter().all(|&r| r > 0), "{:?}", out.radii);
-    assert!(out.alpha.iter().any(|&a| a > 0.9));
+    assert!(out.outputs[Channel::Alpha].iter().any(|&a| a > 0.9));
 }
 
-/// One pixel, sizes that are no multiples of the tile, and sizes under a tile.
+/// One pixel, sizes that are not multiples of the tile size, and sizes smaller than a tile.
 #[test]
 fn image_sizes() {
     for (width, height) in [(1, 1), (1, 40), (17, 1), (15, 16), (16, 15), (33, 47), (16, 16), (64, 32)] {
         let (s, c) = (scene(), camera::<f32>(width, height));
         let (out, _) = both(&s.scene(), &c, &settings());
-        assert_eq!(out.color.len(), (3 * width * height) as usize);
+        assert_eq!(out.outputs[Channel::Color].len(), (3 * width * height) as usize);
         assert_eq!(out.saved.ranges.len(), (width.div_ceil(16) * height.div_ceil(16)) as usize);
-        assert!(out.alpha.iter().any(|&a| a > 0.0), "{width} x {height} is empty");
+        assert!(out.outputs[Channel::Alpha].iter().any(|&a| a > 0.0), "{width} x {height} is empty");
     }
 }
 
@@ -320,16 +336,16 @@ fn opacity_zero_and_one() {
     let c = camera::<f32>(40, 40);
     let none = Owned { opacities: vec![0.0; 5], ..scene() };
     let (out, grad) = both(&none.scene(), &c, &settings());
-    assert!(out.alpha.iter().all(|&a| a == 0.0) && out.radii.iter().all(|&r| r > 0));
-    assert!(grad.opacities.iter().all(|&g| g == 0.0), "a splat that is never blended has no gradient");
+    assert!(out.outputs[Channel::Alpha].iter().all(|&a| a == 0.0) && out.radii.iter().all(|&r| r > 0));
+    assert!(grad.opacities.iter().all(|&g| g == 0.0), "a Gaussian that is never blended has no gradient");
 
     let full = Owned { opacities: vec![1.0; 5], ..scene() };
     let (out, _) = both(&full.scene(), &c, &settings());
-    let most = out.alpha.iter().copied().fold(0.0, f32::max);
+    let most = out.outputs[Channel::Alpha].iter().copied().fold(0.0, f32::max);
     assert!((0.98..=0.9999).contains(&most), "alpha reaches {most}");
 }
 
-/// A splat 20,000 pixels wide covers every tile once and leaves the time of one splat.
+/// A Gaussian 20,000 pixels wide covers every tile once and costs no more than one Gaussian.
 #[test]
 fn very_wide_splat() {
     let mut s = Owned::<f32>::new(3, 1, (1.0, 1.0));
@@ -340,12 +356,12 @@ fn very_wide_splat() {
     let (out, _) = both(&s.scene(), &camera, &settings());
     assert!(out.radii[0] >= 10_000, "radius {}", out.radii[0]);
     assert_eq!(out.saved.rendered(), 19 * 13);
-    assert!(out.alpha.iter().all(|&a| a > 0.1));
+    assert!(out.outputs[Channel::Alpha].iter().all(|&a| a > 0.1));
 }
 
 const IDENTITY: [[f64; 3]; 3] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
 
-/// Finite inputs whose projection is beyond f32: culled, with radius 0, beside splats that render as before.
+/// Finite inputs whose projection is beyond f32: culled, with radius 0, while the others render as before.
 #[test]
 fn projections_that_overflow() {
     let c = camera::<f32>(40, 40);
@@ -358,7 +374,7 @@ fn projections_that_overflow() {
         let (out, _) = both(&s.scene(), &c, &settings());
         assert_eq!(out.radii[0], 0, "case {case}");
         assert_eq!(out.radii[1..], alone.radii[1..], "case {case}");
-        assert!(out.alpha.iter().any(|&a| a > 0.0), "case {case}: the others are gone");
+        assert!(out.outputs[Channel::Alpha].iter().any(|&a| a > 0.0), "case {case}: the others are gone");
     }
     // Colours near the largest number: finite images, and gradients that stop at the largest number.
     let mut bright = scene();

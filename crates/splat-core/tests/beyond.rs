@@ -1,4 +1,4 @@
-//! What the original does not have, against central finite differences in f64: mode `exact`, off-centre and
+//! Features that the original does not have, against central finite differences in f64: mode `exact`, off-centre and
 //! orthographic cameras, stored values before their activation, split coefficients, features, and the gradients for
 //! background, pose and absolute screen positions.
 
@@ -7,9 +7,11 @@ mod differences;
 #[path = "support/random.rs"]
 mod random;
 
-use differences::{Problem, STEP, assert_close, deviation, five_points, smooth};
+use differences::{Problem, STEP, assert_close, deviation, five_points, smooth, with_view};
 use random::{Owned, camera, orthographic_camera, settings, shifted_camera};
-use splat_core::{Camera, Model, Settings, Tuning, Upstream, backward_with, forward_with};
+use splat_core::{
+    Camera, Channel, Mode, Settings, Tuning, Upstream, Values, Wanted, backward_with, forward_with,
+};
 
 type Field = fn(&mut Owned<f64>) -> &mut Vec<f64>;
 
@@ -18,7 +20,7 @@ fn scene(seed: u64) -> Owned<f64> {
 }
 
 fn exact() -> Settings<f64> {
-    Settings { exact: true, ..settings() }
+    Settings { mode: Mode::Exact, ..settings() }
 }
 
 /// The gradients for these inputs, and those for background and pose, are the derivatives.
@@ -69,41 +71,8 @@ fn check(name: &str, scene: &Owned<f64>, problem: &Problem, fields: &[(&str, Fie
 }
 
 fn loss(problem: &Problem, scene: &Owned<f64>, camera: &Camera<f64>, settings: &Settings<f64>) -> f64 {
-    let out = forward_with(&scene.scene(), camera, settings, &smooth()).expect("forward");
-    problem.weights.loss(&out)
-}
-
-/// Inverse of an affine matrix, column-major, by Gauss-Jordan elimination.
-fn inverse(m: &[f64; 16]) -> [f64; 16] {
-    let mut a: Vec<Vec<f64>> = (0..4)
-        .map(|r| (0..8).map(|c| if c < 4 { m[4 * c + r] } else { f64::from(c == r + 4) }).collect())
-        .collect();
-    for k in 0..4 {
-        let pivot = (k..4).max_by(|&i, &j| a[i][k].abs().total_cmp(&a[j][k].abs())).expect("a row");
-        a.swap(k, pivot);
-        let factor = a[k][k];
-        a[k].iter_mut().for_each(|x| *x /= factor);
-        for r in (0..4).filter(|&r| r != k) {
-            let (factor, row) = (a[r][k], a[k].clone());
-            a[r].iter_mut().zip(row).for_each(|(x, y)| *x -= factor * y);
-        }
-    }
-    std::array::from_fn(|i| a[i % 4][4 + i / 4])
-}
-
-fn product(a: &[f64; 16], b: &[f64; 16]) -> [f64; 16] {
-    std::array::from_fn(|i| (0..4).map(|k| a[4 * k + i % 4] * b[4 * (i / 4) + k]).sum())
-}
-
-/// The camera elsewhere: `proj` and `campos` follow.
-fn with_view(camera: &Camera<f64>, view: [f64; 16]) -> Camera<f64> {
-    let fixed = product(&camera.proj, &inverse(&camera.view));
-    let back = inverse(&view);
-    let mut proj = product(&fixed, &view);
-    if camera.model == Model::Orthographic {
-        (0..4).for_each(|c| proj[4 * c + 3] = f64::from(c == 3));
-    }
-    Camera { proj, campos: [back[12], back[13], back[14]], view, ..camera.clone() }
+    let out = forward_with(&scene.scene(), camera, settings, &Wanted::images(), &smooth()).expect("forward");
+    problem.weights.loss(&out.outputs)
 }
 
 const SHAPE: [(&str, Field); 4] = [
@@ -147,7 +116,7 @@ fn orthographic() {
 
 #[test]
 fn raw_parameters() {
-    let settings = Settings { raw: true, scale_modifier: 1.3, ..exact() };
+    let settings = Settings { values: Values::Raw, scale_modifier: 1.3, ..exact() };
     let problem = Problem::seen_by(camera(21, 13), settings, 0);
     check("raw", &scene(6).raw(), &problem, &SHAPE);
 }
@@ -166,7 +135,7 @@ fn split_coefficients_and_features() {
     check("split, features", &scene, &problem, &fields);
 }
 
-/// A splat so far off that its Jacobian is clamped, with an off-centre principal point: the limits follow it. The
+/// A Gaussian so far outside the view that its Jacobian is clamped, with an off-centre principal point: the limits follow it. The
 /// pose moves rigidly here, since the limits belong to the projection.
 #[test]
 fn clamped_jacobian_follows_the_principal_point() {
@@ -179,7 +148,7 @@ fn clamped_jacobian_follows_the_principal_point() {
     assert_close("clamped: means3D", &grad.means3d, &truth);
     let centred = Problem::seen_by(shifted_camera(21, 13), settings(), 0);
     let off = deviation(&centred.gradients(&scene, &smooth()).means3d[..3], &truth[..3]);
-    assert!(off > 1e-3, "the limits do not matter to this splat: {off:e}");
+    assert!(off > 1e-3, "the limits do not matter to this Gaussian: {off:e}");
     let view = problem.camera.view;
     let (mut ours, mut differences) = (Vec::new(), Vec::new());
     for (i, j) in [(0, 1), (0, 2), (1, 2)] {
@@ -211,13 +180,13 @@ fn absolute_gradients_are_sums_over_single_pixels() {
     let tuning = Tuning::default();
     let problem = Problem::seen_by(camera.clone(), settings, 2);
     let s = scene.scene();
-    let out = forward_with(&s, &camera, &settings, &tuning).expect("forward");
+    let out = forward_with(&s, &camera, &settings, &Wanted::images(), &tuning).expect("forward");
     let run = |upstream: &Upstream<f64>| {
         backward_with(&s, &camera, &settings, out.saved.as_ref(), &out.radii, upstream, &tuning)
             .expect("backward")
     };
     let whole = problem.weights.upstream();
-    let n = out.alpha.len();
+    let n = out.outputs[Channel::Alpha].len();
     let mut expected = vec![0.0; 2 * s.len()];
     let (mut signed, mut features) = (vec![0.0; 2 * s.len()], vec![0.0; 2 * s.len()]);
     for at in 0..n {

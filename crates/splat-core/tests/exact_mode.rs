@@ -1,18 +1,20 @@
-//! Mode `exact` against a naive renderer that looks at every splat in every pixel, and what modes, batches and
+//! Mode `exact` against a naive renderer that looks at every Gaussian in every pixel, and what modes, batches and
 //! stored values have in common.
 
 #[path = "support/random.rs"]
 mod random;
 
 use random::{Owned, Weights, camera, orthographic_camera, settings, shifted_camera};
-use splat_core::{Camera, Cutoff, Settings, Tuning, backward, forward, forward_with};
+use splat_core::{
+    Camera, Channel, Cutoff, Mode, Settings, Tuning, Values, Wanted, backward, forward, forward_with,
+};
 
 fn exact() -> Settings<f64> {
-    Settings { exact: true, ..settings() }
+    Settings { mode: Mode::Exact, ..settings() }
 }
 
-/// Alpha image of `scene`, pixel by pixel, from nothing but splats rendered one at a time without any threshold: the
-/// smooth mode's alpha of a single splat is its alpha in every pixel.
+/// Alpha image of `scene`, pixel by pixel, from Gaussians rendered one at a time without any threshold: then the alpha
+/// image of a single Gaussian is its alpha in every pixel.
 fn naive_alpha(scene: &Owned<f64>, camera: &Camera<f64>) -> (Vec<f64>, Vec<bool>) {
     let smooth = Tuning { cutoff: Cutoff::Smooth, ..Tuning::default() };
     let p = scene.opacities.len();
@@ -26,8 +28,9 @@ fn naive_alpha(scene: &Owned<f64>, camera: &Camera<f64>) -> (Vec<f64>, Vec<bool>
     let mut done = vec![false; t.len()];
     let mut touches = vec![false; p];
     for i in order {
-        let one = forward_with(&scene.permuted(&[i]).scene(), camera, &exact(), &smooth).expect("forward");
-        for (at, alpha) in one.alpha.iter().enumerate() {
+        let one = forward_with(&scene.permuted(&[i]).scene(), camera, &exact(), &Wanted::images(), &smooth)
+            .expect("forward");
+        for (at, alpha) in one.outputs[Channel::Alpha].iter().enumerate() {
             let alpha = alpha.min(0.99);
             if alpha < 1.0 / 255.0 {
                 continue;
@@ -45,7 +48,7 @@ fn naive_alpha(scene: &Owned<f64>, camera: &Camera<f64>) -> (Vec<f64>, Vec<bool>
     (t.into_iter().map(|t| 1.0 - t).collect(), touches)
 }
 
-/// Every pixel where alpha is 1/255 or more, and no other: needles, faint and opaque splats, centres outside.
+/// Every pixel where alpha is 1/255 or more, and no other: needles, faint and opaque Gaussians, centres outside.
 #[test]
 fn exact_mode_reaches_what_brute_force_reaches() {
     for (seed, camera) in [(1, camera(50, 37)), (2, shifted_camera(33, 40)), (3, orthographic_camera(40, 33))]
@@ -67,18 +70,18 @@ fn exact_mode_reaches_what_brute_force_reaches() {
         }
         let out = forward(&scene.scene(), &camera, &exact()).expect("forward");
         let (alpha, touches) = naive_alpha(&scene, &camera);
-        for (at, (a, b)) in out.alpha.iter().zip(&alpha).enumerate() {
+        for (at, (a, b)) in out.outputs[Channel::Alpha].iter().zip(&alpha).enumerate() {
             assert!((a - b).abs() < 1e-12, "seed {seed}, pixel {at}: {a} and by brute force {b}");
         }
         for (i, touches) in touches.into_iter().enumerate() {
-            assert!(!touches || out.radii[i] > 0, "seed {seed}: splat {i} is seen but has radius 0");
+            assert!(!touches || out.radii[i] > 0, "seed {seed}: Gaussian {i} is seen but has radius 0");
         }
         let faint = (0..40).filter(|i| i % 5 == 2);
-        assert!(faint.into_iter().all(|i| out.radii[i] == 0), "under 1/255 a splat reaches nothing");
+        assert!(faint.into_iter().all(|i| out.radii[i] == 0), "a Gaussian under 1/255 covers no pixel");
     }
 }
 
-/// The 3-sigma square leaves pixels out that mode `exact` has, and only adds none.
+/// The 3-sigma square leaves out pixels that mode `exact` has, and adds none.
 #[test]
 fn compat_mode_truncates() {
     let camera = camera(120, 90);
@@ -87,11 +90,15 @@ fn compat_mode_truncates() {
         let scene = Owned { opacities: vec![0.99], ..Owned::<f64>::new(seed, 1, (0.3, 0.3)) };
         let a = forward(&scene.scene(), &camera, &exact()).expect("exact");
         let b = forward(&scene.scene(), &camera, &settings()).expect("compat");
-        more += a.alpha.iter().zip(&b.alpha).filter(|(a, b)| a > b).count();
-        assert!(a.alpha.iter().zip(&b.alpha).all(|(a, b)| a >= b), "seed {seed}: a pixel is missing");
+        more +=
+            a.outputs[Channel::Alpha].iter().zip(&b.outputs[Channel::Alpha]).filter(|(a, b)| a > b).count();
+        assert!(
+            a.outputs[Channel::Alpha].iter().zip(&b.outputs[Channel::Alpha]).all(|(a, b)| a >= b),
+            "seed {seed}: a pixel is missing"
+        );
         assert_eq!(a.radii, b.radii);
     }
-    assert!(more > 0, "no square truncates a splat here");
+    assert!(more > 0, "no square truncates a Gaussian here");
 }
 
 /// Stored values and activated ones are the same scene.
@@ -105,10 +112,12 @@ fn raw_and_activated_values_render_alike() {
     let plain = Owned { rotations: unit.collect(), ..plain };
     let camera = camera(40, 30);
     let a = forward(&plain.scene(), &camera, &exact()).expect("plain");
-    let raw = Settings { raw: true, ..exact() };
+    let raw = Settings { values: Values::Raw, ..exact() };
     let b = forward(&plain.clone().raw().scene(), &camera, &raw).expect("raw");
     assert_eq!(a.radii, b.radii);
-    assert!(a.color.iter().zip(&b.color).all(|(a, b)| (a - b).abs() < 1e-10));
+    assert!(
+        a.outputs[Channel::Color].iter().zip(&b.outputs[Channel::Color]).all(|(a, b)| (a - b).abs() < 1e-10)
+    );
     // A quaternion of length 0 is the identity here too, without a gradient.
     let zero = Owned { rotations: vec![0.0; 120], ..plain.raw() };
     let identity = Owned { rotations: [2.0, 0.0, 0.0, 0.0].repeat(30), ..zero.clone() };
@@ -116,7 +125,7 @@ fn raw_and_activated_values_render_alike() {
         forward(&zero.scene(), &camera, &raw).expect("zero"),
         forward(&identity.scene(), &camera, &raw).expect("identity"),
     );
-    assert_eq!(a.color, b.color);
+    assert_eq!(a.outputs[Channel::Color], b.outputs[Channel::Color]);
     let w = Weights::new(1, &camera);
     let grad =
         backward(&zero.scene(), &camera, &raw, a.saved.as_ref(), &a.radii, &w.upstream()).expect("backward");
@@ -153,8 +162,8 @@ fn features_blend_like_colors() {
     let camera = camera(50, 37);
     let black = Settings { background: [0.0; 3], ..settings() };
     let out = forward(&scene.scene(), &camera, &black).expect("forward");
-    assert!(out.color.iter().any(|x| *x > 0.1));
-    assert_eq!(out.color, out.features);
+    assert!(out.outputs[Channel::Color].iter().any(|x| *x > 0.1));
+    assert_eq!(out.outputs[Channel::Color], out.outputs[Channel::Features]);
     let up = Weights::with_features(2, &camera, 3);
     let saved = out.saved.as_ref();
     let grad = |u: &splat_core::Upstream<f32>| {

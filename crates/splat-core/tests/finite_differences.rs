@@ -11,7 +11,7 @@ mod random;
 
 use differences::{Problem, STEP, assert_close, deviation, five_points, smooth};
 use random::{Owned, settings};
-use splat_core::{Derivative, Settings, Tuning, backward_with, forward_with};
+use splat_core::{Channel, Derivative, Settings, Tuning, Wanted, backward_with, forward_with};
 
 /// Every input that the scene uses, and the projected centres. On one thread: the renders are tiny.
 fn check(name: &str, scene: &Owned<f64>, settings: Settings<f64>) {
@@ -70,7 +70,7 @@ fn colors_and_covariances() {
     check("given", &given, settings());
 }
 
-/// The antialiasing factor has gradients of its own, largest for small splats.
+/// The antialiasing factor has gradients of its own, largest for small Gaussians.
 #[test]
 fn antialiasing() {
     let small = Owned::new(3, 7, (0.02, 0.2));
@@ -90,7 +90,8 @@ fn scale_modifier() {
 fn absent_upstream_gradients_count_as_zero() {
     let (scene, problem) = (scene(5), Problem::new(settings()));
     let s = scene.scene();
-    let out = forward_with(&s, &problem.camera, &problem.settings, &smooth()).expect("forward");
+    let out =
+        forward_with(&s, &problem.camera, &problem.settings, &Wanted::images(), &smooth()).expect("forward");
     let whole = problem.weights.upstream();
     let grad = |up: &splat_core::Upstream<f64>| {
         let saved = out.saved.as_ref();
@@ -110,7 +111,7 @@ fn absent_upstream_gradients_count_as_zero() {
     assert!(grad(&none).means3d.iter().all(|&x| x == 0.0), "no upstream gradient, yet a gradient");
 }
 
-/// A splat far outside the field of view: the exact formula is the derivative, the original's is not.
+/// A Gaussian far outside the field of view: the exact formula is the derivative, the original's is not.
 #[test]
 fn clamped_jacobian_is_the_documented_difference() {
     let mut scene = scene(6);
@@ -124,7 +125,7 @@ fn clamped_jacobian_is_the_documented_difference() {
     let theirs = problem.gradients(&scene, &original).means3d;
     let off = deviation(&theirs[..3], &truth[..3]);
     assert!(off > 1e-3, "the original's formula deviates by only {off:e} here");
-    assert!(deviation(&theirs[3..], &truth[3..]) < 1e-3, "splats inside the view are not concerned");
+    assert!(deviation(&theirs[3..], &truth[3..]) < 1e-3, "Gaussians inside the view are not concerned");
 }
 
 /// The original's gradient for scales leaves out the modifier.
@@ -150,7 +151,7 @@ fn antialiasing_is_the_documented_difference() {
     assert!(deviation(&theirs.opacities, &ours.opacities) < 1e-12, "opacities are not concerned");
 }
 
-/// Alpha's cap of 0.99 passes gradients straight through: a fully opaque splat still learns.
+/// Alpha's cap of 0.99 passes gradients straight through: a fully opaque Gaussian still learns.
 #[test]
 fn the_cap_passes_gradients_straight_through() {
     let mut scene = Owned::<f64>::new(7, 1, (0.5, 0.6));
@@ -161,14 +162,16 @@ fn the_cap_passes_gradients_straight_through() {
     let moved = |x: f64| Owned { opacities: vec![1.0 + x], ..scene.clone() };
     let center = (6 * 21 + 10) as usize;
     let pixel = |x: f64| {
-        forward_with(&moved(x).scene(), &problem.camera, &problem.settings, &contract).expect("forward").alpha
-            [center]
+        forward_with(&moved(x).scene(), &problem.camera, &problem.settings, &Wanted::images(), &contract)
+            .expect("forward")
+            .outputs[Channel::Alpha][center]
     };
     assert!((pixel(0.0) - 0.99).abs() < 1e-12 && pixel(0.0) == pixel(-1e-3), "the centre is at the cap");
     let mut up = vec![0.0; 21 * 13];
     up[center] = 1.0;
     let upstream = splat_core::Upstream { alpha: Some(&up), ..Default::default() };
-    let out = forward_with(&scene.scene(), &problem.camera, &problem.settings, &contract).expect("forward");
+    let out = forward_with(&scene.scene(), &problem.camera, &problem.settings, &Wanted::images(), &contract)
+        .expect("forward");
     let saved = out.saved.as_ref();
     let grad = backward_with(
         &scene.scene(),

@@ -1,7 +1,7 @@
-//! The engine against what the original CUDA rasterizer answered, on recorded cases.
+//! The CPU engine against the recorded results of the original CUDA rasterizer.
 //!
-//! Seven cases stand in `tests/data/golden` (provenance there); further `.npz` of the same kind are taken
-//! from `$SPLAT_GOLDEN`, default `../shared/golden` beside the repository.
+//! Seven cases are in `crates/splat-verify/data/golden`, with their provenance; further `.npz` files of the same kind are read from
+//! `$SPLAT_GOLDEN`, by default `../shared/golden` beside the repository.
 #![allow(clippy::print_stdout, reason = "measured figures and skips are shown with --show-output")]
 
 #[path = "support/golden.rs"]
@@ -9,7 +9,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use splat_core::{Lanes, Tuning, Upstream, backward_with, forward_with};
+use splat_core::{Channel, Lanes, Tuning, Upstream, Wanted, backward_with, forward_with};
 use support::Golden;
 
 /// Largest difference of an image.
@@ -18,10 +18,6 @@ const FORWARD: f32 = 1e-5;
 const GRADIENT: f64 = 1e-4;
 /// A pixel whose alpha or transmittance is this close to a threshold may fall on its other side.
 const UNDECIDED_SHARE: f64 = 1e-3;
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
 
 /// Every `.npz` of a folder, by name.
 fn cases(folder: &Path) -> Vec<PathBuf> {
@@ -58,15 +54,20 @@ fn check(path: &Path, lanes: Lanes) {
     let name = case.name.clone();
     let tuning = Tuning { lanes, ..Tuning::default() };
     let (camera, settings) = (case.camera.clone(), case.settings);
-    let out = forward_with(&case.scene(), &camera, &settings, &tuning).expect("forward");
-    let color = compare(&format!("{name} color"), &out.color, &case.color);
-    let inv_depth = compare(&format!("{name} invdepth"), &out.inv_depth, &case.inv_depth);
+    let out = forward_with(&case.scene(), &camera, &settings, &Wanted::images(), &tuning).expect("forward");
+    let color = compare(&format!("{name} color"), &out.outputs[Channel::Color], &case.color);
+    let inv_depth = compare(&format!("{name} invdepth"), &out.outputs[Channel::InvDepth], &case.inv_depth);
     let wrong = out.radii.iter().zip(&case.radii).filter(|(a, b)| a != b).count();
     assert_eq!(wrong, 0, "{name}: {wrong} of {} radii differ", case.radii.len());
 
     let whole = Tuning { cull_tiles: false, ..tuning };
-    let squares = forward_with(&case.scene(), &camera, &settings, &whole).expect("forward");
-    assert_eq!(squares.saved.rendered(), case.num_rendered, "{name}: (splat, tile) pairs of the squares");
+    let squares =
+        forward_with(&case.scene(), &camera, &settings, &Wanted::images(), &whole).expect("forward");
+    assert_eq!(
+        squares.saved.rendered(),
+        case.num_rendered,
+        "{name}: intersections of the squares with tiles"
+    );
 
     let upstream = Upstream {
         color: Some(&case.grad_color),
@@ -96,11 +97,11 @@ fn check(path: &Path, lanes: Lanes) {
     println!("{line}");
 }
 
-/// Images, radii, pair counts and every gradient of the seven recorded cases, with vectors and without.
+/// Images, radii, numbers of intersections and every gradient of the seven recorded cases, with vectors and without.
 #[test]
 fn agrees_with_the_original_on_the_recorded_cases() {
-    let files = cases(&repository().join("tests/data/golden"));
-    assert_eq!(files.len(), 7, "tests/data/golden holds seven cases");
+    let files = cases(&splat_testdata::committed("crates/splat-verify/data/golden"));
+    assert_eq!(files.len(), 7, "crates/splat-verify/data/golden holds seven cases");
     for file in &files {
         check(file, Lanes::Auto);
         check(file, Lanes::Scalar);
@@ -110,8 +111,8 @@ fn agrees_with_the_original_on_the_recorded_cases() {
 /// The same for whatever cases `$SPLAT_GOLDEN` holds.
 #[test]
 fn agrees_with_the_original_on_shared_cases() {
-    let folder =
-        std::env::var_os("SPLAT_GOLDEN").map_or_else(|| repository().join("../shared/golden"), PathBuf::from);
+    let folder = std::env::var_os("SPLAT_GOLDEN")
+        .map_or_else(|| splat_testdata::committed("../shared/golden"), PathBuf::from);
     if !folder.is_dir() {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{} not found", folder.display());
         println!("skipped: {} not found", folder.display());

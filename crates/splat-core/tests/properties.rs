@@ -1,4 +1,4 @@
-//! What must hold for any scene: symmetries of the inputs, and independence of how the engine computes.
+//! Properties that hold for any scene: symmetries of the inputs, and independence of how the result is computed.
 
 #[path = "support/random.rs"]
 mod random;
@@ -6,7 +6,8 @@ mod random;
 use proptest::prelude::*;
 use random::{Owned, Random, Weights, camera, covariances, permute, settings};
 use splat_core::{
-    Camera, Forward, Gradients, Lanes, Real, Settings, Tuning, backward, backward_with, forward, forward_with,
+    Camera, Channel, Forward, Gradients, Lanes, Real, Settings, Tuning, Wanted, backward, backward_with,
+    forward, forward_with,
 };
 
 fn render<T: Real>(scene: &Owned<T>, camera: &Camera<T>, settings: &Settings<T>) -> Forward<T> {
@@ -36,7 +37,7 @@ fn shuffled(seed: u64, n: usize) -> Vec<usize> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The order of the splats does not matter, to the bit, as long as no two depths are equal.
+    /// The order of the Gaussians does not matter, to the bit, as long as no two depths are equal.
     #[test]
     fn permutation_of_splats(seed in any::<u64>(), antialiasing: bool) {
         let scene = Owned::<f32>::new(seed, 60, (0.01, 0.4));
@@ -44,8 +45,7 @@ proptest! {
         let order = shuffled(seed, 60);
         let moved = scene.permuted(&order);
         let (a, b) = (render(&scene, &camera, &settings), render(&moved, &camera, &settings));
-        prop_assert_eq!(&a.color, &b.color);
-        prop_assert_eq!((&a.depth, &a.inv_depth, &a.alpha), (&b.depth, &b.inv_depth, &b.alpha));
+        prop_assert_eq!(&a.outputs, &b.outputs);
         prop_assert_eq!(permute(&a.radii, &order), b.radii);
         let (a, b) = (gradients(&scene, &camera, &settings), gradients(&moved, &camera, &settings));
         prop_assert_eq!(permute(&a.means3d, &order), b.means3d);
@@ -60,13 +60,13 @@ proptest! {
         let camera = camera(33, 40);
         let black = render(&scene, &camera, &Settings { background: [0.0; 3], ..settings() });
         let lit = render(&scene, &camera, &Settings { background, ..settings() });
-        let n = black.alpha.len();
+        let n = black.outputs[Channel::Alpha].len();
         for i in 0..3 * n {
-            let expected = black.color[i] + black.saved.final_t[i % n] * background[i / n];
-            prop_assert!((lit.color[i] - expected).abs() <= 1e-6, "number {}: {} {}", i, lit.color[i], expected);
+            let expected = black.outputs[Channel::Color][i] + black.saved.final_t[i % n] * background[i / n];
+            prop_assert!((lit.outputs[Channel::Color][i] - expected).abs() <= 1e-6, "number {}: {} {}", i, lit.outputs[Channel::Color][i], expected);
         }
         for i in 0..n {
-            prop_assert!((black.alpha[i] + black.saved.final_t[i] - 1.0).abs() <= 1e-6);
+            prop_assert!((black.outputs[Channel::Alpha][i] + black.saved.final_t[i] - 1.0).abs() <= 1e-6);
         }
     }
 
@@ -113,7 +113,7 @@ proptest! {
                 for x in 0..width {
                     let full = channel * 96 * 64 + (y + y0) * 96 + x + x0;
                     let own = channel * width * height + y * width + x;
-                    let (full, own) = (a.color[full as usize], b.color[own as usize]);
+                    let (full, own) = (a.outputs[Channel::Color][full as usize], b.outputs[Channel::Color][own as usize]);
                     // Not to the last bit: the 1e-7 beside w moves with the principal point.
                     prop_assert!((full - own).abs() < 1e-6, "({}, {}): {} {}", x, y, full, own);
                 }
@@ -140,7 +140,7 @@ proptest! {
         let cov3d = covariances(&scene.scales, &scene.rotations, modifier);
         let given = Owned { cov3d, use_cov: true, ..scene.clone() };
         let (a, b) = (render(&scene, &camera, &settings), render(&given, &camera, &settings));
-        prop_assert!(largest_difference(&a.color, &b.color) < 1e-10);
+        prop_assert!(largest_difference(&a.outputs[Channel::Color], &b.outputs[Channel::Color]) < 1e-10);
         prop_assert_eq!(&a.radii, &b.radii);
         let (a, b) = (gradients(&scene, &camera, &settings), gradients(&given, &camera, &settings));
         let scale = a.cov3d.iter().fold(1.0_f64, |m, x| m.max(x.abs()));
@@ -157,8 +157,8 @@ proptest! {
         prop_assert_eq!(render(&scene, &camera, &settings()), render(&negated, &camera, &settings()));
     }
 
-    /// Leaving out tiles that a splat cannot reach changes nothing, to the bit: neither image nor gradient.
-    /// Needles, faint and opaque splats included.
+    /// Leaving out tiles in which a Gaussian is under the threshold changes neither image nor gradient by a bit, for
+    /// needles, faint and opaque Gaussians too.
     #[test]
     fn culling_of_tiles_changes_nothing(seed in any::<u64>(), stretch in 1.0_f32..60.0) {
         let mut scene = Owned::<f32>::new(seed, 60, (0.005, 0.1));
@@ -172,7 +172,7 @@ proptest! {
         let weights = Weights::new(3, &camera);
         let run = |cull_tiles| {
             let tuning = Tuning { cull_tiles, ..Tuning::default() };
-            let out = forward_with(&scene.scene(), &camera, &settings, &tuning).expect("forward");
+            let out = forward_with(&scene.scene(), &camera, &settings, &Wanted::images(), &tuning).expect("forward");
             let saved = out.saved.as_ref();
             let grad = backward_with(
                 &scene.scene(), &camera, &settings, saved, &out.radii, &weights.upstream(), &tuning,
@@ -181,7 +181,7 @@ proptest! {
         };
         let ((a, grad_a), (b, grad_b)) = (run(true), run(false));
         prop_assert!(a.saved.rendered() <= b.saved.rendered());
-        prop_assert_eq!((a.color, a.depth, a.alpha, a.radii), (b.color, b.depth, b.alpha, b.radii));
+        prop_assert_eq!((a.outputs, a.radii), (b.outputs, b.radii));
         prop_assert_eq!(grad_a, grad_b);
     }
 
@@ -192,8 +192,8 @@ proptest! {
         let (camera, settings) = (camera::<f32>(48, 40), settings());
         let scalar = Tuning { lanes: Lanes::Scalar, ..Tuning::default() };
         let a = render(&scene, &camera, &settings);
-        let b = forward_with(&scene.scene(), &camera, &settings, &scalar).expect("forward");
-        prop_assert!(largest_difference(&a.color, &b.color) < 2e-6);
+        let b = forward_with(&scene.scene(), &camera, &settings, &Wanted::images(), &scalar).expect("forward");
+        prop_assert!(largest_difference(&a.outputs[Channel::Color], &b.outputs[Channel::Color]) < 2e-6);
         prop_assert_eq!(&a.radii, &b.radii);
 
         let wide = |v: &[f32]| -> Vec<f64> { v.iter().map(|x| f64::from(*x)).collect() };
@@ -215,11 +215,11 @@ proptest! {
         };
         let c = render(&exact, &camera64, &settings64);
         // A pixel near a threshold may fall on either side: all but a few must agree.
-        let off = a.color.iter().zip(&c.color).filter(|(a, c)| (f64::from(**a) - **c).abs() > 1e-5).count();
-        prop_assert!(off * 100 < a.color.len(), "{} of {} numbers differ", off, a.color.len());
+        let off = a.outputs[Channel::Color].iter().zip(&c.outputs[Channel::Color]).filter(|(a, c)| (f64::from(**a) - **c).abs() > 1e-5).count();
+        prop_assert!(off * 100 < a.outputs[Channel::Color].len(), "{} of {} numbers differ", off, a.outputs[Channel::Color].len());
     }
 
-    /// Nothing finite goes in and something else comes out, however extreme.
+    /// Finite inputs give finite results, however extreme they are.
     #[test]
     fn extreme_numbers_stay_finite(seed in any::<u64>(), exponent in -30.0_f64..30.0) {
         let mut scene = Owned::<f32>::new(seed, 20, (0.01, 0.5));
@@ -236,7 +236,7 @@ proptest! {
         }
         let (camera, settings) = (camera::<f32>(40, 24), settings());
         let out = render(&scene, &camera, &settings);
-        for v in [&out.color, &out.depth, &out.inv_depth, &out.alpha] {
+        for v in [&out.outputs[Channel::Color], &out.outputs[Channel::Depth], &out.outputs[Channel::InvDepth], &out.outputs[Channel::Alpha]] {
             prop_assert!(v.iter().all(|x| x.is_finite()));
         }
         let g = gradients(&scene, &camera, &settings);

@@ -1,5 +1,7 @@
-// See adam.cuh. Bound by memory: 16 bytes read and 12 written a number; nothing for rows that are left alone.
+// See adam.cuh. Bound by memory: 16 bytes read and 12 written per number; nothing for rows that are left alone.
 #include "adam.cuh"
+
+#include "launch.cuh"
 
 namespace splat::own {
 namespace {
@@ -56,8 +58,7 @@ cudaError_t adam_step(const AdamGroups &groups, const int32_t *visible, cudaStre
   uint64_t most = 0;
   for (int k = 0; k < groups.count; k++) most = groups.group[k].count > most ? groups.group[k].count : most;
   if (most == 0) return cudaSuccess;
-  const uint64_t wanted = (most / 4 + THREADS) / THREADS, enough = 132 * 16;
-  const dim3 grid(uint32_t(wanted < enough ? wanted : enough), groups.count);
+  const dim3 grid(enough_blocks(16, (most / 4 + THREADS) / THREADS), groups.count);
   if (visible)
     adam_kernel<true><<<grid, THREADS, 0, stream>>>(groups, visible);
   else

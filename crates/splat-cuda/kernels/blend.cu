@@ -1,9 +1,9 @@
-// See blend.cuh. Equations: splat-core's `blend`. Two warps a tile; a warp has four of its eight blocks of 8x4 pixels,
-// eight lanes each, four pixels of a row a lane.
+// See blend.cuh. Equations: splat-core's `blend`. Two warps per tile; a warp has four of its eight blocks of 8x4
+// pixels, eight lanes each, and each lane four pixels of a row.
 //
-// A batch of the list is tested first, each splat against the eight blocks; then every block walks through the splats
-// that touch it, four of them in work in a warp at a time. Most splats of a tile touch only two or three blocks. Where
-// one tile's list takes longer than all others together, blend_deep.cu is faster: eight warps a tile, the same results.
+// A batch of the list is tested first, each Gaussian against the eight blocks; then every block walks through the Gaussians
+// that touch it, so that a warp works on four at a time. Most Gaussians of a tile touch only two or three blocks. Where
+// one tile's list takes longer than all others together, blend_deep.cu is faster: eight warps per tile, same results.
 #include <cuda_pipeline.h>
 
 #include "blend.cuh"
@@ -223,17 +223,7 @@ __global__ void __launch_bounds__(THREADS, 14) blend_kernel(const __grid_constan
     if (out.alpha) store_row(out.alpha + camera * (uint64_t(s.width) * s.height), pixel, inside, aligned, alpha);
   }
   if (in_block == 0) alive[block] = segments;
-  __syncthreads();
-  uint32_t most = 0;
-#pragma unroll
-  for (int k = 0; k < BLOCKS; k++) most = max(most, alive[k]);
-  if (TRAIN && out.work) {
-    if (t < BLOCKS) out.alive[uint64_t(tile) * BLOCKS + t] = alive[t];
-    if (t == 0) work_base = most ? atomicAdd(&out.counters->items, most) : 0;
-    __syncthreads();
-    for (uint32_t k = t; k < most; k += THREADS) out.work[work_base + k] = {tile, k};
-  }
-  if (t == 0) note_longest(out, most);
+  leave_work<THREADS, TRAIN>(out, tile, alive, work_base);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ struct GradPlanes {
   uint64_t stride[4];
 };
 
-// What forward leaves for backward about one group's pixels, 256 a slot, in the order of `kept_place`. `w` is the
+// What forward leaves for backward about one group's pixels, 256 per slot, in the order of `kept_place`. `w` is the
 // fourth channel; t is negative where the pixel had stopped.
 struct Pixels {
   float4 *color_t;  // channels 0..2 and transmittance
@@ -49,8 +49,8 @@ struct Touched {
 
 struct BlendOut {
   Planes planes;
-  float *alpha;          // [C,H,W], null: not wanted
-  // Null in forward-only calls:
+  float *alpha;          // [C,H,W]; null: not wanted
+  // Null in forward-only calls.
   Pixels finals;         // by tile
   Pixels checkpoints;    // by segment: slot = range.x / SEGMENT + segment, for segments from 1
   uint32_t *alive;       // [tiles, 8] segments that each block of pixels needed

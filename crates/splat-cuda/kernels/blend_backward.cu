@@ -1,6 +1,6 @@
 // See blend.cuh. Equations: splat-core's `blend_backward`, from front to back.
 //
-// With v_i the upstream gradient of splat i's channels and R_i what lies at and behind it, dL/dalpha_i = T_i v_i -
+// With v_i the upstream gradient of Gaussian i's channels and R_i what lies at and behind it, dL/dalpha_i = T_i v_i -
 // R_{i+1} / (1 - alpha_i). R begins at (channels of the pixel) . (upstream gradient) less what the checkpoint already
 // has, and T at the checkpoint's, so that every segment of every list is a work item of its own.
 #include <cuda_pipeline.h>
@@ -10,13 +10,14 @@
 #include "blend.cuh"
 #include "coverage.cuh"
 #include "kept.cuh"
+#include "launch.cuh"
 #include "warp.cuh"
 
 namespace splat::own {
 namespace {
 
 // One warp has one item. Four lanes have one block of 8x4 pixels, a row of eight each, and walk through those of the
-// segment's splats that touch their block: eight splats are in work at a time, and a splat's sums are reduced over
+// segment's Gaussians that touch their block: the warp works on eight at a time. A Gaussian's sums are reduced over
 // four lanes and its blocks' parts added in global memory.
 struct Segment {
   float4 shape[SEGMENT][2];
@@ -24,25 +25,6 @@ struct Segment {
   uint32_t target[SEGMENT];
   uint8_t queue[BLOCKS][SEGMENT];  // places that touch a block
 };
-
-// Sums N numbers over groups of four lanes; number 4 s + 2 b0 + b1 of lane bits b1 b0 is left in slot s.
-template <int N>
-__device__ void sum_over_four(float (&v)[N]) {
-  const int lane = threadIdx.x;
-  int n = N;
-#pragma unroll
-  for (int step = 2; step > 0; step /= 2) {
-    const bool upper = lane & step;
-#pragma unroll
-    for (int k = 0; k < N / 2; k++) {
-      if (2 * k + 1 >= n) break;
-      const float kept = upper ? v[2 * k + 1] : v[2 * k], sent = upper ? v[2 * k] : v[2 * k + 1];
-      v[k] = kept + __shfl_xor_sync(ALL_LANES, sent, step);
-    }
-    if (n % 2) v[n / 2] = v[n - 1] + __shfl_xor_sync(ALL_LANES, v[n - 1], step);
-    n = (n + 1) / 2;
-  }
-}
 
 // Eight numbers of a row of pixels that begins at a multiple of eight; zeros beyond the image.
 __device__ void load_row(const float *plane, uint64_t first, int count, bool aligned, float (&to)[8]) {
@@ -56,7 +38,7 @@ __device__ void load_row(const float *plane, uint64_t first, int count, bool ali
   for (int k = 0; k < 8; k++) to[k] = plane && k < count ? __ldg(plane + first + k) : 0.f;
 }
 
-// Reproducible mode adds a splat's parts of this segment here, block after block, instead of in global memory.
+// Reproducible mode adds a Gaussian's parts of this segment here, block after block, instead of in global memory.
 template <bool BY_PLACE>
 struct Places {
   float sums[BY_PLACE ? SEGMENT : 1][SUMS];
@@ -203,8 +185,8 @@ __global__ void __launch_bounds__(32) blend_backward_kernel(const __grid_constan
     sum[SUM_C0] = sc0, sum[SUM_C1] = sc1, sum[SUM_C2] = sc2;
     if (NUMBERS > 9) sum[SUM_C3 < NUMBERS ? SUM_C3 : 0] = sc3;
     if (ABSOLUTE) sum[SUM_ABS_X < NUMBERS ? SUM_ABS_X : 0] = ax, sum[SUM_ABS_Y < NUMBERS ? SUM_ABS_Y : 0] = ay;
-    sum_over_four(sum);
-    // Slot k of this lane has number first_number + 4 k; a last slot without partners has its number in every lane.
+    exchange_sums<2, 1>(sum);
+    // Slot k of this lane has number first_number + 4 k.
     const int first_number = 2 * (lane & 1) + (lane >> 1 & 1);
     auto deliver = [&](auto &&add) {
 #pragma unroll
@@ -230,8 +212,6 @@ __global__ void __launch_bounds__(32) blend_backward_kernel(const __grid_constan
 
 constexpr int WARPS = 4, THREADS = 32 * WARPS;
 
-constexpr uint32_t BACKGROUND_BLOCKS = 264;
-
 __global__ void __launch_bounds__(THREADS) background_kernel(const __grid_constant__ Scene s,
                                                              const __grid_constant__ GradPlanes grad,
                                                              const float4 *finals, float *partial) {
@@ -252,8 +232,7 @@ __global__ void __launch_bounds__(THREADS) background_kernel(const __grid_consta
   __shared__ float warps[WARPS][3];
 #pragma unroll
   for (int k = 0; k < 3; k++) {
-#pragma unroll
-    for (int d = 16; d > 0; d /= 2) sum[k] += __shfl_xor_sync(ALL_LANES, sum[k], d);
+    sum[k] = warp_sum(sum[k]);
     if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32][k] = sum[k];
   }
   __syncthreads();
@@ -264,10 +243,10 @@ __global__ void __launch_bounds__(THREADS) background_kernel(const __grid_consta
   }
 }
 
-__global__ void sum_background_kernel(const float *partial, float *background) {
+__global__ void sum_background_kernel(const float *partial, uint32_t parts, float *background) {
   if (threadIdx.x >= 3) return;
   double total = 0;
-  for (uint32_t k = 0; k < BACKGROUND_BLOCKS; k++) total += partial[3 * k + threadIdx.x];
+  for (uint32_t k = 0; k < parts; k++) total += partial[3 * k + threadIdx.x];
   background[threadIdx.x] = float(total);
 }
 
@@ -297,12 +276,13 @@ cudaError_t blend_backward(const Scene &scene, const BlendBackwardIn &in, const 
   return cudaGetLastError();
 }
 
-uint32_t background_blocks() { return BACKGROUND_BLOCKS; }
+uint32_t background_blocks() { return enough_blocks(2); }
 
 cudaError_t background_backward(const Scene &scene, const GradPlanes &grad, const Pixels &finals, float *partial,
                                 float *background, cudaStream_t stream) {
-  background_kernel<<<BACKGROUND_BLOCKS, THREADS, 0, stream>>>(scene, grad, finals.color_t, partial);
-  sum_background_kernel<<<1, 32, 0, stream>>>(partial, background);
+  const uint32_t parts = background_blocks();
+  background_kernel<<<parts, THREADS, 0, stream>>>(scene, grad, finals.color_t, partial);
+  sum_background_kernel<<<1, 32, 0, stream>>>(partial, parts, background);
   return cudaGetLastError();
 }
 

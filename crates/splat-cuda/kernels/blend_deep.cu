@@ -1,5 +1,6 @@
-// See blend.cuh. The same as blend.cu, a warp for each of a tile's blocks of 8x4 pixels and a pixel a lane: more
-// instructions in all, but eight warps share one tile's list. For images where a few lists are much longer than the rest.
+// See blend.cuh. The same as blend.cu with a warp for each of a tile's blocks of 8x4 pixels and one pixel per lane:
+// more instructions in all, but eight warps share one tile's list. For images where a few lists are much longer than
+// the rest.
 #include <cuda_pipeline.h>
 
 #include "blend.cuh"
@@ -105,7 +106,8 @@ __global__ void __launch_bounds__(THREADS, 6) blend_deep_kernel(const __grid_con
       segments = batch + 1;
       if (TRAIN) {
         if (batch > 0) {
-          const uint64_t at = (uint64_t(range.x / SEGMENT) + batch) * TILE_PIXELS + kept_place(warp, lane / BLOCK_X, lane % BLOCK_X);
+          const uint64_t slot = (uint64_t(range.x / SEGMENT) + batch) * TILE_PIXELS;
+          const uint64_t at = slot + kept_place(warp, lane / BLOCK_X, lane % BLOCK_X);
           out.checkpoints.color_t[at] = make_float4(c0, c1, c2, transmittance);
           if (CHANNELS == 4) out.checkpoints.fourth[at] = c3;
         }
@@ -152,17 +154,7 @@ __global__ void __launch_bounds__(THREADS, 6) blend_deep_kernel(const __grid_con
     if (CHANNELS == 4) out.finals.fourth[at] = c3;
   }
   if (lane == 0) alive[warp] = segments;
-  __syncthreads();
-  uint32_t most = 0;
-#pragma unroll
-  for (int w = 0; w < BLOCKS; w++) most = max(most, alive[w]);
-  if (TRAIN && out.work) {
-    if (t < BLOCKS) out.alive[uint64_t(tile) * BLOCKS + t] = alive[t];
-    if (t == 0) work_base = most ? atomicAdd(&out.counters->items, most) : 0;
-    __syncthreads();
-    for (uint32_t k = t; k < most; k += THREADS) out.work[work_base + k] = {tile, k};
-  }
-  if (t == 0) note_longest(out, most);
+  leave_work<THREADS, TRAIN>(out, tile, alive, work_base);
 }
 
 }  // namespace

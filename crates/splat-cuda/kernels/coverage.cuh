@@ -1,4 +1,4 @@
-// Which pixels a splat reaches: exponent(d) = A dx^2 + B dx dy + C dy^2 + level >= log2(1/255), d = centre - pixel.
+// Which pixels a Gaussian reaches: exponent(d) = A dx^2 + B dx dy + C dy^2 + level >= log2(1/255), d = centre - pixel.
 //
 // The exponent is concave, so over a rectangle its maximum lies at the centre, or on a side that faces the centre.
 // `touches` may keep a rectangle whose pixels all stay just under the threshold; it never loses one over it.
@@ -8,7 +8,7 @@
 
 namespace splat::own {
 
-// Exponent of a splat at pixel (px, py), in log2 of alpha. Blending, its backward and the tests of coverage share
+// Exponent of a Gaussian at pixel (px, py), in log2 of alpha. Blending, its backward and the tests of coverage share
 // these roundings: whether a pixel is reached cannot differ between them.
 __device__ inline float exponent(float a, float b, float c, float level, float dx, float dy) {
   const float along_y = __fmaf_rn(__fmul_rn(c, dy), dy, level);
@@ -56,7 +56,7 @@ __device__ inline bool touches(const Shape2d &s, float x0, float y0, float x1, f
 }
 
 // Whether a pixel centre of the rectangle is reached: `touches`, and then at whole pixels. Usually the pixel nearest
-// to the peak answers; a splat that slips between the pixels is searched for row by row.
+// to the peak answers; a Gaussian that slips between the pixels is searched for row by row.
 __device__ inline bool reaches_pixel(const Shape2d &s, float x0, float y0, float x1, float y1) {
   const Peak best = peak(s, x0, y0, x1, y1);
   const float least = LOG2_ALPHA_MIN - best.slack;

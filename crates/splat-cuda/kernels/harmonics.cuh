@@ -66,8 +66,8 @@ __device__ inline void sh_basis_derivatives(Vec3 d, Use &&use) {
   use(15, Vec3{-3.f * SH3A * (xx - yy), 6.f * SH3A * xy, 0.f});
 }
 
-// Unit direction from the camera to the splat, and the distance; zeros where there is none. An orthographic camera
-// sees every splat along its axis: distance 0 says that the direction does not move with the mean.
+// Unit direction from the camera to the Gaussian, and the distance; zeros where there is none. An orthographic camera
+// sees every Gaussian along its axis: distance 0 says that the direction does not move with the mean.
 __device__ inline Vec3 sh_direction(const View &view, bool orthographic, Vec3 mean, float &distance) {
   distance = 0.f;
   if (orthographic) return view.axis(2);
@@ -79,7 +79,7 @@ __device__ inline Vec3 sh_direction(const View &view, bool orthographic, Vec3 me
   return {v.x * inverse, v.y * inverse, v.z * inverse};
 }
 
-// One splat's coefficients, in either layout.
+// One Gaussian's coefficients, in either layout.
 struct Coefficients {
   const float *first;  // coefficient 0
   const float *rest;   // coefficient 1

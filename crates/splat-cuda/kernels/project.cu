@@ -1,46 +1,19 @@
 // See project.cuh. Equations: splat-core's `projection::project`.
 //
-// Bound by memory: 44 bytes a row, then 12 to 192 of colour for those in view; 64 bytes out.
+// Bound by memory: 44 bytes per row, then 12 to 192 of colour for those in view; 64 bytes out.
 #include "harmonics.cuh"
 #include "project.cuh"
+#include "records.cuh"
+#include "rows.cuh"
 
 namespace splat::own {
 namespace {
 
-// Tiles [low, high) of 16 pixels, cut to [0, most). Compared as floats first: a far away mean must not overflow.
-__device__ uint2 cut(float low, float high, int most) {
-  const float m = float(most);
-  return {unsigned(fminf(fmaxf(low, 0.f), m)), unsigned(fminf(fmaxf(high, 0.f), m))};
-}
-
-// Tiles of the square of the 3-sigma radius, truncated toward zero as the original does.
-__device__ bool square(const Scene &s, float x, float y, float r, ushort4 &rect) {
-  const uint2 h = cut((x - r) / TILE, (x + r + TILE - 1) / TILE, s.tiles_x);
-  const uint2 v = cut((y - r) / TILE, (y + r + TILE - 1) / TILE, s.tiles_y);
-  rect = make_ushort4(h.x, v.x, h.y, v.y);
-  return h.x < h.y && v.x < v.y;
-}
-
-// Tiles of the pixels within (half_x, half_y) of the centre.
-__device__ bool box(const Scene &s, float x, float y, float half_x, float half_y, ushort4 &rect) {
-  const float x0 = fmaxf(ceilf(x - half_x), 0.f), x1 = fminf(floorf(x + half_x), float(s.width - 1));
-  const float y0 = fmaxf(ceilf(y - half_y), 0.f), y1 = fminf(floorf(y + half_y), float(s.height - 1));
-  if (!(x0 <= x1 && y0 <= y1)) return false;
-  rect = make_ushort4(unsigned(x0) / TILE, unsigned(y0) / TILE, unsigned(x1) / TILE + 1, unsigned(y1) / TILE + 1);
-  return true;
-}
-
-__device__ uint32_t depth_key(float depth) {
-  return min(__float_as_uint(depth) - __float_as_uint(NEAR), (1u << DEPTH_KEY_BITS) - 1);
-}
-
-// NaN if a number is not finite, else 0.
-__device__ float poison(float x) { return x * 0.f; }
-
-template <bool FEATURES>
+// Either what the next stages of a whole call take (`out`), or records.
+template <bool FEATURES, bool RECORDS>
 __global__ void __launch_bounds__(256) project_kernel(const __grid_constant__ Scene s,
                                                       const __grid_constant__ Cameras cameras, Fourth fourth,
-                                                      const ProjectOut out) {
+                                                      const ProjectOut out, splat_record *records) {
   const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= s.splats) return;
   const Camera &camera = cameras.camera[blockIdx.y];
@@ -50,6 +23,7 @@ __global__ void __launch_bounds__(256) project_kernel(const __grid_constant__ Sc
   bool visible = false, bad = false;
   int radius = 0;
   float depth = 0.f;
+  splat_record record = {};
   do {
     depth = view.to_camera(2, mean);
     bad = !(finite(mean.x) && finite(mean.y) && finite(mean.z));
@@ -91,10 +65,13 @@ __global__ void __launch_bounds__(256) project_kernel(const __grid_constant__ Sc
     const float xx = c * inv_det, xy = -b * inv_det, yy = a * inv_det;
     const float level = log2f(opacity);
     ushort4 rect;
+    float half_x = r, half_y = r;
     if (s.exact) {
       // Half sides of { exponent >= log2(1/255) }: sqrt(2 ln(255 o) cov), a little wider for the roundings.
       const float reach = 2.f * 0.6931471805599453f * (level - LOG2_ALPHA_MIN) + 1e-3f;
-      if (!(reach >= 0.f) || !box(s, x, y, sqrtf(reach * a) + 0.02f, sqrtf(reach * c) + 0.02f, rect)) break;
+      if (!(reach >= 0.f)) break;
+      half_x = sqrtf(reach * a) + 0.02f, half_y = sqrtf(reach * c) + 0.02f;
+      if (!box(s, x, y, half_x, half_y, rect)) break;
     } else if (!square(s, x, y, r, rect)) {
       break;
     }
@@ -118,25 +95,26 @@ __global__ void __launch_bounds__(256) project_kernel(const __grid_constant__ Sc
     bad = sick + poison(rgb.x) + poison(rgb.y) + poison(rgb.z) != 0.f;
     if (bad) break;
 
-    Shape2d shape;
-    shape.x = x, shape.y = y;
-    shape.a = -0.5f * LOG2E * xx, shape.b = -LOG2E * xy, shape.c = -0.5f * LOG2E * yy;
-    shape.level = level;
-    shape.slope_y = -0.5f * shape.b / shape.c;
-    shape.slope_x = -0.5f * shape.b / shape.a;
-    const float sum = x + y + xx + xy + yy + opacity + shape.slope_x + shape.slope_y;
-    if (!finite(sum) || !(xx > 0.f && yy > 0.f)) break;  // finite inputs that leave the range of f32
+    const Shape2d shape = shape_of(x, y, xx, xy, yy, level);
+    if (!blendable(shape, xx, xy, yy, opacity)) break;
 
     visible = true;
     radius = int(r);
-    out.shape[row] = shape;
-    const float extra = fourth == Fourth::NONE ? 0.f : fourth == Fourth::DEPTH ? depth : __fdiv_rn(1.f, depth);
-    out.channels[row] = make_float4(rgb.x, rgb.y, rgb.z, extra);
-    out.rect[row] = rect;
+    if (RECORDS) {
+      record = {x, y, {xx, xy, yy}, opacity, depth, {rgb.x, rgb.y, rgb.z}, half_x, half_y, radius, {0, 0, 0}};
+    } else {
+      out.shape[row] = shape;
+      out.channels[row] = make_float4(rgb.x, rgb.y, rgb.z, fourth_channel(fourth, depth));
+      out.rect[row] = rect;
+    }
   } while (false);
+  if (RECORDS) {
+    store(records + row, record);
+    return;
+  }
   out.radii[row] = visible ? radius : 0;
   out.depth_key[row] = visible ? depth_key(depth) : CULLED;
-  // Once a splat, not once a camera.
+  // Once per Gaussian, not once per camera.
   if (bad && blockIdx.y == 0) atomicAdd(&out.counters->rejected, 1u);
 }
 
@@ -144,7 +122,7 @@ __global__ void gather_features_kernel(const __grid_constant__ Scene s, int grou
                                        float4 *channels) {
   const uint32_t row = blockIdx.x * blockDim.x + threadIdx.x;
   if (row >= s.rows() || radii[row] == 0) return;
-  const float *from = s.features + size_t(s.feature_count) * (row % s.splats);
+  const float *from = s.features_of(row / s.splats, row % s.splats);
   float v[4];
 #pragma unroll
   for (int k = 0; k < 4; k++) v[k] = 4 * group + k < s.feature_count ? __ldg(from + 4 * group + k) : 0.f;
@@ -174,9 +152,15 @@ cudaError_t project(const Scene &scene, const Cameras &cameras, Fourth fourth, c
                     cudaStream_t stream) {
   const dim3 grid(blocks(scene.splats, 256), scene.cameras);
   if (scene.feature_count)
-    project_kernel<true><<<grid, 256, 0, stream>>>(scene, cameras, fourth, out);
+    project_kernel<true, false><<<grid, 256, 0, stream>>>(scene, cameras, fourth, out, nullptr);
   else
-    project_kernel<false><<<grid, 256, 0, stream>>>(scene, cameras, fourth, out);
+    project_kernel<false, false><<<grid, 256, 0, stream>>>(scene, cameras, fourth, out, nullptr);
+  return cudaGetLastError();
+}
+
+cudaError_t project_records(const Scene &scene, const Cameras &cameras, splat_record *records, cudaStream_t stream) {
+  const dim3 grid(blocks(scene.splats, 256), scene.cameras);
+  project_kernel<false, true><<<grid, 256, 0, stream>>>(scene, cameras, Fourth::NONE, {}, records);
   return cudaGetLastError();
 }
 

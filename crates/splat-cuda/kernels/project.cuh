@@ -1,30 +1,29 @@
-// Stage `project`: from splats to what the image sees of them, one thread a row.
+// Stage `project`: from Gaussians to what the image sees of them, one thread per row.
 #pragma once
 
 #include <cuda_runtime.h>
 
+#include "splat_engine.h"
 #include "types.h"
 
 namespace splat::own {
 
-// Written for every row.
 struct ProjectOut {
+  // Written for every row.
   int32_t *radii;        // 3-sigma radius in pixels, 0 = culled
   uint32_t *depth_key;   // see depth_key(), CULLED where the radius is 0
-  // Written for visible rows alone.
+  // Written for visible rows only.
   Shape2d *shape;
   float4 *channels;      // red, green, blue and the fourth channel
   ushort4 *rect;         // tiles [x, z) x [y, w) that hold everything the row may touch
   Counters *counters;
 };
 
-constexpr uint32_t CULLED = 0xffffffffu;
-// Depths are over NEAR: their bits less those of NEAR order as they do, and up to a depth of 8e8 they fit in 28 bits.
-// Farther ones share the last key.
-constexpr int DEPTH_KEY_BITS = 28;
-
 cudaError_t project(const Scene &scene, const Cameras &cameras, Fourth fourth, const ProjectOut &out,
                     cudaStream_t stream);
+
+// The same as records, for every row; the scene's features are not read.
+cudaError_t project_records(const Scene &scene, const Cameras &cameras, splat_record *records, cudaStream_t stream);
 
 // Channels [4 group, 4 group + 4) of `features` for the visible rows, zeros above F.
 cudaError_t gather_features(const Scene &scene, int group, const int32_t *radii, float4 *channels,

@@ -1,15 +1,17 @@
 // See project_backward.cuh. Equations: splat-core's `projection_backward`, `covariance` and `sh`.
 //
-// One thread a splat, over all cameras. Bound by memory: about 100 bytes read and 236 written a splat with degree 3.
+// One thread per Gaussian, over all cameras. Bound by memory: about 100 bytes read and 236 written per Gaussian with
+// degree 3.
 #include "harmonics.cuh"
 #include "project_backward.cuh"
+#include "records.cuh"
 #include "warp.cuh"
 
 namespace splat::own {
 namespace {
 
 constexpr int THREADS = 128, WARPS = THREADS / 32, POSE = 12;
-// Numbers of a splat's SH gradients that can differ from zero, and the row that keeps them: odd, for the banks.
+// Numbers of a Gaussian's SH gradients that can differ from zero, and the row that keeps them: odd, for the banks.
 constexpr int SH_NUMBERS = 48, SH_ROW = 49;
 // Beside the squared determinant in the original's gradient of the conic.
 constexpr float DET_EPSILON = 1e-7f;
@@ -26,7 +28,7 @@ __device__ Grad2d inverse_backward(float a, float b, float c, float det, float e
           scale * (-b * b * g.a + a * b * g.b - a * a * g.c)};
 }
 
-// Gradients of one splat, summed over its cameras.
+// Gradients of one Gaussian, summed over its cameras.
 struct Splat {
   Vec3 mean = {0, 0, 0}, color = {0, 0, 0};
   Symmetric sigma = {0, 0, 0, 0, 0, 0};
@@ -109,7 +111,7 @@ __device__ void write_sh(const Scene &s, uint32_t first, uint32_t rows, const fl
   }
 }
 
-// Writes N numbers a lane as rows of N, by way of the warp's shared memory.
+// Writes N numbers per lane as rows of N, by way of the warp's shared memory.
 template <int N>
 __device__ void write_vectors(float *to, size_t first, uint32_t rows, float *shared, const float (&v)[N]) {
   if (!to) return;
@@ -123,16 +125,12 @@ __device__ void write_vectors(float *to, size_t first, uint32_t rows, float *sha
     if (uint32_t(32 * k + lane) < rows * N) to[N * first + 32 * k + lane] = shared[32 * k + lane];
 }
 
-// One row: what camera `camera` adds to splat i.
-template <bool WITH_POSE>
+// One row: what camera `camera` adds to Gaussian i.
+template <bool WITH_POSE, bool STAGED>
 __device__ void row_backward(const Scene &s, const Camera &camera, uint32_t i, uint32_t row, Vec3 mean,
                              const Symmetric &sigma, float opacity, bool first, const ProjectBackwardIn &in,
                              const ProjectBackwardOut &out, float *sh_row, Vec3 &mean2d, Splat &g, Pose &pose) {
   const View view(camera);
-  const float4 *from = reinterpret_cast<const float4 *>(in.sums + size_t(row) * SUMS);
-  const float4 s0 = __ldg(from), s1 = __ldg(from + 1), s2 = __ldg(from + 2);
-  const float u = s0.x, ux = s0.y, uy = s0.z, uxx = s0.w, uxy = s1.x, uyy = s1.y;
-
   const float tx = view.to_camera(0, mean), ty = view.to_camera(1, mean), tz = view.to_camera(2, mean);
   const Affine j = affine(view, s, camera, tx, ty, tz);
   const Covariance2d raw = project(j, sigma);
@@ -140,32 +138,33 @@ __device__ void row_backward(const Scene &s, const Camera &camera, uint32_t i, u
   const float det = determinant(a, b, c), inv_det = 1.f / det;
   const float xx = c * inv_det, xy = -b * inv_det, yy = a * inv_det;
 
-  // power = -(xx dx^2 + yy dy^2) / 2 - xy dx dy, with d = centre - pixel.
+  const float ratio = determinant(raw.a, raw.b, raw.c) * inv_det;
+  const float factor = s.antialiasing ? antialiasing_factor(ratio) : 1.f;
+  splat_record_gradient of;
+  if (STAGED)
+    of = load(in.gradients + row);
+  else
+    of = from_moments(in.sums + size_t(row) * SUMS, xx, xy, yy, opacity * factor, tz, in.fourth);
+
   const float half_w = 0.5f * s.width, half_h = 0.5f * s.height;
-  const float ndc_x = -(xx * ux + xy * uy) * half_w, ndc_y = -(yy * uy + xy * ux) * half_h;
+  const float ndc_x = of.x * half_w, ndc_y = of.y * half_h;
   mean2d = {ndc_x, ndc_y, 0.f};
   if (out.means2d_abs) {
-    // blend_backward has the slopes of the exponent in base 2.
-    const float natural = 1.f / LOG2E;
-    out.means2d_abs[2 * size_t(row)] = s2.z * natural * half_w;
-    out.means2d_abs[2 * size_t(row) + 1] = s2.w * natural * half_h;
+    out.means2d_abs[2 * size_t(row)] = of.abs_x * half_w;
+    out.means2d_abs[2 * size_t(row) + 1] = of.abs_y * half_h;
   }
-  Grad2d cov = inverse_backward(a, b, c, det, s.exact ? 0.f : DET_EPSILON, {-0.5f * uxx, -uxy, -0.5f * uyy});
+  Grad2d cov = inverse_backward(a, b, c, det, s.exact ? 0.f : DET_EPSILON, {of.inv_cov[0], of.inv_cov[1], of.inv_cov[2]});
 
-  // u sums dL/dpower = dL/dalpha * alpha, and alpha is linear in the opacity.
-  if (opacity != 0.f) g.opacity += u / opacity;
-  if (s.antialiasing) {
-    const float ratio = determinant(raw.a, raw.b, raw.c) * inv_det;
-    if (ratio > AA_FLOOR) {
-      // dL/dfactor = u / factor, dfactor/dratio = 1 / (2 factor); then det(V) / det(V + 0.3 I) for V.
-      const float grad_ratio = u / (2.f * ratio);
-      const float va = s.exact ? raw.a : a, vc = s.exact ? raw.c : c;
-      const float wide_a = va + DILATION, wide_c = vc + DILATION, wide = 1.f / determinant(wide_a, b, wide_c);
-      const float r = determinant(va, b, vc) * wide;
-      cov.a += grad_ratio * (vc - r * wide_c) * wide;
-      cov.b += grad_ratio * 2.f * b * (r - 1.f) * wide;
-      cov.c += grad_ratio * (va - r * wide_a) * wide;
-    }
+  g.opacity += of.opacity * factor;
+  if (s.antialiasing && ratio > AA_FLOOR) {
+    // dfactor/dratio = 1 / (2 factor); then det(V) / det(V + 0.3 I) for V.
+    const float grad_ratio = of.opacity * opacity / (2.f * factor);
+    const float va = s.exact ? raw.a : a, vc = s.exact ? raw.c : c;
+    const float wide_a = va + DILATION, wide_c = vc + DILATION, wide = 1.f / determinant(wide_a, b, wide_c);
+    const float r = determinant(va, b, vc) * wide;
+    cov.a += grad_ratio * (vc - r * wide_c) * wide;
+    cov.b += grad_ratio * 2.f * b * (r - 1.f) * wide;
+    cov.c += grad_ratio * (va - r * wide_a) * wide;
   }
 
   // Sigma: cov = (u v)^T Sigma (u v), off-diagonals count both halves.
@@ -204,8 +203,7 @@ __device__ void row_backward(const Scene &s, const Camera &camera, uint32_t i, u
     pose.add(0, scaled(gu, fx), 0.f);
     pose.add(1, scaled(gv, fy), 0.f);
   }
-  if (in.fourth == Fourth::DEPTH) t.z += s2.y;
-  if (in.fourth == Fourth::INV_DEPTH) t.z -= s2.y / (tz * tz);
+  t.z += of.depth;
   g.mean = plus(g.mean, plus(plus(scaled(r0, t.x), scaled(r1, t.y)), scaled(r2, t.z)));
 
   // ndc = p / (w + epsilon)
@@ -217,7 +215,7 @@ __device__ void row_backward(const Scene &s, const Camera &camera, uint32_t i, u
                             scaled(plus(clip1, scaled(clip3, -at_y)), ndc_y * inv_w));
   g.mean = plus(g.mean, through);
 
-  Vec3 grad = {s1.z, s1.w, s2.x};
+  const Vec3 grad = {of.color[0], of.color[1], of.color[2]};
   g.color = plus(g.color, grad);
   Vec3 seen = {0.f, 0.f, 0.f};
   if (!s.colors) {
@@ -294,7 +292,7 @@ __device__ void shape_backward(const Scene &s, const Posture &posture, const Sym
   }
 }
 
-template <bool WITH_POSE>
+template <bool WITH_POSE, bool STAGED>
 __global__ void __launch_bounds__(THREADS) project_backward_kernel(const __grid_constant__ Scene s,
                                                                    const __grid_constant__ Cameras cameras,
                                                                    const __grid_constant__ ProjectBackwardIn in,
@@ -304,7 +302,7 @@ __global__ void __launch_bounds__(THREADS) project_backward_kernel(const __grid_
   const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const bool exists = i < s.splats;
-  // The warp's splats are consecutive: their rows of every output are one piece of memory.
+  // The warp's Gaussians are consecutive: their rows of every output are one piece of memory.
   const uint32_t first = i - lane, rows = first < s.splats ? min(32u, s.splats - first) : 0;
   float *sh_row = shared[warp] + lane * SH_ROW;
   Splat g;
@@ -318,7 +316,7 @@ __global__ void __launch_bounds__(THREADS) project_backward_kernel(const __grid_
     const size_t row = size_t(c) * s.splats + i;
     Pose pose;
     mean2d = {0, 0, 0};
-    if (exists && in.radii[row] > 0) {
+    if (exists && (STAGED ? in.records[row].radius : in.radii[row]) > 0) {
       if (!seen) {
         mean = load3(s.means3d, i);
         opacity = activate_opacity(__ldg(s.opacities + i), s.raw);
@@ -329,7 +327,7 @@ __global__ void __launch_bounds__(THREADS) project_backward_kernel(const __grid_
           sigma = covariance3d(s, posture);
         }
       }
-      row_backward<WITH_POSE>(s, cameras.camera[c], i, uint32_t(row), mean, sigma, opacity, !seen, in, out, sh_row,
+      row_backward<WITH_POSE, STAGED>(s, cameras.camera[c], i, uint32_t(row), mean, sigma, opacity, !seen, in, out, sh_row,
                               mean2d, g, pose);
       seen = true;
     } else if (exists && out.means2d_abs) {
@@ -436,12 +434,10 @@ uint32_t view_partials(uint32_t splats) { return blocks(splats); }
 cudaError_t project_backward(const Scene &scene, const Cameras &cameras, const ProjectBackwardIn &in,
                              const ProjectBackwardOut &out, cudaStream_t stream) {
   const uint32_t grid = blocks(scene.splats);
-  if (out.view) {
-    project_backward_kernel<true><<<grid, THREADS, 0, stream>>>(scene, cameras, in, out);
-    view_kernel<<<scene.cameras, 32 * POSE, 0, stream>>>(out.partial, grid, out.view);
-  } else {
-    project_backward_kernel<false><<<grid, THREADS, 0, stream>>>(scene, cameras, in, out);
-  }
+  auto *kernel = in.records ? (out.view ? project_backward_kernel<true, true> : project_backward_kernel<false, true>)
+                            : (out.view ? project_backward_kernel<true, false> : project_backward_kernel<false, false>);
+  kernel<<<grid, THREADS, 0, stream>>>(scene, cameras, in, out);
+  if (out.view) view_kernel<<<scene.cameras, 32 * POSE, 0, stream>>>(out.partial, grid, out.view);
   return cudaGetLastError();
 }
 

@@ -1,16 +1,21 @@
-// Stage `project_backward`: from the sums over pixels to gradients of the splats' parameters and of the pose.
+// Stage `project_backward`: from the sums over pixels, or from gradients of records, to gradients of the Gaussians'
+// parameters and of the pose.
 #pragma once
 
 #include <cuda_runtime.h>
 
+#include "splat_engine.h"
 #include "types.h"
 
 namespace splat::own {
 
+// Either the sums of a whole call, or records and their gradients.
 struct ProjectBackwardIn {
   const int32_t *radii;
   const float *sums;        // [C P, SUMS]
   Fourth fourth;
+  const splat_record *records;  // [C P]; null in a whole call
+  const splat_record_gradient *gradients;
 };
 
 // Null where not wanted; every row is written.

@@ -1,4 +1,4 @@
-// One splat seen by one camera: the EWA projection of splat-core's `projection` and `covariance`, function for
+// One Gaussian seen by one camera: the EWA projection of splat-core's `projection` and `covariance`, function for
 // function and rounding for rounding (fused.rs), so that means, depths and radii agree to the bit in mode compat.
 //
 // World and camera units in, pixels out. Device functions alone.
@@ -17,7 +17,7 @@ __device__ inline float dot2(float a0, float a1, float b0, float b1) { return __
 __device__ inline float determinant(float a, float b, float c) { return __fmaf_rn(a, c, -__fmul_rn(b, b)); }
 __device__ inline bool finite(float x) { return (__float_as_uint(x) & 0x7f800000u) != 0x7f800000u; }
 
-// A camera's numbers, read once a thread.
+// A camera's numbers, read once per thread.
 struct View {
   float view[12];  // rows 0..2 of world to camera: element (row, column) at [4 row + column]
   float proj[12];  // rows 0, 1, 3 of world to clip
@@ -73,7 +73,7 @@ __device__ inline Symmetric covariance(Vec3 s, const Rotation &r) {
   return {dot3(l[0], l[0]), dot3(l[0], l[1]), dot3(l[0], l[2]), dot3(l[1], l[1]), dot3(l[1], l[2]), dot3(l[2], l[2])};
 }
 
-// A splat's scale and rotation as the formulas take them, after the activations of SPLAT_RAW.
+// A Gaussian's scale and rotation as the formulas take them, after the activations of SPLAT_RAW.
 struct Posture {
   Vec3 scale;           // without the modifier
   float4 rotation;
@@ -152,7 +152,7 @@ __device__ inline Covariance2d project(const Affine &j, const Symmetric &sigma) 
 
 __device__ inline float antialiasing_factor(float ratio) { return sqrtf(fmaxf(ratio, AA_FLOOR)); }
 
-// Reads splat i's covariance in space.
+// Reads Gaussian i's covariance in space.
 __device__ inline Symmetric covariance3d(const Scene &s, const Posture &p) {
   const float m = s.scale_modifier;
   return covariance({__fmul_rn(m, p.scale.x), __fmul_rn(m, p.scale.y), __fmul_rn(m, p.scale.z)}, rotation(p.rotation));

@@ -1,7 +1,11 @@
-// See sort.cuh. 12 bytes read and written a pair and pass with 32-bit keys, 8 to 12 with 16-bit ones.
+// See sort.cuh. 12 bytes read and written per pair and pass with 32-bit keys, 8 to 12 with 16-bit ones.
+//
+// Not CUB's radix sort, because that takes the count from the host, which would have to wait for it: here it lives on
+// the device. This one also drops culled keys in its first pass and leaves the tiles' ranges in its last.
 #include "sort.cuh"
 
 #include "block.cuh"
+#include "launch.cuh"
 
 namespace splat::own {
 namespace {
@@ -172,7 +176,7 @@ cudaError_t sort(const Sort<Key> &s, cudaStream_t stream) {
   auto *histograms = static_cast<uint32_t *>(s.scratch);
   uint32_t *words = histograms + s.digits.passes * SORT_RADIX;
   if (!s.counted) {
-    const uint32_t few = uint32_t(blocks < 528 ? blocks : 528);
+    const uint32_t few = enough_blocks(4, blocks);
     histogram_kernel<Key><<<few, THREADS, 0, stream>>>(s.keys[0], s.count, uint32_t(s.capacity), s.digits, s.has_drop,
                                                        s.drop, histograms, s.kept);
   }

@@ -1,6 +1,6 @@
 // A stable radix sort of (key, value) pairs whose count only the device knows.
 //
-// Least significant digit first, at most eight bits a pass, each pass one kernel with a decoupled look-back (Adinets
+// Least significant digit first, at most eight bits per pass, each pass one kernel with a decoupled look-back (Adinets
 // and Merrill 2022, "Onesweep"). Keys equal to `drop` vanish in the first pass. Nothing is allocated and nothing waits.
 #pragma once
 
@@ -24,8 +24,8 @@ struct Digits {
   }
 };
 
-// Scratch for one sort, in bytes; to be zeroed before `sort`. The histograms of the digits, SORT_RADIX numbers a pass,
-// come first.
+// Scratch for one sort, in bytes; to be zeroed before `sort`. The histograms of the digits, SORT_RADIX numbers per
+// pass, come first.
 uint64_t sort_scratch_bytes(uint64_t capacity, const Digits &digits);
 
 template <typename Key>

@@ -1,7 +1,7 @@
 // See ssim.cuh. A block of threads has 32x32 pixels of one plane: the window is separable, so rows are blurred from
 // and to shared memory first, then columns.
 //
-// Floor: 8 bytes read and 16 written a pixel forward, 20 read and 4 written backward; 2 x 11 x 5 (x 3) multiply-adds.
+// Floor: 8 bytes read and 16 written per pixel forward, 20 read and 4 written backward; 2 x 11 x 5 (x 3) multiply-adds.
 #include "ssim.cuh"
 
 #include "warp.cuh"
@@ -23,14 +23,6 @@ struct Place {
 
   __device__ explicit Place(const SsimImages &i)
       : x0(blockIdx.x * SIDE), y0(blockIdx.y * SIDE), plane(uint64_t(blockIdx.z) * i.width * i.height) {}
-};
-
-// The mean is of similarity * S + difference * |image - target|, plus offset.
-struct Weights {
-  float similarity, difference, offset;
-
-  __host__ __device__ explicit Weights(float lambda)
-      : similarity(lambda > 0.f ? -lambda : 1.f), difference(lambda > 0.f ? 1.f - lambda : 0.f), offset(lambda) {}
 };
 
 __device__ bool counts(const SsimImages &i, int x, int y) {
@@ -66,7 +58,6 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(const SsimImages in, f
   }
   __syncthreads();
   float sum = 0.f;
-  const Weights weights(in.lambda);
   const uint64_t all = uint64_t(in.planes) * in.width * in.height;
   for (int row = ty; row < SIDE; row += ROWS) {
     const int x = at.x0 + tx, y = at.y0 + row;
@@ -86,8 +77,8 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(const SsimImages in, f
     const uint64_t pixel = at.plane + uint64_t(y) * in.width + x;
     if (map) map[pixel] = s;
     if (counts(in, x, y))
-      sum += weights.similarity * s +
-             weights.difference * fabsf(image[row + REACH][tx + REACH] - target[row + REACH][tx + REACH]);
+      sum += in.mean.similarity * s +
+             in.mean.difference * fabsf(image[row + REACH][tx + REACH] - target[row + REACH][tx + REACH]);
     if (partials) {
       // S = A B / (C D) for mu, E[x^2], E[xy] as free variables.
       const float on_square = -s / d, on_product = 2.f * a * inverse;
@@ -97,8 +88,7 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(const SsimImages in, f
     }
   }
   if (!block_sums) return;
-#pragma unroll
-  for (int d = 16; d > 0; d /= 2) sum += __shfl_xor_sync(ALL_LANES, sum, d);
+  sum = warp_sum(sum);
   if (tx == 0) warps[ty] = sum;
   __syncthreads();
   if (t == 0) {
@@ -130,9 +120,8 @@ __global__ void __launch_bounds__(THREADS) backward_kernel(const SsimImages in, 
   const Place at(in);
   const int tx = threadIdx.x, ty = threadIdx.y, t = ty * SIDE + tx;
   const uint64_t all = uint64_t(in.planes) * in.width * in.height;
-  const Weights weights(in.lambda);
   const float even = grad_mean ? *grad_mean * inverse_pixels : 0.f;
-  const float similarity = even * weights.similarity, difference = even * weights.difference;
+  const float similarity = even * in.mean.similarity, difference = even * in.mean.difference;
   for (int k = t; k < HALO * HALO; k += THREADS) {
     const int row = k / HALO, column = k % HALO, x = at.x0 + column - REACH, y = at.y0 + row - REACH;
     const bool inside = x >= 0 && x < in.width && y >= 0 && y < in.height;
@@ -196,7 +185,7 @@ cudaError_t ssim_forward(const SsimImages &images, float *map, float *partials, 
                          cudaStream_t stream) {
   forward_kernel<<<grid_of(images), dim3(SIDE, ROWS), 0, stream>>>(images, map, partials, mean ? scratch : nullptr);
   if (mean) mean_kernel<<<1, 256, 0, stream>>>(scratch, ssim_partials(images), counted(images),
-                                           Weights(images.lambda).offset, mean);
+                                           images.mean.offset, mean);
   return cudaGetLastError();
 }
 

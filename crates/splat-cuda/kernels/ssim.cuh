@@ -1,5 +1,5 @@
-// Structural similarity (Wang et al. 2004) of images in planes, or the photometric loss made of it (`ssim` and
-// `photometric` of splat-core), with its gradient for the first image.
+// Structural similarity (Wang et al. 2004) of images in planes, the photometric loss made of it (`ssim` and
+// `photometric` of splat-core), and their gradients for the first image.
 //
 // Gaussian window 11x11, sigma 1.5, zero padding; C1 = 0.01^2, C2 = 0.03^2 for values in 0..1.
 #pragma once
@@ -10,12 +10,20 @@
 
 namespace splat::own {
 
+// What the mean is of: similarity * S + difference * |image - target|, plus offset.
+struct SsimMean {
+  float similarity, difference, offset;
+};
+// The mean similarity, and the loss (1 - lambda) mean |image - target| + lambda (1 - mean S).
+constexpr SsimMean MEAN_SIMILARITY = {1.f, 0.f, 0.f};
+constexpr SsimMean photometric_mean(float lambda) { return {-lambda, 1.f - lambda, lambda}; }
+
 struct SsimImages {
   const float *image, *target;  // [planes, height, width]
   uint32_t planes;
   int width, height;
   int border;    // pixels at every side that do not count in the mean
-  float lambda;  // over 0: the mean is (1 - lambda) mean |image - target| + lambda (1 - mean S)
+  SsimMean mean;
 };
 
 // Numbers of scratch for the mean.

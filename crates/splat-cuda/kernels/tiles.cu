@@ -1,9 +1,10 @@
 // See tiles.cuh. The candidates are the tiles of the rows' rectangles, numbered in depth order; each thread tests four
-// of them, so that no thread waits for one with a splat that fills the image.
+// of them, so that no thread waits for another whose Gaussian fills the image.
 #include "tiles.cuh"
 
 #include "block.cuh"
 #include "coverage.cuh"
+#include "launch.cuh"
 
 namespace splat::own {
 namespace {
@@ -273,8 +274,8 @@ __global__ void __launch_bounds__(THREADS, 6) emit_kernel(const __grid_constant_
     if (histogram[k]) atomicAdd(&histograms[k], histogram[k]);
 }
 
-// Blocks that fill a large GPU; they share the work out among themselves.
-constexpr uint32_t ENOUGH = 792;
+// Blocks per multiprocessor; they share the work out among themselves.
+constexpr uint32_t EACH_MULTIPROCESSOR = 6;
 
 }  // namespace
 
@@ -289,7 +290,7 @@ cudaError_t scan_candidates(const EmitIn &in, void *scratch, Counters *counters,
 }
 
 cudaError_t count_pairs(const Scene &scene, const EmitIn &in, void *scratch, Counters *counters, cudaStream_t stream) {
-  count_kernel<<<ENOUGH, THREADS, 0, stream>>>(scene, in, {scratch, in.most_rows}, counters);
+  count_kernel<<<enough_blocks(EACH_MULTIPROCESSOR), THREADS, 0, stream>>>(scene, in, {scratch, in.most_rows}, counters);
   return cudaGetLastError();
 }
 
@@ -297,7 +298,7 @@ template <typename Key>
 cudaError_t emit_pairs(const Scene &scene, const EmitIn &in, uint64_t capacity, const Digits &digits, Key *tiles,
                        uint32_t *rows, void *scratch, uint32_t *histograms, Counters *counters, Slot *slot,
                        unsigned long long ticket, cudaStream_t stream) {
-  emit_kernel<Key><<<ENOUGH, THREADS, 0, stream>>>(scene, in, {scratch, in.most_rows}, capacity, digits, tiles, rows,
+  emit_kernel<Key><<<enough_blocks(EACH_MULTIPROCESSOR), THREADS, 0, stream>>>(scene, in, {scratch, in.most_rows}, capacity, digits, tiles, rows,
                                                    histograms, counters, slot, ticket);
   return cudaGetLastError();
 }

@@ -1,4 +1,4 @@
-// Stage `tiles`: from rows in depth order to (tile, row) pairs.
+// Stage `tiles`: from rows in depth order to pairs of tile and row.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -35,7 +35,7 @@ struct Slot {
 };
 
 // Writes the pairs in the order of the rows, counters->pairs and listed, the histograms of the tiles' digits for the
-// sort that follows, and `slot` unless it is null. Pairs beyond `capacity` (those of the farthest splats) are left out.
+// sort that follows, and `slot` unless it is null. Pairs beyond `capacity` (those of the farthest Gaussians) are left out.
 template <typename Key>
 cudaError_t emit_pairs(const Scene &scene, const EmitIn &in, uint64_t capacity, const Digits &digits, Key *tiles,
                        uint32_t *rows, void *scratch, uint32_t *histograms, Counters *counters, Slot *slot,

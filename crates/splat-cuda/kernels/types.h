@@ -1,7 +1,7 @@
 // What the stages of engine `cuda` hand to each other: plain structs of device pointers, passed to kernels by value.
 //
-// Pixels, tiles of 16x16 pixels, segments of 128 places of a tile's list. A "row" is one splat seen by one camera:
-// row = camera * P + splat. No torch, no allocation, no host logic.
+// Pixels, tiles of 16x16 pixels, segments of 128 places of a tile's list. A "row" is one Gaussian ("splat" in names)
+// seen by one camera: row = camera * P + splat. No torch, no allocation, no host logic.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,11 @@ constexpr int SEGMENT = 128;
 constexpr int MAX_CAMERAS = 32;
 // Numbers of a row of gradients: see Sum below.
 constexpr int SUMS = 12;
+
+// Depths are over NEAR: their bits less those of NEAR order as they do, and up to a depth of 8e8 they fit in 28 bits.
+// Farther ones share the last key. A row that is not visible has the key CULLED.
+constexpr int DEPTH_KEY_BITS = 28;
+constexpr uint32_t CULLED = 0xffffffffu;
 
 constexpr float NEAR = 0.2f;
 constexpr float W_EPSILON = 1e-7f;
@@ -41,10 +46,11 @@ struct Cameras {
   Camera camera[MAX_CAMERAS];
 };
 
-// The scene and how it is rendered; one for all stages.
+// The scene and how it is rendered; one for all stages. Stages that start from records have no Gaussians in it.
 struct Scene {
   const float *means3d, *opacities, *sh, *sh_rest, *colors, *scales, *rotations, *cov3d, *features;
   const float *background;
+  uint64_t feature_stride;  // numbers from one image's features to the next one's; 0: the images share them
   uint32_t splats;    // P
   uint32_t cameras;   // C
   int coeffs;         // M
@@ -58,6 +64,9 @@ struct Scene {
 
   __host__ __device__ uint32_t rows() const { return splats * cameras; }
   __host__ __device__ uint32_t tiles() const { return uint32_t(tiles_x) * uint32_t(tiles_y); }
+  __device__ const float *features_of(uint32_t camera, uint32_t splat) const {
+    return features + camera * feature_stride + uint64_t(feature_count) * splat;
+  }
   __host__ __device__ uint32_t all_tiles() const { return tiles() * cameras; }
 };
 

@@ -27,14 +27,22 @@ __device__ inline int warp_max(int x) {
 #endif
 }
 
-// Sums N numbers of every lane over the warp. Each step halves how many numbers a lane keeps and sends the other half
-// to its partner: N + 2 exchanges or so instead of 5 N. The sum of number k is left in lane `sum_lane(k)`.
-template <int N>
-__device__ inline float transposed_sum(float (&v)[N]) {
+// Sum over the warp, in every lane; always in the same order.
+__device__ inline float warp_sum(float x) {
+#pragma unroll
+  for (int d = 16; d > 0; d /= 2) x += __shfl_xor_sync(ALL_LANES, x, d);
+  return x;
+}
+
+// Sums N numbers over lanes that differ in the bits FROM down to TO. Each step halves how many numbers a lane keeps and
+// sends the other half to its partner. Over two bits, number 4 s + 2 b0 + b1 of lane bits b1 b0 is left in slot s; a
+// last slot without partners has its number in every lane.
+template <int FROM, int TO, int N>
+__device__ inline void exchange_sums(float (&v)[N]) {
   const int lane = threadIdx.x % 32;
   int n = N;
 #pragma unroll
-  for (int step = 16; step > 1; step /= 2) {
+  for (int step = FROM; step >= TO; step /= 2) {
     const bool upper = lane & step;
 #pragma unroll
     for (int k = 0; k < N / 2; k++) {
@@ -45,6 +53,13 @@ __device__ inline float transposed_sum(float (&v)[N]) {
     if (n % 2) v[n / 2] = v[n - 1] + __shfl_xor_sync(ALL_LANES, v[n - 1], step);
     n = (n + 1) / 2;
   }
+}
+
+// Sums N <= 16 numbers over the warp in N + 2 exchanges or so instead of 5 N; `summed_number` says which of them the
+// lane has.
+template <int N>
+__device__ inline float transposed_sum(float (&v)[N]) {
+  exchange_sums<16, 2>(v);
   return v[0] + __shfl_xor_sync(ALL_LANES, v[0], 1);
 }
 

@@ -1,79 +1,40 @@
-//! CUDA engines behind [`Engine`](splat_engine::Engine): this project's kernels (`cuda`) and the original
-//! rasterizer's sources (`inria`).
+//! Engine `cuda`: this project's CUDA kernels behind [`Engine`](splat_engine::Engine).
 //!
-//! What is in this build is chosen by `SPLATWRIGHT_ENGINES` when it is compiled ([`BUILT`]); asking for another
-//! engine is an error that says how to get it, so that users' code compiles on every machine. Memory is device
-//! memory. No torch here, no device memory of its own: the caller's allocator gives it.
+//! With the feature `compile` the kernels are compiled and linked; without it the crate builds on every machine, and
+//! [`engine`] is an error that says what can be done. Tensors are device memory. There is no torch here, and no device
+//! memory of its own: the caller's allocator gives it.
+#![deny(missing_docs)]
 
-#[cfg(any(engine_cuda, engine_inria))]
+#[cfg(feature = "compile")]
 mod ffi;
 
 use std::path::Path;
 
 use splat_engine::{EngineError, SharedEngine};
 
-/// Names of the engines in this build, best first.
-pub const BUILT: &[&str] = match (cfg!(engine_cuda), cfg!(engine_inria)) {
-    (true, true) => &["cuda", "inria"],
-    (true, false) => &["cuda"],
-    (false, true) => &["inria"],
-    (false, false) => &[],
-};
+/// Whether this build has the engine (feature `compile`).
+pub const BUILT: bool = cfg!(feature = "compile");
 
-/// This project's kernels.
+/// The engine.
 ///
-/// Needs no GPU: [`splat_engine::Engine::device_ready`] tells whether one can be used.
+/// Needs no GPU: [`Engine::device_ready`](splat_engine::Engine::device_ready) tells whether one can be used.
 ///
 /// # Errors
 /// [`EngineError::Unsupported`] if this build does not have it.
-pub fn cuda() -> Result<SharedEngine, EngineError> {
-    #[cfg(engine_cuda)]
-    return Ok(std::sync::Arc::new(ffi::cuda::Cuda));
-    #[cfg(not(engine_cuda))]
-    return Err(EngineError::Unsupported(
-        "engine `cuda` is not part of this build; hint: cargo xtask build --engines cpu,cuda".into(),
-    ));
-}
-
-/// The original CUDA sources, for non-commercial research and evaluation.
-///
-/// Needs no GPU: [`splat_engine::Engine::device_ready`] tells whether one can be used.
-///
-/// # Errors
-/// [`EngineError::Unsupported`] if this build does not have it.
-pub fn inria() -> Result<SharedEngine, EngineError> {
-    #[cfg(engine_inria)]
-    return Ok(std::sync::Arc::new(ffi::inria::Inria));
-    #[cfg(not(engine_inria))]
-    return Err(EngineError::Unsupported(
-        "engine `inria` is not part of this build; hint: cargo xtask build --engines cpu,inria --accept-license \
-         inria"
+pub fn engine() -> Result<SharedEngine, EngineError> {
+    #[cfg(feature = "compile")]
+    return ffi::engine();
+    #[cfg(not(feature = "compile"))]
+    Err(EngineError::Unsupported(
+        "engine `cuda` is not part of this build; hint: enable the feature `cuda` of splat-tch (or `compile` of splat-cuda), \
+         or put an engine library into $SPLAT_ENGINES and open it at run time"
             .into(),
-    ));
+    ))
 }
 
-/// The CUDA engine of that name.
-///
-/// # Errors
-/// [`EngineError::Unsupported`] if there is none, or this build does not have it.
-pub fn engine(name: &str) -> Result<SharedEngine, EngineError> {
-    match name {
-        "cuda" => cuda(),
-        "inria" => inria(),
-        _ => Err(EngineError::Unsupported(format!(
-            "there is no CUDA engine `{name}`; there are `cuda` and `inria`"
-        ))),
-    }
-}
-
-/// The shared library of a built engine, which exports `splat_engine.h`, in cargo's output folder. `None` if
-/// this build does not have the engine. The file may be gone if the program runs on another machine.
+/// The engine as a shared library, which exports the C function of `splat_engine.h`, in cargo's output folder. `None` if
+/// this build does not have it. The file may be gone if the program runs on another machine.
 #[must_use]
-pub fn library(name: &str) -> Option<&'static Path> {
-    let path = match name {
-        "cuda" => option_env!("SPLAT_CUDA_LIBRARY"),
-        "inria" => option_env!("SPLAT_INRIA_LIBRARY"),
-        _ => None,
-    };
-    path.map(Path::new)
+pub fn library() -> Option<&'static Path> {
+    option_env!("SPLAT_ENGINE_LIBRARY").map(Path::new)
 }

@@ -1,15 +1,14 @@
 //! The owner of a `splat_workspace`: forward calls that share one do not wait for the device.
 //!
-//! It is handed to calls as a pointer ([`Workspace::as_ptr`]) and asked afterwards what they needed.
+//! Calls receive it as a pointer ([`Workspace::as_ptr`]); afterwards it tells what they needed ([`Workspace::poll`]).
 #![expect(unsafe_code, reason = "owns a pointer of an engine")]
 
 use crate::abi;
-use crate::engine::{EngineError, SharedEngine};
+use crate::{EngineError, SharedEngine};
 
 /// A workspace of one engine and device, freed when this is dropped.
 ///
-/// It may move between threads, but serves one call at a time. The device must have passed every call that used it
-/// when this is dropped: [`Workspace::poll`] the last one with `wait` before.
+/// It may move between threads, but serves one call at a time. Dropping it waits for the calls that used it.
 #[derive(Debug)]
 pub struct Workspace {
     engine: SharedEngine,
@@ -22,30 +21,30 @@ unsafe impl Send for Workspace {}
 /// What a forward call needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// The call had too little memory: its image lacks splats, render again.
+    /// The call had too little memory, so that its image lacks the farthest Gaussians: render again.
     pub overflow: bool,
-    /// (splat, tile) pairs.
+    /// Gaussian-tile intersections.
     pub rendered: i64,
-    /// Splats left out for numbers that are not finite.
+    /// Gaussians left out because a number of theirs is not finite.
     pub rejected: i64,
-    /// Pairs that the call had memory for.
+    /// Intersections that the call had memory for.
     pub capacity: i64,
 }
 
 impl Workspace {
-    /// For a device of the engine (a CUDA ordinal; ignored on the CPU).
+    /// Creates one for a device of the engine (a CUDA ordinal; ignored by a CPU engine).
     ///
     /// # Errors
-    /// [`EngineError::Unsupported`] if the engine has none, or what the device says.
+    /// [`EngineError::Unsupported`] if the engine has no workspaces, or the device's error.
     pub fn new(engine: &SharedEngine, device: i32) -> Result<Self, EngineError> {
         let raw = engine.workspace_new(device)?;
         if raw.is_null() {
-            return Err(EngineError::Internal("the engine made a workspace that is NULL".into()));
+            return Err(EngineError::Internal("the engine created a workspace that is NULL".into()));
         }
         Ok(Self { engine: engine.clone(), raw })
     }
 
-    /// For [`abi::Context::workspace`] of this engine's forward calls.
+    /// The pointer for [`abi::Context::workspace`] of this engine's forward calls.
     #[must_use]
     pub fn as_ptr(&mut self) -> *mut abi::Workspace {
         self.raw
@@ -57,8 +56,8 @@ impl Workspace {
         &self.engine
     }
 
-    /// What the forward call that left `saved` with this workspace needed; `None` while the device has not come to
-    /// it, never with `wait`. An overflow enlarges the workspace for the next call.
+    /// What the forward call that left `saved` with this workspace needed. `None` if the device has not reached that
+    /// call yet; with `wait` it waits instead. An overflow enlarges the workspace for the next call.
     ///
     /// # Errors
     /// [`EngineError::InvalidArgument`] for a call that did not use this workspace; the device's error.

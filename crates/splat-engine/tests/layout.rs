@@ -1,191 +1,101 @@
-//! The Rust mirror has the layout that a C compiler gives the header: every struct's size, every member's
-//! offset. A new member in one place alone fails here.
+//! The Rust mirror is what a C compiler makes of the header: every struct's size, every member's offset and size, every
+//! constant's value. The lists are generated with the mirror; what the header's own text names is compared with them, so
+//! that a generator that forgets something fails here too.
 
-use std::mem::offset_of;
+// Constants have the types of the members that they limit, i64 among them.
+#[allow(clippy::unnecessary_cast)]
+#[path = "layout/generated.rs"]
+mod generated;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::process::Command;
 
-use splat_engine::abi;
+use generated::{CONSTANTS, STRUCTS, Struct};
 
-/// `(C name, member, Rust offset)`, and `(C name, "", Rust size)`.
-fn rust_layout() -> Vec<(&'static str, &'static str, usize)> {
-    let mut rows = Vec::new();
-    macro_rules! layout {
-        ($rust:ident, $c:literal, $($member:ident),+) => {
-            rows.push(($c, "", size_of::<abi::$rust>()));
-            $(rows.push(($c, stringify!($member), offset_of!(abi::$rust, $member)));)+
-        };
-    }
-    layout!(In, "splat_in", data, stride);
-    layout!(
-        Camera,
-        "splat_camera",
-        struct_size,
-        width,
-        height,
-        tan_fovx,
-        tan_fovy,
-        model,
-        view,
-        proj,
-        campos
-    );
-    layout!(
-        Gaussians,
-        "splat_gaussians",
-        struct_size,
-        count,
-        sh_coeffs,
-        feature_count,
-        means3d,
-        opacities,
-        sh,
-        sh_rest,
-        colors,
-        scales,
-        rotations,
-        cov3d,
-        features
-    );
-    layout!(Settings, "splat_settings", struct_size, flags, background, scale_modifier, sh_degree);
-    layout!(Context, "splat_context", struct_size, device, stream, workspace, alloc, user);
-    layout!(Saved, "splat_saved", struct_size, buffer_count, rendered, rejected, ticket, buffer, bytes);
-    layout!(
-        ForwardArgs,
-        "splat_forward_args",
-        struct_size,
-        context,
-        camera_count,
-        cameras,
-        gaussians,
-        settings,
-        color,
-        radii,
-        inv_depth,
-        depth,
-        alpha,
-        features,
-        saved
-    );
-    layout!(
-        BackwardArgs,
-        "splat_backward_args",
-        struct_size,
-        context,
-        camera_count,
-        cameras,
-        gaussians,
-        settings,
-        saved,
-        radii,
-        grad_color,
-        grad_inv_depth,
-        grad_depth,
-        grad_alpha,
-        grad_features,
-        means3d,
-        means2d,
-        means2d_abs,
-        opacities,
-        sh,
-        sh_rest,
-        colors,
-        scales,
-        rotations,
-        cov3d,
-        features,
-        background,
-        view
-    );
-    layout!(
-        MarkVisibleArgs,
-        "splat_mark_visible_args",
-        struct_size,
-        context,
-        count,
-        means3d,
-        view,
-        proj,
-        visible
-    );
-    layout!(
-        Capabilities,
-        "splat_capabilities",
-        struct_size,
-        abi,
-        device_kind,
-        outputs,
-        features,
-        max_sh_degree,
-        name,
-        version,
-        fingerprint
-    );
-    layout!(Progress, "splat_progress", struct_size, done, overflow, reserved, rendered, rejected, capacity);
-    layout!(
-        AdamGroup,
-        "splat_adam_group",
-        param,
-        grad,
-        exp_avg,
-        exp_avg_sq,
-        width,
-        step,
-        lr,
-        beta1,
-        beta2,
-        eps
-    );
-    layout!(AdamArgs, "splat_adam_args", struct_size, context, rows, visible, group_count, groups);
-    layout!(
-        SsimArgs,
-        "splat_ssim_args",
-        struct_size,
-        context,
-        planes,
-        width,
-        height,
-        valid,
-        lambda_dssim,
-        image,
-        target,
-        map,
-        mean,
-        partials,
-        grad_mean,
-        grad_map,
-        grad_image
-    );
-    rows
+fn include() -> std::path::PathBuf {
+    splat_testdata::committed("crates/splat-engine/include")
 }
 
 #[test]
-fn mirror_has_the_layout_of_the_header() {
-    let rows = rust_layout();
-    let mut source = String::from(
-        "#include <stddef.h>\n#include <stdio.h>\n#include \"splat_engine.h\"\nint main(void) {\n",
-    );
-    for (name, member, _) in &rows {
-        let value =
-            if member.is_empty() { format!("sizeof({name})") } else { format!("offsetof({name}, {member})") };
-        source += &format!("  printf(\"%zu\\n\", {value});\n");
+fn the_mirror_has_the_layout_and_the_constants_of_the_header() {
+    let mut source = String::from("#include <stddef.h>\n#include \"splat_engine.h\"\n");
+    let mut same = |expression: &str, rust: i64| {
+        let text = format!("(long long)({expression}) == {rust}, \"Rust has {rust}\"");
+        writeln!(source, "_Static_assert({text});").expect("a string takes every line");
+    };
+    for (name, value) in CONSTANTS {
+        same(name, *value);
     }
-    source += "  return 0;\n}\n";
+    for Struct { c, size, members } in STRUCTS {
+        same(&format!("sizeof({c})"), *size as i64);
+        for (member, offset, width) in *members {
+            same(&format!("offsetof({c}, {member})"), *offset as i64);
+            same(&format!("sizeof((({c} *)0)->{member})"), *width as i64);
+        }
+    }
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let (c, exe) = (dir.path().join("layout.c"), dir.path().join("layout"));
-    std::fs::write(&c, source).expect("layout.c is written");
-    let include = concat!(env!("CARGO_MANIFEST_DIR"), "/include");
+    let file = dir.path().join("layout.c");
+    std::fs::write(&file, source).expect("layout.c is written");
     let cc = std::env::var("CC").unwrap_or_else(|_| "cc".into());
-    let built = Command::new(&cc)
-        .args(["-std=c11", "-Wall", "-Werror", "-I", include, "-o"])
-        .arg(&exe)
-        .arg(&c)
-        .status();
-    assert!(built.expect("a C compiler").success(), "`{cc}` refuses splat_engine.h");
-    let out = Command::new(&exe).output().expect("layout runs");
-    let found: Vec<usize> =
-        String::from_utf8_lossy(&out.stdout).lines().map(|l| l.parse().expect("a number")).collect();
-    assert_eq!(found.len(), rows.len());
-    for ((name, member, rust), c) in rows.into_iter().zip(found) {
-        assert_eq!(rust, c, "`{name}.{member}`: Rust has {rust}, C has {c}");
+    let output = Command::new(&cc)
+        .args(["-std=c11", "-Wall", "-Werror", "-fsyntax-only", "-I"])
+        .arg(include())
+        .arg(&file)
+        .output()
+        .expect("a C compiler");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "`{cc}` reads splat_engine.h otherwise than Rust:\n{said}");
+}
+
+#[test]
+fn no_struct_has_a_gap_and_those_that_grow_begin_with_their_size() {
+    let never_grow = ["splat_in", "splat_record", "splat_record_gradient"];
+    for Struct { c, size, members } in STRUCTS {
+        let mut at = 0;
+        for (member, offset, width) in *members {
+            assert_eq!(*offset, at, "there is a gap before `{c}.{member}`, where a later member could hide");
+            at += width;
+        }
+        assert_eq!(at, *size, "there is a gap at the end of `{c}`");
+        assert_eq!(members[0].0 == "struct_size", !never_grow.contains(c), "`{c}`");
     }
+}
+
+/// The header without its comments.
+fn declarations() -> String {
+    let header = std::fs::read_to_string(include().join("splat_engine.h")).expect("the header is there");
+    let mut text = String::new();
+    let mut rest = header.as_str();
+    while let Some((before, after)) = rest.split_once("/*") {
+        text += before;
+        rest = after.split_once("*/").expect("comments end").1;
+    }
+    text + rest
+}
+
+#[test]
+fn nothing_of_the_header_is_left_out() {
+    let text = declarations();
+    let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    let named: BTreeSet<&str> = words
+        .filter(|word| word.starts_with("SPLAT_") && !["SPLAT_ENGINE_H", "SPLAT_API"].contains(word))
+        .collect();
+    assert_eq!(named, CONSTANTS.iter().map(|(name, _)| *name).collect());
+
+    // Names of structs and how many members each has; an opaque struct has no body.
+    let mut found = Vec::new();
+    for (name, body) in text.split("typedef struct ").skip(1).filter_map(|s| s.split_once('{')) {
+        let (name, body) = (name.trim(), body.split_once("\n}").expect("structs end").0);
+        if !name.contains(';') {
+            let count = |line: &str| {
+                // A function is one member, whatever its parameters.
+                let line = line.split_once(")(").map_or(line, |(name, _)| name);
+                if line.trim().is_empty() { 0 } else { line.split(',').count() }
+            };
+            found.push((name, body.split(';').map(count).sum::<usize>()));
+        }
+    }
+    let listed: Vec<_> = STRUCTS.iter().map(|s| (s.c, s.members.len())).collect();
+    assert_eq!(found, listed);
 }

@@ -1,4 +1,4 @@
-//! A training view as the search for points sees it: reduced, premultiplied, with the camera as numbers.
+//! A training view as the search for points uses it: reduced in size, premultiplied, with the camera in numbers.
 //!
 //! Pixel coordinates are continuous, those of level 0, from the upper left corner: pixel (i, j) has its
 //! centre at (i + 1/2, j + 1/2). Level n has half the width of level n - 1. World-to-camera, OpenCV axes.
@@ -8,7 +8,7 @@ use splat_scene::Photo;
 
 use crate::linear::{Mat3, Vec3, apply, apply_transposed, inverse, sub};
 
-/// Pixels of an [`Eye`]'s level 0, at most: depth from patches gains little from more, and costs as much.
+/// At most this many pixels in level 0 of an [`Eye`]: more cost more and improve depth from patches little.
 pub(super) const AREA: f64 = 384.0 * 384.0;
 /// Alpha from which a pixel belongs to the object.
 pub(super) const SOLID: f32 = 0.5;
@@ -41,8 +41,8 @@ pub(super) struct Eye {
 }
 
 impl Eye {
-    /// A view of `photo` through `camera`, which need not have the photograph's size; None for a camera
-    /// without perspective, without pixels or with numbers that are not finite.
+    /// A view of `photo` through `camera`, which need not have the size of the photograph. `None` for a camera without
+    /// perspective, an image that is too small, or numbers that are not finite.
     /// `mask`: `[H,W]` of the photograph's size, below 128 where it is to be ignored.
     pub(super) fn new(camera: &Camera, photo: &Photo, mask: Option<&[u8]>) -> Option<Self> {
         let numbers = camera.view.iter().chain(&camera.proj).chain([&camera.tan_fovx, &camera.tan_fovy]);
@@ -104,7 +104,7 @@ impl Eye {
         [r[0] + self.translation[0], r[1] + self.translation[1], r[2] + self.translation[2]]
     }
 
-    /// The pixel a world point falls on, and its depth along the axis; None behind or beside the picture.
+    /// The pixel of a world point, and its depth along the axis; `None` behind the camera or outside the image.
     pub(super) fn project(&self, world: Vec3) -> Option<([f64; 2], f64)> {
         let c = self.to_camera(world);
         if c[2] <= 0.0 || !c[2].is_finite() {
@@ -137,7 +137,7 @@ impl Eye {
         clamp(at[1], self.height) * self.width + clamp(at[0], self.width)
     }
 
-    /// Whether the pixel shows something that points may be made of.
+    /// Whether the pixel shows something that may become points.
     pub(super) fn shows(&self, pixel: usize) -> bool {
         self.levels[0].pixels[pixel][3] >= SOLID && self.usable.as_ref().is_none_or(|u| u[pixel])
     }

@@ -1,5 +1,5 @@
-//! Points for what no depth was agreed on: smooth walls, sky, what one view alone sees. They lie at the
-//! depth of the agreed cells around them, or behind, never where another view sees through them.
+//! Points for cells without agreed depth: smooth walls, sky, what only one view sees. They get the depth of the agreed cells
+//! around them or a larger one, but are never where another view sees through them.
 
 use rayon::prelude::*;
 
@@ -7,13 +7,13 @@ use super::eye::Eye;
 use super::sweep::{Depths, Fused, Range, support};
 use crate::linear::Vec3;
 
-/// How much farther than its surroundings a point is tried, in turn.
+/// How much farther away than its surroundings a point is tried, in this order.
 const BEHIND: [f64; 6] = [1.0, 1.1, 1.3, 1.8, 3.0, 8.0];
-/// Share by which depths vary, so that a plane of points does not stand where only a guess was.
+/// Relative spread of depths, so that a guess does not become a plane of points.
 const SPREAD: f64 = 0.03;
 
-/// Up to `count` points in cells that show something and are not agreed on, chosen by `seed`.
-/// `otherwise`: the depth where a view has no agreed cell at all.
+/// Up to `count` points in cells that show something but have no agreed depth, chosen by `seed`. `otherwise` is the depth for
+/// views without any agreed cell.
 pub(super) fn fill<R: Range>(
     eyes: &[Eye],
     maps: &[Depths],
@@ -50,7 +50,7 @@ pub(super) fn fill<R: Range>(
     (0..count).into_par_iter().filter_map(one).collect()
 }
 
-/// The share of cells that show something without being agreed on; 0 where nothing is shown.
+/// The share of cells without agreed depth among those that show something; 0 if nothing is shown.
 pub(super) fn share(eyes: &[Eye], maps: &[Depths], fused: &Fused) -> f64 {
     let agreed: usize = fused.agreed.iter().flatten().filter(|&&a| a).count();
     let open = open_cells(eyes, maps, fused).len();
@@ -66,8 +66,7 @@ fn open_cells(eyes: &[Eye], maps: &[Depths], fused: &Fused) -> Vec<(usize, usize
     open
 }
 
-/// Inverse depth everywhere: that of the agreed cells, and between them the mean of the nearest level of
-/// a pyramid that has any.
+/// Inverse depth in every cell: that of agreed cells, and elsewhere the mean in the finest level of a pyramid that has any.
 fn spread_out(map: &Depths, agreed: &[bool], otherwise: f32) -> Vec<f32> {
     let own = |c: usize| map.inverse(c, map.pixel(c).map(f64::from)) as f32;
     let first: Vec<[f32; 2]> =

@@ -1,6 +1,6 @@
 //! The visual hull: the part of space whose every point lies within the silhouettes of (nearly) all views
-//! that see it (Laurentini 1994), as a grid of voxels. It contains the object and touches it; hollows stay
-//! filled. World units.
+//! that see it (Laurentini 1994), as a grid of voxels. It contains the object and touches it; concave parts stay filled.
+//! World units.
 
 use rayon::prelude::*;
 
@@ -9,10 +9,10 @@ use super::layout::Layout;
 use super::sweep::Range;
 use crate::linear::{Vec3, along, dot, norm, sub, unit};
 
-/// Voxels along the longest side of the first, cautious grid, and of the last.
+/// Voxels along the longest side of the first, coarse grid, and of the final one.
 const COARSE: usize = 64;
 const FINE: usize = 192;
-/// Of the views that see a voxel this share may show background there: alphas are not perfect.
+/// This share of the views that see a voxel may show background there, because alphas are not perfect.
 const MISSES: f64 = 0.02;
 
 /// Voxels inside the silhouettes.
@@ -25,7 +25,7 @@ pub(super) struct Hull {
     inside: Vec<bool>,
 }
 
-/// A silhouette as sums over the rectangle from the upper left corner, to ask of any rectangle at once.
+/// A silhouette as a summed-area table, which answers for any rectangle at once.
 struct Silhouette {
     width: usize,
     height: usize,
@@ -33,7 +33,7 @@ struct Silhouette {
 }
 
 impl Silhouette {
-    /// From alpha; from the mask where the picture is opaque.
+    /// From alpha, or from the mask if the image is opaque.
     fn of(eye: &Eye) -> Option<Self> {
         let (width, height) = (eye.width, eye.height);
         let solid = |i: usize| {
@@ -65,8 +65,8 @@ impl Silhouette {
 }
 
 impl Hull {
-    /// From the views that have a silhouette; None where there are fewer than two, they look at no common
-    /// place, or nothing is inside all of them.
+    /// Carves the hull from the views that have a silhouette. `None` if there are fewer than two, if they do not look at a
+    /// common place, or if nothing is inside all silhouettes.
     pub(super) fn carve(eyes: &[Eye], layout: &Layout) -> Option<Self> {
         let views: Vec<(&Eye, Silhouette)> =
             eyes.iter().filter_map(|e| Some((e, Silhouette::of(e)?))).collect();
@@ -115,14 +115,14 @@ impl Hull {
         self.inside = (0..n).into_par_iter().with_min_len(4096).map(keep).collect();
     }
 
-    /// The middle of a voxel.
+    /// The centre of a voxel.
     fn center(&self, index: usize) -> Vec3 {
         let [w, h, _] = self.size;
         let at = [index % w, index / w % h, index / (w * h)];
         std::array::from_fn(|k| self.low[k] + (at[k] as f64 + 0.5) * self.edge)
     }
 
-    /// The box around what is inside.
+    /// The bounding box of the hull.
     pub(super) fn bounds(&self) -> Option<(Vec3, Vec3)> {
         let mut found: Option<(Vec3, Vec3)> = None;
         for index in (0..self.inside.len()).filter(|&i| self.inside[i]) {
@@ -144,8 +144,7 @@ impl Hull {
         }
     }
 
-    /// The middles of the voxels at the surface, with the directions outwards (length 1, or 0 where the
-    /// hull is too thin to tell).
+    /// The centres of the voxels at the surface with outward normals, which are zero where the hull is too thin to have one.
     pub(super) fn surface(&self) -> Vec<(Vec3, Vec3)> {
         let [w, h, _] = self.size;
         let voxel = |index: usize| {
@@ -170,14 +169,14 @@ impl Hull {
         (0..self.inside.len()).into_par_iter().with_min_len(4096).filter_map(voxel).collect()
     }
 
-    /// What each view sees of the hull: per cell of `stride` pixels where its rays enter it and leave it.
+    /// The hull as each view sees it: the depths at which its rays enter and leave, per cell of `stride` pixels.
     pub(super) fn spans(&self, eyes: &[Eye], stride: usize) -> Vec<Spans> {
         let surface = self.surface();
         eyes.par_iter().map(|eye| Spans::of(eye, &surface, self.edge, stride)).collect()
     }
 
-    /// The surface's voxels with the colour of the views that see them most directly. `spans`: as
-    /// [`Self::spans`] made them. Voxels that no view sees are left out.
+    /// The voxels at the surface with the colours of the views that see them most directly. `spans` come from
+    /// [`Self::spans`]. Voxels that no view sees are left out.
     pub(super) fn colored(&self, eyes: &[Eye], spans: &[Spans]) -> Vec<(Vec3, [f32; 3])> {
         let color = |&(point, outwards): &(Vec3, Vec3)| {
             let mut best: [(f64, [f32; 3]); 2] = [(0.0, [0.0; 3]); 2];
@@ -211,7 +210,7 @@ pub(super) struct Spans {
     width: usize,
     height: usize,
     margin: f64,
-    /// Entry and exit; infinite and 0 where there is no hull.
+    /// Entry and exit; infinity and 0 where there is no hull.
     depths: Vec<[f64; 2]>,
 }
 

@@ -1,34 +1,34 @@
-//! What the cameras alone say of the scene: where they look, how far away it may be, which views see the
-//! same from elsewhere. World units; depths are along a camera's axis.
+//! What the cameras alone tell about the scene: where they look, how far away it may be, and which views see the same from
+//! elsewhere. World units; depths are along a camera's axis.
 
 use super::eye::Eye;
 use crate::linear::{Vec3, along, angle, dot, median, nearest_to_lines, norm, sub};
 
-/// Nearest depth, as a share of the distance to where the cameras look.
+/// The nearest depth as a fraction of the distance to where the cameras look.
 const NEAR: f64 = 0.12;
-/// The same where they look at nothing in common, in distances between neighbouring cameras.
+/// The same if they do not look at a common place, in distances between neighbouring cameras.
 const NEAR_BASELINES: f64 = 2.0;
-/// Farthest depth in [`Layout::reach`].
+/// The farthest depth in units of [`Layout::reach`].
 const FAR: f64 = 30.0;
-/// The angle between two views' rays under which depth is found best, and how fast it gets worse on either
-/// side of it; degrees.
+/// The angle between the rays of two views that is best for depth, and how fast depth gets worse below and above it, in
+/// degrees.
 const BEST_ANGLE: f64 = 9.0;
 const NARROWER: f64 = 5.0;
 const WIDER: f64 = 11.0;
-/// Axes that differ by less (as [`nearest_to_lines`] measures it) meet nowhere: some degrees.
+/// Axes that differ by less, as [`nearest_to_lines`] measures it, count as parallel: a few degrees.
 const PARALLEL: f64 = 8.89e-4;
 
-/// The scene's measures.
+/// The dimensions of the scene.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     /// Where the optical axes nearly meet, if they do.
     pub(super) focus: Option<Vec3>,
-    /// The distance at which a camera's subject is expected: to the focus, or some distances between
-    /// neighbouring cameras.
+    /// The distance at which a camera's subject is expected: that of the focus, or a few distances between neighbouring
+    /// cameras.
     pub(super) reach: f64,
     /// No point is expected nearer to a camera than this.
     pub(super) near: f64,
-    /// Nor farther: beyond it everything looks alike from all cameras.
+    /// No point is searched farther away than this, where everything looks the same from all cameras.
     pub(super) far: f64,
     /// Whether there is no second camera at another place.
     pub(super) without_parallax: bool,
@@ -60,8 +60,8 @@ impl Layout {
         }
     }
 
-    /// For view `of`, up to `count` others, best first: those that see much of what it sees under a good
-    /// angle, and from different sides.
+    /// Up to `count` other views for view `of`, best first: those that see much of what it sees, at a good angle and from
+    /// different sides.
     pub(super) fn neighbours(&self, eyes: &[Eye], of: usize, count: usize) -> Vec<usize> {
         let eye = &eyes[of];
         let depth = self.focus.map_or(self.reach, |f| eye.to_camera(f)[2]);
@@ -105,8 +105,8 @@ impl Layout {
     }
 }
 
-/// The point nearest to all optical axes, those far from it counting less; None where the axes are nearly
-/// parallel, or meet nowhere (cameras that look outwards).
+/// The point nearest to all optical axes, where distant ones count less. `None` if the axes are nearly parallel or do not meet,
+/// as for cameras that look outwards.
 fn focus(eyes: &[Eye]) -> Option<Vec3> {
     let axes: Vec<(Vec3, Vec3)> = eyes.iter().map(|e| (e.center, e.axis())).collect();
     let mut weights = vec![1.0; eyes.len()];
@@ -130,7 +130,7 @@ fn focus(eyes: &[Eye]) -> Option<Vec3> {
     point
 }
 
-/// The median over cameras of the distance to the 4th nearest other.
+/// The median over the cameras of the distance to the 4th nearest other camera.
 fn neighbour_distance(eyes: &[Eye]) -> f64 {
     let of = |e: &Eye| {
         let mut all: Vec<f64> = eyes.iter().map(|o| norm(sub(o.center, e.center))).collect();

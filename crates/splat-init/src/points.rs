@@ -1,4 +1,4 @@
-//! The first Gaussians: one at each point, as large as the distance to its neighbours.
+//! The first Gaussians: one per point, as large as the distance to its neighbours.
 
 use std::num::NonZero;
 
@@ -8,13 +8,13 @@ use splat_scene::{Gaussians, Point, SH_C0};
 
 use crate::{Error, Result};
 
-/// Opacity of every Gaussian at the start.
+/// The initial opacity of every Gaussian.
 const OPACITY: f32 = 0.1;
-/// Smallest mean squared distance: coinciding points keep an extent.
+/// Smallest mean squared distance, so that coincident points get an extent.
 const SMALLEST: f32 = 1e-7;
 
-/// For each point the mean of the squared distances to its 3 nearest others (fewer where there are fewer;
-/// 0 for a single point). Another point at the same place is an other.
+/// For each point the mean of the squared distances to its 3 nearest neighbours, or to as many as exist; 0 for a single point.
+/// Coincident points count as neighbours at distance 0.
 ///
 /// # Errors
 /// [`Error::Points`] if a position is not finite.
@@ -31,14 +31,14 @@ pub fn neighbour_distances(points: &[[f32; 3]]) -> Result<Vec<f32>> {
     let mean = |p: &[f32; 3]| {
         let nearest =
             tree.query(p).nearest_n::<SquaredEuclidean<f32>>(NonZero::new(count).expect("2 to 4")).execute();
-        // The nearest is the point itself, or one at the same place: distance 0 either way.
+        // The nearest is the point itself or a coincident one: distance 0 either way.
         nearest[1..].iter().map(|n| n.distance).sum::<f32>() / (count - 1) as f32
     };
     Ok(points.par_iter().map(mean).collect())
 }
 
-/// Gaussians at `points`, or at `max_points` of them chosen by `seed`: opacity 0.1, round, of the point's
-/// colour, with room for SH up to `sh_degree`.
+/// Gaussians at `points`, or at `max_points` of them chosen by `seed`: with the colour of the point, opacity 0.1, as large as
+/// the root mean square distance to its neighbours in all directions, and with SH coefficients up to `sh_degree`.
 ///
 /// # Errors
 /// [`Error::NoPoints`]; [`Error::Points`] if a position is not finite.

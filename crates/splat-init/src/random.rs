@@ -1,5 +1,5 @@
-//! Points by chance where many cameras look, and none close before a camera: there they would become
-//! floaters that only that camera sees.
+//! Random points where many cameras look, but not close in front of a camera, where they would become floaters that only that
+//! camera sees.
 
 use rayon::prelude::*;
 
@@ -7,16 +7,16 @@ use super::eye::Eye;
 use super::layout::Layout;
 use crate::linear::{Vec3, norm, quantile, sub};
 
-/// Nearest to any camera and farthest along the drawing camera's ray, in reaches of the layout.
+/// The smallest distance to any camera and the largest along the ray of the drawing camera, in units of the layout's reach.
 const NEAREST: f64 = 0.4;
 const FARTHEST: f64 = 2.0;
-/// Of the number of cameras that see the best-seen places, this share must see a point.
+/// A point must be seen by this share of the cameras that see the best-seen places.
 const SEEN: f64 = 0.3;
-/// Draws for one point before it is given up.
+/// Attempts to draw a point before it is given up.
 const DRAWS: usize = 400;
 
-/// `count` points, uniform (in volume where the cameras look at a common place, otherwise in inverse depth)
-/// over what at least `k` cameras see; and `k`. Fewer points where space is that narrow.
+/// `count` points, uniform in volume (in inverse depth if the cameras do not look at a common place) over what at least `k`
+/// cameras see, and `k`. Fewer points if that volume is small.
 pub(super) fn scatter(
     eyes: &[Eye],
     layout: &Layout,
@@ -47,7 +47,7 @@ pub(super) fn scatter(
         for _ in 0..DRAWS {
             let point = draw(&mut rng);
             let many = seen(point);
-            // Each of the cameras that see a place draws it: without this it would be as dense as it is seen.
+            // Every camera that sees a place may draw it; without this, density would grow with the number of such cameras.
             let fair = many >= least && rng.f64() * many as f64 <= least as f64;
             if fair && eyes.iter().all(|e| norm(sub(e.center, point)) >= nearest) {
                 return Some((point, mean_color(eyes, point)));
@@ -58,7 +58,7 @@ pub(super) fn scatter(
     ((0..count).into_par_iter().filter_map(one).collect(), least)
 }
 
-/// The mean of what the views show where the point falls; grey where they show nothing.
+/// The mean colour of the point in the views that show it; grey if there are none.
 fn mean_color(eyes: &[Eye], point: Vec3) -> [f32; 3] {
     let (mut sum, mut n) = ([0.0; 3], 0.0);
     for eye in eyes {

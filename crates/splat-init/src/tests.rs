@@ -4,7 +4,10 @@ use splat_core::Camera;
 use splat_scene::Photo;
 
 use super::*;
-use crate::linear::{along, apply_transposed, dot};
+use crate::hull::Hull;
+use crate::layout::Layout;
+use crate::linear::{Vec3, along, apply_transposed, dot, norm, quantile, sub};
+use crate::search::{remove_strays, search};
 
 /// Smooth noise of three octaves, different for each channel, 0 to 1.
 fn texture(p: Vec3) -> [f64; 3] {

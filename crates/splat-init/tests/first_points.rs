@@ -6,13 +6,13 @@ use std::num::NonZero;
 
 use kiddo::{ImmutableKdTree, SquaredEuclidean};
 use splat_init::{Init, Method, PointSource, first_points};
-use splat_scene::{Dataset, Options, Photo, View};
+use splat_scene::{Dataset, OpenOptions, Photo, View};
 
 /// A dataset reduced to 1/`downscale`, whose held-out photographs cannot be read, and those; None where it
 /// is absent.
 fn open(name: &str, downscale: u32) -> Option<(Dataset, Vec<(View, Photo)>)> {
     let folder = splat_testdata::shared(name)?;
-    let options = Options { downscale: Some(downscale), ..Options::default() };
+    let options = OpenOptions { downscale: Some(downscale), ..OpenOptions::default() };
     let mut dataset = Dataset::open(&folder, &options).expect("a dataset");
     let load = |&i: &usize| (dataset.views[i].clone(), dataset.views[i].load().expect("a photograph").photo);
     let held_out = dataset.test.iter().map(load).collect();

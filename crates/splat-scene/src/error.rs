@@ -1,10 +1,11 @@
 //! What can be wrong with the data: which file, where in it, and the two values that disagree.
 //!
-//! [`Error::hint`] gives the line a program may print after `hint:`; libraries and logs need only the text.
+//! The text of an error says what is wrong. [`Error::remedy`] names the option of the call that helps, for programs to
+//! translate into their own options, and [`Error::hint`] is a line that may be printed after `hint:`.
 
 use std::path::{Path, PathBuf};
 
-/// `std::result::Result` with this crate's [`Error`].
+/// A [`std::result::Result`] with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A position in a file.
@@ -29,32 +30,32 @@ impl std::fmt::Display for Place {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused; its text names the path.
+    /// The operating system refused to read; the text names the path.
     #[error(transparent)]
     Read(#[from] std::io::Error),
-    /// The operating system refused to write; the destination is as it was before.
+    /// The operating system refused to write. The destination is unchanged.
     #[error("cannot write {}: {source}", path.display())]
     Write {
         /// The destination.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file ends too early.
+    /// A file is too short.
     #[error("{}: at byte {offset}: expected {expected}, but only {left} bytes are left", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
-        /// Where the missing thing should begin.
+        /// Where the missing part should begin.
         offset: u64,
-        /// The missing thing and its size.
+        /// The missing part and its size.
         expected: String,
-        /// Bytes from `offset` to the end.
+        /// Bytes from `offset` to the end of the file.
         left: u64,
     },
-    /// A file claims more records than it can hold.
+    /// A file claims more records than fit into it.
     #[error(
-        "{}: at byte {offset}: it claims {count} {records} of at least {each} bytes, but only {left} bytes follow",
+        "{}: at byte {offset}: the file claims {count} {records} of at least {each} bytes, but only {left} bytes follow",
         path.display()
     )]
     Count {
@@ -62,48 +63,48 @@ pub enum Error {
         path: PathBuf,
         /// Where the records should begin.
         offset: u64,
-        /// Records claimed.
+        /// The number of records claimed.
         count: u64,
         /// What they are, in the plural.
         records: &'static str,
-        /// The smallest size of one.
+        /// The smallest size of a record in bytes.
         each: u64,
         /// Bytes left.
         left: u64,
     },
-    /// A file holds something that its format does not allow, or that makes no sense.
+    /// A file contains something that its format does not allow or that makes no sense.
     #[error("{}: at {place}: {message}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
         /// Where.
         place: Place,
-        /// What is there and what was expected.
+        /// What was found and what was expected.
         message: String,
     },
-    /// A camera's model is none that can be turned into a pinhole.
-    #[error("{}: {camera} has the model {model}, which is not read", path.display())]
+    /// A camera model that cannot be undistorted to a pinhole.
+    #[error("{}: {camera} has the model {model}, which is not supported", path.display())]
     CameraModel {
-        /// The file that says so.
+        /// The file that describes the camera.
         path: PathBuf,
         /// Which camera: its id or its photograph.
         camera: String,
         /// The model's name or number.
         model: String,
     },
-    /// A pose, or a camera's numbers, cannot be.
+    /// An invalid pose or invalid intrinsics.
     #[error("{}: {camera}: {message}", path.display())]
     Camera {
-        /// The file that says so.
+        /// The file that describes the camera.
         path: PathBuf,
         /// Which camera: its id or its photograph.
         camera: String,
-        /// What is there and what was expected.
+        /// What was found and what was expected.
         message: String,
     },
-    /// A photograph has another shape than its camera.
+    /// The aspect ratio of a photograph is not that of its camera.
     #[error(
-        "{}: the image is {}x{}, but its camera is {}x{}: not the same aspect ratio",
+        "{}: the image is {}x{}, but its camera is {}x{}: the aspect ratios differ",
         path.display(), image.0, image.1, camera.0, camera.1
     )]
     Aspect {
@@ -111,12 +112,12 @@ pub enum Error {
         path: PathBuf,
         /// Its width and height.
         image: (u32, u32),
-        /// What the camera says.
+        /// Width and height of its camera.
         camera: (u64, u64),
     },
-    /// A mask or depth map has another shape than its photograph.
+    /// The aspect ratio of a mask or depth map is not that of its photograph.
     #[error(
-        "{}: the {what} is {}x{}, but its photograph is {}x{}: not the same aspect ratio",
+        "{}: the {what} is {}x{}, but its photograph is {}x{}: the aspect ratios differ",
         path.display(), size.0, size.1, photo.0, photo.1
     )]
     Companion {
@@ -126,15 +127,15 @@ pub enum Error {
         what: &'static str,
         /// Its width and height.
         size: (u32, u32),
-        /// Those of the photograph.
+        /// Width and height of the photograph.
         photo: (u32, u32),
     },
-    /// A JPEG file ends before its picture does.
-    #[error("{}: the picture is cut off: {bytes} bytes, and the end-of-image marker is not among them", path.display())]
+    /// A JPEG file ends before its image does.
+    #[error("{}: the image is cut off: the file ends after {bytes} bytes without an end-of-image marker", path.display())]
     CutOff {
         /// The file.
         path: PathBuf,
-        /// Its size.
+        /// Its size in bytes.
         bytes: u64,
     },
     /// A photograph cannot be decoded.
@@ -142,17 +143,17 @@ pub enum Error {
     Decode {
         /// The photograph.
         path: PathBuf,
-        /// What the decoder said.
+        /// The error of the decoder.
         source: image::ImageError,
     },
-    /// A photograph has changed since the dataset was opened.
+    /// A photograph has changed its size since the dataset was opened.
     #[error("{}: the image is {}x{} now, but it was {}x{} when the dataset was opened", path.display(), now.0, now.1, then.0, then.1)]
     Changed {
         /// The photograph.
         path: PathBuf,
-        /// Size now.
+        /// Width and height now.
         now: (u32, u32),
-        /// Size at [`Dataset::open`](crate::Dataset::open).
+        /// Width and height at the time of [`Dataset::open`](crate::Dataset::open).
         then: (u32, u32),
     },
     /// Photographs that the poses name do not exist.
@@ -167,51 +168,127 @@ pub enum Error {
         /// The first missing name.
         first: String,
     },
-    /// The folder holds no dataset of a known kind.
+    /// There are poses, but no folder of photographs.
+    #[error("{}: there are poses, but no folder `images` or `images_N` with the photographs", path.display())]
+    NoImagesFolder {
+        /// The folder in which it was looked for.
+        path: PathBuf,
+    },
+    /// A folder that [`OpenOptions`](crate::OpenOptions) names does not exist.
+    #[error("{}: there is no such folder of {what}", path.display())]
+    MissingFolder {
+        /// The folder.
+        path: PathBuf,
+        /// `masks` or `depth maps`.
+        what: &'static str,
+    },
+    /// Every view is held out, so there is none to train on.
+    #[error("{}: there are {views} views, and all of them are held out", path.display())]
+    AllHeldOut {
+        /// The folder of the photographs.
+        path: PathBuf,
+        /// How many views there are.
+        views: usize,
+        /// [`Remedy::EmptyTestList`] if a list holds them out, else [`Remedy::ZeroTestEvery`].
+        remedy: Remedy,
+    },
+    /// The folder does not contain a dataset of a known format.
     #[error("{}: {message}", path.display())]
     NotADataset {
         /// The folder.
         path: PathBuf,
         /// What was looked for and what was found.
         message: String,
-        /// How to get what is missing.
+        /// How to obtain what is missing.
         hint: &'static str,
     },
-    /// Nothing tells what kind of scene this is.
-    #[error("{}: {message}; known are {known}", path.display())]
+    /// The format of a file of Gaussians is not known.
+    #[error("{}: {message}; known formats are {known}", path.display())]
     UnknownFormat {
         /// The file or folder.
         path: PathBuf,
         /// What it looks like.
         message: String,
-        /// The formats, by name and extension.
+        /// The known formats, by name and extension.
         known: String,
     },
-    /// What is to be written stands there already.
-    #[error("{} exists already", path.display())]
-    Exists {
-        /// The destination.
-        path: PathBuf,
-    },
-    /// A format cannot hold these Gaussians.
+    /// A format that cannot hold these Gaussians.
     #[error("cannot write {} as {format}: {message}", path.display())]
     Unwritable {
         /// The destination.
         path: PathBuf,
         /// The format's name.
         format: &'static str,
-        /// What does not fit and what would.
+        /// What does not fit, and what would fit.
         message: String,
     },
-    /// Arrays of a [`Gaussians`](crate::Gaussians) disagree, or hold something unusable.
+    /// The arrays of a [`Gaussians`](crate::Gaussians) disagree in length, or contain unusable numbers.
     #[error("Gaussians: {0}")]
     Gaussians(#[from] splat_core::Error),
 }
 
+/// A change to the call that makes it succeed. A program translates it into its own words, such as the name of a
+/// command-line option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Set [`OpenOptions::images`](crate::OpenOptions::images) to the folder that holds the photographs.
+    SetImages,
+    /// Set [`OpenOptions::masks`](crate::OpenOptions::masks) to the folder that holds the masks.
+    SetMasks,
+    /// Set [`OpenOptions::depths`](crate::OpenOptions::depths) to the folder that holds the depth maps.
+    SetDepths,
+    /// Clear [`OpenOptions::strict`](crate::OpenOptions::strict): views without a photograph are then left out.
+    ClearStrict,
+    /// Set [`OpenOptions::test_list`](crate::OpenOptions::test_list) to an empty list, which holds out no view.
+    EmptyTestList,
+    /// Set [`OpenOptions::test_every`](crate::OpenOptions::test_every) to 0, which holds out no view.
+    ZeroTestEvery,
+    /// Replace or remove the damaged file. Calling [`View::load`](crate::View::load) for every view finds all of them.
+    ReplacePicture,
+}
+
+impl Remedy {
+    fn hint(self) -> &'static str {
+        match self {
+            Self::SetImages => "set `OpenOptions::images` to the folder that holds the photographs",
+            Self::SetMasks => "set `OpenOptions::masks` to the folder that holds the masks",
+            Self::SetDepths => "set `OpenOptions::depths` to the folder that holds the depth maps",
+            Self::ClearStrict => "clear `OpenOptions::strict` to leave out the views without a photograph",
+            Self::EmptyTestList => "hold out no view: set `OpenOptions::test_list` to an empty list",
+            Self::ZeroTestEvery => "hold out no view: set `OpenOptions::test_every` to 0",
+            Self::ReplacePicture => {
+                "copy the file again, or remove it: views without a photograph are left out"
+            }
+        }
+    }
+}
+
 impl Error {
-    /// One line on what the user can do, where there is something.
+    /// The change to the call that helps, if there is one.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Remedy> {
+        Some(match self {
+            Self::NoImagesFolder { .. } => Remedy::SetImages,
+            Self::MissingImages { missing, total, .. } if missing == total => Remedy::SetImages,
+            Self::MissingImages { .. } => Remedy::ClearStrict,
+            Self::MissingFolder { what: "masks", .. } => Remedy::SetMasks,
+            Self::MissingFolder { .. } => Remedy::SetDepths,
+            Self::AllHeldOut { remedy, .. } => *remedy,
+            // A format that is not supported is converted, not copied again.
+            Self::Decode { source: image::ImageError::Unsupported(_), .. } => return None,
+            Self::Decode { .. } | Self::Changed { .. } | Self::CutOff { .. } => Remedy::ReplacePicture,
+            _ => return None,
+        })
+    }
+
+    /// One line on what the user can do, if there is something. Where [`remedy`](Self::remedy) gives an answer, the
+    /// line says the same in terms of this library.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        if let Some(remedy) = self.remedy() {
+            return Some(remedy.hint().into());
+        }
         Some(match self {
             Self::CameraModel { model, .. } if model.contains("EQUIRECTANGULAR") => {
                 "cut the panoramas into perspective views first, as COLMAP's panorama example does".into()
@@ -221,9 +298,6 @@ impl Error {
                  --output_path UNDISTORTED"
                     .into()
             }
-            Self::CutOff { .. } => {
-                "copy it again, or remove it: views without a photograph are left out".into()
-            }
             Self::Companion { .. } => "make it from the same image, at any size".into(),
             Self::Truncated { .. } | Self::Count { .. } => {
                 "the file is cut off or damaged: copy or export it again and compare the sizes".into()
@@ -231,23 +305,15 @@ impl Error {
             Self::Aspect { image, camera, .. }
                 if u64::from(image.0) * camera.0 == u64::from(image.1) * camera.1 =>
             {
-                "the image is rotated (EXIF orientation is not applied): store it upright".into()
+                "the image is rotated (the EXIF orientation is not applied): store it upright".into()
             }
             Self::Aspect { .. } => "use the images that the poses were computed from, or their `images_N` \
                                     reductions; `colmap image_undistorter` writes a matching pair"
                 .into(),
-            Self::MissingImages { missing, total, .. } if missing == total => {
-                "name the folder of the photographs with --images".into()
-            }
-            Self::MissingImages { .. } => "leave out --strict to go on without them".into(),
             Self::NotADataset { hint, .. } => (*hint).into(),
-            Self::Decode { source: image::ImageError::Unsupported(_), path } => {
+            Self::Decode { path, .. } => {
                 let (from, to) = (path.display(), path.with_extension("png"));
                 format!("convert it: magick \"{from}\" \"{}\" && rm \"{from}\"", to.display())
-            }
-            Self::Decode { .. } | Self::Changed { .. } => {
-                "copy it again, or remove it; `splat info DATA --decode` lists every picture that cannot be read"
-                    .into()
             }
             Self::Malformed { path, .. } | Self::Camera { path, .. } => {
                 let is = |extension: &str| path.extension().is_some_and(|e| e == extension);
@@ -264,7 +330,7 @@ impl Error {
                 }
             }
             Self::UnknownFormat { path, .. } if path.is_file() => {
-                format!("ask what it is: file \"{}\"", path.display())
+                format!("find out what it is: file \"{}\"", path.display())
             }
             Self::Write { path, source } => {
                 let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -273,13 +339,12 @@ impl Error {
                         format!("make the folder: mkdir -p \"{}\"", folder.display())
                     }
                     std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                        format!("make room there: df -h \"{}\"", folder.display())
+                        format!("free some space there: df -h \"{}\"", folder.display())
                     }
                     _ => return None,
                 }
             }
-            Self::Exists { .. } => "--overwrite replaces it".into(),
-            Self::Unwritable { .. } => "PLY holds any numbers: choose a name that ends in .ply".into(),
+            Self::Unwritable { .. } => "PLY holds any numbers: write a file whose name ends in .ply".into(),
             _ => return None,
         })
     }

@@ -1,49 +1,48 @@
-//! Reads and writes what 3D Gaussian Splatting is made from and turned into: COLMAP models and other posed
-//! photographs, Gaussians as PLY, compressed PLY, `.splat`, SPZ and SOG, 3DGS `cameras.json`.
+//! Reads and writes the data of 3D Gaussian Splatting: datasets of posed photographs in, files of Gaussians in and
+//! out.
 //!
-//! Everything a file says is checked against its length before anything is allocated, and an error names
-//! the file, the place in it and what was expected there. Frames are world-to-camera with OpenCV axes;
-//! image sizes are pixels. No device, no torch, no printing: warnings are returned.
+//! The crate has three rooms:
+//! - `dataset/`: [`Dataset::open`] finds out which format a folder holds and returns views with cameras, plus the
+//!   sparse points; masks, depth maps, [`colmap`] models and `cameras.json` belong here. Its table of formats is
+//!   `dataset/formats.rs`.
+//! - `gaussians/`: [`Gaussians`] on the host and their file formats, from [`ply`] to [`sog`]. Its table of formats
+//!   is `gaussians/formats.rs`.
+//! - `image/`: decoding ([`Photo`]), [`lens`] distortion and its removal, depth maps, and the [`PictureCache`] that
+//!   feeds a training loop.
+//!
+//! Frames are world-to-camera with OpenCV axes (x right, y down, z forward), quaternions are wxyz, image sizes are
+//! pixels, and world units are those of the dataset.
+//!
+//! Every size that a file claims is compared with the file's length before anything is allocated, and an error names
+//! the file, the position in it and what was expected there. The crate knows no device and no torch, and it prints
+//! nothing: warnings are returned.
+//!
+//! ```no_run
+//! use splat_scene::{Dataset, Gaussians, OpenOptions};
+//!
+//! # fn main() -> splat_scene::Result<()> {
+//! let dataset = Dataset::open("garden", &OpenOptions { downscale: Some(4), ..OpenOptions::default() })?;
+//! let picture = dataset.views[dataset.train[0]].load()?;
+//! println!("{} x {} pixels, {} points", picture.photo.width, picture.photo.height, dataset.points.len());
+//!
+//! Gaussians::read("garden.ply")?.write("garden.spz")?;
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-mod assemble;
-mod cache;
-pub mod cameras_json;
-mod capture;
-pub mod colmap;
-mod companions;
-pub mod compressed_ply;
-mod cursor;
 mod dataset;
-mod depth;
 mod error;
-mod formats;
+mod files;
 mod gaussians;
-mod images;
-mod jpeg;
-mod json;
-pub mod lens;
-mod opencv_cameras;
-mod overview;
-mod photo;
-mod picture;
-pub mod ply;
-mod polycam;
-mod poses;
-mod quantize;
-pub mod sog;
-pub mod splat_file;
-pub mod spz;
-mod transforms;
-mod warp;
-mod write;
+mod image;
 
-pub use cache::{CacheStats, PictureCache};
-pub use dataset::{Dataset, Options, Point, View};
-pub use error::{Error, Place, Result};
-pub use formats::{Format, Progress, read_scene, write_scene, write_scene_as};
-pub use gaussians::{Activated, Gaussians, Repair, SH_C0};
-pub use photo::{Photo, save_png};
-pub use picture::Picture;
-pub use write::write_atomically;
+pub use dataset::{Dataset, OpenOptions, Point, View, cameras_json, colmap};
+pub use error::{Error, Place, Remedy, Result};
+pub use files::write_atomically;
+pub use gaussians::{
+    Activated, GaussianFormat, Gaussians, Repair, SH_C0, WriteProgress, compressed_ply, ply, sog, splat_file,
+    spz,
+};
+pub use image::{CacheStats, Photo, Picture, PictureCache, lens, save_png};

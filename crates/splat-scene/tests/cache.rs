@@ -1,9 +1,9 @@
-//! The picture cache: the same pictures whatever the budget, never more bytes than the budget, and errors
-//! that reach whoever asks.
+//! The picture cache: the pictures do not depend on the budget, the budget is not exceeded, and errors reach every
+//! caller.
 
 use std::path::Path;
 
-use splat_scene::{Dataset, Options, Photo, PictureCache, save_png};
+use splat_scene::{Dataset, OpenOptions, Photo, PictureCache, save_png};
 
 const N: usize = 12;
 /// 40 x 20 RGB; a cache reserves four channels until it knows better.
@@ -19,9 +19,9 @@ fn dataset(root: &Path) -> Dataset {
     std::fs::write(sparse.join("images.txt"), images).unwrap();
     std::fs::write(sparse.join("points3D.txt"), "").unwrap();
     for i in 0..N {
-        save_png(&root.join(format!("images/{i:02}.png")), 40, 20, &vec![i as u8; PICTURE as usize]).unwrap();
+        save_png(root.join(format!("images/{i:02}.png")), 40, 20, &vec![i as u8; PICTURE as usize]).unwrap();
     }
-    Dataset::open(root, &Options::default()).unwrap()
+    Dataset::open(root, &OpenOptions::default()).unwrap()
 }
 
 fn is(photo: &Photo, i: usize) {
@@ -31,7 +31,7 @@ fn is(photo: &Photo, i: usize) {
     );
 }
 
-/// Epochs in changing orders, from no background thread to four, from a budget of nothing to everything.
+/// Epochs in changing orders, with no to four background threads, and with budgets from nothing to everything.
 #[test]
 fn pictures_do_not_depend_on_the_budget_and_memory_does() {
     let dir = tempfile::tempdir().unwrap();
@@ -50,7 +50,7 @@ fn pictures_do_not_depend_on_the_budget_and_memory_does() {
                 assert_eq!((stats.loads, stats.evictions, stats.held), (N as u64, 0, N as u64 * PICTURE));
             } else {
                 assert!(stats.loads >= 2 * N as u64 && stats.evictions > 0, "{budget}: {stats:?}");
-                // What was asked for makes room for what is to come: nothing is read twice an epoch.
+                // Pictures that were used make room for those that are needed next: none is read twice per epoch.
                 let ahead = threads > 0 && budget >= 3 * RESERVED;
                 assert!(!ahead || stats.loads <= 3 * N as u64, "{threads} threads: {stats:?}");
             }
@@ -58,7 +58,7 @@ fn pictures_do_not_depend_on_the_budget_and_memory_does() {
     }
 }
 
-/// With room for a quarter and an order that is known, background threads read each picture once an epoch.
+/// With room for a quarter of the pictures and a known order, background threads read each picture once per epoch.
 #[test]
 fn a_known_order_is_read_ahead_once() {
     let dir = tempfile::tempdir().unwrap();
@@ -70,7 +70,7 @@ fn a_known_order_is_read_ahead_once() {
     while cache.stats().held < 3 * PICTURE && std::time::Instant::now() < deadline {
         std::thread::yield_now();
     }
-    // Read ahead without anyone asking, and no further than the budget.
+    // Pictures are read ahead without a request, and no further than the budget.
     assert!(cache.stats().held >= 3 * PICTURE && cache.stats().loads <= 4, "{:?}", cache.stats());
     order.iter().for_each(|&i| is(&cache.get(i).unwrap().photo, i));
     assert_eq!(cache.stats().loads, N as u64, "{:?}", cache.stats());
@@ -98,8 +98,8 @@ fn many_threads_may_ask_at_once() {
     assert!(cache.stats().peak <= 4 * RESERVED + 6 * PICTURE, "{:?}", cache.stats());
 }
 
-/// A file that is cut after the dataset was opened: everyone who asks gets the error, also when a
-/// background thread met it first, and the other pictures still come.
+/// A file that is cut off after the dataset was opened: every caller gets the error, even if a background thread met it
+/// first, and the other pictures still arrive.
 #[test]
 fn a_broken_file_is_an_error_for_whoever_asks() {
     let dir = tempfile::tempdir().unwrap();
@@ -121,7 +121,7 @@ fn a_broken_file_is_an_error_for_whoever_asks() {
     }
 }
 
-/// What the system says of memory, not what the cache says: 200 photographs of 9 MB each through 64 MB.
+/// The memory that the system reports, not the cache: 200 photographs of 9 MB each through 64 MB.
 #[test]
 #[ignore = "seconds to minutes; prints the memory in use"]
 #[expect(clippy::print_stdout, reason = "prints what it measured")]
@@ -142,7 +142,7 @@ fn a_set_much_larger_than_the_budget_stays_within_it() {
         .unwrap();
     drop(rgb);
     (0..PHOTOS).for_each(|i| std::fs::write(root.join(format!("images/{i:03}.jpg")), &jpeg).unwrap());
-    let d = Dataset::open(root, &Options::default()).unwrap();
+    let d = Dataset::open(root, &OpenOptions::default()).unwrap();
     let resident = |key: &str| -> u64 {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let line = status.lines().find(|l| l.starts_with(key)).unwrap_or_default();
@@ -162,6 +162,6 @@ fn a_set_much_larger_than_the_budget_stays_within_it() {
     );
     println!("{:?}", cache.stats());
     assert!(cache.stats().peak <= 64 << 20 && cache.stats().loads <= 2 * PHOTOS as u64);
-    // The cache, a decoder's buffers for each of few threads, and what stood there before.
+    // The cache, a decoder's buffers per thread, and what was in use before.
     assert!(peak == 0 || peak < before + 64 + 128, "{peak} MiB");
 }

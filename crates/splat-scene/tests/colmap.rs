@@ -1,4 +1,5 @@
-//! COLMAP parsing: what the three files say is returned exactly, and no bytes make it panic or allocate.
+//! COLMAP parsing: the contents of the three files are returned exactly, and no input causes a panic or a large
+//! allocation.
 
 use std::path::Path;
 
@@ -99,7 +100,7 @@ fn blank_observation_lines_are_counted() {
     assert_eq!(images.iter().map(|i| i.name.as_str()).collect::<Vec<_>>(), ["a.jpg", "b.jpg", "c.jpg"]);
 }
 
-/// Every model has its own count of numbers; binary and text agree on each.
+/// Every model has its own number of parameters; binary and text files agree on each.
 #[test]
 fn every_camera_model_reads_from_both_kinds_of_file() {
     let models = [
@@ -147,7 +148,7 @@ fn models_that_are_no_perspective_are_named_with_a_way_out() {
     assert!(error.hint().unwrap().contains("colmap image_undistorter"));
 }
 
-/// Cut anywhere, a file gives an error that names it and a place inside it.
+/// A file cut off anywhere gives an error that names it and a position in it.
 #[test]
 fn every_truncation_names_file_and_offset() {
     let check = |whole: &[u8], parse: &dyn Fn(&[u8]) -> Option<Error>| {
@@ -180,7 +181,7 @@ fn hostile_counts_are_refused_before_allocation() {
         let error =
             colmap::parse_cameras(path(), &cameras(count, 1, &[500.0, 501.0, 320.0, 240.0])).unwrap_err();
         assert!(matches!(error, Error::Count { count: c, offset: 8, left: 56, .. } if c == count), "{error}");
-        // The inner counts: observations, tracks.
+        // The inner counts: observations and tracks.
         let (mut i, mut p) = (images(0), points(0));
         let (ni, np) = (i.len(), p.len());
         i[ni - 8..].copy_from_slice(&count.to_le_bytes());
@@ -244,10 +245,10 @@ fn a_model_must_be_whole_and_consistent() {
 }
 
 proptest! {
-    // A failing case prints its input; no regression files beside the tests.
+    // A failing case prints its input; no regression files are written beside the tests.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Any change of any bytes gives a model or an error.
+    /// Any change to any bytes gives a model or an error.
     #[test]
     fn mutated_bytes_never_panic(
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),

@@ -1,9 +1,10 @@
-//! Opening a dataset: sizes, the split, missing and odd photographs, and whole-or-nothing files.
+//! Opening a dataset: sizes, the split, missing and unusual photographs; and files that are written completely or not at
+//! all.
 
 use std::fs;
 use std::path::Path;
 
-use splat_scene::{Dataset, Error, Options, Photo, cameras_json, save_png, write_atomically};
+use splat_scene::{Dataset, Error, OpenOptions, Photo, Remedy, cameras_json, save_png, write_atomically};
 
 /// A COLMAP text dataset: a 40x20 camera and `names`, each moved along x.
 fn colmap(root: &Path, names: &[&str]) {
@@ -26,7 +27,7 @@ fn photo(path: &Path, width: u32, height: u32) {
 }
 
 fn open(root: &Path, downscale: Option<u32>) -> Result<Dataset, Error> {
-    Dataset::open(root, &Options { downscale, ..Options::default() })
+    Dataset::open(root, &OpenOptions { downscale, ..OpenOptions::default() })
 }
 
 #[test]
@@ -34,7 +35,7 @@ fn intrinsics_follow_the_image_that_is_read() {
     let dir = tempfile::tempdir().unwrap();
     colmap(dir.path(), &["a.png", "b.png"]);
     ["a.png", "b.png"].into_iter().for_each(|n| photo(&dir.path().join("images_2").join(n), 20, 10));
-    // Asked for, found in the folder, and the largest there is: all the same 20x10.
+    // The size asked for, the one found in the folder and the largest one are all 20x10.
     for downscale in [None, Some(1), Some(2)] {
         let d = open(dir.path(), downscale).unwrap();
         let camera = &d.views[0].camera;
@@ -54,7 +55,7 @@ fn intrinsics_follow_the_image_that_is_read() {
     assert!(open(dir.path(), None).unwrap().views[0].path.parent().unwrap().ends_with("images"));
 }
 
-/// Models that were made on another machine, on Windows, or with the folder above as COLMAP's image folder.
+/// Models made on another machine, on Windows, or with the parent folder as COLMAP's image folder.
 #[test]
 fn photographs_of_a_model_that_was_moved_are_found() {
     let dir = tempfile::tempdir().unwrap();
@@ -79,7 +80,7 @@ fn photographs_of_a_model_that_was_moved_are_found() {
     assert!(d.warnings[0].contains("1 of 5") && d.warnings[0].contains("../e.png"), "{:?}", d.warnings);
 }
 
-/// Marks of the byte order, points so far out that their distances overflow, and no file of points at all.
+/// Byte order marks, points so far out that their distances overflow, and a model without a file of points.
 #[test]
 fn odd_text_models_are_read() {
     let dir = tempfile::tempdir().unwrap();
@@ -111,10 +112,34 @@ fn every_eighth_view_by_name_is_held_out() {
     assert_eq!(d.train.len(), 14);
     // Centres 16 - i for name i; the training ones are 1..=15 without 8, mean 8.
     assert!((d.scene_extent - 1.1 * 7.0).abs() < 1e-9, "{}", d.scene_extent);
-    let all = Dataset::open(dir.path(), &Options { test_every: 0, ..Options::default() }).unwrap();
+    let all = Dataset::open(dir.path(), &OpenOptions { test_every: 0, ..OpenOptions::default() }).unwrap();
     assert_eq!((all.test.len(), all.train.len()), (0, 17));
-    let none = Dataset::open(dir.path(), &Options { test_every: 1, ..Options::default() });
-    assert!(none.unwrap_err().to_string().contains("all of them are held out"));
+    let none = Dataset::open(dir.path(), &OpenOptions { test_every: 1, ..OpenOptions::default() });
+    let none = none.unwrap_err();
+    assert!(none.to_string().contains("17 views, and all of them are held out"), "{none}");
+    assert_eq!(none.remedy(), Some(Remedy::ZeroTestEvery));
+}
+
+/// Errors that an option of the call cures name that option, and never the flag of a program.
+#[test]
+fn remedies_are_options_of_the_call() {
+    let dir = tempfile::tempdir().unwrap();
+    colmap(dir.path(), &["a.png", "b.png"]);
+    let refused = |options: &OpenOptions| {
+        let error = Dataset::open(dir.path(), options).unwrap_err();
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("`OpenOptions::") && !hint.contains("--"), "{error}: {hint}");
+        error.remedy()
+    };
+    let default = OpenOptions::default();
+    assert_eq!(refused(&default), Some(Remedy::SetImages), "no folder of photographs");
+    photo(&dir.path().join("images/a.png"), 40, 20);
+    assert_eq!(refused(&OpenOptions { strict: true, ..default.clone() }), Some(Remedy::ClearStrict));
+    let nowhere = Some(dir.path().join("nowhere"));
+    assert_eq!(refused(&OpenOptions { masks: nowhere.clone(), ..default.clone() }), Some(Remedy::SetMasks));
+    assert_eq!(refused(&OpenOptions { depths: nowhere, ..default.clone() }), Some(Remedy::SetDepths));
+    let list = Some(vec!["a".into()]);
+    assert_eq!(refused(&OpenOptions { test_list: list, ..default }), Some(Remedy::EmptyTestList));
 }
 
 #[test]
@@ -125,8 +150,9 @@ fn missing_photographs_are_one_warning_or_an_error() {
     fs::create_dir_all(dir.path().join("images")).unwrap();
     let error = open(dir.path(), None).unwrap_err();
     assert!(error.to_string().contains("4 of 4 photographs are missing"), "{error}");
-    assert!(error.hint().unwrap().contains("--images"));
-    // Another extension of the same stem is that photograph.
+    assert_eq!(error.remedy(), Some(Remedy::SetImages));
+    assert!(error.hint().unwrap().contains("OpenOptions::images"));
+    // A file with the same stem and another extension is that photograph.
     photo(&dir.path().join("images/a.png"), 40, 20);
     photo(&dir.path().join("images/b.JPG"), 40, 20);
     let d = open(dir.path(), None).unwrap();
@@ -138,7 +164,7 @@ fn missing_photographs_are_one_warning_or_an_error() {
         d.warnings
     );
     assert_eq!(d.views[1].load().unwrap().photo.width, 40, "PNG data under a .JPG name decodes");
-    let strict = Dataset::open(dir.path(), &Options { strict: true, ..Options::default() });
+    let strict = Dataset::open(dir.path(), &OpenOptions { strict: true, ..OpenOptions::default() });
     assert!(matches!(strict, Err(Error::MissingImages { missing: 2, total: 4, .. })));
 }
 
@@ -176,7 +202,7 @@ fn the_model_folder_itself_will_do() {
 }
 
 #[test]
-fn what_is_no_dataset_says_what_it_is() {
+fn what_is_not_a_dataset_is_explained() {
     let dir = tempfile::tempdir().unwrap();
     let text = |path: &Path| {
         let e = open(path, None).unwrap_err();
@@ -191,7 +217,7 @@ fn what_is_no_dataset_says_what_it_is() {
     assert!(text(dir.path()).contains("without images"));
 }
 
-/// The area average keeps the mean, also at ratios that are not whole, and weighs colours by alpha.
+/// Area averages keep the mean, also at fractional ratios, and weight colours by alpha.
 #[test]
 fn reduction_is_an_area_average() {
     let grey: Vec<u8> = (0..35 * 21).flat_map(|i| [((i * 7) % 251) as u8; 3]).collect();
@@ -225,9 +251,9 @@ fn a_failed_write_leaves_the_old_file_and_no_partial_one() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     write_atomically(&path, |out| out.write_all(b"new")).unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"new");
-    let error = write_atomically(&dir.path().join("no/such/b.ply"), |_| Ok(())).unwrap_err();
+    let error = write_atomically(dir.path().join("no/such/b.ply"), |_| Ok(())).unwrap_err();
     assert!(error.to_string().contains("b.ply"), "{error}");
-    assert!(save_png(&dir.path().join("c.png"), 2, 2, &[0; 5]).unwrap_err().to_string().contains("needs 12"));
+    assert!(save_png(dir.path().join("c.png"), 2, 2, &[0; 5]).unwrap_err().to_string().contains("needs 12"));
 }
 
 #[test]
@@ -250,7 +276,7 @@ fn cameras_json_is_camera_to_world() {
     assert!(e.contains("orthonormal"), "{e}");
 }
 
-/// What is written is read as it was, principal point and all.
+/// What is written is read back unchanged, including the principal point.
 #[test]
 fn cameras_json_survives_writing() {
     let dir = tempfile::tempdir().unwrap();
@@ -268,7 +294,7 @@ fn cameras_json_survives_writing() {
     assert_eq!((back.width, back.height), (96, 64));
 }
 
-/// A checkpoint is refused for another set of names, cameras or split, and for nothing else.
+/// The fingerprint changes with names, cameras and split, and with nothing else.
 #[test]
 fn the_fingerprint_is_of_names_cameras_and_split() {
     let dir = tempfile::tempdir().unwrap();
@@ -280,7 +306,8 @@ fn the_fingerprint_is_of_names_cameras_and_split() {
         (first.fingerprint().len(), first.fingerprint()),
         (32, open(dir.path(), None).unwrap().fingerprint())
     );
-    let listed = Options { test_list: Some(vec!["b".into(), "none.png".into()]), ..Options::default() };
+    let listed =
+        OpenOptions { test_list: Some(vec!["b".into(), "none.png".into()]), ..OpenOptions::default() };
     let listed = Dataset::open(dir.path(), &listed).unwrap();
     assert_eq!((listed.test.as_slice(), listed.train.as_slice()), (&[1][..], &[0, 2][..]));
     assert!(
@@ -323,6 +350,8 @@ fn the_top_view_shows_cameras_from_above() {
         rows.clone().all(|y| y.abs_diff(point[0].1) > 100),
         "the row of cameras is level and far from the point"
     );
-    let empty = Dataset { views: Vec::new(), train: Vec::new(), test: Vec::new(), points: Vec::new(), ..d };
+    let mut empty = d;
+    (empty.views, empty.points) = (Vec::new(), Vec::new());
+    (empty.train, empty.test) = (Vec::new(), Vec::new());
     assert!(empty.top_view(8).pixels.iter().all(|&p| p == 255));
 }

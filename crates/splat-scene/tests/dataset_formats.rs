@@ -1,10 +1,10 @@
-//! Formats besides COLMAP, written here by hand: poses, intrinsics, splits, masks, depths, what is missing.
+//! The formats other than COLMAP, written here by hand: poses, intrinsics, splits, masks, depth maps, missing files.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use splat_scene::{Dataset, Error, Options, Result, View, save_png};
+use splat_scene::{Dataset, Error, OpenOptions, Result, View, save_png};
 
 fn photo(path: &Path, width: u32, height: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -18,7 +18,7 @@ fn write(path: &Path, value: &Value) {
 }
 
 fn open(root: &Path) -> Result<Dataset> {
-    Dataset::open(root, &Options::default())
+    Dataset::open(root, &OpenOptions::default())
 }
 
 /// OpenGL camera-to-world at (x, 2, 3), looking along world -z with y up.
@@ -26,7 +26,7 @@ fn gl(x: f64) -> Value {
     json!([[1, 0, 0, x], [0, 1, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]])
 }
 
-/// Where a world point falls, in pixels.
+/// The projection of a world point in pixels.
 fn pixel(view: &View, p: [f64; 3]) -> [f64; 2] {
     let c = &view.camera;
     let row = |r: usize| {
@@ -56,7 +56,7 @@ fn transforms_are_opengl_camera_to_world() {
     // Ten in front, one to the right, one up: right of and above the principal point.
     let [u, v] = pixel(&d.views[1], [2.0, 3.0, -7.0]);
     assert!((u - 26.0).abs() < 1e-4 && (v - 3.0).abs() < 1e-4, "{u} {v}");
-    // The file itself may be named, and intrinsics may stand in the frames and follow smaller photographs.
+    // The file itself may be given; intrinsics may be given per frame, and they follow smaller photographs.
     file["frames"][2]["fl_x"] = json!(100.0);
     write(&dir.path().join("other.json"), &file);
     fs::rename(dir.path().join("images"), dir.path().join("gone")).unwrap();
@@ -119,7 +119,7 @@ fn transforms_carry_distortion_masks_depths_points_and_splits() {
     assert!(picture.inv_depth.unwrap().iter().all(|&x| (x - 0.25).abs() < 1e-6), "4000 thousandths");
     assert_eq!(picture.mask.unwrap().len(), (picture.photo.width * picture.photo.height) as usize);
 
-    // A fisheye, by either name for it.
+    // A fisheye lens, by either of its names.
     file["camera_model"] = json!("OPENCV_FISHEYE");
     store(&file);
     assert_eq!(open(root).unwrap().views[0].lens(), "OPENCV_FISHEYE");
@@ -135,7 +135,7 @@ fn transforms_carry_distortion_masks_depths_points_and_splits() {
     file["camera_model"] = json!("OPENCV");
     store(&file);
 
-    // A mask of another shape is found when the dataset is opened; a depth map of one when it is loaded.
+    // A mask with another aspect ratio is found when the dataset is opened, such a NumPy depth map when it is loaded.
     photo(&root.join("m/1.png"), 40, 40);
     let error = open(root).unwrap_err().to_string();
     assert!(error.contains("m/1.png") && error.contains("40x40") && error.contains("40x20"), "{error}");
@@ -272,7 +272,7 @@ fn frames_that_cannot_be_are_named() {
         let error = open(dir.path()).unwrap_err().to_string();
         assert!(error.contains("transforms.json") && error.contains("line "), "{text}: {error}");
     }
-    // What can be gone on with is warned about.
+    // What is not fatal is warned about.
     let d = attempt(&|f| f["frames"][1]["file_path"] = json!("images/a.png")).unwrap();
     assert!(d.warnings[0].contains("1 photographs more than once"), "{:?}", d.warnings);
     assert_eq!((d.views.len(), d.test.len()), (1, 0), "a single view is trained on");
@@ -300,14 +300,14 @@ fn frames_that_cannot_be_are_named() {
     open(dir.path()).unwrap();
 }
 
-/// EXIF says "turn it": applied where the camera has the turned shape, and only there.
+/// An EXIF rotation is applied if the camera has the rotated shape, and only then.
 #[test]
 fn exif_orientation_follows_the_camera() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     fs::create_dir_all(root.join("images")).unwrap();
     let mut jpeg = Vec::new();
-    // Left half bright, so that turning is seen.
+    // The left half is bright, so that a rotation shows.
     let rgb: Vec<u8> = (0..40 * 20).flat_map(|i| [if i % 40 < 20 { 240u8 } else { 10 }; 3]).collect();
     image::codecs::jpeg::JpegEncoder::new(&mut jpeg)
         .encode(&rgb, 40, 20, image::ExtendedColorType::Rgb8)
@@ -333,7 +333,7 @@ fn exif_orientation_follows_the_camera() {
     assert!(row(3) > 200 && row(36) < 50, "{} {}", row(3), row(36));
 }
 
-/// `depth_params.json` turns numbers into inverse depths; a scale far off the others is not believed.
+/// `depth_params.json` turns numbers into inverse depths; a scale far off the others is not used.
 #[test]
 fn inverse_depths_follow_their_parameters() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,35 +1,35 @@
-//! Gaussian formats: what is written comes back within the format's steps, from the shared scenes too, and files
-//! that PlayCanvas' splat-transform wrote read as the scene that they were made from.
+//! The formats of Gaussians: what is written is read back within the precision of the format, also for the shared scenes,
+//! and files that PlayCanvas' splat-transform wrote are read as the scene they were made from.
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use common::{Tolerance, assert_near, matched, scene};
 use splat_scene::spz::Version;
-use splat_scene::{Error, Format, Gaussians, read_scene, splat_file, write_scene, write_scene_as};
+use splat_scene::{Error, GaussianFormat, Gaussians, splat_file};
 use splat_testdata::shared;
 
 fn silent() -> impl FnMut(u64, u64) + Send {
     |_, _| {}
 }
 
-/// Writes `g` as `name`, checks that nothing else was left, and reads it back.
-fn there_and_back(g: &Gaussians, name: &str, format: Option<Format>) -> Gaussians {
+/// Writes `g` to `name`, checks that no other file was left, and reads it back.
+fn there_and_back(g: &Gaussians, name: &str, format: Option<GaussianFormat>) -> Gaussians {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
     match format {
-        None => write_scene(&path, g).unwrap(),
-        Some(format) => write_scene_as(&path, g, format, &mut silent()).unwrap(),
+        None => g.write(&path).unwrap(),
+        Some(format) => g.write_as(&path, format, &mut silent()).unwrap(),
     }
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let name = entry.unwrap().file_name();
         assert!(!name.to_string_lossy().contains("partial"), "{name:?} is left");
     }
-    read_scene(&path).unwrap()
+    Gaussians::read(&path).unwrap()
 }
 
-/// The largest steps that chunks of 256 along the Z curve of `g` give.
+/// The largest steps of chunks of 256 in the Morton order of `g`.
 fn compressed_tolerance(g: &Gaussians) -> Tolerance {
     let extent = |values: &[f32], each: usize| -> f32 {
         let chunks = values.chunks(256 * each);
@@ -56,8 +56,8 @@ fn sog_tolerance(g: &Gaussians, log_scale: f32, dc: f32, sh: f32) -> Tolerance {
     }
 }
 
-/// Every format and degree. PLY is exact; `.splat` sorts, so it is matched; SOG and compressed PLY follow the Z
-/// curve.
+/// Every format and degree. PLY is exact; `.splat` sorts, so its Gaussians are matched; SOG and compressed PLY use Morton
+/// order.
 #[test]
 fn every_format_comes_back_within_its_steps() {
     for coeffs in [1, 4, 9, 16] {
@@ -71,7 +71,7 @@ fn every_format_comes_back_within_its_steps() {
         assert_eq!(back.means, flat.means, "positions are exact");
 
         assert_near("SPZ 3", &g, &there_and_back(&g, "a.spz", None), Tolerance::SPZ);
-        let v4 = there_and_back(&g, "a.spz", Some(Format::Spz(Version::V4)));
+        let v4 = there_and_back(&g, "a.spz", Some(GaussianFormat::Spz(Version::V4)));
         assert_near("SPZ 4", &g, &v4, Tolerance::SPZ);
         assert_eq!(v4, there_and_back(&g, "a.spz", None), "the versions hold the same numbers");
 
@@ -87,7 +87,7 @@ fn every_format_comes_back_within_its_steps() {
     }
 }
 
-/// 0 and 1 are scenes too; one chunk, one pixel more or fewer.
+/// 0 and 1 Gaussians; one more and one fewer than a chunk or a row of pixels.
 #[test]
 fn odd_numbers_of_gaussians_come_back() {
     for p in [0, 1, 2, 16, 17, 255, 256, 257] {
@@ -115,7 +115,7 @@ fn splats_are_sorted_by_size_and_opacity() {
     assert!(weight(0) > weight(299) + 5.0);
 }
 
-/// Extremes that a format cannot hold are clamped or refused, and never wrap.
+/// Extreme values that do not fit in a format are clamped or refused; they never wrap around.
 #[test]
 fn numbers_beyond_a_format_are_clamped_or_refused() {
     let mut g = scene(4, 4);
@@ -138,14 +138,14 @@ fn numbers_beyond_a_format_are_clamped_or_refused() {
         assert!(back.log_scales[0] < -8.0 && back.log_scales[1] > 5.0, "{name}: {:?}", &back.log_scales[..2]);
         assert!(back.sh[0] > 1.0 && back.sh[1] < -1.0, "{name}: {:?}", &back.sh[..2]);
     }
-    // SPZ gives up fractional bits rather than the scene, up to where it has none left.
+    // SPZ gives up fractional bits for large scenes, until it has none left.
     g.means[0] = 9e6;
     let dir = tempfile::tempdir().unwrap();
-    let e = write_scene(dir.path().join("a.spz"), &g).unwrap_err();
+    let e = g.write(dir.path().join("a.spz")).unwrap_err();
     assert!(matches!(&e, Error::Unwritable { .. }) && e.to_string().contains("9000000"), "{e}");
     g.means[0] = f32::NAN;
     for name in ["a.splat", "a.spz", "a.compressed.ply", "a.sog"] {
-        let e = write_scene(dir.path().join(name), &g).unwrap_err().to_string();
+        let e = g.write(dir.path().join(name)).unwrap_err().to_string();
         assert!(e.contains("NaN"), "{name}: {e}");
     }
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "a refusal writes nothing");
@@ -190,82 +190,82 @@ fn formats_are_told_by_content_and_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let g = scene(20, 4);
     let cases = [
-        ("a.ply", Format::Ply),
-        ("b.Compressed.PLY", Format::CompressedPly),
-        ("c.splat", Format::Splat),
-        ("d.spz", Format::Spz(Version::V3)),
-        ("e.sog", Format::Sog),
-        ("f/meta.json", Format::SogFolder),
+        ("a.ply", GaussianFormat::Ply),
+        ("b.Compressed.PLY", GaussianFormat::CompressedPly),
+        ("c.splat", GaussianFormat::Splat),
+        ("d.spz", GaussianFormat::Spz(Version::V3)),
+        ("e.sog", GaussianFormat::Sog),
+        ("f/meta.json", GaussianFormat::SogFolder),
     ];
     for (name, format) in cases {
         let path = dir.path().join(name);
-        assert_eq!(Format::of_name(&path).unwrap(), format);
-        write_scene(&path, &g).unwrap();
-        assert_eq!(Format::of_content(&path).unwrap(), format);
-        if !matches!(format, Format::Splat | Format::SogFolder) {
+        assert_eq!(GaussianFormat::from_name(&path).unwrap(), format);
+        g.write(&path).unwrap();
+        assert_eq!(GaussianFormat::detect(&path).unwrap(), format);
+        if !matches!(format, GaussianFormat::Splat | GaussianFormat::SogFolder) {
             let renamed = path.with_extension("bin");
             std::fs::rename(&path, &renamed).unwrap();
-            assert_eq!(Format::of_content(&renamed).unwrap(), format, "{name}: the name does not matter");
+            assert_eq!(GaussianFormat::detect(&renamed).unwrap(), format, "{name}: the name does not matter");
         }
     }
     assert_eq!(
-        read_scene(dir.path().join("f")).unwrap(),
-        read_scene(dir.path().join("f/meta.json")).unwrap()
+        Gaussians::read(dir.path().join("f")).unwrap(),
+        Gaussians::read(dir.path().join("f/meta.json")).unwrap()
     );
 
     let message = |e: Error| e.to_string();
     for (name, bytes) in [("x.bin", &b"hello"[..]), ("y.ply", b""), ("z.glb", b"glTF....")] {
         let path = dir.path().join(name);
         std::fs::write(&path, bytes).unwrap();
-        let e = message(read_scene(&path).unwrap_err());
+        let e = message(Gaussians::read(&path).unwrap_err());
         assert!(e.contains(name) && e.contains(".compressed.ply") && e.contains(".spz"), "{e}");
     }
     for name in ["x.obj", "x", "x.json"] {
-        let e = message(write_scene(dir.path().join(name), &g).unwrap_err());
-        assert!(e.contains("the name tells no format") && e.contains("SOG"), "{e}");
+        let e = message(g.write(dir.path().join(name)).unwrap_err());
+        assert!(e.contains("the name does not belong to a format") && e.contains("SOG"), "{e}");
     }
-    let e = message(read_scene(dir.path()).unwrap_err());
+    let e = message(Gaussians::read(dir.path()).unwrap_err());
     assert!(e.contains("no meta.json"), "{e}");
-    let e = message(read_scene(dir.path().join("absent.ply")).unwrap_err());
+    let e = message(Gaussians::read(dir.path().join("absent.ply")).unwrap_err());
     assert!(e.contains("absent.ply"), "{e}");
 }
 
-/// A write that fails half way leaves the old scene as it was, file or folder.
+/// A write that fails half way leaves the old file or folder unchanged.
 #[test]
 fn a_failed_write_leaves_the_old_scene() {
     let dir = tempfile::tempdir().unwrap();
     let g = scene(20, 4);
     let meta = dir.path().join("meta.json");
-    write_scene(&meta, &g).unwrap();
-    let before = read_scene(&meta).unwrap();
-    // The name of a partial file is taken by a folder: that texture cannot be written.
+    g.write(&meta).unwrap();
+    let before = Gaussians::read(&meta).unwrap();
+    // A folder has the name of a partial file, so that texture cannot be written.
     let obstacle = dir.path().join(format!(".sh0.webp.{}.partial", std::process::id()));
     std::fs::create_dir(&obstacle).unwrap();
-    let e = write_scene(&meta, &scene(30, 1)).unwrap_err().to_string();
+    let e = scene(30, 1).write(&meta).unwrap_err().to_string();
     assert!(e.contains("sh0.webp"), "{e}");
-    assert_eq!(read_scene(&meta).unwrap(), before);
+    assert_eq!(Gaussians::read(&meta).unwrap(), before);
     std::fs::remove_dir(obstacle).unwrap();
     let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(left.iter().all(|n| !n.to_string_lossy().contains("partial")), "{left:?}");
 }
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+    splat_testdata::committed("crates/splat-scene/tests/data").join(name)
 }
 
-/// Files of splat-transform (see `tests/data/README.md`), made from `scene(200, 16)` and `scene(200, 1)`.
+/// Files written by splat-transform (see `tests/data/README.md`) from `scene(200, 16)` and `scene(200, 1)`.
 #[test]
 fn files_of_another_program_read_as_their_scene() {
     for (name, coeffs) in [("degree3", 16), ("degree0", 1)] {
         let g = scene(200, coeffs);
-        let read = |kind: &str| matched(&g, &read_scene(fixture(&format!("{name}.{kind}"))).unwrap());
+        let read = |kind: &str| matched(&g, &Gaussians::read(fixture(&format!("{name}.{kind}"))).unwrap());
         // One chunk: its extent is that of the scene.
         assert_near("compressed PLY", &g, &read("compressed.ply"), compressed_tolerance(&g));
         // Its harmonics are rounded twice: to 1/128, and that to their step.
         let twice = Tolerance { sh: Tolerance::SPZ.sh.map(|x| x + 0.501 / 128.0), ..Tolerance::SPZ };
         assert_near("SPZ 3", &g, &read("v3.spz"), twice);
         assert_near("SPZ 4", &g, &read("v4.spz"), twice);
-        // It cuts positions, quaternions and opacities where others round: twice the step.
+        // It truncates positions, quaternions and opacities where others round, which doubles the step.
         let steps = sog_tolerance(&g, 0.1, 0.05, 0.02);
         let cut = Tolerance {
             mean: (2.0 * steps.mean.0, 2.0 * steps.mean.1),
@@ -277,7 +277,7 @@ fn files_of_another_program_read_as_their_scene() {
     }
 }
 
-/// What converts to every format and back, from real scenes: every tenth Gaussian, to stay quick.
+/// Real scenes to every format and back; every tenth Gaussian, to stay quick.
 #[test]
 fn shared_scenes_come_back_within_the_steps() {
     let cases = [
@@ -291,7 +291,7 @@ fn shared_scenes_come_back_within_the_steps() {
     ];
     for (name, count, degree) in cases {
         let Some(path) = shared(name) else { return };
-        let g = read_scene(&path).unwrap();
+        let g = Gaussians::read(&path).unwrap();
         assert_eq!((g.len(), g.sh_degree()), (count, degree), "{name}");
         g.check().unwrap();
         let g = g.select(&(0..count as u32).step_by(10).collect::<Vec<_>>());
@@ -310,7 +310,7 @@ fn shared_scenes_come_back_within_the_steps() {
         let back = there_and_back(&g, "a.compressed.ply", None);
         assert_near(name, &sorted, &back, compressed_tolerance(&sorted));
 
-        // The palette's error is judged below, as a mean; a codebook's largest steps are at the ends.
+        // The error of the palette is checked below as a mean; the largest steps of a codebook are at its ends.
         let back = there_and_back(&g, "a.sog", None);
         assert_near(name, &sorted, &back, sog_tolerance(&g, 1.5, 0.3, f32::INFINITY));
         let rms = |a: &[f32], b: &[f32]| {
@@ -321,13 +321,13 @@ fn shared_scenes_come_back_within_the_steps() {
     }
 }
 
-/// One scene in two formats, of two programs, in orders of their own: sorted, no number differs by more than the
-/// steps of both.
+/// One scene in two formats, from two programs, each in its own order: after sorting, no number differs by more than the
+/// sum of the steps.
 #[test]
 fn one_scene_in_two_formats_agrees() {
     let Some(spz) = shared("scenes/playcanvas/biker.spz") else { return };
-    let a = read_scene(&spz).unwrap();
-    let b = read_scene(spz.with_file_name("biker.compressed.ply")).unwrap();
+    let a = Gaussians::read(&spz).unwrap();
+    let b = Gaussians::read(spz.with_file_name("biker.compressed.ply")).unwrap();
     assert_eq!(a.len(), b.len());
     let compare = |what: &str, a: &[f32], b: &[f32], each: usize, most: f32| {
         for k in 0..each {
@@ -349,7 +349,7 @@ fn one_scene_in_two_formats_agrees() {
     compare("opacities", &opacity(&a), &opacity(&b), 1, 1.01 / 255.0);
 }
 
-/// Half a million Gaussians to every format and back: seconds and bytes, printed.
+/// Half a million Gaussians to every format and back; prints seconds and bytes.
 #[test]
 #[ignore = "figures"]
 #[expect(clippy::print_stdout, reason = "the figures are what this is run for")]
@@ -357,18 +357,18 @@ fn time_of_half_a_million() {
     let Some(path) = shared("scenes/playbot-500k") else { return };
     let dir = tempfile::tempdir().unwrap();
     let clock = std::time::Instant::now();
-    let g = read_scene(&path).unwrap();
+    let g = Gaussians::read(&path).unwrap();
     println!("{} Gaussians, degree {}, read from SOG in {:.2?}", g.len(), g.sh_degree(), clock.elapsed());
     for name in ["a.ply", "a.splat", "a.spz", "4.spz", "a.compressed.ply", "a.sog"] {
         let path = dir.path().join(name);
         let clock = std::time::Instant::now();
         match name {
-            "4.spz" => write_scene_as(&path, &g, Format::Spz(Version::V4), &mut silent()).unwrap(),
-            _ => write_scene(&path, &g).unwrap(),
+            "4.spz" => g.write_as(&path, GaussianFormat::Spz(Version::V4), &mut silent()).unwrap(),
+            _ => g.write(&path).unwrap(),
         }
         let written = clock.elapsed();
         let clock = std::time::Instant::now();
-        let back = read_scene(&path).unwrap();
+        let back = Gaussians::read(&path).unwrap();
         let bytes = std::fs::metadata(&path).unwrap().len();
         println!("{name}: written in {written:.2?}, {bytes} bytes, read in {:.2?}", clock.elapsed());
         if name == "a.sog" {

@@ -1,5 +1,5 @@
-//! Gaussian files that are cut, altered or made to hurt: an error that names the file, no panic, and no more
-//! memory than the file's size can justify.
+//! Files of Gaussians that are cut off, altered or malicious: an error names the file, nothing panics, and memory stays in
+//! proportion to the size of the file.
 #![expect(clippy::print_stdout, reason = "the long run says how many files it tried")]
 
 mod common;
@@ -11,31 +11,28 @@ use std::sync::OnceLock;
 use common::{Rng, scene};
 use proptest::prelude::*;
 use splat_scene::spz::Version;
-use splat_scene::{
-    Error, Format, Gaussians, Result, compressed_ply, ply, read_scene, sog, splat_file, spz, write_scene,
-    write_scene_as,
-};
+use splat_scene::{Error, GaussianFormat, Gaussians, Result, compressed_ply, ply, sog, splat_file, spz};
 
 fn path() -> &'static Path {
     Path::new("some/scene")
 }
 
 /// The bytes of a small scene in every format that is one file.
-fn files() -> Vec<(Format, Vec<u8>)> {
-    static FILES: OnceLock<Vec<(Format, Vec<u8>)>> = OnceLock::new();
+fn files() -> Vec<(GaussianFormat, Vec<u8>)> {
+    static FILES: OnceLock<Vec<(GaussianFormat, Vec<u8>)>> = OnceLock::new();
     let formats = [
-        Format::Ply,
-        Format::CompressedPly,
-        Format::Splat,
-        Format::Spz(Version::V3),
-        Format::Spz(Version::V4),
-        Format::Sog,
+        GaussianFormat::Ply,
+        GaussianFormat::CompressedPly,
+        GaussianFormat::Splat,
+        GaussianFormat::Spz(Version::V3),
+        GaussianFormat::Spz(Version::V4),
+        GaussianFormat::Sog,
     ];
     let make = || {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("scene");
         let bytes = |format| {
-            write_scene_as(&path, &scene(20, 4), format, &mut |_, _| {}).unwrap();
+            scene(20, 4).write_as(&path, format, &mut |_, _| {}).unwrap();
             (format, std::fs::read(&path).unwrap())
         };
         formats.map(bytes).into()
@@ -43,22 +40,23 @@ fn files() -> Vec<(Format, Vec<u8>)> {
     FILES.get_or_init(make).clone()
 }
 
-fn parse(format: Format, data: &[u8]) -> Result<Gaussians> {
+fn parse(format: GaussianFormat, data: &[u8]) -> Result<Gaussians> {
     match format {
-        Format::Ply => ply::parse_gaussians(path(), data, data.len() as u64),
-        Format::CompressedPly => compressed_ply::parse(path(), data),
-        Format::Splat => splat_file::parse(path(), data),
-        Format::Spz(_) => spz::parse(path(), data),
-        Format::Sog | Format::SogFolder => sog::parse_bundle(path(), data.to_vec()),
+        GaussianFormat::Ply => ply::parse_gaussians(path(), data, data.len() as u64),
+        GaussianFormat::CompressedPly => compressed_ply::parse(path(), data),
+        GaussianFormat::Splat => splat_file::parse(path(), data),
+        GaussianFormat::Spz(_) => spz::parse(path(), data),
+        GaussianFormat::Sog | GaussianFormat::SogFolder => sog::parse_bundle(path(), data.to_vec()),
+        other => panic!("{other} has no hostile files yet"),
     }
 }
 
-/// What may come of any bytes at all: an error that names the file, or a scene that holds together.
-fn survives(format: Format, data: &[u8]) {
+/// Whatever the bytes, the result is an error that names the file, or consistent Gaussians.
+fn survives(format: GaussianFormat, data: &[u8]) {
     match parse(format, data) {
         Ok(g) => {
             g.check_lengths().unwrap();
-            assert!(format == Format::Ply || g.check().is_ok(), "{format}: numbers are finite");
+            assert!(format == GaussianFormat::Ply || g.check().is_ok(), "{format}: numbers are finite");
             assert!(g.len() <= 64 * data.len() + (64 << 20));
         }
         Err(e) => {
@@ -103,13 +101,13 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     gzip.finish().unwrap()
 }
 
-/// Alters some bytes and perhaps cuts: of the file, or behind its checksums of what is packed in it.
-fn alter(format: Format, data: &[u8], edits: &[(f32, u8)], cut: f32, inside: bool) -> Vec<u8> {
+/// Alters some bytes and may cut off the end; of the file, or inside its checksums, of the packed data.
+fn alter(format: GaussianFormat, data: &[u8], edits: &[(f32, u8)], cut: f32, inside: bool) -> Vec<u8> {
     let edit = |data: &mut Vec<u8>| {
         for &(at, value) in edits {
             let n = data.len();
             if n > 0 {
-                // Most of what matters stands at the beginning.
+                // Most of what matters is at the beginning.
                 let k = ((at * at) * n as f32) as usize;
                 data[k.min(n - 1)] = value;
             }
@@ -117,12 +115,12 @@ fn alter(format: Format, data: &[u8], edits: &[(f32, u8)], cut: f32, inside: boo
         data.truncate((2.0 * cut * data.len() as f32) as usize);
     };
     match format {
-        Format::Spz(Version::V3) if inside => {
+        GaussianFormat::Spz(Version::V3) if inside => {
             let mut payload = gunzip(data);
             edit(&mut payload);
             gzip(&payload)
         }
-        Format::Sog if inside => {
+        GaussianFormat::Sog if inside => {
             let mut entries = unzip(data);
             let k = ((cut * 1e4) as usize) % entries.len();
             edit(&mut entries[k].1);
@@ -137,7 +135,7 @@ fn alter(format: Format, data: &[u8], edits: &[(f32, u8)], cut: f32, inside: boo
 }
 
 proptest! {
-    // A failing case prints its input; no regression files beside the tests.
+    // A failing case prints its input; no regression files are written beside the tests.
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 96, ..ProptestConfig::default() })]
 
     #[test]
@@ -152,7 +150,7 @@ proptest! {
     }
 }
 
-/// As above, `$FUZZ_SECONDS` long (60).
+/// As above, for `$FUZZ_SECONDS` seconds (60).
 #[test]
 #[ignore = "takes a minute"]
 fn altered_files_never_panic_for_long() {
@@ -177,12 +175,12 @@ fn altered_files_never_panic_for_long() {
     println!("{tried} altered files, {read} of them still read, no panic");
 }
 
-/// A prefix of a file is never a scene, except where a format cannot tell: `.splat` at whole records.
+/// A prefix of a file is never accepted, except where the format cannot tell: `.splat` at whole records.
 #[test]
 fn every_truncation_is_an_error() {
     for (format, data) in files() {
         for n in 0..data.len() {
-            if format == Format::Splat && n % 32 == 0 {
+            if format == GaussianFormat::Splat && n % 32 == 0 {
                 continue;
             }
             let e = parse(format, &data[..n]).expect_err("truncated").to_string();
@@ -192,22 +190,22 @@ fn every_truncation_is_an_error() {
 }
 
 #[track_caller]
-fn refused(format: Format, data: &[u8], words: &[&str]) {
+fn refused(format: GaussianFormat, data: &[u8], words: &[&str]) {
     let e = parse(format, data).expect_err("refused").to_string();
     assert!(words.iter().all(|w| e.contains(w)) && e.contains("some/scene"), "{e}");
 }
 
-/// 4 billion Gaussians in a few bytes: refused by the file's size, before anything is expanded.
+/// 4 billion Gaussians in a few bytes are refused because of the size of the file, before anything is expanded.
 #[test]
 fn absurd_counts_are_refused() {
     for (format, mut data) in files() {
         match format {
-            Format::Spz(Version::V3) => {
+            GaussianFormat::Spz(Version::V3) => {
                 let mut payload = gunzip(&data);
                 payload[8..12].copy_from_slice(&[0xff; 4]);
                 refused(format, &gzip(&payload), &["claim to expand to"]);
             }
-            Format::Spz(Version::V4) => {
+            GaussianFormat::Spz(Version::V4) => {
                 data[8..12].copy_from_slice(&[0xff; 4]);
                 refused(format, &data, &["expected 38654705655 for 4294967295 Gaussians"]);
                 for (at, size) in [(40, 9), (56, 1), (72, 3), (88, 3), (104, 4), (120, 9)] {
@@ -215,7 +213,7 @@ fn absurd_counts_are_refused() {
                 }
                 refused(format, &data, &["claim to expand to"]);
             }
-            Format::Sog => {
+            GaussianFormat::Sog => {
                 for count in ["5000000000", "4294967295", "-1", "1e30", "\"20\""] {
                     let mut entries = unzip(&data);
                     let meta = entries.iter_mut().find(|(n, _)| n == "meta.json").unwrap();
@@ -226,7 +224,7 @@ fn absurd_counts_are_refused() {
                     refused(format, &zip(&entries, zip::CompressionMethod::Stored), &[]);
                 }
             }
-            Format::CompressedPly => {
+            GaussianFormat::CompressedPly => {
                 let end = data.windows(10).position(|w| w == b"end_header").unwrap();
                 let text = String::from_utf8(data[..end].to_vec()).unwrap();
                 for (from, to, word) in [
@@ -245,18 +243,19 @@ fn absurd_counts_are_refused() {
                     assert_ne!(header, text.as_bytes(), "{from}");
                     header.extend(&data[end..]);
                     match word {
-                        // Elements of other names are passed over.
+                        // Elements with other names are ignored.
                         "" => assert_eq!(parse(format, &header).unwrap().coeffs, 1),
                         word => refused(format, &header, &[word]),
                     }
                 }
             }
-            Format::Ply | Format::Splat | Format::SogFolder => {}
+            GaussianFormat::Ply | GaussianFormat::Splat | GaussianFormat::SogFolder => {}
+            other => panic!("{other} has no hostile files yet"),
         }
     }
 }
 
-/// Streams that expand a thousandfold are cut off at what their header promises, or refused where that is absurd.
+/// Streams that expand a thousandfold are cut off at the size in their header, or refused if that size is absurd.
 #[test]
 fn bombs_are_defused() {
     // gzip: a header for 20 Gaussians, then 64 MiB of zeros.
@@ -297,7 +296,7 @@ fn bombs_are_defused() {
     refused(format, &bomb, &["meta.json", "claim to expand to"]);
 }
 
-/// What a bundle can lack or say wrongly, each with the name of the file in question.
+/// What a bundle can lack or get wrong; each error names the file in question.
 #[test]
 fn wrong_sog_parts_are_named() {
     let (format, data) = files().swap_remove(5);
@@ -324,7 +323,7 @@ fn wrong_sog_parts_are_named() {
         out
     };
     for name in ["means_l.webp", "means_u.webp", "quats.webp", "scales.webp", "sh0.webp", "shN_labels.webp"] {
-        refused(format, &with(name, tiny(&[0; 64], 4)), &[name, "4x4, 16 pixels, but there are 20"]);
+        refused(format, &with(name, tiny(&[0; 64], 4)), &[name, "4x4, which is 16 pixels for 20 Gaussians"]);
     }
     refused(format, &with("shN_centroids.webp", tiny(&[0; 4 * 64], 64)), &["64 pixels wide, expected 192"]);
     let label = tiny(&[200u8, 0, 0, 255].repeat(64), 8);
@@ -347,14 +346,14 @@ fn wrong_sog_parts_are_named() {
         ("\"means_l.webp\",", "", "names 1 files"),
         ("\"bands\":1", "\"bands\":2", "192 pixels wide, expected 512"),
         ("\"bands\":1", "\"bands\":7", "7 bands"),
-        ("\"bands\":1", "\"bands\":-1", "no SOG description"),
+        ("\"bands\":1", "\"bands\":-1", "not a SOG description"),
         (&first("\"mins\""), "[0,0]", "2 mins"),
         (&first("\"mins\""), "[0,0,1e300]", "unusable numbers"),
         (&first("\"codebook\""), "[]", "codebook of scales, which has 0"),
     ] {
         refused(format, &said(from, to), &[words]);
     }
-    refused(format, &with("meta.json", b"[1, 2".to_vec()), &["meta.json", "no SOG description"]);
+    refused(format, &with("meta.json", b"[1, 2".to_vec()), &["meta.json", "not a SOG description"]);
 
     // Names inside a folder of the zip, and deflated entries, are fine.
     let moved: Vec<_> = whole.iter().map(|(n, d)| (format!("inner/{n}"), d.clone())).collect();
@@ -362,13 +361,13 @@ fn wrong_sog_parts_are_named() {
     assert_eq!(g, parse(format, &data).unwrap());
 }
 
-/// A folder with a missing picture: the error names the picture.
+/// A folder without one of its images: the error names the image.
 #[test]
 fn missing_pictures_of_a_folder_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    write_scene(dir.path().join("meta.json"), &scene(20, 4)).unwrap();
+    scene(20, 4).write(dir.path().join("meta.json")).unwrap();
     std::fs::remove_file(dir.path().join("quats.webp")).unwrap();
-    let e = read_scene(dir.path()).unwrap_err().to_string();
+    let e = Gaussians::read(dir.path()).unwrap_err().to_string();
     assert!(e.contains("quats.webp"), "{e}");
 }
 
@@ -383,13 +382,13 @@ fn wrong_spz_headers_are_refused() {
         p[at] = value;
         gzip(&p)
     };
-    refused(v3, &with(0, b'X'), &["no SPZ file"]);
+    refused(v3, &with(0, b'X'), &["not an SPZ file"]);
     refused(v3, &with(4, 1), &["version 1, expected 2 or 3"]);
     refused(v3, &with(4, 4), &["version 4, expected 2 or 3"]);
     refused(v3, &with(12, 4), &["SH degree 4"]);
-    refused(v3, &with(13, 24), &["24 bits"]);
+    refused(v3, &with(13, 24), &["24 fractional bits"]);
     refused(v3, b"neither", &["neither"]);
-    let (v4, data) = files.into_iter().find(|(f, _)| *f == Format::Spz(Version::V4)).unwrap();
+    let (v4, data) = files.into_iter().find(|(f, _)| *f == GaussianFormat::Spz(Version::V4)).unwrap();
     let with = |at: usize, value: u8| {
         let mut d = data.clone();
         d[at] = value;
@@ -402,7 +401,7 @@ fn wrong_spz_headers_are_refused() {
     refused(v4, &with(19, 255), &["table of streams is at byte"]);
     refused(v4, &with(39, 255), &["the positions"]);
 
-    // Extensions: a frame of its own, LDB, is turned into ours; one with other axes is refused.
+    // Extensions: a frame of its own, LDB, is converted; one with another order of axes is refused.
     let extended = |code: u32| {
         let mut d = data.clone();
         d[14] |= 2;

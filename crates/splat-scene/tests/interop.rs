@@ -1,4 +1,4 @@
-//! Both ways with another program: PlayCanvas' splat-transform (npm package `@playcanvas/splat-transform`), with
+//! Exchange with another program in both directions: PlayCanvas' splat-transform (npm package `@playcanvas/splat-transform`), with
 //! its command in `$SPLAT_TRANSFORM`:
 //!
 //!     SPLAT_TRANSFORM="node .../splat-transform/bin/cli.mjs" \
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Tolerance, assert_near, matched, scene};
-use splat_scene::{Format, Gaussians, ply, read_scene, spz, write_scene, write_scene_as};
+use splat_scene::{GaussianFormat, Gaussians, ply, spz};
 use splat_testdata::shared;
 
-/// Runs splat-transform on the processor, where its results are repeatable.
+/// Runs splat-transform on the CPU, where its results are reproducible.
 fn transform(args: &[&Path], options: &[&str]) {
     let command =
         std::env::var("SPLAT_TRANSFORM").expect("SPLAT_TRANSFORM holds the command of splat-transform");
@@ -43,14 +43,14 @@ fn figures(what: &str, a: &Gaussians, b: &Gaussians) {
     );
 }
 
-/// Reads `file` as we do and as splat-transform does, which keeps the order.
+/// Reads `file` with this crate and with splat-transform, which keeps the order.
 fn both_read(what: &str, file: &Path, t: Tolerance) {
     let dir = tempfile::tempdir().unwrap();
     let plain = dir.path().join("read.ply");
     transform(&[file, &plain], &[]);
     let mut theirs = ply::read_gaussians(&plain).unwrap();
     theirs.repair().unwrap();
-    let ours = read_scene(file).unwrap();
+    let ours = Gaussians::read(file).unwrap();
     figures(what, &ours, &theirs);
     assert_near(what, &ours, &theirs, t);
 }
@@ -74,8 +74,8 @@ fn our_files_read_alike() {
         for kind in ["ply", "splat", "spz", "v4.spz", "compressed.ply", "sog", "folder/meta.json"] {
             let path = dir.path().join(format!("{name}.{kind}"));
             match kind {
-                "v4.spz" => write_scene_as(&path, &g, Format::Spz(spz::Version::V4), &mut |_, _| {}).unwrap(),
-                _ => write_scene(&path, &g).unwrap(),
+                "v4.spz" => g.write_as(&path, GaussianFormat::Spz(spz::Version::V4), &mut |_, _| {}).unwrap(),
+                _ => g.write(&path).unwrap(),
             }
             both_read(&format!("{name}, {kind} of ours"), &path, reading(kind));
         }
@@ -88,7 +88,7 @@ fn their_files_read_alike() {
     let dir = tempfile::tempdir().unwrap();
     for (name, g) in scenes() {
         let source = dir.path().join(format!("{name}.ply"));
-        write_scene(&source, &g).unwrap();
+        g.write(&source).unwrap();
         for (kind, options) in [
             ("copy.ply", &[][..]),
             ("v3.spz", &["--spz-version", "3"]),
@@ -122,25 +122,26 @@ fn shared_files_read_alike() {
     }
 }
 
-/// Sizes of what both write from the same scene.
+/// The sizes of the files that both programs write from the same scene.
 #[test]
 #[ignore = "needs splat-transform"]
 fn sizes_beside_theirs() {
     let dir = tempfile::tempdir().unwrap();
     for (name, g) in scenes() {
         let source = dir.path().join(format!("{name}.ply"));
-        write_scene(&source, &g).unwrap();
+        g.write(&source).unwrap();
         for kind in ["spz", "compressed.ply", "sog"] {
             let [ours, theirs] =
                 ["ours", "theirs"].map(|who| dir.path().join(format!("{name}-{who}.{kind}")));
             let start = std::time::Instant::now();
-            write_scene(&ours, &g).unwrap();
+            g.write(&ours).unwrap();
             let own = start.elapsed();
             transform(&[&source, &theirs], &["--spz-version", "3"]);
             let size = |p: &Path| std::fs::metadata(p).unwrap().len();
             println!("{name}, {kind}: ours {} bytes in {own:.1?}, theirs {}", size(&ours), size(&theirs));
             let error = |p: &Path| {
-                let back = if g.len() > 5000 { return None } else { matched(&g, &read_scene(p).unwrap()) };
+                let back =
+                    if g.len() > 5000 { return None } else { matched(&g, &Gaussians::read(p).unwrap()) };
                 let squares: f64 = g.sh.iter().zip(&back.sh).map(|(x, y)| f64::from(x - y).powi(2)).sum();
                 Some((squares / g.sh.len() as f64).sqrt())
             };
@@ -149,17 +150,17 @@ fn sizes_beside_theirs() {
     }
 }
 
-/// A made-up scene, and a part of a real one if it is there.
+/// A synthetic scene, and a part of a real one if it is available.
 fn scenes() -> Vec<(&'static str, Gaussians)> {
     let mut all = vec![("degree3", scene(1000, 16)), ("degree1", scene(300, 4)), ("degree0", scene(300, 1))];
     if let Some(path) = shared("scenes/blocks-186k-sh3") {
-        let g = read_scene(path).unwrap();
+        let g = Gaussians::read(path).unwrap();
         all.push(("blocks", g.select(&(0..g.len() as u32).step_by(50).collect::<Vec<_>>())));
     }
     all
 }
 
-/// Writes the files of `tests/data` again, into `$FIXTURES`.
+/// Writes the files of `tests/data` to `$FIXTURES` again.
 #[test]
 #[ignore = "needs splat-transform"]
 fn make_fixtures() {
@@ -170,7 +171,7 @@ fn make_fixtures() {
     let dir = tempfile::tempdir().unwrap();
     for (name, coeffs) in [("degree3", 16), ("degree0", 1)] {
         let source = dir.path().join("scene.ply");
-        write_scene(&source, &scene(200, coeffs)).unwrap();
+        scene(200, coeffs).write(&source).unwrap();
         for (kind, options) in [
             ("compressed.ply", &[][..]),
             ("sog", &[]),

@@ -1,6 +1,6 @@
-//! Lens distortion against independent programs, both ways, and images through every lens.
+//! Lens distortion compared with independent programs, in both directions, and images through every lens.
 
-use splat_scene::lens::Model;
+use splat_scene::lens::CameraModel;
 
 type Known = (&'static str, &'static [f64], [[f64; 2]; 2]);
 
@@ -71,7 +71,7 @@ const PYCOLMAP: [Known; 15] = [
 #[test]
 fn rays_fall_where_colmap_puts_them() {
     for (name, numbers, pixels) in PYCOLMAP {
-        let ([fx, fy, cx, cy], lens) = Model::by_name(name).unwrap().camera(numbers).unwrap();
+        let ([fx, fy, cx, cy], lens) = CameraModel::by_name(name).unwrap().camera(numbers).unwrap();
         let lens = lens.unwrap();
         assert_eq!(lens.name(), name);
         for (ray, [x, y]) in [[0.3, -0.2], [-0.55, 0.4]].into_iter().zip(pixels) {
@@ -86,7 +86,7 @@ fn rays_fall_where_colmap_puts_them() {
 #[test]
 fn undistortion_is_the_inverse_of_distortion() {
     for (name, numbers, _) in PYCOLMAP {
-        let ([fx, fy, cx, cy], lens) = Model::by_name(name).unwrap().camera(numbers).unwrap();
+        let ([fx, fy, cx, cy], lens) = CameraModel::by_name(name).unwrap().camera(numbers).unwrap();
         let lens = lens.unwrap();
         for (x, y) in (0..=16).flat_map(|i| (0..=12).map(move |j| (f64::from(i) * 40.0, f64::from(j) * 40.0)))
         {
@@ -97,7 +97,7 @@ fn undistortion_is_the_inverse_of_distortion() {
             assert!(off < 1e-6, "{name}: ({x}, {y}) comes back {off} px off");
         }
         assert!(lens.undistort([0.0, 0.0]).is_some());
-        // Wherever there is an answer it is right, and nothing hangs or panics far outside.
+        // Wherever there is a result it is right, and nothing hangs or panics far outside.
         for far in [1.0, 3.0, 1e3, 1e30, f64::INFINITY, f64::NAN] {
             if let Some(ray) = lens.undistort([far, -far]) {
                 let [u, v] = lens.distort(ray).unwrap();
@@ -108,21 +108,21 @@ fn undistortion_is_the_inverse_of_distortion() {
     }
 }
 
-/// Polynomials turn back where they were never fitted: rays beyond are no part of the picture.
+/// Polynomials turn back where they were never fitted: rays beyond that are not part of the image.
 #[test]
 fn rays_beyond_the_fold_fall_nowhere() {
     // r (1 - r^2) grows to r = 1/sqrt(3).
-    let (_, lens) = Model::by_name("SIMPLE_RADIAL").unwrap().camera(&[1.0, 0.0, 0.0, -1.0]).unwrap();
+    let (_, lens) = CameraModel::by_name("SIMPLE_RADIAL").unwrap().camera(&[1.0, 0.0, 0.0, -1.0]).unwrap();
     let lens = lens.unwrap();
     assert!(lens.distort([0.57, 0.0]).is_some() && lens.distort([0.59, 0.0]).is_none());
     assert!(lens.undistort([0.38, 0.0]).is_some() && lens.undistort([0.4, 0.0]).is_none());
-    let refused = Model::by_name("SIMPLE_RADIAL").unwrap().camera(&[1.0, 0.0, 0.0, -1e9]).unwrap_err();
+    let refused = CameraModel::by_name("SIMPLE_RADIAL").unwrap().camera(&[1.0, 0.0, 0.0, -1e9]).unwrap_err();
     assert!(refused.contains("turns back"), "{refused}");
 }
 
 #[test]
 fn numbers_that_cannot_be_are_refused_and_zeros_are_a_pinhole() {
-    let camera = |name: &str, numbers: &[f64]| Model::by_name(name).unwrap().camera(numbers);
+    let camera = |name: &str, numbers: &[f64]| CameraModel::by_name(name).unwrap().camera(numbers);
     assert!(camera("OPENCV", &[1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]).unwrap().1.is_none());
     assert!(camera("FOV", &[1.0, 1.0, 0.0, 0.0, 0.0]).unwrap().1.is_none());
     assert!(camera("FISHEYE", &[1.0, 1.0, 0.0, 0.0]).unwrap().1.is_some(), "a fisheye is never a pinhole");
@@ -131,5 +131,5 @@ fn numbers_that_cannot_be_are_refused_and_zeros_are_a_pinhole() {
     assert!(camera("RADIAL", &[1.0, 0.0, 0.0, f64::NAN, 0.0]).unwrap_err().contains("NaN"));
     assert!(camera("EUCM", &[1.0, 1.0, 0.0, 0.0, 2.0, 1.0]).unwrap_err().contains("alpha"));
     assert!(camera("RADIAL", &[1.0]).unwrap_err().contains("RADIAL has 5"));
-    assert!(Model::by_name("EQUIRECTANGULAR").is_none() && Model::by_id(17).is_none());
+    assert!(CameraModel::by_name("EQUIRECTANGULAR").is_none() && CameraModel::by_id(17).is_none());
 }

@@ -1,5 +1,5 @@
-//! PLY and `.splat`: written files come back exactly, every variant of the layout reads the same, and
-//! hostile files are refused without a large allocation.
+//! PLY and `.splat`: what is written is read back exactly, every variant of the layout reads the same, and malicious files
+//! are refused without a large allocation.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ fn parse(bytes: &[u8]) -> Result<Gaussians, Error> {
     ply::parse_gaussians(path(), bytes, bytes.len() as u64)
 }
 
-/// `p` Gaussians whose numbers are all different.
+/// `p` Gaussians with numbers that all differ.
 fn sample(p: usize, coeffs: usize) -> Gaussians {
     let mut next = 0.0f32;
     let mut take = |n: usize| -> Vec<f32> {
@@ -69,7 +69,7 @@ fn every_degree_round_trips_exactly() {
     }
 }
 
-/// The layout other programs expect: property order, and `f_rest` channel by channel.
+/// The layout that other programs expect: the order of properties, and `f_rest` channel by channel.
 #[test]
 fn the_written_layout_is_the_published_one() {
     let mut g = sample(1, 4);
@@ -206,7 +206,7 @@ fn every_truncation_is_an_error() {
     for bytes in [bytes_of(&g), variant(&g, "ascii", false, "float")] {
         let whole = parse(&bytes).unwrap();
         assert_eq!(whole, g);
-        // In text, a cut inside the very last number leaves a shorter number: that cannot be noticed.
+        // In text, a cut inside the last number leaves a shorter number, which cannot be detected.
         let data_end = if bytes.ends_with(b"follows") { bytes.len() - 32 } else { bytes.len() };
         for n in 0..data_end {
             let e = parse(&bytes[..n]).expect_err("truncated").to_string();
@@ -284,7 +284,7 @@ fn splat_records_read() {
 }
 
 proptest! {
-    // A failing case prints its input; no regression files beside the tests.
+    // A failing case prints its input; no regression files are written beside the tests.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]

@@ -2,14 +2,14 @@
 #![expect(clippy::print_stdout, reason = "a test says on stdout that what it measured")]
 
 use splat_scene::colmap::{self, Tracks};
-use splat_scene::{Dataset, Options, Picture, View, cameras_json, splat_file};
+use splat_scene::{Dataset, OpenOptions, Picture, View, cameras_json, splat_file};
 use splat_testdata::shared;
 
-/// Intrinsics are for 1570x1177; the photographs are half of that, one line short of rounding up.
+/// The intrinsics are for 1570x1177; the photographs are half of that, rounded down.
 #[test]
 fn snowmiku_opens_at_the_size_of_its_photographs() {
     let Some(path) = shared("snowmiku") else { return };
-    let d = Dataset::open(&path, &Options::default()).unwrap();
+    let d = Dataset::open(&path, &OpenOptions::default()).unwrap();
     assert_eq!((d.views.len(), d.train.len(), d.test.len(), d.points.len()), (97, 84, 13, 25_784));
     assert!(d.warnings.is_empty(), "{:?}", d.warnings);
     let camera = &d.views[0].camera;
@@ -19,7 +19,7 @@ fn snowmiku_opens_at_the_size_of_its_photographs() {
     let photo = d.views[0].load().unwrap().photo;
     assert_eq!((photo.width, photo.height, photo.channels), (785, 588, 3));
 
-    let small = Dataset::open(&path, &Options { downscale: Some(8), ..Options::default() }).unwrap();
+    let small = Dataset::open(&path, &OpenOptions { downscale: Some(8), ..OpenOptions::default() }).unwrap();
     assert_eq!((small.views[5].camera.width, small.views[5].camera.height), (196, 147));
     let reduced = small.views[5].load().unwrap().photo;
     assert_eq!((reduced.width, reduced.height), (196, 147));
@@ -29,12 +29,12 @@ fn snowmiku_opens_at_the_size_of_its_photographs() {
     assert_eq!(small.scene_extent, d.scene_extent);
 }
 
-/// Every point with a track, put through our camera at the read size, lands on its observation.
+/// Every point with a track, projected with our camera at the size that is read, falls on its observation.
 #[test]
 fn fox_points_reproject_onto_their_observations() {
     let Some(path) = shared("fox-colmap") else { return };
-    let d = Dataset::open(&path, &Options::default()).unwrap();
-    let model = colmap::read(&colmap::find(&path).unwrap(), Tracks::Keep).unwrap();
+    let d = Dataset::open(&path, &OpenOptions::default()).unwrap();
+    let model = colmap::read(colmap::find(&path).unwrap(), Tracks::Keep).unwrap();
     assert_eq!((d.views.len(), d.points.len(), model.cameras.len()), (50, 13_514, 1));
     let camera = model.cameras[&1];
     assert_eq!((camera.width, camera.height), (897, 1600));
@@ -65,7 +65,7 @@ fn fox_points_reproject_onto_their_observations() {
     assert!(errors.len() > 30_000 && median < 0.5 && p99 < 3.0);
 }
 
-/// Pixels from the upper left corner where a world point falls; None behind the camera or outside.
+/// The projection of a world point in pixels from the upper left corner; `None` behind the camera or outside the image.
 fn pixel(view: &View, p: [f64; 3]) -> Option<(usize, usize)> {
     let c = &view.camera;
     let row = |r: usize| {
@@ -106,12 +106,12 @@ fn hull(d: &Dataset, n: usize, half: f64, block: usize, step: usize) -> (usize, 
     (count, covered.intersection(&opaque).count() as f64 / opaque.len() as f64)
 }
 
-/// Right poses and silhouettes agree on a body; with the photographs exchanged they do not.
+/// With the right poses the silhouettes agree on a body; with the photographs exchanged they do not.
 #[test]
 fn silhouettes_agree_on_a_body() {
     for (name, views, size, half) in [("lego", 100, 400, 1.5), ("facelift-head", 32, 512, 1.0)] {
         let Some(path) = shared(name) else { return };
-        let d = Dataset::open(&path, &Options::default()).unwrap();
+        let d = Dataset::open(&path, &OpenOptions::default()).unwrap();
         assert_eq!(
             (d.views.len(), d.points.len(), d.warnings.len()),
             (views, 0, 0),
@@ -120,7 +120,7 @@ fn silhouettes_agree_on_a_body() {
         );
         assert_eq!((d.views[0].camera.width, d.views[0].camera.height), (size, size));
         let (count, covered) = hull(&d, 48, half, 24, 1);
-        // Not the next photograph: a ring of cameras does not notice a turn of the whole.
+        // Not simply the next photograph: a ring of cameras does not notice a rotation of the whole.
         let (wrong, bare) = hull(&d, 48, half, 24, 7);
         println!(
             "{name}: {count} points in every silhouette cover {covered:.3}; exchanged {wrong}, {bare:.3}"
@@ -134,13 +134,16 @@ fn silhouettes_agree_on_a_body() {
 #[test]
 fn fox_agrees_with_fox_colmap() {
     let (Some(a), Some(b)) = (shared("fox"), shared("fox-colmap")) else { return };
-    let (a, b) =
-        (Dataset::open(&a, &Options::default()).unwrap(), Dataset::open(&b, &Options::default()).unwrap());
+    let (a, b) = (
+        Dataset::open(&a, &OpenOptions::default()).unwrap(),
+        Dataset::open(&b, &OpenOptions::default()).unwrap(),
+    );
     assert_eq!((a.views.len(), a.source.as_str()), (50, "nerfstudio / instant-ngp, transforms.json"));
     assert_eq!(a.warnings.len(), 1, "{:?}", a.warnings);
     assert!(a.warnings[0].contains("17 of 67 photographs are missing"), "{:?}", a.warnings);
     assert!(
-        Dataset::open(&shared("fox").unwrap(), &Options { strict: true, ..Options::default() }).is_err(),
+        Dataset::open(shared("fox").unwrap(), &OpenOptions { strict: true, ..OpenOptions::default() })
+            .is_err(),
         "strict refuses"
     );
     assert_eq!(a.views[0].lens(), "OPENCV");
@@ -220,10 +223,10 @@ fn fox_agrees_with_fox_colmap() {
 #[test]
 fn arkit_splats_and_cameras_read() {
     let Some(path) = shared("scenes/arkit") else { return };
-    let g = splat_file::read(&path.join("scene.splat")).unwrap();
+    let g = splat_file::read(path.join("scene.splat")).unwrap();
     assert_eq!(g.len(), 116_906);
     g.check().unwrap();
-    let cameras = cameras_json::read(&path.join("cameras.json")).unwrap();
+    let cameras = cameras_json::read(path.join("cameras.json")).unwrap();
     assert_eq!((cameras.len(), cameras[0].name.as_str()), (45, "frame_00000.jpg"));
     // A hand-held sweep: all cameras look roughly the same way (third row of the view matrix).
     let forward = |v: [f32; 16]| [v[2], v[6], v[10]];

@@ -1,10 +1,10 @@
-//! Photographs, masks and depth maps through every lens: what comes out is what a pinhole would have seen.
+//! Photographs, masks and depth maps through every lens: the result is what a pinhole camera would have seen.
 
 use std::fs;
 use std::path::Path;
 
-use splat_scene::lens::Model;
-use splat_scene::{Dataset, Options, View, save_png};
+use splat_scene::lens::CameraModel;
+use splat_scene::{Dataset, OpenOptions, View, save_png};
 
 /// Name, numbers for 640x480, and the size of the pinhole image that pycolmap 4.2.1's `undistort_camera`
 /// makes of it without blank pixels.
@@ -37,7 +37,7 @@ const LENSES: [(&str, &[f64], [u32; 2]); 15] = [
     ("EUCM", &[300., 310., 330., 250., 0.6, 1.1], [1023, 590]),
 ];
 
-/// The unit vector along a ray: bounded, so that a fisheye's edge is no finer than its middle.
+/// The unit vector along a ray; it is bounded, so that the edge of a fisheye image is no finer than its middle.
 fn direction([x, y]: [f64; 2]) -> [f64; 2] {
     let n = (1.0 + x * x + y * y).sqrt();
     [x / n, y / n]
@@ -55,7 +55,7 @@ fn depth(ray: [f64; 2]) -> f64 {
 /// A COLMAP dataset whose only photograph shows `color` through a lens, at half the size of its camera.
 fn dataset(root: &Path, name: &str, numbers: &[f64]) -> Dataset {
     let (w, h) = (320u32, 240u32);
-    let ([fx, fy, cx, cy], lens) = Model::by_name(name).unwrap().camera(numbers).unwrap();
+    let ([fx, fy, cx, cy], lens) = CameraModel::by_name(name).unwrap().camera(numbers).unwrap();
     for folder in ["sparse", "images_2", "masks", "depths"] {
         fs::create_dir_all(root.join(folder)).unwrap();
     }
@@ -71,11 +71,11 @@ fn dataset(root: &Path, name: &str, numbers: &[f64]) -> Dataset {
         mask.extend([if ray[0] > 0.0 { 255u8 } else { 0 }; 3]);
         depths.push((1000.0 * depth(ray)).round() as u16);
     }
-    save_png(&root.join("images_2/a.png"), w, h, &rgb).unwrap();
-    save_png(&root.join("masks/a.png.png"), w, h, &mask).unwrap();
+    save_png(root.join("images_2/a.png"), w, h, &rgb).unwrap();
+    save_png(root.join("masks/a.png.png"), w, h, &mask).unwrap();
     let map = image::ImageBuffer::<image::Luma<u16>, _>::from_raw(w, h, depths).unwrap();
     map.save(root.join("depths/a.png")).unwrap();
-    Dataset::open(root, &Options::default()).unwrap()
+    Dataset::open(root, &OpenOptions::default()).unwrap()
 }
 
 /// `x/z, y/z` through the centre of a pixel of the view's pinhole camera.
@@ -94,7 +94,7 @@ fn every_lens_gives_what_a_pinhole_would_have_seen() {
         let view = &d.views[0];
         assert_eq!(view.lens(), name);
         let camera = &view.camera;
-        // Focal lengths stay, and no side is smaller than COLMAP's, which cuts both ends alike.
+        // The focal lengths are kept, and no side is smaller than COLMAP's, which crops both ends equally.
         assert!((f64::from(camera.focal()[0]) * 2.0 - numbers[0]).abs() < 1e-3, "{name}");
         assert!(
             camera.width + 1 >= w / 2 && camera.height + 1 >= h / 2,
@@ -115,23 +115,23 @@ fn every_lens_gives_what_a_pinhole_would_have_seen() {
                 let error = (f64::from(picture.photo.pixels[3 * i + c]) - want).abs();
                 (worst, sum) = (worst.max(error), sum + error);
             }
-            // Half a pixel of the smallest focal length either side of the mask's edge is soft.
+            // The edge of the mask is soft within half a pixel of the smallest focal length.
             if ray[0].abs() > 0.01 {
                 off += usize::from(mask[i] != if ray[0] > 0.0 { 255 } else { 0 });
             }
             assert!((1.0 / f64::from(inverse[i]) - depth(ray)).abs() < 0.01, "{name}: depth at {x}, {y}");
         }
         let mean = sum / (3 * camera.width * camera.height) as f64;
-        // No blank borders: nothing to mask where no mask is given.
+        // There are no blank borders, so there is no mask if none was given.
         fs::remove_file(dir.path().join("masks/a.png.png")).unwrap();
-        let d = Dataset::open(dir.path(), &Options::default()).unwrap();
+        let d = Dataset::open(dir.path(), &OpenOptions::default()).unwrap();
         assert!(d.views[0].load().unwrap().mask.is_none(), "{name} has blank pixels");
         assert!(mean < 0.6 && worst < 4.0 && off == 0, "{name}: mean {mean}, worst {worst}, mask {off}");
     }
 }
 
-/// A lens that covers more than a pinhole can show is cut at twice the image, and what has no source is
-/// masked instead of black.
+/// A lens that covers more than a pinhole can show is cropped to twice the image, and pixels without a source are masked
+/// rather than black.
 #[test]
 fn extreme_lenses_are_cut_and_masked() {
     let dir = tempfile::tempdir().unwrap();
@@ -142,8 +142,8 @@ fn extreme_lenses_are_cut_and_masked() {
     fs::write(dir.path().join("sparse/cameras.txt"), "1 FISHEYE 320 240 80 80 160 120\n").unwrap();
     fs::write(dir.path().join("sparse/images.txt"), "1 1 0 0 0 0 0 0 1 a.png\n\n").unwrap();
     fs::write(dir.path().join("sparse/points3D.txt"), "").unwrap();
-    save_png(&dir.path().join("images/a.png"), 320, 240, &[200; 320 * 240 * 3]).unwrap();
-    let open = || Dataset::open(dir.path(), &Options::default()).unwrap();
+    save_png(dir.path().join("images/a.png"), 320, 240, &[200; 320 * 240 * 3]).unwrap();
+    let open = || Dataset::open(dir.path(), &OpenOptions::default()).unwrap();
     let d = open();
     let camera = &d.views[0].camera;
     assert!(
@@ -154,7 +154,7 @@ fn extreme_lenses_are_cut_and_masked() {
     );
     let picture = d.views[0].load().unwrap();
     assert!(picture.photo.pixels.iter().all(|&p| p == 200) && picture.mask.is_none());
-    // A polynomial that folds within the picture: its corners are nobody's.
+    // A polynomial that folds back within the image: its corners have no source.
     fs::write(dir.path().join("sparse/cameras.txt"), "1 SIMPLE_RADIAL 320 240 160 160 120 -0.5\n").unwrap();
     let d = open();
     let picture = d.views[0].load().unwrap();

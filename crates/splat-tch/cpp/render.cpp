@@ -1,12 +1,10 @@
-// The autograd node: what it keeps, what its backward hands to Rust, and what it refuses. See render.h.
+// The autograd node: what it keeps, what its backward pass hands to Rust, and what it refuses. See render.h.
 #include "splat-tch/cpp/render.h"
 
-#include <array>
 #include <cstdlib>
-#include <optional>
+#include <memory>
 #include <stdexcept>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -31,11 +29,6 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-// The most inputs of an operation: `NODES` of ffi/frame.rs.
-constexpr std::size_t kInputs = 11;
-
-using Input = std::optional<at::Tensor>;
 
 variable_list tensors(rust::Slice<const TensorRef> refs) {
   variable_list out;
@@ -68,9 +61,8 @@ struct Holder : torch::CustomClassHolder {
 struct Pending {
   rust::Box<Call> call;
   variable_list outputs;
-  variable_list integers;
+  variable_list without_gradient;
   variable_list kept;
-  std::array<bool, kInputs> present;
 };
 
 // grad_fn of the gradients when backward ran with create_graph: usable as they are, not differentiable.
@@ -102,15 +94,10 @@ void refuse_double_backward(variable_list &gradients, const variable_list &saved
 
 class Operation : public torch::autograd::Function<Operation> {
 public:
-  template <typename... Inputs>
-  static variable_list forward(AutogradContext *ctx, Pending &pending, const Inputs &...) {
+  static variable_list forward(AutogradContext *ctx, Pending &pending, at::TensorList inputs) {
     ctx->set_materialize_grads(false);
-    ctx->mark_non_differentiable(pending.integers);
-    c10::List<bool> present;
-    for (bool p : pending.present) {
-      present.push_back(p);
-    }
-    ctx->saved_data["present"] = present;
+    ctx->mark_non_differentiable(pending.without_gradient);
+    ctx->saved_data["inputs"] = static_cast<std::int64_t>(inputs.size());
     ctx->saved_data["call"] =
         c10::IValue::make_capsule(c10::make_intrusive<Holder>(std::move(pending.call)));
     ctx->save_for_backward(std::move(pending.kept));
@@ -123,25 +110,21 @@ public:
     const variable_list saved = ctx->get_saved_variables();
     const auto capsule = ctx->saved_data.at("call").toCapsule();
     const Call &call = *static_cast<Holder &>(*capsule).call;
-    const auto present = ctx->saved_data.at("present").toBoolList();
+    const auto inputs = static_cast<std::size_t>(ctx->saved_data.at("inputs").toInt());
 
-    // Edges exist for present inputs alone.
-    std::array<bool, kInputs> wanted{};
-    std::size_t edge = 0;
-    for (std::size_t i = 0; i < kInputs; ++i) {
-      wanted[i] = present.get(i) && ctx->needs_input_grad(edge);
-      edge += present.get(i) ? 1 : 0;
+    const auto wanted = std::make_unique<bool[]>(inputs);
+    for (std::size_t i = 0; i < inputs; ++i) {
+      wanted[i] = ctx->needs_input_grad(i);
     }
-
-    variable_list gradients(1 + kInputs); // the first stands for `pending`, no tensor
+    variable_list gradients(1 + inputs); // the first stands for `pending`, no tensor
     {
       torch::autograd::AutoGradMode no_grad(false);
       const std::vector<TensorRef> saved_refs = borrowed(saved);
       const std::vector<TensorRef> upstream_refs = borrowed(upstream);
       rust::Vec<OwnedTensor> got =
           splat::backward(call, slice(saved_refs), slice(upstream_refs),
-                          rust::Slice<const bool>(wanted.data(), wanted.size()));
-      for (std::size_t i = 0; i < kInputs && i < got.size(); ++i) {
+                          rust::Slice<const bool>(wanted.get(), inputs));
+      for (std::size_t i = 0; i < inputs && i < got.size(); ++i) {
         if (got[i].tensor) {
           gradients[1 + i] = std::move(*got[i].tensor);
         }
@@ -172,21 +155,14 @@ StreamOf find_stream_of() {
 
 rust::Vec<OwnedTensor> attach(rust::Box<Call> call, rust::Slice<const TensorRef> inputs,
                               rust::Slice<const TensorRef> outputs,
-                              rust::Slice<const std::size_t> integers,
+                              rust::Slice<const std::size_t> without_gradient,
                               rust::Slice<const TensorRef> kept) {
-  std::array<Input, kInputs> in;
-  Pending pending{std::move(call), tensors(outputs), {}, tensors(kept), {}};
-  for (const std::size_t i : integers) {
-    pending.integers.push_back(pending.outputs.at(i));
+  Pending pending{std::move(call), tensors(outputs), {}, tensors(kept)};
+  for (const std::size_t i : without_gradient) {
+    pending.without_gradient.push_back(pending.outputs.at(i));
   }
-  for (std::size_t i = 0; i < kInputs && i < inputs.size(); ++i) {
-    if (inputs[i].tensor) {
-      in[i] = *inputs[i].tensor;
-      pending.present[i] = true;
-    }
-  }
-  variable_list linked =
-      std::apply([&](const auto &...t) { return Operation::apply(pending, t...); }, in);
+  const variable_list in = tensors(inputs);
+  variable_list linked = Operation::apply(pending, at::TensorList(in));
   rust::Vec<OwnedTensor> out;
   out.reserve(linked.size());
   for (at::Tensor &t : linked) {
@@ -215,8 +191,8 @@ void changed_in_place(rust::Slice<const TensorRef> tensors) {
 std::size_t current_stream(std::int32_t device) {
   static const StreamOf stream_of = find_stream_of();
   if (!stream_of) {
-    throw std::runtime_error("torch's CUDA library is not loaded in this program, though a tensor is on a GPU; "
-                             "hint: print `splat_toolchain::link::torch_directives()` from its build.rs");
+    throw std::runtime_error("torch does not give its CUDA stream to other libraries: "
+                             "`aoti_torch_get_current_cuda_stream` is not in the libtorch_cuda that is loaded");
   }
   void *stream = nullptr;
   if (stream_of(device, &stream) != 0) {

@@ -1,14 +1,14 @@
-//! Fits Gaussians to a picture with Adam, in a plain tch loop: activations, render, loss, backward, step.
+//! Fits Gaussians to an image with Adam, in a plain tch loop: render, loss, step.
 //!
 //!     cargo run --release -p splat-tch --example 02-train-loop
 #![expect(clippy::print_stdout, reason = "a program")]
 
-use splat_tch::{Camera, Color, Gaussians, Settings, Shape, render};
-use tch::nn::{Adam, OptimizerConfig, VarStore};
-use tch::{Cuda, Device, Kind, Reduction, Tensor};
+use splat_tch::tch::nn::{Adam, OptimizerConfig, VarStore};
+use splat_tch::tch::{self, Device, Kind, Reduction, Tensor};
+use splat_tch::{Backend, Camera, CameraModel, Color, Gaussians, Settings, Shape, Values};
 
 const SIZE: i64 = 96;
-const SPLATS: i64 = 300;
+const GAUSSIANS: i64 = 300;
 const STEPS: i64 = 200;
 
 /// A red disc over a gradient from blue to yellow, `[3,H,W]`.
@@ -23,49 +23,41 @@ fn target(device: Device) -> Tensor {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let cuda = Cuda::is_available() && splat_tch::engine("cuda").is_ok();
-    let device = if cuda { Device::Cuda(0) } else { Device::Cpu };
+    let backend = Backend::auto();
+    let device = backend.device();
     tch::manual_seed(0);
     let target = target(device);
 
-    // Parameters before activation, so that any value is a valid splat.
+    // Raw values: logits of opacities and logarithms of scales, so that any number is a valid Gaussian.
+    let floats = (Kind::Float, device);
     let store = VarStore::new(device);
     let root = store.root();
-    let means = root.var_copy("means", &(Tensor::rand([SPLATS, 3], (Kind::Float, device)) * 2.4 - 1.2));
-    let scales = root.var_copy("scales", &Tensor::full([SPLATS, 3], -2.3, (Kind::Float, device)));
-    let rotations = root.var_copy("rotations", &Tensor::randn([SPLATS, 4], (Kind::Float, device)));
-    let opacities = root.var_copy("opacities", &Tensor::zeros([SPLATS], (Kind::Float, device)));
-    let colors = root.var_copy("colors", &Tensor::zeros([SPLATS, 3], (Kind::Float, device)));
+    let means = root.var_copy("means", &(Tensor::rand([GAUSSIANS, 3], floats) * 2.4 - 1.2));
+    let scales = root.var_copy("scales", &Tensor::full([GAUSSIANS, 3], -2.3, floats));
+    let rotations = root.var_copy("rotations", &Tensor::randn([GAUSSIANS, 4], floats));
+    let opacities = root.var_copy("opacities", &Tensor::zeros([GAUSSIANS], floats));
+    let colors = root.var_copy("colors", &Tensor::full([GAUSSIANS, 3], 0.5, floats));
+    let shape = Shape::ScaleRotation { scales: &scales, rotations: &rotations };
+    let gaussians = Gaussians::new(&means, &opacities, Color::Rgb(&colors), shape);
     let mut adam = Adam::default().build(&store, 2e-2)?;
 
     let side = SIZE as u32;
-    let view = splat_core::Camera::look_at(side, side, 50.0, [0.0, 0.0, -2.5], [0.0; 3], [0.0, -1.0, 0.0]);
-    let (camera, settings) = (Camera::new(view, device)?, Settings::default());
+    let model = CameraModel::look_at(side, side, 50.0, [0.0, 0.0, -2.5], [0.0; 3], [0.0, -1.0, 0.0]);
+    let camera = Camera::new(model, device)?;
+    let settings = Settings { values: Values::Raw, ..Settings::new(&backend) };
 
-    let (mut first, mut last) = (f64::NAN, f64::NAN);
+    let mut losses = Vec::new();
     for step in 0..=STEPS {
-        let length = rotations.square().sum_dim_intlist([1_i64].as_slice(), true, Kind::Float).sqrt();
-        let picture = render(
-            &Gaussians {
-                means3d: &means,
-                opacities: &opacities.sigmoid(),
-                color: Color::Rgb(&colors.sigmoid()),
-                shape: Shape::ScaleRotation { scales: &scales.exp(), rotations: &(&rotations / length) },
-                means2d: None,
-                means2d_abs: None,
-                features: None,
-            },
-            &camera,
-            &settings,
-        )?;
-        let loss = picture.color.l1_loss(&target, Reduction::Mean);
+        let rendered = splat_tch::render(&gaussians, &camera, &settings)?;
+        let loss = rendered.color.l1_loss(&target, Reduction::Mean);
         adam.backward_step(&loss);
+
         if step % 20 == 0 {
-            last = loss.double_value(&[]);
-            first = if step == 0 { last } else { first };
-            println!("step {step:3}  loss {last:.4}");
+            losses.push(loss.double_value(&[]));
+            println!("step {step:3}  loss {:.4}", losses[losses.len() - 1]);
         }
     }
+    let (first, last) = (losses[0], losses[losses.len() - 1]);
     assert!(last < 0.3 * first, "the loss only went from {first:.4} to {last:.4}");
     Ok(())
 }

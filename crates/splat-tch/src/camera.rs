@@ -1,22 +1,22 @@
-//! Cameras whose matrices lie on the device where they render, and poses that learn.
+//! Cameras whose matrices are on the device where they render, and poses that can be optimised.
 
+use splat_core::Camera as CameraModel;
 use tch::{Device, Kind, Tensor};
 
 use crate::Error;
-use crate::scene::upload;
 
-/// A camera on a device. Make it once a view, not once a render.
+/// A camera whose matrices are on a device. Create one per view and reuse it for every render.
 #[derive(Debug)]
 pub struct Camera {
-    core: splat_core::Camera,
-    /// view, proj, campos: 35 numbers, each matrix column-major. Without meaning for a camera with a pose.
+    core: CameraModel,
+    /// View, projection and centre: 35 numbers, each matrix column-major. Not used if there is a pose.
     tensor: Tensor,
     pose: Option<Pose>,
 }
 
 #[derive(Debug)]
 struct Pose {
-    /// `[4,4]`, the caller's.
+    /// `[4,4]` world to camera, the caller's.
     view: Tensor,
     /// `[4,4]` camera to clip.
     projection: Tensor,
@@ -27,7 +27,7 @@ impl Camera {
     ///
     /// # Errors
     /// [`Error::Torch`] if the device does not exist.
-    pub fn new(camera: splat_core::Camera, device: Device) -> Result<Self, Error> {
+    pub fn new(camera: CameraModel, device: Device) -> Result<Self, Error> {
         let mut numbers = [0.0_f32; 35];
         numbers[..16].copy_from_slice(&camera.view);
         numbers[16..32].copy_from_slice(&camera.proj);
@@ -35,14 +35,15 @@ impl Camera {
         Ok(Self { core: camera, tensor: upload(&numbers, device)?, pose: None })
     }
 
-    /// `camera` at another place, which may be learned: `view` is the matrix from world to camera, `[4,4]`, rows, last
-    /// row 0 0 0 1 (`x_camera = view @ x_world`), on the device where it renders. Renders read it as it then is; if
-    /// it requires a gradient, `backward()` gives it one, whose last row is zero. Image size and projection are
-    /// `camera`'s.
+    /// A camera with the intrinsics of `camera` and an optimisable pose.
+    ///
+    /// `view` is the row-major 4x4 world-to-camera matrix (`x_camera = view @ x_world`) with last row 0 0 0 1, on the device
+    /// where it renders; each render reads its current value. If it requires a gradient, `backward()` gives it one, whose last
+    /// row is zero.
     ///
     /// # Errors
-    /// [`Error`] if it is not such a tensor.
-    pub fn with_pose(camera: splat_core::Camera, view: &Tensor) -> Result<Self, Error> {
+    /// [`Error::Kind`] or [`Error::Shape`] unless `view` is `Float32` of shape `[4,4]`.
+    pub fn with_pose(camera: CameraModel, view: &Tensor) -> Result<Self, Error> {
         match view.f_kind()? {
             Kind::Float => {}
             found => return Err(Error::Kind { input: "view", found }),
@@ -58,9 +59,9 @@ impl Camera {
         Ok(Self { pose: Some(pose), ..Self::new(camera, device)? })
     }
 
-    /// The camera it was made from.
+    /// The camera that it was made from: image size, projection and, unless there is a [`Camera::pose`], the view.
     #[must_use]
-    pub fn core(&self) -> &splat_core::Camera {
+    pub fn core(&self) -> &CameraModel {
         &self.core
     }
 
@@ -76,7 +77,7 @@ impl Camera {
         self.tensor.device()
     }
 
-    /// The 35 numbers, of the pose as it is now. No graph, no wait for the device.
+    /// The 35 numbers for the current pose. Records no graph and does not wait for the device.
     pub(crate) fn numbers(&self) -> Result<Tensor, Error> {
         let Some(Pose { view, projection }) = &self.pose else { return Ok(self.tensor.shallow_clone()) };
         let view = view.f_detach()?;
@@ -95,4 +96,10 @@ impl Camera {
             None => self.tensor.f_narrow(0, 0, 16)?,
         })
     }
+}
+
+/// Host numbers on a device. Does not wait for the device: a copy this small is staged before it returns.
+pub(crate) fn upload(numbers: &[f32], device: Device) -> Result<Tensor, Error> {
+    let host = Tensor::f_from_slice(numbers)?;
+    Ok(if device == Device::Cpu { host } else { host.f_to_device_(device, Kind::Float, true, false)? })
 }

@@ -1,15 +1,12 @@
-//! What callers hand in, checked before an engine sees it: kinds, devices, shapes, and whether the engine can.
+//! Checks of what callers hand in, before an engine sees it: kinds, devices, shapes, and whether the engine is able to do it.
 
-use splat_engine::{Capabilities, Features, Outputs};
+use splat_core::{Mode, Values};
+use splat_engine::{Abilities, Capabilities, abi};
 use tch::{Device, Kind, Tensor};
 
 use crate::{Color, Error, Gaussians, Settings, Shape};
 
-/// Most cameras of a render, and most feature channels.
-const MOST_CAMERAS: usize = 32;
-const MOST_FEATURES: i64 = 64;
-
-/// Kinds, devices and shapes of the scene; returns `P`. `cameras` is their number where outputs have that
+/// Kinds, devices and shapes of the Gaussians; returns `P`. `cameras` is the number of cameras if outputs have that
 /// dimension.
 pub(crate) fn scene(g: &Gaussians<'_>, cameras: Option<i64>) -> Result<i64, Error> {
     let p = means(g.means3d)?;
@@ -54,8 +51,8 @@ pub(crate) fn scene(g: &Gaussians<'_>, cameras: Option<i64>) -> Result<i64, Erro
         tensor("features", t, device, &[&[p, f]], || {
             format!("P = {p} (from `means3d` [{p}, 3]) needs [{p}, F]")
         })?;
-        if f > MOST_FEATURES {
-            let needed = format!("a splat has at most {MOST_FEATURES} features");
+        if f > abi::MAX_FEATURES {
+            let needed = format!("a Gaussian has at most {} features", abi::MAX_FEATURES);
             return Err(Error::Shape { input: "features", found: t.size(), needed });
         }
     }
@@ -81,7 +78,7 @@ pub(crate) fn tensor(
     needed: impl FnOnce() -> String,
 ) -> Result<(), Error> {
     kind(input, t)?;
-    same_device(input, t.device(), device)?;
+    same_device(input, t.device(), "means3d", device)?;
     let found = t.size();
     if shapes.iter().any(|s| *s == found) {
         return Ok(());
@@ -105,12 +102,17 @@ pub(crate) fn kind(input: &'static str, t: &Tensor) -> Result<(), Error> {
     }
 }
 
-/// Tensors and cameras on the device of the centres.
-pub(crate) fn same_device(input: &'static str, found: Device, expected: Device) -> Result<(), Error> {
-    if found == expected { Ok(()) } else { Err(Error::Device { input, found, expected }) }
+/// Whether `input` is on the device of `other`.
+pub(crate) fn same_device(
+    input: &'static str,
+    found: Device,
+    other: &'static str,
+    expected: Device,
+) -> Result<(), Error> {
+    if found == expected { Ok(()) } else { Err(Error::Device { input, found, other, expected }) }
 }
 
-/// `M`, if it suffices for the degree.
+/// `M`, the number of coefficients, if it is enough for the degree; `None` for colours.
 pub(crate) fn degree(color: &Color<'_>, degree: u32, engine: &Capabilities) -> Result<Option<i64>, Error> {
     let (input, shape, found) = match color {
         Color::Rgb(_) => return Ok(None),
@@ -137,20 +139,21 @@ pub(crate) fn degree(color: &Color<'_>, degree: u32, engine: &Capabilities) -> R
     Ok(Some(found))
 }
 
-/// Number of cameras, all of one size and model.
+/// Their number, and that all have one size and projection.
 pub(crate) fn cameras(cameras: &[&crate::Camera]) -> Result<(), Error> {
-    let Some(first) = cameras.first().filter(|_| cameras.len() <= MOST_CAMERAS) else {
+    let Some(first) = cameras.first().filter(|_| cameras.len() <= abi::MAX_CAMERAS as usize) else {
         return Err(Error::Settings(format!(
-            "{} cameras are given, but a render takes 1 to {MOST_CAMERAS}",
-            cameras.len()
+            "{} cameras are given, but a render takes 1 to {}",
+            cameras.len(),
+            abi::MAX_CAMERAS
         )));
     };
     for (i, camera) in cameras.iter().enumerate() {
-        same_device("camera", camera.device(), first.device())?;
+        same_device("camera", camera.device(), "camera 0", first.device())?;
         let (a, b) = (camera.core(), first.core());
         if (a.width, a.height, a.model) != (b.width, b.height, b.model) {
             return Err(Error::Settings(format!(
-                "camera {i} is {}x{} {:?}, but camera 0 is {}x{} {:?}: cameras of a render have one size and model",
+                "camera {i} is {}x{} {:?}, but camera 0 is {}x{} {:?}: all cameras of a render must have the same size and projection",
                 a.width, a.height, a.model, b.width, b.height, b.model
             )));
         }
@@ -158,70 +161,49 @@ pub(crate) fn cameras(cameras: &[&crate::Camera]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Every output that is asked for.
-pub(crate) fn outputs(settings: &Settings, features: bool, engine: &Capabilities) -> Result<(), Error> {
-    let asked = [
-        ("color", true, Outputs::COLOR),
-        ("radii", true, Outputs::RADII),
-        ("inv_depth", true, Outputs::INV_DEPTH),
-        ("depth", settings.depth, Outputs::DEPTH),
-        ("alpha", settings.alpha, Outputs::ALPHA),
-        ("features", features, Outputs::FEATURES),
-    ];
-    for (name, wanted, bit) in asked {
-        if wanted && !engine.outputs.contains(bit) {
-            let able: Vec<_> =
-                asked.iter().filter(|(_, _, b)| engine.outputs.contains(*b)).map(|(n, _, _)| *n).collect();
-            return Err(Error::Settings(format!(
-                "`{name}` was asked for, but engine `{}` produces {}",
-                engine.name,
-                able.join(", ")
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// What a render may ask of an engine beyond the original's.
+/// What a render may ask of an engine beyond what the original rasterizer can do.
 pub(crate) struct Asked {
     pub(crate) cameras: usize,
     pub(crate) orthographic: bool,
-    pub(crate) split: bool,
-    /// Names of inputs without which the original's gradients do.
+    pub(crate) split_sh: bool,
+    /// Names of inputs that are to receive a gradient and do not receive one from the original.
     pub(crate) extra_gradients: Vec<&'static str>,
 }
 
-/// Every property that is asked for.
-pub(crate) fn features(settings: &Settings, asked: &Asked, engine: &Capabilities) -> Result<(), Error> {
+/// Whether the engine is able to do everything that is asked for.
+pub(crate) fn abilities(settings: &Settings, asked: &Asked, engine: &Capabilities) -> Result<(), Error> {
     let refuse = |what: &str, hint: &str| {
-        Err(Error::Settings(format!("engine `{}` has not {what}; hint: {hint}", engine.name)))
+        Err(Error::Settings(format!("engine `{}` does not support {what}; hint: {hint}", engine.name)))
     };
-    let can = |f: Features| engine.features.contains(f);
-    if settings.exact && !can(Features::EXACT) {
-        return refuse("mode `exact`", "Settings { exact: false, .. }, which is the original's image");
+    let can = |ability: Abilities| engine.abilities.contains(ability);
+    if settings.mode == Mode::Exact && !can(Abilities::EXACT) {
+        return refuse("mode `exact`", "Settings { mode: Mode::Compat, .. }, which is the original's image");
     }
-    if settings.raw && !can(Features::RAW) {
-        return refuse("`raw`", "Settings { raw: false, .. } with scales.exp(), opacities.sigmoid()");
+    if settings.values == Values::Raw && !can(Abilities::RAW) {
+        return refuse(
+            "raw values",
+            "Settings { values: Values::Activated, .. } with scales.exp(), opacities.sigmoid()",
+        );
     }
-    if settings.reproducible && !can(Features::REPRODUCE) && !can(Features::DETERMINISTIC) {
+    if settings.reproducible && !can(Abilities::REPRODUCE) && !can(Abilities::DETERMINISTIC) {
         return refuse("reproducible gradients", "Settings { reproducible: false, .. }");
     }
-    if asked.cameras > 1 && !can(Features::BATCH) {
-        return refuse(&format!("{} cameras a call", asked.cameras), "render them one by one");
+    if asked.cameras > 1 && !can(Abilities::BATCH) {
+        return refuse(&format!("{} cameras per call", asked.cameras), "render them one by one");
     }
-    if asked.orthographic && !can(Features::ORTHOGRAPHIC) {
+    if asked.orthographic && !can(Abilities::ORTHOGRAPHIC) {
         return refuse("orthographic cameras", "engine `cuda` or `cpu`");
     }
-    if asked.split && !can(Features::SPLIT_SH) {
+    if asked.split_sh && !can(Abilities::SPLIT_SH) {
         return refuse("`Color::SplitSh`", "Color::Sh(&Tensor::cat(&[first, rest], 1))");
     }
-    if let Some(name) = asked.extra_gradients.first().filter(|_| !can(Features::EXTRA_GRADIENTS)) {
-        return refuse(&format!("a gradient for `{name}`"), ".detach() it, or engine `cuda` or `cpu`");
+    if let Some(name) = asked.extra_gradients.first().filter(|_| !can(Abilities::EXTRA_GRADIENTS)) {
+        return refuse(&format!("a gradient for `{name}`"), ".detach() it, or use engine `cuda` or `cpu`");
     }
-    if let Some(workspace) = settings.workspace.as_ref().filter(|w| w.engine() != engine.name) {
+    if let Some(workspace) = settings.workspace.as_ref().filter(|w| w.backend().name() != engine.name) {
         return Err(Error::Settings(format!(
             "the workspace belongs to engine `{}`, but engine `{}` renders",
-            workspace.engine(),
+            workspace.backend().name(),
             engine.name
         )));
     }

@@ -1,13 +1,16 @@
 //! Why a render was refused or failed. Texts name the input and the two values that disagree.
 
-use splat_engine::{EngineError, SharedEngine};
+use splat_engine::EngineError;
 use tch::{Device, Kind, TchError};
 
-/// Why [`render`](crate::render) gave no picture. Except for [`Error::Engine`] and [`Error::Torch`], nothing
-/// was computed.
+use crate::Backend;
+
+/// Why [`render`](crate::render) or another call of this crate failed. Except for [`Error::Engine`] and [`Error::Torch`],
+/// nothing was computed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// A tensor has another shape than the others imply.
+    /// A tensor does not have the shape that the others imply.
     #[error("`{input}` has shape {found:?}, but {needed}")]
     Shape {
         /// Name of the input.
@@ -26,21 +29,26 @@ pub enum Error {
         found: Kind,
     },
     /// Tensors are on different devices.
-    #[error("`{input}` is on {}, but `means3d` is on {}; hint: {}", device_name(*.found), device_name(*.expected), move_hint(.input, *.expected))]
+    #[error("`{input}` is on {}, but `{other}` is on {}; hint: {}", device_name(*.found), device_name(*.expected), move_hint(.input, *.expected))]
     Device {
         /// Name of the input.
         input: &'static str,
         /// Its device.
         found: Device,
-        /// The device of the centres.
+        /// Name of what it belongs to.
+        other: &'static str,
+        /// The device of that.
         expected: Device,
     },
     /// Two settings contradict each other or the scene, or one is out of range.
     #[error("{0}")]
     Settings(String),
-    /// No such engine, or none for these tensors.
+    /// There is no such engine, or it does not compute where the tensors are.
     #[error("{0}")]
     NoEngine(String),
+    /// There is no such device, or it cannot be used.
+    #[error("{0}")]
+    NoDevice(String),
     /// The engine refused or failed.
     #[error("engine `{engine}`: {reason}")]
     Engine {
@@ -49,24 +57,24 @@ pub enum Error {
         /// Its reason; no `source`, which would print it twice.
         reason: EngineError,
     },
-    /// Torch failed, such as for want of memory.
+    /// Torch failed, for example because it ran out of memory.
     #[error("torch: {0}")]
     Torch(String),
 }
 
 impl Error {
-    /// An engine's error; `allocator` is torch's reason when it gave the engine no memory.
-    pub(crate) fn engine(engine: &SharedEngine, reason: EngineError, allocator: Option<String>) -> Self {
+    /// An engine's error. `allocator` is torch's reason if it gave the engine no memory.
+    pub(crate) fn engine(backend: &Backend, reason: EngineError, allocator: Option<String>) -> Self {
         let reason = match (reason, allocator) {
             (EngineError::OutOfMemory(text), Some(why)) => {
                 EngineError::OutOfMemory(format!("{text} ({why})"))
             }
             (reason, _) => reason,
         };
-        Self::Engine { engine: engine.capabilities().name, reason }
+        Self::Engine { engine: backend.name().to_owned(), reason }
     }
 
-    /// Whether a device had too little memory.
+    /// Whether a device, or the host, ran out of memory.
     #[must_use]
     pub fn is_out_of_memory(&self) -> bool {
         match self {
@@ -83,8 +91,8 @@ impl From<TchError> for Error {
     }
 }
 
-/// Torch's message without its C++ stack trace, and without our own word before it, which it has when it comes out of our
-/// backward.
+/// Torch's message without its C++ stack trace, and without the prefix of [`Error::Torch`], which it already has if it comes
+/// from our own backward.
 pub(crate) fn sentence(e: &TchError) -> String {
     let text = match e {
         TchError::Torch(text) => text.clone(),

@@ -5,33 +5,35 @@
 mod adam;
 mod bridge;
 mod call;
+mod cuda_half;
 mod frame;
+mod image;
 mod mark;
 mod memory;
 mod render;
 mod scope;
-mod ssim;
 mod tensors;
 
 pub(crate) use adam::adam;
-pub(crate) use frame::{Frame, Inputs};
+pub(crate) use cuda_half::cuda_half_failure;
+pub(crate) use frame::Frame;
+pub(crate) use image::{Comparison, Measure, compare};
 pub use mark::Mark;
 pub(crate) use render::{forward, mark_visible};
-pub(crate) use ssim::{SsimFrame, ssim};
 
-/// Asks torch to let the segments of its CUDA allocator grow, unless `PYTORCH_CUDA_ALLOC_CONF` says something. Tensors whose
-/// sizes change all the time, as those of a training with densification, then fragment memory little: 1.3 GB instead of
-/// 5.3 for 390,000 Gaussians. Call it first thing in `main`, before other threads and before the first CUDA tensor. Nothing
-/// happens on Windows, where torch has no such segments.
+/// Asks torch to let the segments of its CUDA allocator grow, unless `PYTORCH_CUDA_ALLOC_CONF` is set. Tensors whose sizes
+/// keep changing, as in training with densification, then fragment little memory: 1.3 GB instead of 5.3 GB for 390,000
+/// Gaussians. Call it at the start of `main`, before other threads start and before the first CUDA tensor. It does nothing on
+/// Windows, where torch has no such segments.
 pub fn prefer_growing_segments() {
     bridge::cpp::prefer_growing_segments();
 }
 
-/// While it lives, backward calls of this thread run on it alone; restores what was set before.
+/// While it lives, backward calls of this thread run on this thread alone. Dropping it restores the previous setting.
 #[derive(Debug)]
 pub(crate) struct OneThread {
     before: bool,
-    // The setting is the thread's own.
+    // The setting belongs to the thread.
     _here: std::marker::PhantomData<*const ()>,
 }
 

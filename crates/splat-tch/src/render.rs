@@ -1,29 +1,30 @@
-//! The operation: checks, then one forward that torch's autograd remembers.
+//! The operation: checks, then one forward pass that torch's autograd remembers.
 
-use splat_core::Model;
-use splat_engine::{Features, abi};
+use splat_core::{Mode, Model, Values};
+use splat_engine::{Abilities, abi};
 use tch::Tensor;
 
+use crate::camera::upload;
 use crate::check::{self, Asked};
-use crate::ffi::{self, Frame, Inputs};
-use crate::scene::upload;
-use crate::{Background, Camera, Color, Error, Gaussians, Rendered, Settings, Shape, engines};
+use crate::ffi::{self, Frame};
+use crate::input::{Input, PerInput};
+use crate::{Backend, Background, Camera, Color, Error, Gaussians, Rendered, Settings, Shape, channel};
 
 /// Renders `gaussians` as `camera` sees them.
 ///
-/// The outputs carry a graph when any input requires a gradient and gradients are enabled: `backward()` on a
-/// loss of them gives gradients to every input that requires one, `means2d`, a background tensor and the pose of a
-/// camera included. First derivatives only. Changing an input in place between render and
-/// backward is an error of the backward, as for torch's own operations.
+/// If any input requires a gradient and gradients are enabled, the outputs carry a graph: `backward()` on a loss of them gives
+/// gradients to every input that requires one, including `means2d`, a background tensor and the pose of a camera. First
+/// derivatives only. Changing an input in place between render and backward is an error of the backward, as with torch's own
+/// operations.
 ///
 /// # Errors
-/// [`Error`]. In the backward, an engine's error comes out of `backward()` with the same text.
+/// [`Error`]. In the backward pass an engine's error comes out of `backward()` with the same text.
 pub fn render(gaussians: &Gaussians<'_>, camera: &Camera, settings: &Settings) -> Result<Rendered, Error> {
     run(gaussians, &[camera], false, settings)
 }
 
-/// Renders `gaussians` as 1 to 32 cameras of one image size see them, in one call: every output has the number of
-/// cameras as its first dimension, and so have `means2d` and `means2d_abs`. Gradients are sums over the cameras.
+/// Renders `gaussians` as 1 to 32 cameras of one image size see them, in one call. Every output has the number of cameras as
+/// its first dimension, and so have `means2d`, `means2d_abs` and `weight_image`. Gradients are sums over the cameras.
 ///
 /// # Errors
 /// As [`render`].
@@ -35,25 +36,39 @@ pub fn render_batch(
     run(gaussians, cameras, true, settings)
 }
 
+/// Which of the centres `means3d` `[P,3]` lie in front of the camera (view-space depth over 0.2): `[P]` `Bool`.
+///
+/// # Errors
+/// [`Error`], as for [`render`].
+pub fn mark_visible(backend: &Backend, means3d: &Tensor, camera: &Camera) -> Result<Tensor, Error> {
+    check::means(means3d)?;
+    check::same_device("camera", camera.device(), "means3d", means3d.device())?;
+    backend.check_holds("means3d", means3d.device())?;
+    ffi::mark_visible(backend, means3d, &camera.numbers()?)
+}
+
 fn run(g: &Gaussians<'_>, cameras: &[&Camera], batch: bool, settings: &Settings) -> Result<Rendered, Error> {
     check::cameras(cameras)?;
-    let count = check::scene(g, batch.then_some(cameras.len() as i64))?;
+    let views = batch.then_some(cameras.len() as i64);
+    let count = check::scene(g, views)?;
     let device = g.means3d.device();
-    check::same_device("camera", cameras[0].device(), device)?;
-    let engine = engines::choose(&settings.engine, device, "`means3d`")?;
-    let capabilities = engine.capabilities();
-    let channels = g.features.map_or(0, |t| t.size()[1]);
-    check::outputs(settings, channels > 0, &capabilities)?;
-    let sh_coeffs = check::degree(&g.color, settings.sh_degree, &capabilities)?;
-    let (color, sh_rest) = match g.color {
-        Color::Sh(sh) => (sh, None),
-        Color::SplitSh { first, rest } => (first, Some(rest)),
-        Color::Rgb(rgb) => (rgb, None),
+    check::same_device("camera", cameras[0].device(), "means3d", device)?;
+    let backend = match &settings.backend {
+        Some(backend) => backend.clone(),
+        None => Backend::of(device)?,
     };
-    let (shape, rotations) = match g.shape {
-        Shape::ScaleRotation { scales, rotations } => (scales, Some(rotations)),
-        Shape::Covariance(values) => (values, None),
-    };
+    backend.check_holds("means3d", device)?;
+    let engine = backend.capabilities();
+    let feature_count = g.features.map_or(0, |t| t.size()[1]);
+    let channels = channel::wanted(settings, feature_count > 0, engine)?;
+    let sh_coeffs = check::degree(&g.color, settings.sh_degree, engine)?;
+    let model = cameras[0].core();
+    let weight_image = settings.weight_image.as_ref().map(|image| {
+        let shape: Vec<i64> = views.into_iter().chain([model.height, model.width].map(i64::from)).collect();
+        check::tensor("weight_image", image, device, &[&shape], || format!("the render needs {shape:?}"))?;
+        Ok::<_, Error>(image.f_detach()?.f_contiguous()?)
+    });
+
     let background = match &settings.background {
         Background::Rgb(rgb) => upload(rgb, device)?,
         Background::Tensor(t) => {
@@ -62,101 +77,106 @@ fn run(g: &Gaussians<'_>, cameras: &[&Camera], batch: bool, settings: &Settings)
         }
     };
     let grad = ffi::grad_enabled();
-    let learned = grad && cameras.iter().any(|c| c.pose().is_some_and(Tensor::requires_grad));
-    let poses = if learned {
+    let poses = if grad && cameras.iter().any(|c| c.pose().is_some_and(Tensor::requires_grad)) {
         let columns = cameras.iter().map(|c| c.view_column()).collect::<Result<Vec<_>, _>>()?;
         Some(Tensor::f_stack(&columns, 0)?)
     } else {
         None
     };
-    let inputs = Inputs {
-        means3d: g.means3d,
-        means2d: g.means2d,
-        means2d_abs: g.means2d_abs,
-        opacities: g.opacities,
-        color,
-        sh_rest,
-        shape,
-        rotations,
-        features: g.features,
-        background: &background,
-        poses: poses.as_ref(),
-    };
-    let learns = |t: Option<&Tensor>| grad && t.is_some_and(Tensor::requires_grad);
-    let extra = [
-        ("means2d_abs", learns(g.means2d_abs)),
-        ("background", learns(Some(&background))),
-        ("view", learned),
-    ];
-    let first = cameras[0].core();
+    let mut inputs = of(g);
+    inputs[Input::Background] = Some(&background);
+    inputs[Input::View] = poses.as_ref();
+
+    let learns = |input: Input| grad && inputs[input].is_some_and(Tensor::requires_grad);
+    let extra =
+        [("means2d_abs", Input::Means2dAbs), ("background", Input::Background), ("view", Input::View)];
+    let orthographic = model.model == Model::Orthographic;
     let asked = Asked {
         cameras: cameras.len(),
-        orthographic: first.model == Model::Orthographic,
-        split: sh_rest.is_some(),
-        extra_gradients: extra.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name).collect(),
+        orthographic,
+        split_sh: inputs[Input::ShRest].is_some(),
+        extra_gradients: extra.into_iter().filter(|(_, i)| learns(*i)).map(|(name, _)| name).collect(),
     };
-    check::features(settings, &asked, &capabilities)?;
+    check::abilities(settings, &asked, engine)?;
 
     let side = |n: u32| {
         i32::try_from(n).ok().filter(|n| *n > 0).ok_or_else(|| {
             Error::Settings(format!(
                 "the image is {}x{}, but a side is 1 to 2^31 - 1",
-                first.width, first.height
+                model.width, model.height
             ))
         })
     };
-    let flag = |on: bool, bit: u32| if on { bit } else { 0 };
-    // An engine that always is reproducible need not know the flag.
-    let reproducible = settings.reproducible && capabilities.features.contains(Features::REPRODUCE);
+    // An engine whose gradients always are reproducible need not know the flag.
+    let reproducible = settings.reproducible && engine.abilities.contains(Abilities::REPRODUCE);
+    let flags = [
+        (settings.antialiasing, abi::ANTIALIASING),
+        (settings.debug, abi::DEBUG),
+        (settings.mode == Mode::Exact, abi::EXACT),
+        (settings.values == Values::Raw, abi::RAW),
+        (reproducible, abi::REPRODUCIBLE),
+    ];
     let frame = Frame {
-        device,
-        strided: capabilities.features.contains(Features::STRIDED_INPUTS),
-        engine,
-        width: side(first.width)?,
-        height: side(first.height)?,
-        model: if asked.orthographic { abi::ORTHOGRAPHIC } else { abi::PINHOLE },
+        width: side(model.width)?,
+        height: side(model.height)?,
+        model: if orthographic { abi::ORTHOGRAPHIC } else { abi::PINHOLE },
         tangents: cameras.iter().map(|c| [c.core().tan_fovx, c.core().tan_fovy]).collect(),
         batch,
-        flags: flag(settings.antialiasing, abi::ANTIALIASING)
-            | flag(settings.debug, abi::DEBUG)
-            | flag(settings.exact, abi::EXACT)
-            | flag(settings.raw, abi::RAW)
-            | flag(reproducible, abi::REPRODUCIBLE),
+        flags: flags.into_iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag),
         scale_modifier: settings.scale_modifier,
-        // Without SH the degree says nothing, and 0 needs no coefficients.
-        sh_degree: if sh_coeffs.is_some() { settings.sh_degree as i32 } else { 0 },
+        // Without SH the degree means nothing, and 0 needs no coefficients.
+        sh_degree: sh_coeffs.map_or(0, |_| settings.sh_degree as i32),
         count,
-        sh_coeffs,
+        sh_coeffs: sh_coeffs.unwrap_or(0),
+        feature_count,
         channels,
-        depth: settings.depth,
-        alpha: settings.alpha,
+        weight_image: weight_image.transpose()?,
+        backend,
     };
-    let graph = grad && inputs.nodes().into_iter().flatten().any(Tensor::requires_grad);
+    let graph = grad && inputs.iter().any(|(_, t)| t.is_some_and(Tensor::requires_grad));
     let numbers = cameras.iter().map(|c| c.numbers()).collect::<Result<Vec<_>, _>>()?;
     let numbers = match numbers.as_slice() {
         [one] => one.shallow_clone(),
         several => Tensor::f_cat(several, 0)?,
     };
-    let picture = ffi::forward(frame, inputs, &numbers, graph, settings.workspace.as_ref())?;
+    let mut images = ffi::forward(frame, &inputs, &numbers, graph, settings.workspace.as_ref())?;
+    let lost = || Error::Torch("the autograd node lost an output".into());
     Ok(Rendered {
-        color: picture.color,
-        radii: picture.radii,
-        inv_depth: picture.inv_depth,
-        depth: picture.depth,
-        alpha: picture.alpha,
-        features: picture.features,
-        counts: picture.counts,
+        color: images.take(abi::COLOR).ok_or_else(lost)?,
+        inv_depth: images.take(abi::INV_DEPTH).ok_or_else(lost)?,
+        depth: images.take(abi::DEPTH),
+        alpha: images.take(abi::ALPHA),
+        features: images.take(abi::FEATURES),
+        weight_sum: images.take(abi::WEIGHT_SUM),
+        weight_max: images.take(abi::WEIGHT_MAX),
+        weight_image: images.take(abi::WEIGHT_IMAGE),
+        counts: images.counts,
+        radii: images.radii,
     })
 }
 
-/// Which of the centres `means3d` `[P,3]` lie in front of the camera (view-space depth over 0.2): `[P]` `Bool`.
-/// The engine is the one that [`EngineChoice::Auto`](crate::EngineChoice::Auto) chooses.
-///
-/// # Errors
-/// [`Error`], as [`render`].
-pub fn mark_visible(means3d: &Tensor, camera: &Camera) -> Result<Tensor, Error> {
-    check::means(means3d)?;
-    check::same_device("camera", camera.device(), means3d.device())?;
-    let engine = engines::choose(&crate::EngineChoice::Auto, means3d.device(), "`means3d`")?;
-    ffi::mark_visible(&engine, means3d, &camera.numbers()?)
+/// The caller's tensors by name.
+fn of<'a>(g: &Gaussians<'a>) -> PerInput<Option<&'a Tensor>> {
+    let mut inputs = PerInput::default();
+    inputs[Input::Means3d] = Some(g.means3d);
+    inputs[Input::Means2d] = g.means2d;
+    inputs[Input::Means2dAbs] = g.means2d_abs;
+    inputs[Input::Opacities] = Some(g.opacities);
+    inputs[Input::Features] = g.features;
+    match g.color {
+        Color::Sh(sh) => inputs[Input::Sh] = Some(sh),
+        Color::SplitSh { first, rest } => {
+            inputs[Input::Sh] = Some(first);
+            inputs[Input::ShRest] = Some(rest);
+        }
+        Color::Rgb(rgb) => inputs[Input::Colors] = Some(rgb),
+    }
+    match g.shape {
+        Shape::ScaleRotation { scales, rotations } => {
+            inputs[Input::Scales] = Some(scales);
+            inputs[Input::Rotations] = Some(rotations);
+        }
+        Shape::Covariance(values) => inputs[Input::Cov3d] = Some(values),
+    }
+    inputs
 }

@@ -1,16 +1,13 @@
-//! What is rendered and how: tensors borrowed from the caller, settings, and the picture that comes back. Data
-//! alone; nothing is checked here.
+//! What is rendered: Gaussians as tensors borrowed from the caller, and the images that come back. Data only; nothing is
+//! checked here.
 
-use splat_engine::{Features, SharedEngine};
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
-use crate::{Error, Workspace};
-
-/// `P` Gaussians as `Float32` tensors of one device, any strides. Values as the rasterizer takes them: scales
-/// after `exp`, opacities after the sigmoid, unless [`Settings::raw`] says otherwise.
+/// `P` Gaussians as `Float32` tensors on one device, with any strides. By default the values are those that are rendered:
+/// scales after `exp`, opacities after the sigmoid. [`Values::Raw`](crate::Values::Raw) takes them as an optimiser keeps them.
 #[derive(Debug, Clone, Copy)]
 pub struct Gaussians<'a> {
-    /// Centres, `[P,3]`, world coordinates.
+    /// Centres `[P,3]` in world coordinates.
     pub means3d: &'a Tensor,
     /// `[P]` or `[P,1]`.
     pub opacities: &'a Tensor,
@@ -18,191 +15,111 @@ pub struct Gaussians<'a> {
     pub color: Color<'a>,
     /// Scales and rotations, or covariances.
     pub shape: Shape<'a>,
-    /// `[P,3]`: receives the gradient with respect to the projected centres in NDC units (pixel gradient times
-    /// half the image's size; z is zero), which densification thresholds. Its values are never read.
-    /// With several cameras `[C,P,3]`.
+    /// See [`Gaussians::means2d`].
     pub means2d: Option<&'a Tensor>,
-    /// `[P,2]`, with several cameras `[C,P,2]`: receives the sums over the pixels of the absolute gradients, x and y
-    /// apart, in the same units (Ye et al. 2024, AbsGS). Its values are never read.
+    /// See [`Gaussians::means2d_abs`].
     pub means2d_abs: Option<&'a Tensor>,
-    /// `[P,F]` further channels, `F` to 64, blended like colours over zero: [`Rendered::features`].
+    /// See [`Gaussians::features`].
     pub features: Option<&'a Tensor>,
 }
 
-/// Where a splat's colour comes from.
+impl<'a> Gaussians<'a> {
+    /// Centres `[P,3]` in world coordinates, opacities `[P]` or `[P,1]`, colours and shapes; nothing else.
+    #[must_use]
+    pub fn new(means3d: &'a Tensor, opacities: &'a Tensor, color: Color<'a>, shape: Shape<'a>) -> Self {
+        Self { means3d, opacities, color, shape, means2d: None, means2d_abs: None, features: None }
+    }
+
+    /// A tensor `[P,3]`, for several cameras `[C,P,3]`, that receives the gradient with respect to the projected centres, which
+    /// densification thresholds. It is in NDC units (gradient per pixel times half the image size); z is zero. The values of
+    /// the tensor are never read.
+    #[must_use]
+    pub fn means2d(self, tensor: &'a Tensor) -> Self {
+        Self { means2d: Some(tensor), ..self }
+    }
+
+    /// A tensor `[P,2]`, for several cameras `[C,P,2]`, that receives the sums over the pixels of the absolute gradients for x
+    /// and for y, in the units of [`Gaussians::means2d`] (Ye et al. 2024, AbsGS). The values of the tensor are never read.
+    #[must_use]
+    pub fn means2d_abs(self, tensor: &'a Tensor) -> Self {
+        Self { means2d_abs: Some(tensor), ..self }
+    }
+
+    /// Extra channels `[P,F]`, `F` up to 64, alpha-blended like colour over a zero background:
+    /// [`Rendered::features`].
+    #[must_use]
+    pub fn features(self, tensor: &'a Tensor) -> Self {
+        Self { features: Some(tensor), ..self }
+    }
+}
+
+/// Where the colour of a Gaussian comes from.
 #[derive(Debug, Clone, Copy)]
 pub enum Color<'a> {
-    /// `[P,M,3]` SH coefficients, `M` at least `(sh_degree + 1)^2`.
+    /// Coefficients `[P,M,3]` of spherical harmonics, `M` at least `(sh_degree + 1)^2`.
     Sh(&'a Tensor),
-    /// The same coefficients in two tensors, as trainings keep them.
+    /// The same coefficients in two tensors, as training keeps them.
     SplitSh {
         /// `[P,1,3]`, the constant term.
         first: &'a Tensor,
-        /// `[P,M-1,3]`.
+        /// `[P,M-1,3]`, the others.
         rest: &'a Tensor,
     },
-    /// `[P,3]`, used as given.
+    /// RGB `[P,3]`, used as given.
     Rgb(&'a Tensor),
 }
 
-/// A splat's extent in space.
+/// The shape of a Gaussian.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape<'a> {
-    /// `covariance = R S^2 R^T`, `S = scale_modifier * scale`.
+    /// `covariance = R S^2 R^T` with `S = scale_modifier * scale`.
     ScaleRotation {
-        /// `[P,3]` standard deviations.
+        /// Standard deviations `[P,3]`.
         scales: &'a Tensor,
-        /// `[P,4]` wxyz, used as given (not normalised).
+        /// Quaternions `[P,4]` wxyz, used as given (not normalised).
         rotations: &'a Tensor,
     },
-    /// `[P,6]`: xx xy xz yy yz zz; `scale_modifier` does not apply.
+    /// `[P,6]`: xx xy xz yy yz zz. `scale_modifier` does not apply.
     Covariance(&'a Tensor),
 }
 
-/// Host numbers on a device. Does not wait for the device: so small a copy is staged before it returns.
-pub(crate) fn upload(numbers: &[f32], device: Device) -> Result<Tensor, Error> {
-    let host = Tensor::f_from_slice(numbers)?;
-    Ok(if device == Device::Cpu { host } else { host.f_to_device_(device, Kind::Float, true, false)? })
-}
-
-/// How to render.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Colour behind everything. A tensor that requires a gradient gets one, if the engine can.
-    pub background: Background,
-    /// Multiplies every scale.
-    pub scale_modifier: f32,
-    /// Active SH degree, 0 to 3; without meaning for [`Color::Rgb`].
-    pub sh_degree: u32,
-    /// Opacity compensation for the 0.3 px dilation.
-    pub antialiasing: bool,
-    /// Mode `exact`: splats reach every pixel where their alpha is 1/255 or more, and gradients are the derivatives.
-    /// Otherwise mode `compat`: image and gradients of the original, which cuts splats at 3 sigma. Engine `inria` has
-    /// `compat` alone.
-    pub exact: bool,
-    /// The tensors are what an optimiser keeps: logarithms of scales, logits of opacities, quaternions of any length,
-    /// which the engine normalises. Gradients are for these numbers. Covariances are taken as they are.
-    pub raw: bool,
-    /// Gradients bit-identical from run to run; costs time on a GPU.
-    pub reproducible: bool,
-    /// Produce [`Rendered::depth`].
-    pub depth: bool,
-    /// Produce [`Rendered::alpha`].
-    pub alpha: bool,
-    /// On a GPU: wait and check after every kernel, so that an error names the kernel that made it.
-    pub debug: bool,
-    /// Who renders.
-    pub engine: EngineChoice,
-    /// On a GPU: renders do not wait for the device; see [`Workspace`].
-    pub workspace: Option<Workspace>,
-}
-
-impl Default for Settings {
-    /// Black background, scale 1, degree 3, mode `exact`, values as the rasterizer takes them, colour and inverse
-    /// depth, the engine of the tensors' device.
-    fn default() -> Self {
-        Self {
-            background: Background::Rgb([0.0; 3]),
-            scale_modifier: 1.0,
-            sh_degree: 3,
-            antialiasing: false,
-            exact: true,
-            raw: false,
-            reproducible: false,
-            depth: false,
-            alpha: false,
-            debug: false,
-            engine: EngineChoice::Auto,
-            workspace: None,
-        }
-    }
-}
-
-impl Settings {
-    /// The defaults with this engine, in mode `compat` if it has no other.
-    #[must_use]
-    pub fn with_engine(engine: SharedEngine) -> Self {
-        let exact = engine.capabilities().features.contains(Features::EXACT);
-        Self { exact, engine: EngineChoice::Handle(engine), ..Self::default() }
-    }
-}
-
-/// The colour behind everything.
+/// Outputs of a render. After [`render_batch`](crate::render_batch) each has a leading camera dimension `C`. The images are
+/// differentiable (first derivatives only); `radii` and the weights are not.
 #[derive(Debug)]
-pub enum Background {
-    /// Red, green, blue.
-    Rgb([f32; 3]),
-    /// `[3]` on the scene's device.
-    Tensor(Tensor),
-}
-
-impl Clone for Background {
-    /// A tensor is shared, not copied.
-    fn clone(&self) -> Self {
-        match self {
-            Self::Rgb(rgb) => Self::Rgb(*rgb),
-            Self::Tensor(t) => Self::Tensor(t.shallow_clone()),
-        }
-    }
-}
-
-impl From<[f32; 3]> for Background {
-    fn from(rgb: [f32; 3]) -> Self {
-        Self::Rgb(rgb)
-    }
-}
-
-impl From<Tensor> for Background {
-    fn from(t: Tensor) -> Self {
-        Self::Tensor(t)
-    }
-}
-
-/// Which engine renders.
-#[derive(Debug, Clone, Default)]
-pub enum EngineChoice {
-    /// `cpu` for CPU tensors; for CUDA tensors the first of `cuda`, `inria` that this program was built with.
-    #[default]
-    Auto,
-    /// By name: `cpu`, `cuda`, `inria`.
-    Named(String),
-    /// This one, whoever made it.
-    Handle(SharedEngine),
-}
-
-impl From<&str> for EngineChoice {
-    /// `auto` or an engine's name.
-    fn from(name: &str) -> Self {
-        if name == "auto" { Self::Auto } else { Self::Named(name.into()) }
-    }
-}
-
-/// A picture, or `C` of them with that as the first dimension. All but [`radii`](Self::radii) is differentiable,
-/// once.
-#[derive(Debug)]
+#[non_exhaustive]
 pub struct Rendered {
-    /// `[3,H,W]` RGB, not clamped.
+    /// RGB `[3,H,W]`, not clamped.
     pub color: Tensor,
-    /// `[P]` `Int`: 3-sigma radius in pixels, 0 = not visible.
+    /// `[P]` `Int`: the 3-sigma radius in pixels, 0 if the Gaussian is not visible.
     pub radii: Tensor,
-    /// `[1,H,W]` sum of weight / z; the background adds nothing.
+    /// `[1,H,W]`, the sum of weight / z; the background adds nothing.
     pub inv_depth: Tensor,
-    /// `[1,H,W]` sum of weight * z, if asked for.
+    /// `[1,H,W]`, the sum of weight * z, if [`Settings::depth`](crate::Settings::depth) asks for it.
     pub depth: Option<Tensor>,
-    /// `[1,H,W]` sum of weight, if asked for.
+    /// `[1,H,W]`, the sum of weights, if [`Settings::alpha`](crate::Settings::alpha) asks for it.
     pub alpha: Option<Tensor>,
-    /// `[F,H,W]` sum of weight * feature, if there are features.
+    /// `[F,H,W]`, the sum of weight * feature, if the Gaussians have features.
     pub features: Option<Tensor>,
+    /// `[P]`, the sum of each Gaussian's weights over the pixels, if
+    /// [`Settings::weight_sum`](crate::Settings::weight_sum) asks for it.
+    pub weight_sum: Option<Tensor>,
+    /// `[P]`, the largest of each Gaussian's weights, if [`Settings::weight_max`](crate::Settings::weight_max) asks for it.
+    pub weight_max: Option<Tensor>,
+    /// `[P]`, the sum over the pixels of weight * image, if there is a
+    /// [`Settings::weight_image`](crate::Settings::weight_image).
+    pub weight_image: Option<Tensor>,
     /// What the engine counted.
     pub counts: Counts,
 }
 
-/// What a render's engine counted. With a [`Workspace`], ask [`Workspace::progress`] later.
+/// What the engine counted in a render. With a [`Workspace`](crate::Workspace) ask
+/// [`Workspace::progress`](crate::Workspace::progress) later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counts {
-    /// (splat, tile) pairs of all cameras; `None` while only the device knows.
-    pub pairs: Option<i64>,
-    /// Splats left out because one of their numbers is not finite; `None` likewise.
+    /// Gaussian-tile intersections of all cameras; `None` while only the device knows.
+    pub intersections: Option<i64>,
+    /// Gaussians left out because one of their numbers is not finite; `None` while only the device knows.
     pub rejected: Option<i64>,
     pub(crate) ticket: i64,
 }

@@ -1,21 +1,20 @@
-//! What lets renders on a GPU run without waiting for it: [`Workspace`], and what is asked of it later.
+//! What lets renders on a GPU run without waiting for it: [`Workspace`], and what can be asked of it later.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use splat_engine::{EngineError, Progress, abi};
-use tch::Device;
 
-use crate::{Counts, EngineChoice, Error, engines};
+use crate::{Backend, Counts, Error};
 
-/// Remembers how much memory past renders needed, so that the next need not ask the device first. Put it in
-/// [`Settings::workspace`](crate::Settings::workspace); clones are the same workspace. A render whose guess was too
-/// small lacks the farthest splats: [`Workspace::progress`] tells, and the next render has enough.
+/// Remembers how much memory past renders needed, so that the next one need not ask the device first. Put it into
+/// [`Settings::workspace`](crate::Settings::workspace); clones are the same workspace. If the estimate was too small, the image
+/// lacks the farthest Gaussians; [`Workspace::progress`] reports it and the next render allocates enough.
 #[derive(Debug, Clone)]
 pub struct Workspace(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    engine: String,
+    backend: Backend,
     state: Mutex<State>,
 }
 
@@ -27,34 +26,30 @@ pub(crate) struct State {
 }
 
 impl Workspace {
-    /// For renders of `engine` on `device`.
+    /// For renders on this backend.
     ///
     /// # Errors
-    /// [`Error`] if there is no such engine, or it has no workspaces.
-    pub fn new(engine: &EngineChoice, device: Device) -> Result<Self, Error> {
-        let engine = engines::choose(engine, device, "the workspace")?;
-        let ordinal = match device {
-            Device::Cuda(i) => i as i32,
-            _ => -1,
-        };
-        let raw =
-            splat_engine::Workspace::new(&engine, ordinal).map_err(|e| Error::engine(&engine, e, None))?;
+    /// [`Error::Engine`] if the engine has no workspaces, or the device's error.
+    pub fn new(backend: &Backend) -> Result<Self, Error> {
+        let raw = splat_engine::Workspace::new(backend.engine(), backend.ordinal())
+            .map_err(|e| Error::engine(backend, e, None))?;
         let state = Mutex::new(State { raw, last: None });
-        Ok(Self(Arc::new(Shared { engine: engine.capabilities().name, state })))
+        Ok(Self(Arc::new(Shared { backend: backend.clone(), state })))
     }
 
-    /// What the render that gave `counts` needed; `None` while the device has not come to it, never with `wait`.
+    /// What the render that gave `counts` needed. Returns `None` if the device has not reached that render yet; with `wait` it
+    /// blocks instead.
     ///
     /// # Errors
     /// [`Error::Engine`]; also for a render without this workspace.
     pub fn progress(&self, counts: &Counts, wait: bool) -> Result<Option<Progress>, Error> {
-        let failed = |reason| Error::Engine { engine: self.0.engine.clone(), reason };
-        self.lock().poll(counts, wait).map_err(failed)
+        self.lock().poll(counts, wait).map_err(|e| Error::engine(&self.0.backend, e, None))
     }
 
-    /// Name of the engine that it belongs to.
-    pub(crate) fn engine(&self) -> &str {
-        &self.0.engine
+    /// The backend that it belongs to.
+    #[must_use]
+    pub fn backend(&self) -> &Backend {
+        &self.0.backend
     }
 
     /// One call at a time.
@@ -66,7 +61,7 @@ impl Workspace {
 impl State {
     fn poll(&mut self, counts: &Counts, wait: bool) -> Result<Option<Progress>, EngineError> {
         let saved = abi::Saved {
-            rendered: counts.pairs.unwrap_or(-1),
+            rendered: counts.intersections.unwrap_or(-1),
             rejected: counts.rejected.unwrap_or(-1),
             ticket: counts.ticket,
             ..abi::Saved::EMPTY
@@ -77,7 +72,7 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        // The engine wants its calls over before the workspace goes. Their errors are others' to report.
+        // The engine wants its calls to be over before the workspace goes. Their errors are for others to report.
         if let Some(last) = self.last.take() {
             let _ = self.poll(&last, true);
         }

@@ -8,9 +8,10 @@ use common::engines::hooked;
 use common::stored::{BACKGROUND, CHANNELS, Stored, core_settings, eyes, leaf, settings};
 use common::{HEIGHT, Random, Scene, WIDTH, assert_same_bits, camera, camera_on, numbers, weighted, weights};
 use splat_core::Upstream;
-use splat_engine::host;
+use splat_cpu::host;
 use splat_tch::{
-    Background, Camera, Color, EngineChoice, Gaussians, Settings, Shape, Workspace, render, render_batch,
+    Backend, Background, Camera, Color, Gaussians, Mode, Settings, Shape, Values, Workspace, render,
+    render_batch,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -27,7 +28,7 @@ fn several_cameras_with_everything_are_the_engines() {
     assert_eq!(got.radii.size(), [3, stored.p]);
     assert_eq!(got.features.as_ref().unwrap().size(), [3, CHANNELS, h, w]);
 
-    let cpu = splat_engine::cpu();
+    let cpu = splat_cpu::engine();
     let (scene, with) = (stored.core(), core_settings());
     let expected = host::forward_batch(&*cpu, &scene, &eyes, &with, None).unwrap();
     let images = [
@@ -46,7 +47,7 @@ fn several_cameras_with_everything_are_the_engines() {
         weights.push(weight);
     }
     assert_eq!(Vec::<i32>::try_from(&got.radii.view(-1)).unwrap(), expected.radii);
-    assert_eq!((got.counts.pairs, got.counts.rejected), (Some(expected.pairs()), Some(0)));
+    assert_eq!((got.counts.intersections, got.counts.rejected), (Some(expected.pairs()), Some(0)));
     loss.backward();
 
     let upstream = Upstream {
@@ -112,7 +113,7 @@ fn a_camera_with_a_pose_renders_as_without_and_its_pose_learns() {
     weighted(&got.color, &weights(3, 5)).backward();
     let grad = pose.grad();
     let upstream = numbers(&weights(3, 5));
-    let cpu = splat_engine::cpu();
+    let cpu = splat_cpu::engine();
     let (scene, with) = (stored.core(), core_settings());
     let expected = host::forward(&*cpu, &scene, &eyes[1], &with).unwrap();
     let upstream = Upstream { color: Some(&upstream), ..Upstream::default() };
@@ -139,15 +140,8 @@ fn pose_and_background_gradients_are_the_derivatives() {
         (Tensor::full([n as i64], 0.3, floats), Tensor::full([n as i64, 3], 1.5, floats));
     let rotations = Tensor::from_slice(&r.vec(4 * n)).view([n as i64, 4]);
     let sh = Tensor::from_slice(&r.vec(12 * n)).view([n as i64, 4, 3]) * 0.3 + 1.0;
-    let gaussians = Gaussians {
-        means3d: &means,
-        opacities: &opacities,
-        color: Color::Sh(&sh),
-        shape: Shape::ScaleRotation { scales: &scales, rotations: &rotations },
-        means2d: None,
-        means2d_abs: None,
-        features: None,
-    };
+    let shape = Shape::ScaleRotation { scales: &scales, rotations: &rotations };
+    let gaussians = Gaussians::new(&means, &opacities, Color::Sh(&sh), shape);
     // An orthographic camera too: the pose acts otherwise there.
     let eye = camera();
     let rotation = std::array::from_fn(|r| std::array::from_fn(|c| f64::from(eye.view[4 * c + r])));
@@ -208,7 +202,8 @@ fn stored_values_render_as_activated_ones() {
         ..stored.gaussians()
     };
     let by_torch =
-        render(&activated, &camera_on(Device::Cpu), &Settings { raw: false, ..settings() }).unwrap();
+        render(&activated, &camera_on(Device::Cpu), &Settings { values: Values::Activated, ..settings() })
+            .unwrap();
     weighted(&by_torch.color, &weights(3, 2)).backward();
     let other = Stored::new(30, None);
     let fused = render(&other.gaussians(), &camera_on(Device::Cpu), &settings()).unwrap();
@@ -238,44 +233,46 @@ fn splats_that_are_not_finite_are_counted() {
 
 #[test]
 fn a_workspace_tells_what_renders_needed() {
-    let engine = EngineChoice::Auto;
-    let workspace = Workspace::new(&engine, Device::Cpu).unwrap();
+    let workspace = Workspace::new(&Backend::cpu()).unwrap();
     let stored = Stored::new(20, None);
     let with = Settings { workspace: Some(workspace.clone()), ..settings() };
     let first = render(&stored.gaussians(), &camera_on(Device::Cpu), &with).unwrap();
     let second = tch::no_grad(|| render(&stored.gaussians(), &camera_on(Device::Cpu), &with)).unwrap();
     for counts in [first.counts, second.counts] {
         let progress = workspace.progress(&counts, true).unwrap().unwrap();
-        assert!(!progress.overflow && Some(progress.rendered) == first.counts.pairs, "{progress:?}");
+        assert!(!progress.overflow && Some(progress.rendered) == first.counts.intersections, "{progress:?}");
     }
     let alone = render(&stored.gaussians(), &camera_on(Device::Cpu), &settings()).unwrap();
     let text = workspace.progress(&alone.counts, true).unwrap_err().to_string();
     assert!(text.contains("engine `cpu`") && text.contains("ticket"), "{text}");
-    let other = Settings { engine: EngineChoice::Handle(hooked().shared()), ..with };
+    let other = Settings { backend: Some(hooked().backend()), ..with };
     let text = render(&stored.gaussians(), &camera_on(Device::Cpu), &other).unwrap_err().to_string();
     assert!(text.contains("belongs to engine `cpu`, but engine `hooked`"), "{text}");
 }
 
 #[test]
-fn what_an_engine_has_not_is_refused_by_name() {
+fn what_an_engine_does_not_support_is_refused_by_name() {
     let original = || {
         let mut engine = hooked();
-        engine.capabilities.features = splat_engine::Features::STRIDED_INPUTS;
-        EngineChoice::Handle(engine.shared())
+        engine.capabilities.abilities = splat_engine::Abilities::STRIDED_INPUTS;
+        engine.backend()
     };
     let scene = Scene::new(5);
     let plain = scene.gaussians(true, false);
-    let compat = || Settings { engine: original(), exact: false, ..Settings::default() };
+    let compat = || Settings::new(&original());
     let camera = camera_on(Device::Cpu);
     render(&plain, &camera, &compat()).unwrap();
     let says = |g: &Gaussians<'_>, cameras: &[&Camera], s: Settings, part: &str| {
         let text = render_batch(g, cameras, &s).unwrap_err().to_string();
-        assert!(text.contains("engine `hooked` has not") && text.contains(part), "`{text}` without `{part}`");
+        assert!(
+            text.contains("engine `hooked` does not support") && text.contains(part),
+            "`{text}` without `{part}`"
+        );
         assert!(text.contains("hint:"), "{text}");
     };
     let free = Gaussians { means2d: None, ..plain };
-    says(&free, &[&camera], Settings { exact: true, ..compat() }, "mode `exact`");
-    says(&free, &[&camera], Settings { raw: true, ..compat() }, "`raw`");
+    says(&free, &[&camera], Settings { mode: Mode::Exact, ..compat() }, "mode `exact`");
+    says(&free, &[&camera], Settings { values: Values::Raw, ..compat() }, "raw values");
     says(&free, &[&camera], Settings { reproducible: true, ..compat() }, "reproducible");
     says(&free, &[&camera, &camera], compat(), "2 cameras");
     let l = &scene.leaves;

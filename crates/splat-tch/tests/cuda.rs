@@ -9,28 +9,38 @@ use std::sync::{Arc, Mutex};
 use common::engines::around;
 use common::stored::{self, BACKGROUND, Stored, eyes, leaf};
 use common::{HEIGHT, Scene, WIDTH, camera_on, numbers, weighted, weights};
-use splat_engine::{EngineError, Features};
+use splat_engine::{Abilities, EngineError};
 use splat_tch::{
-    AdamGroup, Camera, EngineChoice, Gaussians, Settings, Workspace, adam_step, photometric, render,
+    AdamGroup, Backend, Camera, Gaussians, Mode, Settings, Workspace, adam_step, photometric, render,
     render_batch, ssim,
 };
 use tch::{Cuda, Device, Kind, Tensor};
 
-/// The CUDA engines of this program, if a GPU can run them.
+/// The CUDA engines that this program was built with or finds, if a GPU can run them.
 fn engines() -> Vec<&'static str> {
     if !Cuda::is_available() {
         println!("skipped: no CUDA device");
         return Vec::new();
     }
-    if splat_cuda::BUILT.is_empty() {
-        println!("skipped: no CUDA engine was built");
+    let built = |name: &str| {
+        (name == "cuda" && cfg!(feature = "cuda")) || (name == "inria" && cfg!(feature = "inria"))
+    };
+    let found = |name: &str| splat_engine::registry::find(name).is_ok();
+    let engines: Vec<_> = ["cuda", "inria"].into_iter().filter(|name| built(name) || found(name)).collect();
+    if engines.is_empty() {
+        println!("skipped: no CUDA engine was built, and none was found");
     }
-    splat_cuda::BUILT.to_vec()
+    engines
+}
+
+/// An engine by name, on the first device of its kind.
+fn backend(name: &str) -> Backend {
+    Backend::find(Some(name), None).unwrap()
 }
 
 /// Of an engine by name, in the best mode it has.
 fn settings(name: &str) -> Settings {
-    Settings::with_engine(splat_tch::engine(name).unwrap())
+    Settings::new(&backend(name))
 }
 
 fn relative(a: &[f32], b: &[f32]) -> f64 {
@@ -44,10 +54,10 @@ fn gradients_on_the_gpu_are_the_cpus() {
     for name in engines() {
         for (sh, covariance) in [(true, false), (false, true)] {
             let mut results = Vec::new();
-            for (device, engine) in [(Device::Cpu, "cpu"), (Device::Cuda(0), name)] {
+            for backend in [Backend::cpu(), backend(name)] {
+                let device = backend.device();
                 let scene = Scene::on(40, device);
-                let settings =
-                    Settings { engine: engine.into(), exact: settings(name).exact, ..Settings::default() };
+                let settings = Settings { mode: settings(name).mode, ..Settings::new(&backend) };
                 let got = render(&scene.gaussians(sh, covariance), &camera_on(device), &settings).unwrap();
                 let loss = weighted(&got.color, &weights(3, 1).to_device(device))
                     + weighted(&got.inv_depth, &weights(1, 2).to_device(device));
@@ -67,27 +77,28 @@ fn gradients_on_the_gpu_are_the_cpus() {
     }
 }
 
-/// Engines that have all of ABI 2.
+/// Engines that can do everything.
 fn complete() -> Vec<&'static str> {
     let all = [
-        Features::EXACT,
-        Features::RAW,
-        Features::BATCH,
-        Features::ORTHOGRAPHIC,
-        Features::SPLIT_SH,
-        Features::EXTRA_GRADIENTS,
-        Features::WORKSPACE,
-        Features::OPTIMIZE,
+        Abilities::EXACT,
+        Abilities::RAW,
+        Abilities::BATCH,
+        Abilities::ORTHOGRAPHIC,
+        Abilities::SPLIT_SH,
+        Abilities::EXTRA_GRADIENTS,
+        Abilities::WORKSPACE,
     ];
     let has = |name: &str| {
-        let c = splat_tch::engine(name).unwrap().capabilities();
-        all.into_iter().all(|f| c.features.contains(f))
+        let backend = backend(name);
+        let c = backend.capabilities();
+        c.optimize && c.image && all.into_iter().all(|ability| c.abilities.contains(ability))
     };
     engines().into_iter().filter(|name| has(name)).collect()
 }
 
 /// Images, then gradients of every leaf, of the background and of the poses.
-fn everything(device: Device, engine: &str, orthographic: bool, workspace: bool) -> Vec<Vec<f32>> {
+fn everything(backend: &Backend, orthographic: bool, workspace: bool) -> Vec<Vec<f32>> {
+    let device = backend.device();
     let stored = Stored::on(60, Some(3), device);
     let background = leaf(&BACKGROUND, &[3], device);
     let mut poses = Vec::new();
@@ -109,8 +120,8 @@ fn everything(device: Device, engine: &str, orthographic: bool, workspace: bool)
         .collect();
     let with = Settings {
         background: background.shallow_clone().into(),
-        engine: engine.into(),
-        workspace: workspace.then(|| Workspace::new(&engine.into(), device).unwrap()),
+        backend: Some(backend.clone()),
+        workspace: workspace.then(|| Workspace::new(backend).unwrap()),
         ..stored::settings()
     };
     // Absolute gradients are of the colour alone: engine `cuda` has them for up to four channels.
@@ -137,7 +148,7 @@ fn everything(device: Device, engine: &str, orthographic: bool, workspace: bool)
     loss.backward();
     let leaves: Vec<Tensor> = stored.leaves[..8].iter().map(|t| t.grad().copy()).collect();
     let only_color = Gaussians { features: None, ..stored.gaussians() };
-    let alone = Settings { engine: engine.into(), depth: false, alpha: false, ..stored::settings() };
+    let alone = Settings { backend: Some(backend.clone()), depth: false, alpha: false, ..stored::settings() };
     let color = render_batch(&only_color, &cameras.iter().collect::<Vec<_>>(), &alone).unwrap().color;
     let weight = Tensor::from_slice(&common::Random::new(0).vec(color.numel())).to_device(device);
     weighted(&color, &weight.view_as(&color)).backward();
@@ -151,9 +162,9 @@ fn everything(device: Device, engine: &str, orthographic: bool, workspace: bool)
 fn everything_on_the_gpu_is_the_cpus() {
     for name in complete() {
         for orthographic in [false, true] {
-            let cpu = everything(Device::Cpu, "cpu", orthographic, false);
+            let cpu = everything(&Backend::cpu(), orthographic, false);
             for workspace in [false, true] {
-                let gpu = everything(Device::Cuda(0), name, orthographic, workspace);
+                let gpu = everything(&backend(name), orthographic, workspace);
                 for (i, (cpu, gpu)) in cpu.iter().zip(&gpu).enumerate() {
                     let error = relative(gpu, cpu);
                     let of = format!("engine {name}, orthographic {orthographic}, workspace {workspace}");
@@ -167,28 +178,25 @@ fn everything_on_the_gpu_is_the_cpus() {
 #[test]
 fn adam_and_ssim_on_the_gpu_are_the_cpus() {
     for name in complete() {
-        let run = |device: Device, engine: EngineChoice| {
+        let run = |backend: Backend| {
+            let device = backend.device();
             let make = |seed, n| Tensor::from_slice(&common::Random::new(seed).vec(n)).to_device(device);
             let [param, grad, exp_avg] = [1, 2, 3].map(|seed| make(seed, 3000).view([1000, 3]));
             let exp_avg_sq = exp_avg.square();
             let visible = make(4, 1000).gt(0.0).to_kind(Kind::Int);
-            let constants = (5, 0.01, 0.9, 0.999, 1e-8);
-            let (step, lr, beta1, beta2, eps) = constants;
-            let (param_ref, grad, exp_avg, exp_avg_sq) = (&param, &grad, &exp_avg, &exp_avg_sq);
-            let group =
-                AdamGroup { param: param_ref, grad, exp_avg, exp_avg_sq, step, lr, beta1, beta2, eps };
-            adam_step(&[group], Some(&visible), &engine).unwrap();
+            let group = AdamGroup::new(&param, &grad, &exp_avg, &exp_avg_sq, 5, 0.01).eps(1e-8);
+            adam_step(&backend, &[group], Some(&visible)).unwrap();
             let image = make(5, 3 * 70 * 50).view([3, 50, 70]).abs().set_requires_grad(true);
             let target = make(6, 3 * 70 * 50).view([3, 50, 70]).abs();
-            let mean = ssim(&image, &target, true, &engine).unwrap();
+            let mean = ssim(&backend, &image, &target, true).unwrap();
             mean.backward();
             let of_mean = image.grad().copy();
-            let loss = photometric(&image, &target, 0.2, &engine).unwrap();
+            let loss = photometric(&backend, &image, &target, 0.2).unwrap();
             loss.backward();
             let of_loss = image.grad() - &of_mean;
-            [&param, exp_avg, exp_avg_sq, &mean, &of_mean, &loss, &of_loss].map(numbers)
+            [&param, &exp_avg, &exp_avg_sq, &mean, &of_mean, &loss, &of_loss].map(numbers)
         };
-        let (cpu, gpu) = (run(Device::Cpu, "cpu".into()), run(Device::Cuda(0), name.into()));
+        let (cpu, gpu) = (run(Backend::cpu()), run(backend(name)));
         for (i, (cpu, gpu)) in cpu.iter().zip(&gpu).enumerate() {
             let error = relative(gpu, cpu);
             assert!(error < 1e-4, "engine {name}, tensor {i}: relative difference {error}");
@@ -217,11 +225,11 @@ fn strides_and_empty_scenes_work_on_the_gpu() {
 }
 
 /// The gradient of the centres for a fixed loss on the GPU.
-fn gradient(p: usize, engine: EngineChoice) -> Result<Vec<f32>, String> {
-    let device = Device::Cuda(0);
+fn gradient(p: usize, backend: Backend) -> Result<Vec<f32>, String> {
+    let device = backend.device();
     let scene = Scene::on(p, device);
     // Every engine has this mode.
-    let settings = Settings { engine, exact: false, ..Settings::default() };
+    let settings = Settings { mode: Mode::Compat, ..Settings::new(&backend) };
     let got =
         tch::with_grad(|| render(&scene.gaussians(true, false), &camera_on(device), &settings)).unwrap();
     let loss = tch::with_grad(|| weighted(&got.color, &weights(3, 1).to_device(device)));
@@ -234,20 +242,20 @@ fn backward_inside_a_backward_works_on_the_gpu() {
     for name in engines() {
         let inner = Arc::new(Mutex::new(Vec::new()));
         let (store, thread) = (inner.clone(), std::thread::current().id());
-        let mut outer = around(splat_tch::engine(name).unwrap());
+        let mut outer = around(backend(name).engine().clone());
         outer.backward = Box::new(move |_| {
             assert_ne!(
                 std::thread::current().id(),
                 thread,
                 "torch runs a GPU's backward in a thread of its own"
             );
-            *store.lock().unwrap() = gradient(8, name.into()).map_err(EngineError::Internal)?;
+            *store.lock().unwrap() = gradient(8, backend(name)).map_err(EngineError::Internal)?;
             Ok(())
         });
-        let outer = gradient(30, EngineChoice::Handle(outer.shared())).unwrap();
+        let outer = gradient(30, outer.on(Device::Cuda(0))).unwrap();
         // Atomic sums on a GPU have no fixed order, so not bit for bit.
-        assert!(relative(&outer, &gradient(30, name.into()).unwrap()) < 1e-4);
-        assert!(relative(&inner.lock().unwrap(), &gradient(8, name.into()).unwrap()) < 1e-4);
+        assert!(relative(&outer, &gradient(30, backend(name)).unwrap()) < 1e-4);
+        assert!(relative(&inner.lock().unwrap(), &gradient(8, backend(name)).unwrap()) < 1e-4);
     }
 }
 
@@ -258,12 +266,12 @@ fn gradients_are_computed_where_they_are_asked_for() {
         let here = std::thread::current().id();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let store = seen.clone();
-        let mut watched = around(splat_tch::engine(name).unwrap());
+        let mut watched = around(backend(name).engine().clone());
         watched.backward = Box::new(move |_| {
             store.lock().unwrap().push(std::thread::current().id());
             Ok(())
         });
-        let settings = Settings { engine: EngineChoice::Handle(watched.shared()), ..settings(name) };
+        let settings = Settings { backend: Some(watched.on(Device::Cuda(0))), ..settings(name) };
         let scene = Scene::on(10, Device::Cuda(0));
         let (gaussians, camera) = (scene.gaussians(true, false), camera_on(Device::Cuda(0)));
         let loss = || render(&gaussians, &camera, &settings).unwrap().color.square().sum(Kind::Float);
@@ -280,15 +288,15 @@ fn gradients_are_computed_where_they_are_asked_for() {
 #[test]
 fn errors_and_panics_of_the_gpus_backward_thread_reach_the_caller() {
     for name in engines() {
-        let mut failing = around(splat_tch::engine(name).unwrap());
+        let mut failing = around(backend(name).engine().clone());
         failing.backward = Box::new(|_| Err(EngineError::Device("kernel `blend`: it was raining".into())));
-        let text = gradient(5, EngineChoice::Handle(failing.shared())).unwrap_err();
+        let text = gradient(5, failing.on(Device::Cuda(0))).unwrap_err();
         assert!(text.contains("engine `hooked`: kernel `blend`: it was raining"), "{text}");
-        let mut panicking = around(splat_tch::engine(name).unwrap());
+        let mut panicking = around(backend(name).engine().clone());
         panicking.backward = Box::new(|_| panic!("index {} out of range", 8));
-        let text = gradient(5, EngineChoice::Handle(panicking.shared())).unwrap_err();
+        let text = gradient(5, panicking.on(Device::Cuda(0))).unwrap_err();
         assert!(text.contains("engine `hooked` panicked: index 8 out of range"), "{text}");
-        gradient(5, name.into()).unwrap();
+        gradient(5, backend(name)).unwrap();
     }
 }
 

@@ -5,11 +5,11 @@ mod common;
 use common::engines::{Hooked, hooked};
 use common::{Scene, camera_on};
 use splat_engine::EngineError;
-use splat_tch::{EngineChoice, Error, Settings, render};
+use splat_tch::{Error, Settings, render};
 use tch::{Device, Kind};
 
 fn with(engine: Hooked) -> Settings {
-    Settings { engine: EngineChoice::Handle(engine.shared()), ..Settings::default() }
+    Settings { backend: Some(engine.backend()), ..Settings::default() }
 }
 
 /// Renders; if that works, the text of backward's error.

@@ -5,19 +5,20 @@ mod common;
 
 use common::{Scene, assert_same_bits, camera, camera_on, numbers, weighted, weights};
 use splat_core::Upstream;
-use splat_tch::{Background, Color, Gaussians, Settings, render};
+use splat_cpu::host;
+use splat_tch::{Background, Color, Gaussians, Mode, Settings, render};
 use tch::{Device, Kind, Tensor};
 
 const BACKGROUND: [f32; 3] = [0.2, 0.5, 0.9];
 
 /// Renders by torch and by the engine with the same upstream gradients and compares everything.
 fn same_as_engine(sh: bool, covariance: bool, antialiasing: bool) {
-    for exact in [false, true] {
-        same_in_mode(sh, covariance, antialiasing, exact);
+    for mode in [Mode::Compat, Mode::Exact] {
+        same_in_mode(sh, covariance, antialiasing, mode);
     }
 }
 
-fn same_in_mode(sh: bool, covariance: bool, antialiasing: bool, exact: bool) {
+fn same_in_mode(sh: bool, covariance: bool, antialiasing: bool, mode: Mode) {
     let scene = Scene::new(40);
     let (wc, wi, wd, wa) = (weights(3, 1), weights(1, 2), weights(1, 3), weights(1, 4));
     let core_settings = splat_core::Settings {
@@ -25,12 +26,11 @@ fn same_in_mode(sh: bool, covariance: bool, antialiasing: bool, exact: bool) {
         scale_modifier: 1.25,
         sh_degree: 2,
         antialiasing,
-        exact,
+        mode,
         ..splat_core::Settings::default()
     };
-    let cpu = splat_engine::cpu();
-    let expected =
-        splat_engine::host::forward(&*cpu, &scene.core(sh, covariance), &camera(), &core_settings).unwrap();
+    let cpu = splat_cpu::engine();
+    let expected = host::forward(&*cpu, &scene.core(sh, covariance), &camera(), &core_settings).unwrap();
     let [nc, ni, nd, na] = [&wc, &wi, &wd, &wa].map(numbers);
     let upstream = Upstream {
         color: Some(&nc),
@@ -39,22 +39,16 @@ fn same_in_mode(sh: bool, covariance: bool, antialiasing: bool, exact: bool) {
         alpha: Some(&na),
         ..Upstream::default()
     };
-    let expected_grad = splat_engine::host::backward(
-        &*cpu,
-        &scene.core(sh, covariance),
-        &camera(),
-        &core_settings,
-        &expected,
-        &upstream,
-    )
-    .unwrap();
+    let expected_grad =
+        host::backward(&*cpu, &scene.core(sh, covariance), &camera(), &core_settings, &expected, &upstream)
+            .unwrap();
 
     let settings = Settings {
         background: BACKGROUND.into(),
         scale_modifier: 1.25,
         sh_degree: 2,
         antialiasing,
-        exact,
+        mode,
         depth: true,
         alpha: true,
         ..Settings::default()
@@ -119,15 +113,8 @@ fn inputs_without_requires_grad_get_no_gradient() {
     let scene = Scene::new(20);
     let l = &scene.leaves;
     let fixed = [&l.means3d, &l.opacities, &l.sh, &l.scales].map(Tensor::detach);
-    let gaussians = Gaussians {
-        means3d: &fixed[0],
-        opacities: &fixed[1],
-        color: Color::Sh(&fixed[2]),
-        shape: splat_tch::Shape::ScaleRotation { scales: &fixed[3], rotations: &l.rotations },
-        means2d: None,
-        means2d_abs: None,
-        features: None,
-    };
+    let shape = splat_tch::Shape::ScaleRotation { scales: &fixed[3], rotations: &l.rotations };
+    let gaussians = Gaussians::new(&fixed[0], &fixed[1], Color::Sh(&fixed[2]), shape);
     let background = Tensor::from_slice(&BACKGROUND);
     let settings =
         Settings { background: Background::Tensor(background.shallow_clone()), ..Settings::default() };
@@ -148,14 +135,13 @@ fn a_loss_on_one_output_leaves_the_others_out() {
     let got = render(&scene.gaussians(false, false), &camera_on(Device::Cpu), &settings).unwrap();
     weighted(got.alpha.as_ref().unwrap(), &weight).backward();
 
-    let cpu = splat_engine::cpu();
+    let cpu = splat_cpu::engine();
     let (core, plain) =
-        (scene.core(false, false), splat_core::Settings { exact: true, ..Default::default() });
-    let expected = splat_engine::host::forward(&*cpu, &core, &camera(), &plain).unwrap();
+        (scene.core(false, false), splat_core::Settings { mode: Mode::Exact, ..Default::default() });
+    let expected = host::forward(&*cpu, &core, &camera(), &plain).unwrap();
     let alpha = numbers(&weight);
     let upstream = Upstream { alpha: Some(&alpha), ..Upstream::default() };
-    let expected =
-        splat_engine::host::backward(&*cpu, &core, &camera(), &plain, &expected, &upstream).unwrap();
+    let expected = host::backward(&*cpu, &core, &camera(), &plain, &expected, &upstream).unwrap();
     assert_same_bits("means3d", &numbers(&scene.leaves.means3d.grad()), &expected.means3d);
     assert!(numbers(&scene.leaves.colors.grad()).iter().all(|g| *g == 0.0), "alpha knows no colour");
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use common::engines::hooked;
 use common::{Scene, assert_same_bits, camera_on, numbers, weighted, weights};
 use splat_engine::EngineError;
-use splat_tch::{EngineChoice, Rendered, Settings, render};
+use splat_tch::{Backend, Rendered, Settings, render};
 use tch::{Device, Kind, Tensor};
 
 fn picture(scene: &Scene, settings: &Settings) -> Rendered {
@@ -69,14 +69,14 @@ fn renders_and_backwards_of_many_threads_do_not_meet() {
 
 /// An engine whose backward renders again and runs that backward, `depth` deep, before its own: what
 /// deferred rendering does inside a custom backward.
-fn deferring(depth: usize, innermost: Arc<Mutex<Vec<f32>>>, ran: Arc<AtomicUsize>) -> EngineChoice {
+fn deferring(depth: usize, innermost: Arc<Mutex<Vec<f32>>>, ran: Arc<AtomicUsize>) -> Backend {
     let mut engine = hooked();
     engine.backward = Box::new(move |_| {
         ran.fetch_add(1, Ordering::Relaxed);
         if depth > 0 {
             let scene = Scene::new(8);
             let inner = Settings {
-                engine: deferring(depth - 1, innermost.clone(), ran.clone()),
+                backend: Some(deferring(depth - 1, innermost.clone(), ran.clone())),
                 ..Settings::default()
             };
             // Gradients are off inside a backward, as for any torch operation.
@@ -88,7 +88,7 @@ fn deferring(depth: usize, innermost: Arc<Mutex<Vec<f32>>>, ran: Arc<AtomicUsize
         }
         Ok(())
     });
-    EngineChoice::Handle(engine.shared())
+    engine.backend()
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn backward_inside_a_backward_gives_both_gradients() {
         let (inner, ran) = (Arc::<Mutex<Vec<f32>>>::default(), Arc::<AtomicUsize>::default());
         let scene = Scene::new(30);
         let settings =
-            Settings { engine: deferring(depth, inner.clone(), ran.clone()), ..Settings::default() };
+            Settings { backend: Some(deferring(depth, inner.clone(), ran.clone())), ..Settings::default() };
         weighted(&picture(&scene, &settings).color, &weights(3, 1)).backward();
         assert_eq!(ran.load(Ordering::Relaxed), depth + 1);
         assert_same_bits("inner", &inner.lock().unwrap(), &plain_gradient(8));

@@ -5,8 +5,8 @@ mod common;
 
 use common::engines::hooked;
 use common::{Scene, assert_same_bits, blind_camera, camera_on, numbers, weighted, weights};
-use splat_engine::{Features, Outputs};
-use splat_tch::{Background, Color, EngineChoice, Gaussians, Settings, Shape, mark_visible, render};
+use splat_engine::{Abilities, Channels};
+use splat_tch::{Backend, Background, Color, Gaussians, Settings, Shape, mark_visible, render};
 use tch::{Device, Kind, Tensor};
 
 /// The text of the error that rendering this gives.
@@ -24,22 +24,23 @@ fn assert_says(text: &str, parts: &[&str]) {
 fn transposed_and_expanded_inputs_render_as_their_copies_do() {
     // An engine that reads strides gets them; one that does not gets contiguous tensors. Both must agree.
     let mut dense = hooked();
-    dense.capabilities.features = Features::DETERMINISTIC.with(Features::EXACT);
+    dense.capabilities.abilities = Abilities::DETERMINISTIC.with(Abilities::EXACT);
     dense.forward = Box::new(|args| {
-        assert_eq!(args.gaussians.means3d.stride, [3, 1, 0]);
-        assert_eq!(args.gaussians.rotations.stride, [4, 1, 0]);
-        assert_eq!(args.gaussians.sh.stride, [48, 3, 1]);
+        let gaussians = common::engines::gaussians(args);
+        assert_eq!(gaussians.means3d.stride, [3, 1, 0]);
+        assert_eq!(gaussians.rotations.stride, [4, 1, 0]);
+        assert_eq!(gaussians.sh.stride, [48, 3, 1]);
         Ok(())
     });
     dense.backward = Box::new(|args| {
-        assert!(!args.grad_color.is_null());
+        assert!(!common::engines::color(args).gradient.is_null());
         Ok(())
     });
     let scene = Scene::new(20);
     let p = scene.p as i64;
     let l = &scene.leaves;
     let leaf = |t: Tensor| t.detach().set_requires_grad(true);
-    let run = |engine: EngineChoice, copy: bool| {
+    let run = |backend: Backend, copy: bool| {
         // [3,P] and [3,16,P] leaves, transposed; one rotation for all; every second row of a longer list.
         let means = leaf(l.means3d.tr().contiguous());
         let sh = leaf(l.sh.permute([2, 1, 0]).contiguous());
@@ -49,24 +50,17 @@ fn transposed_and_expanded_inputs_render_as_their_copies_do() {
             [means.tr(), sh.permute([2, 1, 0]), rotation.expand([p, 4], false), scales.slice(0, 0, 2 * p, 2)];
         assert!(inputs.iter().all(|t| !t.is_contiguous()));
         let inputs = inputs.map(|t| if copy { t.contiguous() } else { t });
-        let gaussians = Gaussians {
-            means3d: &inputs[0],
-            opacities: &l.opacities,
-            color: Color::Sh(&inputs[1]),
-            shape: Shape::ScaleRotation { scales: &inputs[3], rotations: &inputs[2] },
-            means2d: None,
-            means2d_abs: None,
-            features: None,
-        };
-        let got = render(&gaussians, &camera_on(Device::Cpu), &Settings { engine, ..Settings::default() });
+        let shape = Shape::ScaleRotation { scales: &inputs[3], rotations: &inputs[2] };
+        let gaussians = Gaussians::new(&inputs[0], &l.opacities, Color::Sh(&inputs[1]), shape);
+        let got = render(&gaussians, &camera_on(Device::Cpu), &Settings::new(&backend));
         // A transposed image, so that the upstream gradient is not contiguous either.
         let color = got.unwrap().color;
         (color.permute([2, 1, 0]) * weights(3, 1).permute([2, 1, 0])).sum(Kind::Float).backward();
         let gradients = [&means, &sh, &rotation, &scales].map(|t| numbers(&t.grad()));
         (numbers(&color), gradients)
     };
-    let expected = run(EngineChoice::Auto, true);
-    for got in [run(EngineChoice::Auto, false), run(EngineChoice::Handle(dense.shared()), false)] {
+    let expected = run(Backend::cpu(), true);
+    for got in [run(Backend::cpu(), false), run(dense.backend(), false)] {
         assert_same_bits("color", &got.0, &expected.0);
         for (i, (a, b)) in got.1.iter().zip(&expected.1).enumerate() {
             assert_same_bits(["means", "sh", "rotation", "scales"][i], a, b);
@@ -129,16 +123,20 @@ fn nothing_visible_gives_the_background_and_zero_gradients() {
 #[test]
 fn mark_visible_tells_front_from_back() {
     let means = Tensor::from_slice(&[0.0_f32, 0.0, 0.0, 0.0, 0.0, -9.0]).view([2, 3]);
-    let visible = mark_visible(&means, &camera_on(Device::Cpu)).unwrap();
+    let visible = mark_visible(&Backend::cpu(), &means, &camera_on(Device::Cpu)).unwrap();
     assert_eq!(visible.kind(), Kind::Bool);
     assert_eq!(Vec::<bool>::try_from(&visible).unwrap(), [true, false]);
     // The same points, transposed in memory.
     let strided = means.tr().contiguous().tr();
     assert_eq!(
-        Vec::<bool>::try_from(&mark_visible(&strided, &camera_on(Device::Cpu)).unwrap()).unwrap(),
+        Vec::<bool>::try_from(&mark_visible(&Backend::cpu(), &strided, &camera_on(Device::Cpu)).unwrap())
+            .unwrap(),
         [true, false]
     );
-    assert_eq!(mark_visible(&means.narrow(0, 0, 0), &camera_on(Device::Cpu)).unwrap().size(), [0]);
+    assert_eq!(
+        mark_visible(&Backend::cpu(), &means.narrow(0, 0, 0), &camera_on(Device::Cpu)).unwrap().size(),
+        [0]
+    );
 }
 
 #[test]
@@ -227,11 +225,10 @@ fn settings_that_contradict_the_scene_or_the_engine_are_named() {
         &["`sh_degree` is 4", "0 to 3"],
     );
     let mut engine = hooked();
-    engine.capabilities.outputs = Outputs(Outputs::COLOR.0 | Outputs::RADII.0 | Outputs::INV_DEPTH.0);
-    let engine = EngineChoice::Handle(engine.shared());
+    engine.capabilities.channels = Channels::COLOR.with(Channels::INV_DEPTH);
     assert_says(
-        &refused(&plain, &Settings { engine, alpha: true, ..Settings::default() }),
-        &["`alpha` was asked for", "engine `hooked` produces color, radii, inv_depth"],
+        &refused(&plain, &Settings { alpha: true, ..Settings::new(&engine.backend()) }),
+        &["`alpha` was asked for", "engine `hooked` produces color, inv_depth"],
     );
     let mut flat = common::camera();
     flat.width = 0;
@@ -241,15 +238,22 @@ fn settings_that_contradict_the_scene_or_the_engine_are_named() {
 
 #[test]
 fn engines_that_are_not_there_are_named_with_a_hint() {
-    let scene = Scene::new(5);
-    let settings = Settings { engine: "warp-drive".into(), ..Settings::default() };
-    assert_says(&refused(&scene.gaussians(true, false), &settings), &["`warp-drive`", "cpu", "hint:"]);
+    let text = Backend::find(Some("warp-drive"), None).unwrap_err().to_string();
+    assert_says(&text, &["`warp-drive`", "cpu", "hint:"]);
+    for device in ["gpu", "cuda:", "cuda:-1", "cuda:0x"] {
+        let text = Backend::find(None, Some(device)).unwrap_err().to_string();
+        assert_says(&text, &[&format!("`{device}`"), "cuda:N", "hint:"]);
+    }
     let mut engine = hooked();
     engine.capabilities.device = splat_engine::DeviceKind::Cuda;
-    let settings = Settings { engine: EngineChoice::Handle(engine.shared()), ..Settings::default() };
-    assert_says(
-        &refused(&scene.gaussians(true, false), &settings),
-        &["engine `hooked` computes in CUDA memory", "`means3d` is on cpu", "hint:"],
-    );
-    assert_eq!(splat_tch::engine("cpu").unwrap().capabilities().name, "cpu");
+    let text = Backend::new(Device::Cpu, engine.shared()).unwrap_err().to_string();
+    assert_says(&text, &["engine `hooked` computes in CUDA memory", "the device is cpu", "hint:"]);
+    let text = Backend::new(Device::Cuda(0), splat_cpu::engine()).unwrap_err().to_string();
+    assert_says(&text, &["engine `cpu` computes in host memory", "the device is cuda:0", "hint:"]);
+    for found in
+        [Backend::find(Some("cpu"), None), Backend::find(None, Some("cpu")), Backend::of(Device::Cpu)]
+    {
+        let found = found.unwrap();
+        assert_eq!((found.name(), found.device()), ("cpu", Device::Cpu));
+    }
 }

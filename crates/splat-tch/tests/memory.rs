@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use common::engines::{allocate, hooked, touch};
 use common::{Scene, camera_on};
 use splat_engine::abi;
-use splat_tch::{EngineChoice, Settings, render};
+use splat_tch::{Settings, render};
 use tch::{Device, Kind};
 
 static ALONE: Mutex<()> = Mutex::new(());
@@ -38,13 +38,13 @@ fn greedy() -> Settings {
     let mut engine = hooked();
     engine.forward = Box::new(|args| {
         for kind in [abi::MEM_SAVED, abi::MEM_SCRATCH] {
-            let start = allocate(&args.context, kind, 64 * MIB as u64);
+            let start = allocate(args.context, kind, 64 * MIB as u64);
             assert_eq!(start.addr() % 256, 0, "the header promises 256-byte alignment");
             touch(start, 64 * MIB);
         }
         Ok(())
     });
-    Settings { engine: EngineChoice::Handle(engine.shared()), ..Settings::default() }
+    Settings { backend: Some(engine.backend()), ..Settings::default() }
 }
 
 #[test]
@@ -102,12 +102,12 @@ fn an_allocation_that_fails_is_an_error_with_torchs_reason() {
     alone(|_| {
         let mut engine = hooked();
         engine.forward = Box::new(|args| {
-            if allocate(&args.context, abi::MEM_SCRATCH, 1 << 60).is_null() {
+            if allocate(args.context, abi::MEM_SCRATCH, 1 << 60).is_null() {
                 return Err(splat_engine::EngineError::OutOfMemory("no memory for 2^60 bytes".into()));
             }
             Ok(())
         });
-        let settings = Settings { engine: EngineChoice::Handle(engine.shared()), ..Settings::default() };
+        let settings = Settings { backend: Some(engine.backend()), ..Settings::default() };
         let error =
             render(&Scene::new(3).gaussians(true, false), &camera_on(Device::Cpu), &settings).unwrap_err();
         let text = error.to_string();

@@ -4,10 +4,8 @@ mod common;
 
 use common::engines::hooked;
 use common::{Scene, camera_on, numbers};
-use splat_tch::{AdamGroup, EngineChoice, Settings, adam_step, photometric, render, ssim};
+use splat_tch::{AdamGroup, Backend, Settings, adam_step, photometric, render, ssim};
 use tch::{Device, Kind, Tensor};
-
-const AUTO: EngineChoice = EngineChoice::Auto;
 
 fn floats(shape: &[i64]) -> Tensor {
     Tensor::randn(shape, (Kind::Float, Device::Cpu))
@@ -30,19 +28,12 @@ fn adam_is_the_plain_formula() {
             .zip(&grads)
             .zip(&moments)
             .enumerate()
-            .map(|(i, ((param, grad), [exp_avg, exp_avg_sq]))| AdamGroup {
-                param,
-                grad,
-                exp_avg,
-                exp_avg_sq,
-                step,
-                lr: 0.01 * (i + 1) as f32,
-                beta1: 0.9,
-                beta2: 0.999,
-                eps: 1e-8,
+            .map(|(i, ((param, grad), [exp_avg, exp_avg_sq]))| {
+                let lr = 0.01 * (i + 1) as f32;
+                AdamGroup::new(param, grad, exp_avg, exp_avg_sq, step, lr).betas(0.9, 0.999).eps(1e-8)
             })
             .collect();
-        adam_step(&groups, visible, &AUTO).unwrap();
+        adam_step(&Backend::cpu(), &groups, visible).unwrap();
         for (i, ([p, m, v], g)) in truth.iter_mut().zip(&grads).enumerate() {
             let g = g.to_kind(Kind::Double);
             let (m1, v1) = (&*m * 0.9 + &g * 0.1, &*v * 0.999 + g.square() * 0.001);
@@ -77,31 +68,24 @@ fn a_graph_notices_that_adam_changed_its_input() {
     let got = render(&scene.gaussians(true, false), &camera_on(Device::Cpu), &Settings::default()).unwrap();
     let means = &scene.leaves.means3d;
     let [grad, exp_avg, exp_avg_sq] = [(); 3].map(|()| means.ones_like().detach());
-    let group = AdamGroup {
-        param: means,
-        grad: &grad,
-        exp_avg: &exp_avg,
-        exp_avg_sq: &exp_avg_sq,
-        step: 1,
-        lr: 0.1,
-        beta1: 0.9,
-        beta2: 0.999,
-        eps: 1e-8,
-    };
-    adam_step(&[group], None, &AUTO).unwrap();
+    let group = AdamGroup::new(means, &grad, &exp_avg, &exp_avg_sq, 1, 0.1);
+    adam_step(&Backend::cpu(), &[group], None).unwrap();
     let text = got.color.sum(Kind::Float).f_backward().unwrap_err().to_string();
     assert!(text.contains("modified by an inplace operation"), "{text}");
 
     let short = grad.narrow(0, 0, 5);
-    let text = adam_step(&[AdamGroup { grad: &short, ..group }], None, &AUTO).unwrap_err().to_string();
+    let text =
+        adam_step(&Backend::cpu(), &[AdamGroup { grad: &short, ..group }], None).unwrap_err().to_string();
     assert!(text.contains("`grad` has shape [5, 3]") && text.contains("[10, 3]"), "{text}");
     let wrong = Tensor::ones([10], (Kind::Int64, Device::Cpu));
-    let text = adam_step(&[group], Some(&wrong), &AUTO).unwrap_err().to_string();
+    let text = adam_step(&Backend::cpu(), &[group], Some(&wrong)).unwrap_err().to_string();
     assert!(text.contains("`visible` is Int64"), "{text}");
+    let text = adam_step(&Backend::cpu(), &[AdamGroup { step: 0, ..group }], None).unwrap_err().to_string();
+    assert!(text.contains("`step` is 0, but steps are counted from 1"), "{text}");
     let mut engine = hooked();
-    engine.capabilities.features = splat_engine::Features::STRIDED_INPUTS;
-    let text = adam_step(&[group], None, &EngineChoice::Handle(engine.shared())).unwrap_err().to_string();
-    assert!(text.contains("engine `hooked` has neither Adam nor SSIM"), "{text}");
+    engine.capabilities.optimize = false;
+    let text = adam_step(&engine.backend(), &[group], None).unwrap_err().to_string();
+    assert!(text.contains("engine `hooked` does not offer Adam"), "{text}");
 }
 
 /// The same by convolutions: the formulation that training scripts have.
@@ -129,7 +113,7 @@ fn ssim_and_its_gradient_are_the_convolutions() {
     for valid in [false, true] {
         let start = (&target * 0.7 + Tensor::rand_like(&target) * 0.3).clamp(0.0, 1.0);
         let (a, b) = (start.copy().set_requires_grad(true), start.copy().set_requires_grad(true));
-        let ours = ssim(&a, &target, valid, &AUTO).unwrap();
+        let ours = ssim(&Backend::cpu(), &a, &target, valid).unwrap();
         let theirs = ssim_by_torch(&b, &target, valid);
         assert!(ours.size().is_empty() && ours.requires_grad());
         let off = (ours.double_value(&[]) - theirs.double_value(&[])).abs();
@@ -141,7 +125,7 @@ fn ssim_and_its_gradient_are_the_convolutions() {
     }
     let start = (&target * 0.7 + Tensor::rand_like(&target) * 0.3).clamp(0.0, 1.0);
     let (a, b) = (start.copy().set_requires_grad(true), start.copy().set_requires_grad(true));
-    let ours = photometric(&a, &target, 0.2, &AUTO).unwrap();
+    let ours = photometric(&Backend::cpu(), &a, &target, 0.2).unwrap();
     let theirs = (&b - &target).abs().mean(Kind::Double) * 0.8
         + (ssim_by_torch(&b, &target, false) * -1.0 + 1.0) * 0.2;
     let off = (ours.double_value(&[]) - theirs.double_value(&[])).abs();
@@ -150,9 +134,14 @@ fn ssim_and_its_gradient_are_the_convolutions() {
     (&theirs * 2.0).backward();
     let off = (a.grad() - b.grad()).norm().double_value(&[]) / b.grad().norm().double_value(&[]);
     assert!(off < 1e-4, "gradients of the loss differ by {off}");
-    let text = photometric(&a, &target, 0.0, &AUTO).unwrap_err().to_string();
-    assert!(text.contains("`lambda` is 0, but must be over 0"), "{text}");
-    let plain = tch::no_grad(|| ssim(&target, &target, false, &AUTO)).unwrap();
+    for lambda in [-0.1, 1.1, f32::NAN] {
+        let text = photometric(&Backend::cpu(), &a, &target, lambda).unwrap_err().to_string();
+        assert!(text.contains(&format!("`lambda` is {lambda}, but must be 0 to 1")), "{text}");
+    }
+    let plain = tch::no_grad(|| photometric(&Backend::cpu(), &a, &target, 0.0)).unwrap();
+    let off = (plain.double_value(&[]) - (&a - &target).abs().mean(Kind::Double).double_value(&[])).abs();
+    assert!(off < 1e-6, "without SSIM it is the mean absolute difference: {off}");
+    let plain = tch::no_grad(|| ssim(&Backend::cpu(), &target, &target, false)).unwrap();
     assert!((plain.double_value(&[]) - 1.0).abs() < 1e-5 && !plain.requires_grad());
 }
 
@@ -161,20 +150,20 @@ fn ssim_refuses_what_it_cannot_and_has_first_derivatives_only() {
     let image = Tensor::rand([3, 20, 20], (Kind::Float, Device::Cpu)).set_requires_grad(true);
     let target = Tensor::rand([3, 20, 20], (Kind::Float, Device::Cpu));
     let small = target.narrow(2, 0, 10);
-    let text = ssim(&image, &small, false, &AUTO).unwrap_err().to_string();
+    let text = ssim(&Backend::cpu(), &image, &small, false).unwrap_err().to_string();
     assert!(text.contains("`target` has shape [3, 20, 10]") && text.contains("[3, 20, 20]"), "{text}");
-    let text = ssim(&small, &small, true, &AUTO).unwrap_err().to_string();
+    let text = ssim(&Backend::cpu(), &small, &small, true).unwrap_err().to_string();
     assert!(text.contains("11 x 11"), "{text}");
-    let text = ssim(&target, &image, true, &AUTO).unwrap_err().to_string();
+    let text = ssim(&Backend::cpu(), &target, &image, true).unwrap_err().to_string();
     assert!(text.contains("`target` requires a gradient"), "{text}");
-    let loss = ssim(&image, &target, true, &AUTO).unwrap();
+    let loss = ssim(&Backend::cpu(), &image, &target, true).unwrap();
     let first = Tensor::f_run_backward(&[&loss], &[&image], true, true).unwrap().remove(0);
     assert!(numbers(&first).iter().any(|g| *g != 0.0));
     let text = first.square().sum(Kind::Float).f_backward().unwrap_err().to_string();
     assert!(text.contains("ssim() has first derivatives only"), "{text}");
     // A transposed image is read as it is seen.
     let turned = target.permute([0, 2, 1]);
-    let a = ssim(&turned, &image.detach(), true, &AUTO).unwrap().double_value(&[]);
-    let b = ssim(&turned.contiguous(), &image.detach(), true, &AUTO).unwrap().double_value(&[]);
+    let a = ssim(&Backend::cpu(), &turned, &image.detach(), true).unwrap().double_value(&[]);
+    let b = ssim(&Backend::cpu(), &turned.contiguous(), &image.detach(), true).unwrap().double_value(&[]);
     assert_eq!(a.to_bits(), b.to_bits());
 }

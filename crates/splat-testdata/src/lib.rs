@@ -1,4 +1,5 @@
-//! Where tests find the shared data: datasets and trained scenes that are too large to commit.
+//! Where tests find files: the shared data (datasets and trained scenes that are too large to commit), committed files and
+//! built programs. Away from the repository (`cargo xtask bundle`) variables say where they are.
 //!
 //! For tests alone. Opens nothing and knows no format.
 #![deny(missing_docs)]
@@ -22,4 +23,21 @@ pub fn shared(name: &str) -> Option<PathBuf> {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{} not found", path.display());
     println!("skipped: {} not found", path.display());
     None
+}
+
+/// A committed file or folder: `path` in `$SPLAT_REPOSITORY`, or in the repository that this was compiled in.
+#[must_use]
+pub fn committed(path: &str) -> PathBuf {
+    let root = std::env::var_os("SPLAT_REPOSITORY").map(PathBuf::from);
+    root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).join(path)
+}
+
+/// A program: `built`, which is `env!("CARGO_BIN_EXE_NAME")`, or its namesake in `$SPLAT_PROGRAMS`.
+#[must_use]
+pub fn program(built: &str) -> PathBuf {
+    let built = Path::new(built);
+    match (std::env::var_os("SPLAT_PROGRAMS"), built.file_name()) {
+        (Some(folder), Some(name)) => Path::new(&folder).join(name),
+        _ => built.to_owned(),
+    }
 }

@@ -2,7 +2,7 @@
 //! the file is xtask's work.
 //!
 //! Which values win over the shell's: those that follow from the plan alone (`SPLATWRIGHT_*`, the C++ ABI). Those
-//! that users also set to choose something (LIBTORCH, CUDAHOSTCXX) do not: the plan takes them from the shell.
+//! that users also set to choose something (LIBTORCH, CUDAHOSTCXX, SPLAT_ENGINES) do not.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -19,7 +19,7 @@ const HEADER: &str = "\
 
 /// Whether the plan's value wins over one exported by the shell.
 pub fn forced(name: &str) -> bool {
-    !matches!(name, "LIBTORCH" | "CUDAHOSTCXX")
+    !matches!(name, "LIBTORCH" | "CUDAHOSTCXX" | "SPLAT_ENGINES")
 }
 
 /// The file for a plan.

@@ -18,7 +18,6 @@ pub mod ext_sources;
 pub mod ext_symbols;
 pub mod fatbin;
 pub mod finding;
-pub mod link;
 pub mod machine;
 pub mod managed;
 pub mod paths;

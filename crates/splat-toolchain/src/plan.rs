@@ -125,7 +125,16 @@ pub struct Plan {
     pub findings: Vec<Finding>,
 }
 
+/// In a row's target directory: the engine libraries.
+const ENGINES: &str = "engines";
+
 impl Plan {
+    /// Where the build gathers engine libraries, relative to the repository.
+    #[must_use]
+    pub fn engine_dir(&self) -> PathBuf {
+        Path::new(&self.target_dir).join(ENGINES)
+    }
+
     /// Findings that stop the build.
     pub fn blockers(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.severity >= Severity::Error)
@@ -214,7 +223,7 @@ pub fn plan(machine: &Machine, request: &Request, repo: &Repo) -> Plan {
         findings,
     };
     plan.fingerprint = fingerprint(machine, &plan);
-    plan.env = env(machine, &plan, viewer.as_deref());
+    plan.env = env(machine, &plan, viewer.as_deref(), &repo.root);
     plan.findings.extend(rules::all(machine, request, repo, &plan));
     plan.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     plan
@@ -360,7 +369,7 @@ fn abi(machine: &Machine, plan: &Plan) -> bool {
     torch.map_or(plan.row.cxx11_abi, |torch| torch.cxx11_abi.unwrap_or(true))
 }
 
-fn env(machine: &Machine, plan: &Plan, viewer: Option<&Path>) -> BTreeMap<String, String> {
+fn env(machine: &Machine, plan: &Plan, viewer: Option<&Path>, repo: &Path) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     let mut set = |name: &str, value: String| env.insert(name.to_owned(), value);
     let shown = |path: &Path| path.display().to_string();
@@ -383,7 +392,17 @@ fn env(machine: &Machine, plan: &Plan, viewer: Option<&Path>) -> BTreeMap<String
         }
     }
     set("SPLATWRIGHT_ROW", plan.row.name.into());
-    set("SPLATWRIGHT_ENGINES", list(plan.engines.iter().map(ToString::to_string).collect(), ","));
+    // Where every program and test that cargo starts looks for engine libraries. Written as the planned machine writes
+    // paths, which need not be this one.
+    let engines = format!("{}/{}", plan.target_dir, ENGINES);
+    set(
+        "SPLAT_ENGINES",
+        match (repo.as_os_str().is_empty(), machine.os.as_str()) {
+            (true, _) => engines,
+            (false, "windows") => format!(r"{}\{}", repo.display(), engines.replace('/', r"\")),
+            (false, _) => format!("{}/{engines}", repo.display()),
+        },
+    );
     set("SPLATWRIGHT_FINGERPRINT", plan.fingerprint.clone());
     if let Some(path) = plan.cuda.path() {
         set("SPLATWRIGHT_CUDA_HOME", shown(path));

@@ -15,8 +15,8 @@ use crate::{
     version::Version,
 };
 
-/// The oldest Rust that the workspace is written for.
-const MIN_RUST: [u32; 2] = [1, 95];
+/// The oldest Rust that the workspace is written for, as its Cargo.toml says.
+const MIN_RUST: &str = env!("CARGO_PKG_RUST_VERSION");
 
 /// Every rule, in the order in which a build would meet them.
 pub fn all(machine: &Machine, request: &Request, repo: &Repo, plan: &Plan) -> Vec<Finding> {
@@ -50,7 +50,7 @@ pub fn all(machine: &Machine, request: &Request, repo: &Repo, plan: &Plan) -> Ve
 /// S10: the Rust that builds this is older than the workspace asks for.
 pub fn rust(machine: &Machine) -> Option<Finding> {
     let rustc = machine.rustc.as_ref()?;
-    let least = Version::new(&MIN_RUST);
+    let least = MIN_RUST.parse::<Version>().ok()?;
     (rustc.version < least).then(|| {
         Finding::new(
             "S10",

@@ -432,12 +432,12 @@ fn the_file_for_cargo_says_the_plan_and_comes_back() {
     SPLATWRIGHT_CMAKE = { value = "$/h/.cache/splatwright/v1/tools-cp311-96ca82a29877/cmake/data/bin/cmake", force = true }
     SPLATWRIGHT_CUDA_ARCHS = { value = "80;90", force = true }
     SPLATWRIGHT_CUDA_HOME = { value = "$/usr/local/cuda-12.6", force = true }
-    SPLATWRIGHT_ENGINES = { value = "cpu,inria", force = true }
     SPLATWRIGHT_FINGERPRINT = { value = "(fingerprint)", force = true }
     SPLATWRIGHT_INRIA_SOURCE = { value = "$/h/.cache/splatwright/v1/inria-2.11.0-96ca82a29877", force = true }
     SPLATWRIGHT_INRIA_VERSION = { value = "2.11.0", force = true }
     SPLATWRIGHT_NINJA = { value = "$/h/.cache/splatwright/v1/tools-cp311-96ca82a29877/bin/ninja", force = true }
     SPLATWRIGHT_ROW = { value = "2.4", force = true }
+    SPLAT_ENGINES = "$/repo/target/torch-2.4/engines"
     "##);
     let (settings, env) = config::parse(&text).unwrap();
     assert_eq!((settings, env), (plan.settings, plan.env));

@@ -1,9 +1,10 @@
-//! A camera that is a few degrees and a hand's breadth off finds its place again: gradients of the image reach its pose.
+//! A camera whose pose is slightly wrong finds the right one: gradients of the image reach the pose.
 //!
 //!     cargo run --release -p splat-train --example 03-pose-optimisation
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use splat_train::{Gaussians, Optimizer, Probe, gradients};
+use splat_core::Values;
+use splat_train::{Backend, Gaussians, Optimizer, Probe, gradients};
 use tch::{Device, Kind, Tensor};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,17 +20,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ])?;
     let core = |eye| splat_core::Camera::look_at(96, 96, 50.0, eye, [0.; 3], [0., -1., 0.]);
     let (true_core, start_core) = (core([0., 0., -4.]), core([0.15, -0.1, -4.1]));
-    let settings = splat_tch::Settings { sh_degree: 0, raw: true, ..splat_tch::Settings::default() };
+    let backend = Backend::cpu();
+    let settings =
+        splat_tch::Settings { sh_degree: 0, values: Values::Raw, ..splat_tch::Settings::new(&backend) };
     let photo = {
         let _guard = tch::no_grad_guard();
         let camera = splat_tch::Camera::new(true_core.clone(), Device::Cpu)?;
         gaussians.render(&camera, &settings, &Probe::default())?.color
     };
-    // World to camera, rows; the core's is column-major.
+    // World-to-camera, row-major; `view` is column-major.
     let matrix = |core: &splat_core::Camera| Tensor::from_slice(&core.view).view([4, 4]).tr();
     let (true_view, start_view) = (matrix(&true_core), matrix(&start_core));
 
-    // A motion of the camera's frame: three translations, three small rotations.
+    // A motion of the camera's frame: three translations and three small rotations.
     let motion = Tensor::zeros([1, 6], floats).set_requires_grad(true);
     let mut generators = [[0.0f32; 16]; 6];
     for (k, place) in [3, 7, 11].into_iter().enumerate() {
@@ -40,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         generators[3 + k][4 * column + row] = -1.0;
     }
     let generators = Tensor::from_slice(generators.as_flattened()).view([6, 16]);
-    let mut optimizer = Optimizer::new([("pose", &motion, 5e-3)])?;
+    let mut optimizer = Optimizer::new(&backend, [("pose", &motion, 5e-3)])?;
     for step in 1..=200 {
         let view = motion.mm(&generators).view([4, 4]).linalg_matrix_exp().mm(&start_view);
         let camera = splat_tch::Camera::with_pose(true_core.clone(), &view)?;

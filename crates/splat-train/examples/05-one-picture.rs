@@ -1,9 +1,9 @@
-//! Fits a single picture with flat Gaussians before one camera: PNG or JPEG in, PNG out.
+//! Fits a single picture with flat Gaussians in front of one camera: PNG or JPEG in, PNG out.
 //!
 //!     cargo run --release -p splat-train --example 05-one-picture -- IN.png OUT.png [GAUSSIANS] [STEPS]
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use splat_train::{Gaussians, Optimizer, Probe, Rates, device_for, gradients, loss, render_settings};
+use splat_train::{Backend, Gaussians, Optimizer, Probe, Rates, gradients, loss, render_settings};
 use tch::{Kind, Tensor};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -11,16 +11,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [input, output, numbers @ ..] = arguments.as_slice() else { return Err("IN.png OUT.png".into()) };
     let count: i64 = numbers.first().map_or(Ok(2000), |n| n.parse())?;
     let steps: u64 = numbers.get(1).map_or(Ok(500), |n| n.parse())?;
-    let (device, engine) = device_for("auto")?;
-    let settings = render_settings(&engine, device, false)?;
-    let settings = splat_tch::Settings { sh_degree: 0, ..settings };
+    let backend = Backend::auto();
+    let device = backend.device();
+    let settings = splat_tch::Settings { sh_degree: 0, ..render_settings(&backend, false)? };
 
-    let photo = splat_scene::Photo::read(input.as_ref())?;
+    let photo = splat_scene::Photo::read(input)?;
     let (w, h) = (photo.width, photo.height);
     let bytes = Tensor::from_slice(&photo.into_rgb([0.0; 3])).to_device(device);
     let target = bytes.view([i64::from(h), i64::from(w), 3]).permute([2, 0, 1]) / 255.0;
 
-    // One unit of the world is a pixel at depth 1.
+    // At depth 1, a world unit is a pixel.
     let intrinsics = [1.0, 1.0, f64::from(w) / 2.0, f64::from(h) / 2.0];
     let upright = [[1., 0., 0.], [0., 1., 0.], [0., 0., 1.]];
     let core = splat_core::Camera::from_pinhole(w, h, intrinsics, upright, [0.0; 3]);
@@ -40,12 +40,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Tensor::from_slice(&[1.0f32, 0., 0., 0.]).to_device(device).expand([count, 4], false),
     ])?;
     // Positions move by a tenth of a Gaussian's size at first.
-    let mut optimizer = Optimizer::for_gaussians(&gaussians, &Rates::default(), 1.0)?;
+    let mut optimizer = Optimizer::for_gaussians(&backend, &gaussians, &Rates::default(), 1.0)?;
     optimizer.group_mut("means").rate = 0.1 * pixels;
     optimizer.group_mut("sh_first").rate = 0.02;
     for step in 1..=steps {
         let picture = gaussians.render(&camera, &settings, &Probe::default())?.color;
-        let loss = loss::photometric(&picture, &target, 0.2)?;
+        let loss = loss::photometric(&backend, &picture, &target, 0.2)?;
         optimizer.step(&gaussians.parameters(), &gradients(&loss, &gaussians.parameters())?)?;
         if step.is_multiple_of(steps.div_ceil(5)) || step == steps {
             println!("step {step}: PSNR {:.2}", loss::psnr(&picture, &target)?.double_value(&[]));
@@ -54,5 +54,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let _guard = tch::no_grad_guard();
     let picture = gaussians.render(&camera, &settings, &Probe::default())?.color.clamp(0.0, 1.0) * 255.0;
     let bytes = picture.round().to_kind(Kind::Uint8).permute([1, 2, 0]).contiguous().view(-1);
-    Ok(splat_scene::save_png(output.as_ref(), w, h, &Vec::<u8>::try_from(bytes)?)?)
+    Ok(splat_scene::save_png(output, w, h, &Vec::<u8>::try_from(bytes)?)?)
 }

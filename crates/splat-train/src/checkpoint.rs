@@ -1,7 +1,7 @@
-//! A run stopped between two steps, in one safetensors file: parameters, moments, what the strategy has seen, the order
-//! of views, and everything reported so far. What is taken back is what was put in, bit for bit.
+//! The state of a run between two steps in one safetensors file: parameters, moments, the strategy's state, the order of
+//! views, and everything reported so far. It is restored bit for bit.
 //!
-//! The file appears whole or not at all, so that a run killed while it saves keeps its last checkpoint.
+//! The file is replaced atomically, so that a run that is killed while it saves keeps its last checkpoint.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,31 +11,31 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::gaussians::to_host;
-use crate::{Config, Error, Outcome, Result};
+use crate::{Config, Error, Gaussians, Outcome, PARAMETERS, Result};
 
-/// Of this file's layout.
+/// The version of the file's layout.
 const FORMAT: u32 = 1;
-/// The key of [`Header`] in the file's metadata.
+/// The key of the [`Header`] in the file's metadata.
 const KEY: &str = "splatwright";
 
-/// Everything that is not a tensor.
+/// Everything in a checkpoint that is not a tensor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// Layout of the file.
+    /// Version of the file's layout.
     pub format: u32,
-    /// Version of the program that wrote it.
+    /// Version of this crate when the file was written.
     pub version: String,
     /// [`splat_scene::Dataset::fingerprint`].
     pub dataset: String,
     /// The settings.
     pub config: Config,
-    /// The engine that rendered.
+    /// The name of the engine that rendered.
     pub engine: String,
     /// Steps done.
     pub steps: u64,
-    /// Views still to come in this round.
+    /// Views that are still to come in this round, [`Order::state`](crate::Order::state).
     pub coming: Vec<usize>,
-    /// State of the generator that orders views.
+    /// State of the generator that orders the views.
     pub rng: u64,
     /// Everything reported so far.
     pub outcome: Outcome,
@@ -50,14 +50,16 @@ pub struct Checkpoint {
 }
 
 impl Header {
-    /// For this version of the program.
-    pub(crate) fn new(dataset: String, config: Config, engine: String) -> Self {
+    /// A header of this version of the crate, before the first step. `dataset` is the fingerprint of the dataset, `engine` the
+    /// name of the engine.
+    #[must_use]
+    pub fn new(dataset: impl Into<String>, config: Config, engine: impl Into<String>) -> Self {
         Self {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
-            dataset,
+            dataset: dataset.into(),
             config,
-            engine,
+            engine: engine.into(),
             steps: 0,
             coming: Vec::new(),
             rng: 0,
@@ -67,11 +69,11 @@ impl Header {
 }
 
 impl Checkpoint {
-    /// With `tensors`, `Float`, by name; waits for the device.
-    pub(crate) fn new<'a>(
-        header: Header,
-        tensors: impl IntoIterator<Item = (String, &'a Tensor)>,
-    ) -> Result<Self> {
+    /// A checkpoint of copies of `tensors` (`Float`) by name; waits for the device.
+    ///
+    /// # Errors
+    /// What torch reports, for example for tensors of another kind.
+    pub fn new<'a>(header: Header, tensors: impl IntoIterator<Item = (String, &'a Tensor)>) -> Result<Self> {
         let mut copies = Vec::new();
         for (name, t) in tensors {
             let shape = t.size().iter().map(|&n| n as usize).collect();
@@ -80,16 +82,16 @@ impl Checkpoint {
         Ok(Self { header, tensors: copies })
     }
 
-    /// Whether there is a tensor `name`.
+    /// Whether the checkpoint has a tensor `name`.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.tensors.iter().any(|(n, _, _)| n == name)
     }
 
-    /// The tensor `name`, on `device`.
+    /// The tensor `name`, copied to `device`.
     ///
     /// # Errors
-    /// There is none; a device without room.
+    /// [`Error::Settings`] if there is none; out of device memory.
     pub fn tensor(&self, name: &str, device: Device) -> Result<Tensor> {
         let Some((_, shape, values)) = self.tensors.iter().find(|(n, _, _)| n == name) else {
             return Err(Error::Settings(format!("the checkpoint has no tensor `{name}`")));
@@ -102,10 +104,22 @@ impl Checkpoint {
         Ok(t.f_to_device(device)?)
     }
 
-    /// Writes the file.
+    /// The parameters, `gaussians/` and a name of [`PARAMETERS`] each, copied to `device`.
     ///
     /// # Errors
-    /// A disk that is full, and the like; the file is then as it was.
+    /// As [`Checkpoint::tensor`].
+    pub fn gaussians(&self, device: Device) -> Result<Gaussians> {
+        let mut found = Vec::with_capacity(6);
+        for name in PARAMETERS {
+            found.push(self.tensor(&format!("gaussians/{name}"), device)?);
+        }
+        Gaussians::leaves(found.try_into().expect("six names"))
+    }
+
+    /// Writes the file. If that fails, an existing file is unchanged.
+    ///
+    /// # Errors
+    /// [`Error::Scene`] if the file cannot be written, for example because the disk is full.
     pub fn write(&self, path: &Path) -> Result<()> {
         let broken = |e: &dyn std::fmt::Display| Error::Settings(format!("checkpoint: {e}"));
         let header = serde_json::to_string(&self.header).map_err(|e| broken(&e))?;
@@ -124,16 +138,17 @@ impl Checkpoint {
     /// Reads the file.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] for a file that is damaged, or none of ours, or of another layout.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Checkpoint`] if it is damaged, not a checkpoint, or of another layout.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = fs_err::read(path)?;
         let broken = |message: String| Error::Checkpoint { path: path.into(), message };
-        let damaged = |e: safetensors::SafeTensorError| broken(format!("not a whole safetensors file: {e}"));
+        let damaged =
+            |e: safetensors::SafeTensorError| broken(format!("not a complete safetensors file: {e}"));
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
         let Some(text) = metadata.metadata().as_ref().and_then(|m| m.get(KEY)) else {
-            return Err(broken("a safetensors file, but no checkpoint of this program".into()));
+            return Err(broken("a safetensors file, but not a checkpoint of this program".into()));
         };
-        // The layout's number first: another layout's fields may be others.
+        // The layout's version first: another layout may have other fields.
         let value: serde_json::Value = serde_json::from_str(text).map_err(|e| broken(e.to_string()))?;
         let format = value["format"].as_u64();
         if format != Some(u64::from(FORMAT)) {
@@ -158,8 +173,9 @@ impl Checkpoint {
         Ok(Self { header, tensors })
     }
 
-    /// Whether a run of `config` on the dataset `dataset` may go on from here: everything but how long it runs, how
-    /// often it reports and how much it caches must agree.
+    /// Checks whether a run with `config` by `engine` on the dataset with fingerprint `dataset` may continue from here:
+    /// everything must agree except how long it runs, how often it evaluates and how much it caches. `path` names the
+    /// checkpoint in errors.
     ///
     /// # Errors
     /// [`Error::Checkpoint`], naming the first two values that disagree.
@@ -168,16 +184,22 @@ impl Checkpoint {
         let head = &self.header;
         if head.dataset != dataset {
             return refuse(format!(
-                "it is of dataset {}, but the dataset here is {dataset} (views, cameras and split decide that)",
+                "it was made from dataset {}, but this dataset is {dataset} (views, cameras and split determine that)",
                 head.dataset
             ));
         }
         if head.engine != engine {
-            return refuse(format!("it was trained by engine `{}`, but `{engine}` is to go on", head.engine));
+            return refuse(format!(
+                "it was trained by engine `{}`, but the engine is now `{engine}`",
+                head.engine
+            ));
         }
         let free = |config: &Config| {
             let defaults = Config::default();
+            let weights = config.regularization();
             let strict = Config {
+                opacity_reg: Some(weights.opacity),
+                scale_reg: Some(weights.scale),
                 iterations: 0,
                 eval_every: 0,
                 eval_at: Vec::new(),
@@ -188,12 +210,14 @@ impl Checkpoint {
         };
         match first_difference("", &free(&head.config), &free(config)) {
             None => Ok(()),
-            Some((name, was, is)) => refuse(format!("`{name}` was {was} in it, but {is} is asked for now")),
+            Some((name, was, is)) => {
+                refuse(format!("`{name}` was {was} when it was written, but is {is} now"))
+            }
         }
     }
 }
 
-/// Path and values of the first place where two JSON values differ.
+/// The first path at which two JSON values differ, and the two values there.
 fn first_difference(
     at: &str,
     a: &serde_json::Value,
@@ -210,7 +234,7 @@ fn first_difference(
     (a != b).then(|| (at.into(), a.to_string(), b.to_string()))
 }
 
-/// The file of a run in the folder `folder`.
+/// The checkpoint of a run in the folder `folder`.
 #[must_use]
 pub fn checkpoint_path(folder: &Path) -> PathBuf {
     folder.join("checkpoint.safetensors")
@@ -225,7 +249,7 @@ mod tests {
             steps: 300,
             coming: vec![4, 1],
             rng: u64::MAX - 5,
-            ..Header::new("abc".into(), Config::default(), "cpu".into())
+            ..Header::new("abc", Config::default(), "cpu")
         };
         let t = Tensor::from_slice(&[1.5f32, -0.0, f32::MIN_POSITIVE, 3e-39]).view([2, 1, 2]);
         let empty = Tensor::zeros([2, 0, 3], (Kind::Float, Device::Cpu));
@@ -233,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_in_comes_out_bit_for_bit() {
+    fn checkpoints_are_restored_bit_for_bit() {
         let dir = tempfile::tempdir().unwrap();
         let path = checkpoint_path(dir.path());
         let written = checkpoint();
@@ -249,7 +273,7 @@ mod tests {
         assert!(read.tensor("c", Device::Cpu).is_err());
     }
 
-    /// Cut anywhere, flipped anywhere in its header, of another layout, or nobody's: refused, the file named.
+    /// Files that are cut off, of another layout or of another program are refused, and the error names the file.
     #[test]
     fn damaged_and_foreign_files_are_refused() {
         let dir = tempfile::tempdir().unwrap();
@@ -273,7 +297,7 @@ mod tests {
         let message = refused(&other);
         assert!(message.contains("format is 7") && message.contains("reads format 1"), "{message}");
         let foreign = safetensors::serialize(Vec::<(String, TensorView<'_>)>::new(), None).unwrap();
-        assert!(refused(&foreign).contains("no checkpoint of this program"));
+        assert!(refused(&foreign).contains("not a checkpoint of this program"));
     }
 
     #[test]
@@ -286,6 +310,7 @@ mod tests {
             c.fits(path, "abc", &config, "cpu").map_err(|e| e.to_string())
         };
         with(&|c| (c.iterations, c.eval_every) = (9, 9)).unwrap();
+        with(&|c| c.opacity_reg = Some(0.0)).unwrap();
         let message = with(&|c| c.lambda_dssim = 0.5).unwrap_err();
         assert!(message.contains("lambda_dssim") && message.contains("0.2") && message.contains("0.5"));
         let message = with(&|c| c.rates.opacity = 0.05).unwrap_err();

@@ -1,59 +1,61 @@
-//! The settings of a run, with the defaults of the published 30,000 step schedule (Kerbl et al. 2023 and its program's
-//! settings since October 2024).
+//! The settings of a run. The defaults are those of the published 30,000-step schedule (Kerbl et al. 2023, and its program
+//! since October 2024).
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Exponential, PointSource, Result, Strategy};
+use crate::{Error, Exponential, PointSource, Regularization, Result, Strategy};
 
 /// How to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
-    /// Steps; one view each.
+    /// Number of steps, each on one view.
     pub iterations: u64,
     /// Highest SH degree, 0 to 3.
     pub sh_degree: u32,
-    /// Steps after which the active SH degree rises by one, from 0.
+    /// Steps after which the active SH degree rises by one; it starts at 0.
     pub sh_every: u64,
-    /// Weight of D-SSIM against L1 in the loss.
+    /// Weight of D-SSIM against L1 in the default loss, 0 to 1.
     pub lambda_dssim: f64,
-    /// RGB, 0 to 1: behind everything, and under transparent photographs.
+    /// The background colour, RGB 0 to 1: behind the Gaussians and behind transparent photographs.
     pub background: [f32; 3],
-    /// Another background each step instead, black held out: what should be empty becomes transparent.
+    /// Use a random background in each training step (`background` for evaluation), so that empty space learns to be
+    /// transparent.
     pub random_background: bool,
-    /// Compensate opacity for the rasterizer's dilation.
+    /// Compensate opacities for the dilation by 0.3 pixels of the rasterizer.
     pub antialiasing: bool,
     /// How the number of Gaussians changes.
     pub strategy: Strategy,
-    /// Weight of the mean opacity in the loss.
-    pub opacity_reg: f64,
-    /// Weight of the mean standard deviation in the loss, world units.
-    pub scale_reg: f64,
-    /// Weight of inverse depths, where the dataset has depth maps; `None`: they are not looked at.
+    /// Weight of the mean opacity in the loss; `None`: as the strategy is made for.
+    pub opacity_reg: Option<f64>,
+    /// Weight of the mean standard deviation (world units) in the loss; `None`: as the strategy is made for.
+    pub scale_reg: Option<f64>,
+    /// Weight of the loss of inverse depths in views with a depth map; `None`: depth maps are not used.
     pub depth: Option<Exponential>,
-    /// Learn an affine map of the colours of each view.
+    /// Learn the exposure of each training view, an affine map of its colours.
     pub exposure: bool,
-    /// Learn a correction of each view's pose.
+    /// Learn a correction of the pose of each training view.
     pub poses: bool,
-    /// Train at a quarter of the size for so many steps, at half for as many more, then in full; 0: in full at once.
+    /// Train at a quarter of the image size for this many steps, at half for as many more, then at full size. 0: always at
+    /// full size.
     pub coarse_steps: u64,
-    /// Steps between evaluations of the held-out views; 0 evaluates only at the start and the end.
+    /// Steps between evaluations of the held-out views; 0: only at the start and the end.
     pub eval_every: u64,
-    /// Further steps to evaluate at.
+    /// Additional steps after which to evaluate.
     pub eval_at: Vec<u64>,
     /// Where the first points come from.
     pub init: PointSource,
-    /// How many of them to aim at, where they are not the dataset's own.
+    /// How many first points to aim for, unless they are the dataset's own.
     pub init_count: usize,
-    /// Begin from at most so many points, chosen by `seed`.
+    /// Start from at most this many of the points, chosen by `seed`.
     pub max_points: Option<usize>,
-    /// Decides the order of views, the choice of points and what strategies draw.
+    /// Seed for the order of views, the choice of points and what strategies draw.
     pub seed: u64,
-    /// Same seed, same numbers, bit for bit, also on a GPU; slower there. The CPU engine always does so.
+    /// Make results bit-identical for the same seed on a GPU too, where it costs time. On the CPU they always are.
     pub deterministic: bool,
-    /// Bytes of photographs kept on the device, and again on the host.
+    /// Memory budget in bytes for photographs on the device; the host cache may use as much again.
     pub image_cache: u64,
-    /// Learning rates.
+    /// Learning rates of Adam.
     pub rates: Rates,
 }
 
@@ -61,25 +63,27 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rates {
-    /// Positions; times the scene's extent.
+    /// Positions, in units of the scene's extent.
     pub position: Exponential,
     /// SH coefficients of degree 0.
-    pub feature: f64,
-    /// SH coefficients of higher degree.
-    pub feature_rest: f64,
-    /// Opacity logits.
+    #[serde(alias = "feature")]
+    pub sh: f64,
+    /// SH coefficients of degrees 1 to 3.
+    #[serde(alias = "feature_rest")]
+    pub sh_rest: f64,
+    /// Logits of opacities.
     pub opacity: f64,
-    /// Log-scales.
+    /// Logarithms of scales.
     pub scaling: f64,
     /// Quaternions.
     pub rotation: f64,
-    /// Exposures, at each update of a view's; falls over the whole run, if that is shorter.
+    /// Exposures, at each update of one view; the decay ends with the run if that is shorter.
     pub exposure: Exponential,
-    /// What each update takes of what differs from the identity, in units of the rate.
+    /// Decay of exposures towards the identity per update, as a fraction of the learning rate.
     pub exposure_decay: f64,
-    /// Corrections of poses, as exposures: radians, and units of the scene's extent.
+    /// Corrections of poses, in radians and in units of the scene's extent; scheduled like exposures.
     pub pose: Exponential,
-    /// What each update takes of the correction, in units of the rate.
+    /// Decay of corrections towards zero per update, as a fraction of the learning rate.
     pub pose_decay: f64,
 }
 
@@ -94,8 +98,8 @@ impl Default for Config {
             random_background: false,
             antialiasing: false,
             strategy: Strategy::default(),
-            opacity_reg: 0.0,
-            scale_reg: 0.0,
+            opacity_reg: None,
+            scale_reg: None,
             depth: None,
             exposure: false,
             poses: false,
@@ -117,8 +121,8 @@ impl Default for Rates {
     fn default() -> Self {
         Self {
             position: Exponential { from: 1.6e-4, to: 1.6e-6, steps: 30_000 },
-            feature: 2.5e-3,
-            feature_rest: 2.5e-3 / 20.0,
+            sh: 2.5e-3,
+            sh_rest: 2.5e-3 / 20.0,
             opacity: 0.025,
             scaling: 5e-3,
             rotation: 1e-3,
@@ -130,21 +134,21 @@ impl Default for Rates {
     }
 }
 
-/// What [`Config::depth`] is where depths are used: the published weights.
+/// The published weights of the depth loss, for [`Config::depth`].
 pub const DEPTH_WEIGHT: Exponential = Exponential { from: 1.0, to: 0.01, steps: 30_000 };
 
 impl Config {
-    /// Whether the numbers are in range.
+    /// Checks that all numbers are in range.
     ///
     /// # Errors
-    /// [`Error::Settings`], naming the first that is not.
+    /// [`Error::Settings`], naming the first number that is not.
     pub fn check(&self) -> Result<()> {
         let refuse = |text: String| Err(Error::Settings(text));
         if self.sh_degree > 3 {
             return refuse(format!("the SH degree is {}, expected 0 to 3", self.sh_degree));
         }
         if self.max_points == Some(0) || self.init_count == 0 {
-            return refuse("at most 0 points were asked for, expected 1 or more".into());
+            return refuse("0 points were asked for, expected 1 or more".into());
         }
         if !(0.0..=1.0).contains(&self.lambda_dssim) {
             return refuse(format!("the weight of D-SSIM is {}, expected 0 to 1", self.lambda_dssim));
@@ -158,20 +162,20 @@ impl Config {
             Strategy::Mcmc(mcmc) => (mcmc.every, Some(mcmc.cap)),
         };
         if every == 0 {
-            return refuse("refinements every 0 steps were asked for, expected 1 or more".into());
+            return refuse("the strategy refines every 0 steps, expected 1 or more".into());
         }
         if most == Some(0) {
-            return refuse("at most 0 Gaussians were asked for, expected 1 or more".into());
+            return refuse("at most 0 Gaussians are allowed, expected 1 or more".into());
         }
         let numbers = [
-            ("rates.feature", self.rates.feature),
-            ("rates.feature_rest", self.rates.feature_rest),
+            ("rates.sh", self.rates.sh),
+            ("rates.sh_rest", self.rates.sh_rest),
             ("rates.opacity", self.rates.opacity),
             ("rates.scaling", self.rates.scaling),
             ("rates.rotation", self.rates.rotation),
             ("rates.pose_decay", self.rates.pose_decay),
-            ("opacity_reg", self.opacity_reg),
-            ("scale_reg", self.scale_reg),
+            ("opacity_reg", self.opacity_reg.unwrap_or(0.0)),
+            ("scale_reg", self.scale_reg.unwrap_or(0.0)),
         ];
         for (name, number) in numbers {
             if !(number.is_finite() && number >= 0.0) {
@@ -185,19 +189,33 @@ impl Config {
         ];
         for (name, least) in rates {
             if least.is_nan() || least <= 0.0 {
-                return refuse(format!("the rate of `{name}` falls to {least}, expected more than 0"));
+                return refuse(format!("the rate of `{name}` decays to {least}, expected more than 0"));
             }
         }
         Ok(())
     }
 
-    /// SH degree in use at step `iteration`, counted from 1.
+    /// The weights of the regularisation: as set, or as the strategy is made for.
+    #[must_use]
+    pub fn regularization(&self) -> Regularization {
+        self.regularization_over(self.strategy.regularization())
+    }
+
+    /// The weights of the regularisation for a strategy made for `default`.
+    pub(crate) fn regularization_over(&self, default: Regularization) -> Regularization {
+        Regularization {
+            opacity: self.opacity_reg.unwrap_or(default.opacity),
+            scale: self.scale_reg.unwrap_or(default.scale),
+        }
+    }
+
+    /// The active SH degree at step `iteration`, counted from 1.
     #[must_use]
     pub fn active_degree(&self, iteration: u64) -> u32 {
         u32::try_from(iteration / self.sh_every).unwrap_or(u32::MAX).min(self.sh_degree)
     }
 
-    /// By what images are reduced at step `iteration`: 4, 2 or 1.
+    /// The image downscale factor at step `iteration`: 4, 2 or 1.
     #[must_use]
     pub fn reduction(&self, iteration: u64) -> u32 {
         match iteration.checked_div(self.coarse_steps) {
@@ -207,7 +225,7 @@ impl Config {
         }
     }
 
-    /// Whether the held-out views are looked at after step `step`.
+    /// Whether the held-out views are evaluated after step `step`.
     #[must_use]
     pub fn evaluates_at(&self, step: u64) -> bool {
         self.eval_at.contains(&step) || self.eval_every > 0 && step.is_multiple_of(self.eval_every)
@@ -215,13 +233,13 @@ impl Config {
 }
 
 impl Rates {
-    /// Rates of [`crate::PARAMETERS`] at step `iteration`, for a scene of this extent.
+    /// The learning rates of [`PARAMETERS`](crate::PARAMETERS) at step `iteration` for a scene of this extent in world units.
     #[must_use]
     pub fn at(&self, iteration: u64, extent: f64) -> [f64; 6] {
         [
             self.position.at(iteration) * extent,
-            self.feature,
-            self.feature_rest,
+            self.sh,
+            self.sh_rest,
             self.opacity,
             self.scaling,
             self.rotation,
@@ -248,21 +266,21 @@ mod tests {
         assert_eq!(Config::default().reduction(1), 1);
     }
 
-    /// They would train, to Gaussians that are no numbers.
+    /// They would make every parameter NaN.
     #[test]
-    fn rates_that_are_no_numbers_are_refused() {
+    fn rates_that_are_not_finite_are_refused() {
         let with = |change: &dyn Fn(&mut Config)| {
             let mut config = Config::default();
             change(&mut config);
             config.check().unwrap_err().to_string()
         };
         assert!(with(&|c| c.rates.opacity = f64::NAN).contains("`rates.opacity` is NaN"));
-        assert!(with(&|c| c.scale_reg = f64::INFINITY).contains("`scale_reg` is inf"));
+        assert!(with(&|c| c.scale_reg = Some(f64::INFINITY)).contains("`scale_reg` is inf"));
         assert!(with(&|c| c.rates.scaling = -1.0).contains("-1"));
         Config::default().check().unwrap();
     }
 
-    /// A checkpoint's settings come back as they went.
+    /// Settings survive a checkpoint unchanged.
     #[test]
     fn settings_survive_json() {
         let mcmc = Strategy::Mcmc(crate::McmcConfig::default());
@@ -273,8 +291,24 @@ mod tests {
         }
     }
 
+    /// Settings of earlier versions, by the names that fields had then.
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn old_settings_are_read() {
+        let old = r#"{"opacity_reg": 0.0, "rates": {"feature": 0.5, "feature_rest": 0.25}}"#;
+        let config: Config = serde_json::from_str(old).unwrap();
+        assert_eq!((config.rates.sh, config.rates.sh_rest), (0.5, 0.25));
+        assert_eq!((config.opacity_reg, config.scale_reg), (Some(0.0), None));
+    }
+
+    #[test]
+    fn the_strategy_decides_on_regularization_unless_it_is_set() {
+        let strategy = Strategy::Mcmc(crate::McmcConfig::default());
+        let config = Config { strategy, scale_reg: Some(0.0), ..Config::default() };
+        assert_eq!(config.regularization(), Regularization { opacity: 0.01, scale: 0.0 });
+    }
+
+    #[test]
+    fn senseless_settings_are_refused() {
         let refused = |change: &dyn Fn(&mut Config)| {
             let mut config = Config::default();
             change(&mut config);

@@ -1,4 +1,4 @@
-//! What a run tells its listener. Serializes to one JSON object each, tagged by `event`.
+//! What a run tells its listener. An event serializes to a JSON object with its name in `event`.
 
 use std::path::PathBuf;
 
@@ -6,93 +6,94 @@ use serde::{Deserialize, Serialize};
 
 use crate::Change;
 
-/// Something that happened.
+/// Something that happened in a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The first points were found.
     Placed {
-        /// How.
+        /// How they were found.
         method: String,
-        /// How many.
+        /// Number of points.
         points: usize,
-        /// How many of them are guesses.
+        /// How many of the points are guesses.
         guessed: usize,
-        /// Time it took.
+        /// Seconds it took.
         seconds: f64,
     },
     /// Photographs and parameters are on the device.
     Ready {
-        /// Views to train on.
+        /// Number of training views.
         train_views: usize,
-        /// Views held out.
+        /// Number of held-out views.
         test_views: usize,
-        /// Gaussians.
+        /// Number of Gaussians.
         gaussians: usize,
-        /// Of the first view, pixels.
+        /// Width of the first view in pixels.
         width: u32,
-        /// Of the first view, pixels.
+        /// Height of the first view in pixels.
         height: u32,
-        /// Where it computes.
+        /// The device that computes.
         device: String,
-        /// Steps that were done before: 0, or those of the checkpoint.
+        /// Steps done before: 0, or those of the checkpoint.
         step: u64,
     },
     /// Some steps are done. Reading these numbers waits for the device, so not every step is reported.
     Step {
         /// Steps done.
         step: u64,
-        /// Of how many.
+        /// Steps of the whole run.
         iterations: u64,
         /// The loss, averaged over the steps since the last report.
         loss: f64,
-        /// PSNR of the step's own view, before the step; decibels.
+        /// PSNR of the last step's view before its update, in decibels.
         psnr: f64,
-        /// Gaussians.
+        /// Number of Gaussians.
         gaussians: usize,
         /// Active SH degree.
         sh_degree: u32,
-        /// Mean since the last report, evaluations excluded.
+        /// Average since the last report, without evaluations.
         steps_per_second: f64,
-        /// Memory in use, in MiB: the GPU's where one is used, else this process's; absent where it cannot be learned.
+        /// Memory in use in MiB: of the GPU, or of this process if no GPU is used; absent if it is unknown.
         memory_mib: Option<u64>,
     },
     /// The number of Gaussians changed.
     Densified {
         /// Steps done.
         step: u64,
-        /// How.
+        /// What the refinement did.
         #[serde(flatten)]
         change: Change,
-        /// Gaussians now.
+        /// Number of Gaussians now.
         gaussians: usize,
     },
     /// The held-out views were rendered.
     Evaluated(Evaluation),
     /// A file or folder was written.
     Saved {
-        /// Which.
+        /// Its path.
         path: PathBuf,
     },
-    /// Something that the user should know and that does not end the run.
+    /// Something that the user should know but that does not end the run.
     Warning {
-        /// What.
+        /// A sentence.
         text: String,
     },
 }
 
-/// Quality on the held-out views, averaged over them.
+/// Quality averaged over the held-out views.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Steps done.
     pub step: u64,
-    /// Decibels.
+    /// PSNR in decibels.
     pub psnr: f64,
-    /// -1 to 1; 1 for equal images.
+    /// SSIM, -1 to 1; 1 for equal images.
     pub ssim: f64,
-    /// Gaussians.
+    /// Number of Gaussians.
     pub gaussians: usize,
-    /// Seconds of training up to here, evaluations excluded.
+    /// Seconds of training so far, without evaluations.
     pub train_seconds: f64,
 }
 
@@ -101,40 +102,40 @@ pub struct Evaluation {
 pub struct Sample {
     /// Steps done.
     pub step: u64,
-    /// Averaged over the steps since the last one.
+    /// The loss, averaged over the steps since the last point.
     pub loss: f64,
-    /// Of the last step's own view, decibels.
+    /// PSNR of the last step's view in decibels.
     pub psnr: f64,
-    /// Gaussians.
+    /// Number of Gaussians.
     pub gaussians: usize,
-    /// Seconds of training up to here, evaluations excluded.
+    /// Seconds of training so far, without evaluations.
     pub train_seconds: f64,
 }
 
-/// How a run went, from its first step on, through every checkpoint it was resumed from.
+/// How a run went from its first step on, through all checkpoints from which it was resumed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Steps done.
     pub steps: u64,
-    /// Whether it was stopped before the last step.
+    /// Whether the run was stopped before its last step.
     pub stopped_early: bool,
-    /// Loss of the last report.
+    /// The loss in the last report.
     pub loss: Option<f64>,
-    /// First to last; empty where no view is held out.
+    /// All evaluations in order; empty if no view is held out.
     pub evaluations: Vec<Evaluation>,
-    /// At every report, thinned to a few hundred.
+    /// A point per report, thinned to a few hundred.
     pub curve: Vec<Sample>,
-    /// Seconds, evaluations and checkpoints excluded.
+    /// Seconds of training, without evaluations and checkpoints.
     pub train_seconds: f64,
-    /// Seconds, evaluations included, loading excluded.
+    /// Seconds of the whole run, without loading.
     pub wall_seconds: f64,
 }
 
-/// Most points of a curve.
+/// A curve has at most this many points.
 const MOST_SAMPLES: usize = 512;
 
 impl Outcome {
-    /// Adds a point; drops every other one where there are too many.
+    /// Adds a point to the curve; if there are too many, drops every other one first.
     pub(crate) fn sample(&mut self, sample: Sample) {
         if self.curve.len() >= MOST_SAMPLES {
             let mut index = 0;

@@ -1,15 +1,17 @@
-//! The parameters as tensors: leaves that require gradients, what an optimiser keeps (logits, logarithms,
-//! quaternions of any length), and their rendering.
+//! The parameters as tensors: leaves that require gradients, in the form that an optimiser keeps (logits, logarithms,
+//! quaternions of any length), and how they are rendered.
 //!
-//! World units are the dataset's; quaternions are wxyz. Rows are Gaussians; their order has no meaning.
+//! World units are the dataset's; quaternions are wxyz. Each row is a Gaussian; their order has no meaning.
 
+use splat_core::Values;
 use splat_tch::{Camera, Color, Rendered, Settings, Shape};
 use tch::{Device, Kind, Tensor};
 
-use crate::{Result, Rows};
+use crate::{Result, Rows, Wants};
 
-/// `P` Gaussians on a device: raw parameters, as in [`splat_scene::Gaussians`].
+/// `P` Gaussians on a device, with raw parameters as in [`splat_scene::Gaussians`].
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Gaussians {
     /// Centres, `[P,3]`, world coordinates.
     pub means: Tensor,
@@ -17,33 +19,34 @@ pub struct Gaussians {
     pub sh_first: Tensor,
     /// SH coefficients of higher degrees, `[P,M-1,3]`; `M` is 1, 4, 9 or 16.
     pub sh_rest: Tensor,
-    /// `[P,1]`; the sigmoid makes opacities of them.
+    /// Logits of opacities, `[P,1]`.
     pub opacity_logits: Tensor,
-    /// `[P,3]`; the exponential makes standard deviations of them, in world units.
+    /// Logarithms of the standard deviations along the three axes in world units, `[P,3]`.
     pub log_scales: Tensor,
-    /// `[P,4]`, wxyz, normalised where they are used.
+    /// Quaternions wxyz, `[P,4]`, normalised where they are used.
     pub rotations: Tensor,
 }
 
-/// Names of [`Gaussians::parameters`], in their order.
+/// Names of [`Gaussians::parameters`], in the same order.
 pub const PARAMETERS: [&str; 6] =
     ["means", "sh_first", "sh_rest", "opacity_logits", "log_scales", "rotations"];
 
-/// Leaves that only receive gradients: what densification looks at. Their values are never read.
+/// Leaves that only receive screen-space gradients, for densification. Their values are never read.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Probe {
-    /// `[P,3]`: the gradient of the projected centres, in NDC units; z is zero.
+    /// `[P,3]`: the gradient of the projected centres in NDC units; z is zero.
     pub means2d: Option<Tensor>,
     /// `[P,2]`: sums over the pixels of the absolute gradients, in the same units.
     pub means2d_abs: Option<Tensor>,
 }
 
 impl Probe {
-    /// For `p` Gaussians on `device`.
+    /// The leaves that `wants` asks for, for `p` Gaussians on `device`.
     ///
     /// # Errors
-    /// A device without room.
-    pub fn new(p: usize, signed: bool, absolute: bool, device: Device) -> Result<Self> {
+    /// Out of device memory.
+    pub fn new(p: usize, wants: Wants, device: Device) -> Result<Self> {
         let leaf = |wanted: bool, n: i64| -> Result<Option<Tensor>> {
             if !wanted {
                 return Ok(None);
@@ -51,10 +54,10 @@ impl Probe {
             let unread = Tensor::f_empty([p as i64, n], (Kind::Float, device))?;
             Ok(Some(unread.f_set_requires_grad(true)?))
         };
-        Ok(Self { means2d: leaf(signed, 3)?, means2d_abs: leaf(absolute, 2)? })
+        Ok(Self { means2d: leaf(wants.signed, 3)?, means2d_abs: leaf(wants.absolute, 2)? })
     }
 
-    /// The leaves there are.
+    /// The leaves that exist.
     pub fn leaves(&self) -> impl Iterator<Item = &Tensor> {
         self.means2d.iter().chain(&self.means2d_abs)
     }
@@ -64,7 +67,7 @@ impl Gaussians {
     /// Copies `host` to `device`.
     ///
     /// # Errors
-    /// Arrays that disagree in length or hold NaN; a device without room.
+    /// Arrays that disagree in length or contain NaN; out of device memory.
     pub fn upload(host: &splat_scene::Gaussians, device: Device) -> Result<Self> {
         host.check().map_err(splat_scene::Error::from)?;
         let p = host.len() as i64;
@@ -72,22 +75,33 @@ impl Gaussians {
             Ok(Tensor::f_from_slice(values)?.f_view(shape)?.f_to_device(device)?)
         };
         let sh = copy(&host.sh, &[p, host.coeffs as i64, 3])?;
-        let parameters = [
+        Self::leaves([
             copy(&host.means, &[p, 3])?,
             sh.f_narrow(1, 0, 1)?,
             sh.f_narrow(1, 1, host.coeffs as i64 - 1)?,
             copy(&host.opacity_logits, &[p, 1])?,
             copy(&host.log_scales, &[p, 3])?,
             copy(&host.rotations, &[p, 4])?,
-        ];
-        Self::from_parameters(parameters)
+        ])
     }
 
-    /// Of tensors in the order of [`PARAMETERS`]; they become leaves of their own memory.
+    /// Builds Gaussians from copies of tensors in the order of [`PARAMETERS`]; `parameters` do not change with them.
     ///
     /// # Errors
-    /// Torch's.
+    /// Out of device memory.
     pub fn from_parameters(parameters: [Tensor; 6]) -> Result<Self> {
+        let _guard = tch::no_grad_guard();
+        let mut copies = Vec::with_capacity(6);
+        for t in parameters {
+            let mut copy = Tensor::f_empty(t.size().as_slice(), (t.f_kind()?, t.device()))?;
+            copy.f_copy_(&t)?;
+            copies.push(copy);
+        }
+        Self::leaves(copies.try_into().expect("six went in"))
+    }
+
+    /// Gaussians whose leaves are `parameters` themselves as far as these are contiguous.
+    pub(crate) fn leaves(parameters: [Tensor; 6]) -> Result<Self> {
         let mut leaves = Vec::with_capacity(6);
         for t in parameters {
             leaves.push(t.f_detach()?.f_contiguous()?.f_set_requires_grad(true)?);
@@ -102,10 +116,10 @@ impl Gaussians {
         [&self.means, &self.sh_first, &self.sh_rest, &self.opacity_logits, &self.log_scales, &self.rotations]
     }
 
-    /// Copies them to the host; waits for the device.
+    /// Copies the parameters to the host, which waits for the device.
     ///
     /// # Errors
-    /// Torch's.
+    /// What torch reports, for example a failure of the device.
     pub fn download(&self) -> Result<splat_scene::Gaussians> {
         let sh = Tensor::f_cat(&[self.sh_first.f_detach()?, self.sh_rest.f_detach()?], 1)?;
         Ok(splat_scene::Gaussians {
@@ -118,51 +132,51 @@ impl Gaussians {
         })
     }
 
-    /// `P`.
+    /// The number of Gaussians, `P`.
     #[must_use]
     pub fn len(&self) -> usize {
         self.means.size()[0] as usize
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Where they are.
+    /// The device of the parameters.
     #[must_use]
     pub fn device(&self) -> Device {
         self.means.device()
     }
 
-    /// Opacities, `[P,1]`, with a graph if gradients are recorded.
+    /// Opacities, `[P,1]`, with a graph if gradients are enabled.
     ///
     /// # Errors
-    /// Torch's.
+    /// Out of device memory.
     pub fn opacities(&self) -> Result<Tensor> {
         Ok(self.opacity_logits.f_sigmoid()?)
     }
 
-    /// Standard deviations along the three axes, `[P,3]`, likewise.
+    /// Standard deviations along the three axes in world units, `[P,3]`, with a graph if gradients are enabled.
     ///
     /// # Errors
-    /// Torch's.
+    /// Out of device memory.
     pub fn scales(&self) -> Result<Tensor> {
         Ok(self.log_scales.f_exp()?)
     }
 
-    /// Quaternions of length 1, `[P,4]`, likewise.
+    /// Unit quaternions wxyz, `[P,4]`, with a graph if gradients are enabled.
     ///
     /// # Errors
-    /// Torch's.
+    /// Out of device memory.
     pub fn unit_rotations(&self) -> Result<Tensor> {
         let norm = self.rotations.f_norm_scalaropt_dim(2, [1i64].as_slice(), true)?.f_clamp_min(1e-12)?;
         Ok(self.rotations.f_div(&norm)?)
     }
 
-    /// Renders them with a graph back to the parameters and to the leaves of `probe`. With `settings.raw` the engine
-    /// activates the parameters itself; without, torch does (an engine may lack it).
+    /// Renders with a graph back to the parameters and to the leaves of `probe`. With [`Values::Raw`] the engine activates the
+    /// parameters itself; with [`Values::Activated`], for engines that cannot, torch does.
     ///
     /// # Errors
     /// What the rasterizer refuses.
@@ -170,7 +184,7 @@ impl Gaussians {
         self.render_with_features(camera, settings, probe, None)
     }
 
-    /// As [`Gaussians::render`], with `[P,F]` further channels blended like colours.
+    /// As [`Gaussians::render`], with `features` (`[P,F]`): extra channels that are alpha-blended like colour.
     ///
     /// # Errors
     /// What the rasterizer refuses.
@@ -182,15 +196,17 @@ impl Gaussians {
         features: Option<&Tensor>,
     ) -> Result<Rendered> {
         let scene = |color, opacities, scales, rotations| splat_tch::Gaussians {
-            means3d: &self.means,
-            opacities,
-            color,
-            shape: Shape::ScaleRotation { scales, rotations },
             means2d: probe.means2d.as_ref(),
             means2d_abs: probe.means2d_abs.as_ref(),
             features,
+            ..splat_tch::Gaussians::new(
+                &self.means,
+                opacities,
+                color,
+                Shape::ScaleRotation { scales, rotations },
+            )
         };
-        if settings.raw {
+        if settings.values == Values::Raw {
             let color = Color::SplitSh { first: &self.sh_first, rest: &self.sh_rest };
             let scene = scene(color, &self.opacity_logits, &self.log_scales, &self.rotations);
             return Ok(splat_tch::render(&scene, camera, settings)?);
@@ -200,13 +216,13 @@ impl Gaussians {
         Ok(splat_tch::render(&scene(Color::Sh(&sh), &opacities, &scales, &rotations), camera, settings)?)
     }
 
-    /// Takes the rows `rows` names, in its order. The parameters are new leaves afterwards.
+    /// Rearranges the rows. The parameters are new leaves afterwards.
     ///
     /// # Errors
-    /// A row that is not there; a device without room.
+    /// A row that does not exist; out of device memory.
     pub fn select(&mut self, rows: &Rows) -> Result<()> {
         let _guard = tch::no_grad_guard();
-        // One after the other, the old one freed before the next is made: half the memory of all at once.
+        // One after the other, each freeing its old memory before the next: half the memory of all at once.
         for t in [
             &mut self.means,
             &mut self.sh_first,
@@ -221,10 +237,29 @@ impl Gaussians {
     }
 }
 
-/// The numbers of a `Float` tensor, row by row; waits for the device.
+/// The numbers of a `Float` tensor in row-major order; waits for the device.
 pub(crate) fn to_host(t: &Tensor) -> Result<Vec<f32>> {
     let t = t.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
     let mut values = vec![0.0f32; t.numel()];
     t.f_copy_data(&mut values, t.numel())?;
     Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A step changes the leaves in place, so they must not share memory with tensors of the caller.
+    #[test]
+    fn leaves_have_memory_of_their_own() {
+        let floats = (Kind::Float, Device::Cpu);
+        let shapes: [&[i64]; 6] = [&[2, 3], &[2, 1, 3], &[2, 0, 3], &[2, 1], &[2, 3], &[2, 4]];
+        let given = shapes.map(|shape| Tensor::ones(shape, floats));
+        let gaussians = Gaussians::from_parameters(given.each_ref().map(Tensor::shallow_clone)).unwrap();
+        for leaf in gaussians.parameters() {
+            assert!(leaf.is_leaf() && leaf.requires_grad());
+            let _ = leaf.detach().fill_(7.0);
+        }
+        assert!(given.iter().all(|t| t.sum(Kind::Float).double_value(&[]) == t.numel() as f64));
+    }
 }

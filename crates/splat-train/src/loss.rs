@@ -1,57 +1,112 @@
-//! Losses: what a render is pulled towards. Images `[3,H,W]`, 0 to 1; every loss is a scalar tensor. What weighs on the
-//! parameters alone is no graph, but adds its gradient.
+//! Losses: how far a render is from its photograph. Images are `[3,H,W]`, 0 to 1; every loss is a scalar tensor.
+//! Parameter regularisers build no graph; they add their gradient directly.
 
-use splat_tch::EngineChoice;
+use splat_tch::Backend;
 use tch::{Kind, Reduction, Tensor};
 
-use crate::{Gaussians, Result, Target};
+use crate::{Error, Gaussians, Result};
 
-/// `(1 - lambda) L1 + lambda (1 - SSIM)` (Kerbl et al. 2023, equation 7), the window of SSIM seeing zeros beyond the
-/// border.
+/// What a step compares.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Comparison<'a> {
+    /// The render with the exposure of its view, `[3,H,W]`; not clamped. It has a graph.
+    pub image: &'a Tensor,
+    /// The photograph, `[3,H,W]`, 0 to 1, over the background where it is transparent.
+    pub target: &'a Tensor,
+    /// The weight of each pixel, `[1,H,W]`, 0 to 1, if the view has a mask.
+    pub mask: Option<&'a Tensor>,
+    /// The step, counted from 1.
+    pub step: u64,
+    /// Where and by what to compute.
+    pub backend: &'a Backend,
+}
+
+/// A loss for [`Trainer`](crate::Trainer).
+///
+/// ```
+/// use splat_train::{Comparison, Loss, Result};
+/// use tch::{Kind, Tensor};
+///
+/// #[derive(Debug)]
+/// struct SquaredError;
+///
+/// impl Loss for SquaredError {
+///     fn loss(&self, of: &Comparison<'_>) -> Result<Tensor> {
+///         Ok((of.image - of.target).square().mean(Kind::Float))
+///     }
+/// }
+/// ```
+pub trait Loss: std::fmt::Debug + Send {
+    /// The loss, a scalar with a graph back to `of.image`.
+    ///
+    /// # Errors
+    /// Torch's, for example for shapes that differ.
+    fn loss(&self, of: &Comparison<'_>) -> Result<Tensor>;
+}
+
+/// The loss of the published method: [`photometric`], with the mask on both images if there is one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Photometric {
+    /// Weight of D-SSIM against L1, 0 to 1.
+    pub lambda: f64,
+}
+
+impl Default for Photometric {
+    /// The published weight, 0.2.
+    fn default() -> Self {
+        Self { lambda: 0.2 }
+    }
+}
+
+impl Loss for Photometric {
+    fn loss(&self, of: &Comparison<'_>) -> Result<Tensor> {
+        match of.mask {
+            None => photometric(of.backend, of.image, of.target, self.lambda),
+            Some(mask) => {
+                photometric(of.backend, &of.image.f_mul(mask)?, &of.target.f_mul(mask)?, self.lambda)
+            }
+        }
+    }
+}
+
+/// `(1 - lambda) L1 + lambda (1 - SSIM)` (Kerbl et al. 2023, equation 7) of two images `[3,H,W]`; the window of SSIM sees
+/// zeros outside the images.
 ///
 /// # Errors
-/// Torch's, such as for shapes that differ.
-pub fn photometric(image: &Tensor, target: &Tensor, lambda: f64) -> Result<Tensor> {
+/// [`Error::Render`](crate::Error::Render) for shapes that differ, or a backend without the loss.
+pub fn photometric(backend: &Backend, image: &Tensor, target: &Tensor, lambda: f64) -> Result<Tensor> {
     if lambda == 0.0 {
         return Ok(image.f_sub(target)?.f_abs()?.f_mean(Kind::Float)?);
     }
-    // One call of the engine: at this size each of torch's operations costs the host more than the device.
-    Ok(splat_tch::photometric(image, target, lambda as f32, &EngineChoice::Auto)?)
+    // One call of the engine: for images of this size, launching torch's operations takes longer than running them.
+    Ok(splat_tch::photometric(backend, image, target, lambda as f32)?)
 }
 
-/// [`photometric`] where the target's mask, if it has one, weighs the pixels of both images.
+/// Mean over all pixels of the absolute difference of two inverse depths `[1,H,W]`; 0 where `target` is 0, which means
+/// unknown.
 ///
 /// # Errors
-/// Torch's, such as for shapes that differ.
-pub fn masked(image: &Tensor, target: &Target, lambda: f64) -> Result<Tensor> {
-    match &target.mask {
-        None => photometric(image, &target.color, lambda),
-        Some(mask) => photometric(&image.f_mul(mask)?, &target.color.f_mul(mask)?, lambda),
-    }
-}
-
-/// Mean absolute difference of inverse depths where `target` (`[1,H,W]`) is known, over all pixels.
-///
-/// # Errors
-/// Torch's, such as for shapes that differ.
+/// Torch's, for example for shapes that differ.
 pub fn inverse_depth(rendered: &Tensor, target: &Tensor) -> Result<Tensor> {
     let known = target.f_gt(0.0)?;
     Ok(rendered.f_sub(target)?.f_mul(&known)?.f_abs()?.f_mean(Kind::Float)?)
 }
 
 /// Adds to `gradients`, in the order of [`PARAMETERS`](crate::PARAMETERS), those of `opacity` x mean opacity + `scale` x mean
-/// standard deviation (Kheradmand et al. 2024): what no photograph asks for fades and shrinks.
+/// standard deviation (Kheradmand et al. 2024): Gaussians that no photograph needs fade and shrink.
 ///
-/// With `o` the sigmoid of a logit and `s` the exponential of a log-scale of `P` Gaussians they are `opacity o (1 - o) / P` and
-/// `scale s / 3P`. In place, and without a graph: this runs in every step.
+/// With `o` the sigmoid of a logit and `s` the exponential of a log-scale of `P` Gaussians the gradients are
+/// `opacity o (1 - o) / P` and `scale s / 3P`. They are added in place and without a graph, because this runs in every step.
 ///
 /// # Errors
-/// Torch's.
+/// [`Error::Settings`](crate::Error::Settings) unless there are six gradients; torch's.
 pub fn regularize(gaussians: &Gaussians, gradients: &mut [Tensor], opacity: f64, scale: f64) -> Result<()> {
     let _guard = tch::no_grad_guard();
     let count = gaussians.len().max(1) as f64;
-    let [.., of_opacity, of_scales, _] = gradients else {
-        panic!("one gradient for each parameter");
+    let [_, _, _, of_opacity, of_scales, _] = gradients else {
+        let found = gradients.len();
+        return Err(Error::Settings(format!("{found} gradients are given, but Gaussians have 6 parameters")));
     };
     let add = |gradient: &mut Tensor, slope: Tensor| -> Result<()> {
         if gradient.defined() {
@@ -72,11 +127,11 @@ pub fn regularize(gaussians: &Gaussians, gradients: &mut [Tensor], opacity: f64,
     Ok(())
 }
 
-/// Peak signal-to-noise ratio in decibels of `image`, clamped to 0 to 1; a scalar tensor, infinite for
+/// Peak signal-to-noise ratio in decibels of `image`, clamped to 0 to 1, against `target`: a scalar tensor, infinite for
 /// equal images.
 ///
 /// # Errors
-/// Torch's, such as for shapes that differ.
+/// Torch's, for example for shapes that differ.
 pub fn psnr(image: &Tensor, target: &Tensor) -> Result<Tensor> {
     let mse = image.f_detach()?.f_clamp(0.0, 1.0)?.f_mse_loss(target, Reduction::Mean)?;
     Ok(mse.f_log10()?.f_mul_scalar(-10.0)?)
@@ -104,7 +159,7 @@ mod tests {
     }
 
     fn ssim(image: &Tensor, target: &Tensor) -> Result<Tensor> {
-        Ok(splat_tch::ssim(image, target, false, &EngineChoice::Auto)?)
+        Ok(splat_tch::ssim(&Backend::cpu(), image, target, false)?)
     }
 
     /// SSIM by its definition: a 2D window at every pixel, in f64.
@@ -158,7 +213,7 @@ mod tests {
         let (h, w) = (9, 8);
         let ((a, ta), (b, tb)) = (image(h, w, 3), image(h, w, 4));
         let leaf = ta.copy().set_requires_grad(true);
-        let loss = photometric(&leaf, &tb, 0.2).unwrap();
+        let loss = photometric(&Backend::cpu(), &leaf, &tb, 0.2).unwrap();
         let gradient = &Tensor::run_backward(&[&loss], &[&leaf], false, false)[0];
         let at = |values: &[f32]| {
             let l1: f64 = values.iter().zip(&b).map(|(x, y)| f64::from((x - y).abs())).sum();
@@ -181,21 +236,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_masked_out_counts_for_nothing() {
+    fn masked_pixels_do_not_count() {
         let ((_, a), (_, b)) = (image(12, 10, 1), image(12, 10, 2));
         let mask = Tensor::ones([1, 12, 10], (Kind::Float, Device::Cpu));
         let _ = mask.narrow(2, 4, 6).fill_(0.0);
-        let target = |color: Tensor| Target { color, mask: Some(mask.shallow_clone()), inv_depth: None };
-        let loss = masked(&a, &target(b.shallow_clone()), 0.2).unwrap().double_value(&[]);
+        let backend = Backend::cpu();
+        let loss = |target: &Tensor| {
+            let of = Comparison { image: &a, target, mask: Some(&mask), step: 1, backend: &backend };
+            Photometric::default().loss(&of).unwrap().double_value(&[])
+        };
         let elsewhere = b.copy();
         let _ = elsewhere.narrow(2, 4, 6).fill_(0.9);
-        assert!(loss > 0.0);
-        assert_eq!(masked(&a, &target(elsewhere), 0.2).unwrap().double_value(&[]), loss);
+        assert!(loss(&b) > 0.0);
+        assert_eq!(loss(&elsewhere), loss(&b));
     }
 
-    /// Against the graph of the formula, on top of what was there and where nothing was.
+    /// Against the graph of the formula: added to a gradient that was there, and in place of an undefined one.
     #[test]
-    fn what_weighs_on_parameters_is_the_gradient_of_the_means() {
+    fn regularizers_add_the_gradients_of_the_means() {
         let floats = (Kind::Float, Device::Cpu);
         let shapes: [&[i64]; 6] = [&[7, 3], &[7, 1, 3], &[7, 0, 3], &[7, 1], &[7, 3], &[7, 4]];
         let mut rng = fastrand::Rng::with_seed(5);
@@ -217,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_depths_pull_at_nothing() {
+    fn unknown_depths_add_no_loss() {
         let rendered = Tensor::from_slice(&[0.5f32, 0.5]).view([1, 1, 2]);
         let target = Tensor::from_slice(&[0.0f32, 0.1]).view([1, 1, 2]);
         assert!((inverse_depth(&rendered, &target).unwrap().double_value(&[]) - 0.2).abs() < 1e-7);

@@ -1,64 +1,67 @@
 //! Adam over groups of parameters, with state that follows densification, and exponential learning rates.
 //!
-//! A group is one tensor whose first dimension is the row that densification moves. The engine updates all groups in one
-//! call (`splat_tch::adam_step`); nothing is read back. `torch::optim` hides its moments from tch, and they must be
-//! reordered with the rows.
+//! A group is one tensor; densification moves the rows of its first dimension. The engine updates all groups in one call
+//! (`splat_tch::adam_step`), and nothing is read back. `torch::optim` does not serve, because tch cannot reach its moments,
+//! and they must be reordered together with the rows.
 
 use serde::{Deserialize, Serialize};
-use splat_tch::{AdamGroup, EngineChoice};
+use splat_tch::{AdamGroup, Backend};
 use tch::Tensor;
 
 use crate::gaussians::PARAMETERS;
-use crate::{Gaussians, Rates, Result};
+use crate::{Error, Gaussians, Rates, Result};
 
-/// Decay of the first and second moments, and what stands beside the root: those of the published schedule.
-const BETAS: [f32; 2] = [0.9, 0.999];
-const EPSILON: f32 = 1e-15;
-
-/// The new rows in terms of the old: `index[i]` is where row `i` comes from.
+/// A rearrangement of rows, such as a refinement makes: row `i` afterwards is a copy of row `index[i]` before.
 #[derive(Debug)]
 pub struct Rows {
     /// `[P']` `Int64`.
     pub index: Tensor,
-    /// Rows from here on are new: their moments are zero.
+    /// Rows from this one on are new Gaussians: their moments start at zero.
     pub fresh_from: i64,
 }
 
-/// A tensor's learning rate and moments.
+/// The learning rate and the moments of one parameter.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Group {
-    /// What it is, for messages and checkpoints.
+    /// The parameter's name, for messages and checkpoints.
     pub name: String,
-    /// Learning rate; with 0 the group rests.
+    /// Learning rate; a group with rate 0 is not updated.
     pub rate: f64,
-    /// Mean of the gradient, of the parameter's shape.
+    /// Running mean of the gradient, in the parameter's shape.
     pub exp_avg: Tensor,
-    /// Mean of its square, of the parameter's shape.
+    /// Running mean of the squared gradient, in the parameter's shape.
     pub exp_avg_sq: Tensor,
 }
 
 /// Adam (Kingma and Ba 2015, with bias correction).
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Optimizer {
     /// In the order of the parameters that [`Optimizer::step`] gets.
     pub groups: Vec<Group>,
     /// Updates so far.
     pub steps: i64,
+    /// Decays of the first and second moments: 0.9 and 0.999 unless set.
+    pub betas: [f32; 2],
+    /// Epsilon added to the denominator, `sqrt(v) + eps`: 1e-15 unless set.
+    pub eps: f32,
+    backend: Backend,
 }
 
-/// `from` at step 0, `to` at step `steps` and after, exponential between: `exp(ln(from) (1-t) + ln(to) t)`.
+/// Exponential decay from `from` at step 0 to `to` at step `steps` and later: `exp(ln(from) (1-t) + ln(to) t)`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Exponential {
-    /// At step 0.
+    /// The value at step 0.
     pub from: f64,
-    /// At step `steps` and after.
+    /// The value at step `steps` and later.
     pub to: f64,
-    /// Steps between them.
+    /// Steps from the one to the other.
     pub steps: u64,
 }
 
 impl Exponential {
-    /// The same, but at `b` after `most` steps at the latest.
+    /// The same, but at `to` after `most` steps at the latest.
     #[must_use]
     pub fn within(self, most: u64) -> Self {
         Self { steps: self.steps.min(most), ..self }
@@ -73,38 +76,48 @@ impl Exponential {
 }
 
 impl Optimizer {
-    /// For `parameters` with a name and rate each; moments are zero.
+    /// An optimiser for `parameters`, each with a name and a learning rate. All moments are zero.
     ///
     /// # Errors
-    /// A device without room.
-    pub fn new<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a Tensor, f64)>) -> Result<Self> {
+    /// Out of device memory.
+    pub fn new<'a>(
+        backend: &Backend,
+        parameters: impl IntoIterator<Item = (&'a str, &'a Tensor, f64)>,
+    ) -> Result<Self> {
         let mut groups = Vec::new();
         for (name, param, rate) in parameters {
             let zeros = || param.f_detach()?.f_zeros_like();
             groups.push(Group { name: name.into(), rate, exp_avg: zeros()?, exp_avg_sq: zeros()? });
         }
-        Ok(Self { groups, steps: 0 })
+        Ok(Self { groups, steps: 0, betas: [0.9, 0.999], eps: 1e-15, backend: backend.clone() })
     }
 
-    /// For [`Gaussians::parameters`]; rates as at the first step.
+    /// An optimiser for [`Gaussians::parameters`] with the rates of step 0 for a scene of this extent in world units.
     ///
     /// # Errors
-    /// A device without room.
-    pub fn for_gaussians(gaussians: &Gaussians, rates: &Rates, extent: f64) -> Result<Self> {
+    /// Out of device memory.
+    pub fn for_gaussians(
+        backend: &Backend,
+        gaussians: &Gaussians,
+        rates: &Rates,
+        extent: f64,
+    ) -> Result<Self> {
         let each = PARAMETERS.iter().zip(gaussians.parameters()).zip(rates.at(0, extent));
-        Self::new(each.map(|((name, param), rate)| (*name, param, rate)))
+        Self::new(backend, each.map(|((name, param), rate)| (*name, param, rate)))
     }
 
-    /// Updates each parameter by its gradient, in the order of the groups. An undefined gradient leaves its group as it
-    /// is, and so does a rate of 0.
+    /// Updates each parameter by its gradient, in the order of the groups. A group with an undefined gradient or a rate of 0
+    /// is left alone.
     ///
     /// # Errors
-    /// Shapes that differ; an engine without optimiser.
+    /// [`Error::Settings`] unless there are as many parameters and gradients as groups; [`Error::Render`] for shapes or
+    /// devices that differ, or a backend without Adam.
     pub fn step(&mut self, parameters: &[&Tensor], gradients: &[Tensor]) -> Result<()> {
         self.step_rows(parameters, gradients, None)
     }
 
-    /// As [`Optimizer::step`], for the rows alone where `rows` (`[P]` `Int`) is not 0: of the others the moments rest too.
+    /// As [`Optimizer::step`], but only for the rows where `rows` (`[P]` `Int`) is not 0; of the others the moments stay as
+    /// they are, too.
     ///
     /// # Errors
     /// As [`Optimizer::step`].
@@ -114,8 +127,12 @@ impl Optimizer {
         gradients: &[Tensor],
         rows: Option<&Tensor>,
     ) -> Result<()> {
-        assert_eq!(parameters.len(), self.groups.len(), "one parameter for each group");
-        assert_eq!(gradients.len(), self.groups.len(), "one gradient for each group");
+        let (n, p, g) = (self.groups.len(), parameters.len(), gradients.len());
+        if (p, g) != (n, n) {
+            let text =
+                format!("{p} parameters and {g} gradients are given, but the optimizer has {n} groups");
+            return Err(Error::Settings(text));
+        }
         let _guard = tch::no_grad_guard();
         self.steps += 1;
         let mut dense = Vec::with_capacity(gradients.len());
@@ -126,26 +143,18 @@ impl Optimizer {
         let groups: Vec<AdamGroup<'_>> = moved
             .filter_map(|((group, param), grad)| {
                 let grad = grad.as_ref().filter(|_| group.rate != 0.0 && param.numel() > 0)?;
-                Some(AdamGroup {
-                    param,
-                    grad,
-                    exp_avg: &group.exp_avg,
-                    exp_avg_sq: &group.exp_avg_sq,
-                    step: self.steps,
-                    lr: group.rate as f32,
-                    beta1: BETAS[0],
-                    beta2: BETAS[1],
-                    eps: EPSILON,
-                })
+                let (first, second) = (&group.exp_avg, &group.exp_avg_sq);
+                let group = AdamGroup::new(param, grad, first, second, self.steps, group.rate as f32);
+                Some(group.betas(self.betas[0], self.betas[1]).eps(self.eps))
             })
             .collect();
-        Ok(splat_tch::adam_step(&groups, rows, &EngineChoice::Auto)?)
+        Ok(splat_tch::adam_step(&self.backend, &groups, rows)?)
     }
 
-    /// Takes the rows `rows` names, in its order; new rows begin with moments of zero.
+    /// Rearranges the moments; those of new rows are zero.
     ///
     /// # Errors
-    /// A row that is not there; a device without room.
+    /// A row that does not exist; out of device memory.
     pub fn select(&mut self, rows: &Rows) -> Result<()> {
         let _guard = tch::no_grad_guard();
         let count = rows.index.size()[0];
@@ -177,10 +186,10 @@ impl Optimizer {
 }
 
 impl Group {
-    /// Forgets the moments of the rows where `rows` (`[P]` `Bool`) is true, or of all.
+    /// Sets the moments to zero, in the rows where `rows` (`[P]` `Bool`) is true or in all.
     ///
     /// # Errors
-    /// Torch's.
+    /// Torch's, for example for another number of rows.
     pub fn forget(&mut self, rows: Option<&Tensor>) -> Result<()> {
         for moment in [&mut self.exp_avg, &mut self.exp_avg_sq] {
             match rows {
@@ -211,7 +220,7 @@ mod tests {
     fn updates_are_those_of_the_formulas() {
         let start = [0.5f32, -1.0, 2.0];
         let param = Tensor::from_slice(&start).set_requires_grad(true);
-        let mut adam = Optimizer::new([("x", &param, 0.01)]).unwrap();
+        let mut adam = Optimizer::new(&Backend::cpu(), [("x", &param, 0.01)]).unwrap();
         let (mut p, mut m, mut v) = (start.map(f64::from), [0.0f64; 3], [0.0f64; 3]);
         for t in 1..=20 {
             let g = [1e-3 * f64::from(t), if t % 2 == 0 { -2.0 } else { 1.0 }, 0.0];
@@ -234,7 +243,7 @@ mod tests {
     #[test]
     fn moments_follow_their_rows() {
         let param = Tensor::zeros([3, 2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-        let mut adam = Optimizer::new([("x", &param, 0.1)]).unwrap();
+        let mut adam = Optimizer::new(&Backend::cpu(), [("x", &param, 0.1)]).unwrap();
         adam.step(&[&param], &[Tensor::from_slice(&[1.0f32, 1., 2., 2., 3., 3.]).view([3, 2])]).unwrap();
         let rows = Rows { index: Tensor::from_slice(&[2i64, 0, 2]), fresh_from: 2 };
         adam.select(&rows).unwrap();
@@ -248,11 +257,30 @@ mod tests {
         assert!(left[2] > 0.0);
     }
 
-    /// A group at rest and an undefined gradient move nothing; underflow does not divide by zero.
+    /// Other decays and another epsilon are those of the formulas: one step of sign descent without memory.
     #[test]
-    fn what_rests_and_what_is_tiny() {
+    fn betas_and_epsilon_can_be_set() {
+        let param = Tensor::from_slice(&[1.0f32]);
+        let mut adam = Optimizer::new(&Backend::cpu(), [("x", &param, 0.5)]).unwrap();
+        (adam.betas, adam.eps) = ([0.0, 0.0], 3.0);
+        adam.step(&[&param], &[Tensor::from_slice(&[1.0f32])]).unwrap();
+        assert!((values(&param)[0] - (1.0 - 0.5 / 4.0)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_gradient_too_few_is_an_error() {
+        let param = Tensor::from_slice(&[1.0f32]);
+        let mut adam = Optimizer::new(&Backend::cpu(), [("x", &param, 0.5)]).unwrap();
+        let error = adam.step(&[&param], &[]).unwrap_err().to_string();
+        assert!(error.contains("0 gradients") && error.contains("1 groups"), "{error}");
+        assert_eq!(adam.steps, 0);
+    }
+
+    /// A group with rate 0 and one with an undefined gradient stay; underflow does not divide by zero.
+    #[test]
+    fn groups_without_rate_or_gradient_stay() {
         let (a, b) = (Tensor::from_slice(&[1.0f32]), Tensor::from_slice(&[1.0f32]));
-        let mut adam = Optimizer::new([("a", &a, 0.0), ("b", &b, 1e-4)]).unwrap();
+        let mut adam = Optimizer::new(&Backend::cpu(), [("a", &a, 0.0), ("b", &b, 1e-4)]).unwrap();
         adam.step(&[&a, &b], &[Tensor::from_slice(&[1.0f32]), Tensor::new()]).unwrap();
         assert_eq!((values(&a), values(&b)), (vec![1.0], vec![1.0]));
         for g in [1e-30f32, 1e-38, 0.0] {

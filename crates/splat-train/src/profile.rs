@@ -1,8 +1,8 @@
 //! Where a step's time goes: milliseconds of the device for each phase of a step, and what the host adds.
 //!
-//! Every hundredth step is measured. It is queued behind work that keeps the device busy for longer than queueing takes,
-//! so that the marks between its phases are the device's own time, without waits for the host. What a step takes on
-//! average beyond that sum is the host's share.
+//! Every hundredth step is measured. It is queued behind work that keeps the device busy for longer than the queueing takes,
+//! so that the marks between its phases show the device's own time, without waits for the host. What an average step takes
+//! beyond their sum is the host's share.
 
 use std::time::Instant;
 
@@ -12,39 +12,39 @@ use tch::{Device, Kind, Tensor};
 
 use crate::Result;
 
-/// Parts of a step, in their order.
+/// The parts of a step, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// The photograph as floats.
+    /// Loading the photograph.
     Data,
     /// Forward.
     Render,
-    /// Loss, forward alone.
+    /// Loss, forward only.
     Loss,
-    /// Backward of all.
+    /// Backward of everything.
     Backward,
     /// Adam.
     Optimizer,
-    /// Statistics. Refinements are measured on their own, every one.
+    /// The strategy's statistics. Refinements are measured separately, every one of them.
     Densify,
 }
 
 const PHASES: [Phase; 6] =
     [Phase::Data, Phase::Render, Phase::Loss, Phase::Backward, Phase::Optimizer, Phase::Densify];
-/// One step of so many is measured, and not one that refines.
+/// One step in this many is measured, at an offset where nothing refines.
 const EVERY: u64 = 100;
 const AT: u64 = 50;
-/// Numbers of the filler: on an H100 a few milliseconds of random numbers.
+/// Numbers in the filler, which keeps an H100 busy for a few milliseconds.
 const FILLER: i64 = 1 << 27;
 
 /// Sums over the measured steps.
 #[derive(Debug, Default)]
 pub(crate) struct Profile {
     milliseconds: [f64; 6],
-    /// Of all refinements, and of all fillers.
+    /// Milliseconds of all refinements, and of all fillers.
     refinements: f64,
     fillers: f64,
-    /// What the host needed to queue each phase.
+    /// Milliseconds the host needed to queue each phase.
     host: [f64; 6],
     measured: u64,
     running: Option<Running>,
@@ -59,13 +59,13 @@ struct Running {
     queued: Vec<Instant>,
 }
 
-/// The figures for `stats.json`: milliseconds a step, averaged over the measured ones.
+/// Milliseconds per step, averaged over the measured steps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PhaseTimes {
     /// Steps that were measured.
     pub measured_steps: u64,
-    /// The photograph as floats.
+    /// Loading the photograph.
     pub data: f64,
     /// Forward pass of the rasterizer.
     pub render: f64,
@@ -77,17 +77,17 @@ pub struct PhaseTimes {
     pub optimizer: f64,
     /// The strategy's statistics.
     pub densify: f64,
-    /// Refinements, over all steps.
+    /// Refinements, averaged over all steps.
     pub refine: f64,
-    /// Sum of the above: the device's time.
+    /// The sum of the above: the time of the device.
     pub device: f64,
-    /// What the host needs to queue a step.
+    /// The time the host needs to queue a step.
     pub queueing: f64,
-    /// Its phases, in the order above; refinements left out.
+    /// The same for each phase in the order above, without refinements.
     pub queueing_phases: [f64; 6],
-    /// What a step takes: training time, without what was queued to measure, over steps.
+    /// Training time per step, without the work that was queued to measure.
     pub step: f64,
-    /// (step - device) / step.
+    /// `(step - device) / step`.
     pub host_share: f64,
 }
 
@@ -131,13 +131,13 @@ impl Profile {
         Ok(())
     }
 
-    /// A refinement is over that began at `begin`; waits for the device, as refinements do.
+    /// Adds a refinement that began at `begin` and is over now; waits for the device, as refinements do.
     pub(crate) fn refined(&mut self, begin: &Mark, device: Device) -> Result<()> {
         self.refinements += Mark::now(device)?.milliseconds_since(begin)?;
         Ok(())
     }
 
-    /// `None` if no step was measured. `seconds` and `steps` are of the whole run.
+    /// The figures for a run of `steps` steps in `seconds`; `None` if no step was measured.
     pub(crate) fn figures(&self, seconds: f64, steps: u64) -> Option<PhaseTimes> {
         if self.measured == 0 || steps == 0 {
             return None;

@@ -1,25 +1,25 @@
 //! Photographs and cameras on the device, and the order in which steps take them.
 //!
-//! Photographs stay 8 bits a channel, a quarter of the memory of floats. As many as the budget allows stay on the
-//! device; the others come through a bounded cache on the host, decoded ahead of the steps that need them, so that a set
-//! larger than memory trains. Images are `[3,H,W]`, 0 to 1 when a step gets them.
+//! Photographs are kept with 8 bits per channel, a quarter of the memory of floats. As many as the budget allows stay on the
+//! device; the others come through a bounded cache on the host, decoded ahead of the steps that need them, so that a dataset
+//! may be larger than memory. A step gets images as `[3,H,W]`, 0 to 1.
 
 use splat_scene::{Dataset, Picture, PictureCache};
-use splat_tch::Camera;
+use splat_tch::{Backend, Camera};
 use tch::{Device, Tensor};
 
 use crate::Result;
 
-/// Views decoded ahead of their steps, where they are not on the device.
+/// Views that are decoded ahead of their steps if they are not on the device.
 const AHEAD: usize = 16;
-/// Bytes of photographs that wait on the host while they are loaded: they are only passing through.
+/// Bytes of decoded photographs on the host during loading, when they only pass through.
 const DECODED_AT_ONCE: u64 = 256 << 20;
 
 /// The cameras of a dataset with their photographs.
 #[derive(Debug)]
 pub struct Views {
     views: Vec<View>,
-    /// What does not stay on the device comes through here.
+    /// For photographs that do not stay on the device.
     cache: Option<PictureCache>,
     device: Device,
 }
@@ -38,30 +38,32 @@ struct View {
 struct Stored {
     /// `[3|4,H,W]` `Uint8`; the fourth channel is alpha, colours not multiplied by it.
     pixels: Tensor,
-    /// `[1,H,W]` `Uint8`, 0 = ignore.
+    /// `[1,H,W]` `Uint8`, 0 = ignored.
     mask: Option<Tensor>,
     /// `[1,H,W]`, 0 = unknown.
     inv_depth: Option<Tensor>,
 }
 
-/// What a render is compared with.
+/// A photograph and what belongs to it, on the device.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Target {
-    /// `[3,H,W]`, over the background where the photograph is transparent.
+    /// The photograph, `[3,H,W]`, 0 to 1, over the background where it is transparent.
     pub color: Tensor,
-    /// `[1,H,W]`, 0 to 1: the weight of each pixel.
+    /// The weight of each pixel, `[1,H,W]`, 0 to 1.
     pub mask: Option<Tensor>,
-    /// `[1,H,W]` inverse depth in units of the world, 0 = unknown.
+    /// Inverse depth in world units, `[1,H,W]`, 0 = unknown.
     pub inv_depth: Option<Tensor>,
 }
 
 impl Views {
-    /// Decodes the photographs of `dataset` and keeps up to `budget` bytes of them on `device`; as many again may wait
-    /// on the host.
+    /// Decodes the photographs of `dataset` and keeps up to `budget` bytes of them on the backend's device; the host cache may
+    /// use as much again.
     ///
     /// # Errors
-    /// A photograph that cannot be read; a device without room.
-    pub fn load(dataset: &Dataset, budget: u64, device: Device) -> Result<Self> {
+    /// A photograph that cannot be read; out of device memory.
+    pub fn load(dataset: &Dataset, budget: u64, backend: &Backend) -> Result<Self> {
+        let device = backend.device();
         let all: Vec<usize> = (0..dataset.views.len()).collect();
         let decoded = PictureCache::new(&dataset.views, budget.min(DECODED_AT_ONCE));
         decoded.prefetch(&all);
@@ -89,7 +91,7 @@ impl Views {
         self.views.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.views.is_empty()
@@ -107,10 +109,10 @@ impl Views {
         &self.views[i].camera
     }
 
-    /// The photograph of view `i` with what belongs to it. `background` is `[3]`, of the device.
+    /// The photograph of view `i` and what belongs to it. `background` is `[3]` on the device.
     ///
     /// # Errors
-    /// A photograph that cannot be read any more; a device without room.
+    /// A photograph that cannot be read any more; out of device memory.
     pub fn target(&self, i: usize, background: &Tensor) -> Result<Target> {
         match (&self.views[i].resident, &self.cache) {
             (Some(stored), _) => stored.target(background),
@@ -119,7 +121,7 @@ impl Views {
         }
     }
 
-    /// Decodes views that steps will soon ask for, in the background.
+    /// Starts to decode views that steps will soon need, in the background.
     pub fn announce(&self, coming: impl Iterator<Item = usize>) {
         let Some(cache) = &self.cache else { return };
         let wanted: Vec<usize> = coming.filter(|&i| self.views[i].resident.is_none()).take(AHEAD).collect();
@@ -145,7 +147,7 @@ impl Stored {
     }
 
     fn target(&self, background: &Tensor) -> Result<Target> {
-        // True division: bytes become floats on the way.
+        // True division, which also converts bytes to floats.
         let unit = |t: &Tensor| t.f_div_scalar(255.0);
         let pixels = unit(&self.pixels)?;
         let color = if pixels.size()[0] == 4 {
@@ -161,16 +163,16 @@ impl Stored {
 }
 
 impl Target {
-    /// Reduced by `factor` (averages of `factor` x `factor` pixels) to the size of a camera of `Views` reduced alike.
+    /// Area-averaged down to `height` x `width`, without inverse depths.
     ///
     /// # Errors
-    /// Torch's.
+    /// Out of device memory.
     pub fn reduced(&self, height: i64, width: i64) -> Result<Self> {
         let small = |t: &Tensor| t.f_adaptive_avg_pool2d([height, width]);
         Ok(Self {
             color: small(&self.color)?,
             mask: self.mask.as_ref().map(small).transpose()?,
-            // Known and unknown depths have no average.
+            // Averages of known and unknown depths would be meaningless.
             inv_depth: None,
         })
     }
@@ -185,25 +187,25 @@ pub struct Order {
 }
 
 impl Order {
-    /// Of the views `all`.
+    /// The order of the views `all`.
     #[must_use]
     pub fn new(all: &[usize], seed: u64) -> Self {
         Self { all: all.to_vec(), coming: Vec::new(), rng: fastrand::Rng::with_seed(seed) }
     }
 
-    /// What a checkpoint keeps: the views still to come in this round, and the state of the generator.
+    /// The state for a checkpoint: the views that are still to come in this round, and the state of the generator.
     #[must_use]
     pub fn state(&self) -> (Vec<usize>, u64) {
         (self.coming.clone(), self.rng.get_seed())
     }
 
-    /// Takes back what [`Order::state`] gave.
+    /// Restores what [`Order::state`] returned.
     pub fn restore(&mut self, (coming, seed): (Vec<usize>, u64)) {
         self.coming = coming;
         self.rng = fastrand::Rng::with_seed(seed);
     }
 
-    /// Views that come next, as far as this round goes.
+    /// The views that come next, up to the end of this round.
     pub fn coming(&self) -> impl Iterator<Item = usize> {
         self.coming.iter().rev().copied()
     }
@@ -212,7 +214,7 @@ impl Order {
 impl Iterator for Order {
     type Item = usize;
 
-    /// `None` only where there are no views.
+    /// `None` only if there are no views.
     fn next(&mut self) -> Option<usize> {
         if self.coming.is_empty() {
             self.coming.clone_from(&self.all);
@@ -238,7 +240,7 @@ mod tests {
         assert_eq!(Order::new(&[], 1).next(), None);
     }
 
-    /// A restored order goes on as the one it was taken from.
+    /// A restored order continues like the one that was saved.
     #[test]
     fn an_order_survives_a_checkpoint() {
         let all: Vec<usize> = (0..10).collect();

@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use splat_scene::{Dataset, Options, save_png};
+use splat_scene::{Dataset, OpenOptions, save_png};
 use splat_train::{
-    AdcConfig, Checkpoint, Config, Error, Event, McmcConfig, Outcome, RunOptions, Strategy, Trainer,
+    AdcConfig, Backend, Change, Checkpoint, Comparison, Config, Densify, Error, Event, Gaussians, Loss,
+    McmcConfig, Observation, Optimizer, Outcome, Regularization, RunOptions, Strategy, Trainer, Wants,
     checkpoint_path,
 };
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 /// Nine cameras in a row before a wall of grey points; every photograph is plain green with a red stripe.
 fn scene(folder: &Path) -> Dataset {
@@ -28,16 +29,15 @@ fn scene(folder: &Path) -> Dataset {
     }
     std::fs::write(sparse.join("images.txt"), images).unwrap();
     std::fs::write(sparse.join("points3D.txt"), points).unwrap();
-    Dataset::open(folder, &Options::default()).unwrap()
+    Dataset::open(folder, &OpenOptions::default()).unwrap()
 }
 
 fn trainer(dataset: &Dataset, config: Config) -> Trainer {
-    Trainer::new(dataset, config, Device::Cpu, "cpu").unwrap()
+    Trainer::builder(dataset).config(config).backend(Backend::cpu()).build().unwrap()
 }
 
 fn run(trainer: &mut Trainer) -> Outcome {
-    let options = RunOptions { stop: &AtomicBool::new(false), checkpoint: None };
-    trainer.run(&options, &mut |_| {}).unwrap()
+    trainer.run(&RunOptions::default(), |_, _| {}).unwrap()
 }
 
 /// Everything the published schedule does in 15,000 steps, in 60. The scene is large against its cameras' distances, so
@@ -63,9 +63,8 @@ fn a_scene_that_is_pruned_away_is_an_error() {
     let strategy = Strategy::Adc(AdcConfig { prune_scale: 1e-6, ..brisk() });
     let mut trainer =
         trainer(&dataset, Config { iterations: 60, eval_every: 0, strategy, ..Config::default() });
-    let options = RunOptions { stop: &AtomicBool::new(false), checkpoint: None };
-    let error = trainer.run(&options, &mut |_| {}).unwrap_err();
-    assert!(matches!(error, Error::Emptied { step: 40 }) && error.hint().is_some(), "{error}");
+    let error = trainer.run(&RunOptions::default(), |_, _| {}).unwrap_err();
+    assert!(matches!(error, Error::Emptied { step: 40 }) && error.remedy().is_some(), "{error}");
 }
 
 #[test]
@@ -74,8 +73,7 @@ fn a_plain_wall_is_learnt_and_reported() {
     let dataset = scene(dir.path());
     let mut trainer = trainer(&dataset, Config { iterations: 50, eval_every: 20, ..Config::default() });
     let mut events = Vec::new();
-    let options = RunOptions { stop: &AtomicBool::new(false), checkpoint: None };
-    let outcome = trainer.run(&options, &mut |e: &Event| events.push(e.clone())).unwrap();
+    let outcome = trainer.run(&RunOptions::default(), |_, e| events.push(e.clone())).unwrap();
     assert!(matches!(&events[0], Event::Placed { points: 64, guessed: 0, .. }));
     assert!(matches!(events[1], Event::Ready { train_views: 7, test_views: 2, gaussians: 64, step: 0, .. }));
     let at: Vec<u64> = outcome.evaluations.iter().map(|e| e.step).collect();
@@ -99,9 +97,14 @@ fn stopping_keeps_what_was_learnt() {
     let mut trainer = trainer(&dataset, Config { iterations: 100_000, eval_every: 20, ..Config::default() });
     let stop = AtomicBool::new(false);
     let path = checkpoint_path(dir.path());
-    let options = RunOptions { stop: &stop, checkpoint: Some((path.clone(), 0)) };
+    let options = RunOptions {
+        stop: &stop,
+        checkpoint: Some(path.clone()),
+        checkpoint_every: 0,
+        ..RunOptions::default()
+    };
     let outcome = trainer
-        .run(&options, &mut |e: &Event| {
+        .run(&options, |_, e| {
             if matches!(e, Event::Evaluated(e) if e.step == 20) {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -129,7 +132,7 @@ fn a_resumed_run_is_the_uninterrupted_one() {
             exposure: true,
             poses: true,
             sh_every: 20,
-            opacity_reg: 0.01,
+            opacity_reg: Some(0.01),
             ..Config::default()
         };
         let mut whole = trainer(&dataset, config(60));
@@ -139,10 +142,11 @@ fn a_resumed_run_is_the_uninterrupted_one() {
         for at in [34, 40] {
             let path = checkpoint_path(dir.path());
             let mut first = trainer(&dataset, config(60));
-            let options = RunOptions { stop: &AtomicBool::new(false), checkpoint: Some((path.clone(), at)) };
+            let options =
+                RunOptions { checkpoint: Some(path.clone()), checkpoint_every: at, ..RunOptions::default() };
             let mut saved = Vec::new();
             first
-                .run(&options, &mut |e: &Event| {
+                .run(&options, |_, e| {
                     if matches!(e, Event::Saved { .. }) {
                         saved.push(std::fs::read(&path).unwrap());
                     }
@@ -152,7 +156,12 @@ fn a_resumed_run_is_the_uninterrupted_one() {
             let checkpoint = Checkpoint::read(&path).unwrap();
             assert_eq!(checkpoint.header.steps, at);
             checkpoint.fits(&path, &dataset.fingerprint(), &config(60), "cpu").unwrap();
-            let mut second = Trainer::resume(&dataset, &checkpoint, config(60), Device::Cpu, "cpu").unwrap();
+            let mut second = Trainer::builder(&dataset)
+                .config(config(60))
+                .backend(Backend::cpu())
+                .resume(&checkpoint)
+                .build()
+                .unwrap();
             let outcome = run(&mut second);
             let (a, b) = (whole.gaussians().download().unwrap(), second.gaussians().download().unwrap());
             assert!(a == b, "{strategy:?} from step {at}");
@@ -198,9 +207,8 @@ fn strategies_change_the_number_and_keep_the_scene() {
     let count = |strategy| {
         let mut trainer = trainer(&dataset, config(strategy));
         let mut changes = 0;
-        let options = RunOptions { stop: &AtomicBool::new(false), checkpoint: None };
         trainer
-            .run(&options, &mut |e: &Event| changes += usize::from(matches!(e, Event::Densified { .. })))
+            .run(&RunOptions::default(), |_, e| changes += usize::from(matches!(e, Event::Densified { .. })))
             .unwrap();
         trainer.gaussians().download().unwrap().check().unwrap();
         (trainer.gaussians().len(), changes)
@@ -244,14 +252,191 @@ fn sizes_grow_as_asked() {
 fn settings_out_of_range_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let mut dataset = scene(dir.path());
-    let refused =
-        |config: Config| Trainer::new(&dataset, config, Device::Cpu, "cpu").expect_err("refused").to_string();
+    let build = |dataset: &Dataset, config: Config| {
+        Trainer::builder(dataset).config(config).backend(Backend::cpu()).build().expect_err("refused")
+    };
+    let refused = |config: Config| build(&dataset, config).to_string();
     assert!(refused(Config { sh_degree: 4, ..Config::default() }).contains("SH degree is 4"));
     assert!(refused(Config { max_points: Some(0), ..Config::default() }).contains("0 points"));
-    let unknown = Trainer::new(&dataset, Config::default(), Device::Cpu, "vulkan").expect_err("refused");
-    assert!(unknown.to_string().contains("vulkan"));
+    let host =
+        trainer(&dataset, Config { sh_degree: 1, ..Config::default() }).gaussians().download().unwrap();
+    let other = Trainer::builder(&dataset).backend(Backend::cpu()).gaussians(&host).build().unwrap_err();
+    assert!(other.to_string().contains("SH degree 1, but the settings say 3"), "{other}");
     dataset.points.clear();
     let only = Config { init: splat_train::PointSource::Points, ..Config::default() };
-    let none = Trainer::new(&dataset, only, Device::Cpu, "cpu").expect_err("refused");
-    assert!(matches!(none, Error::Init(splat_init::Error::NoPoints)) && none.hint().is_some());
+    let none = build(&dataset, only);
+    assert!(matches!(none, Error::Init(splat_init::Error::NoPoints)) && none.remedy().is_some());
+}
+
+/// Squared error, whatever the mask.
+#[derive(Debug)]
+struct Squared;
+
+impl Loss for Squared {
+    fn loss(&self, of: &Comparison<'_>) -> splat_train::Result<Tensor> {
+        Ok((of.image - of.target).square().mean(Kind::Float))
+    }
+}
+
+/// Counts what it sees in a tensor that goes through checkpoints, and removes one Gaussian in every tenth step.
+#[derive(Debug)]
+struct Dwindle {
+    seen: Tensor,
+}
+
+impl Dwindle {
+    fn boxed() -> Box<dyn Densify> {
+        Box::new(Self { seen: Tensor::zeros([1], (Kind::Float, Device::Cpu)) })
+    }
+}
+
+impl Densify for Dwindle {
+    fn wants(&self, step: u64) -> Wants {
+        if step.is_multiple_of(2) { Wants::default().absolute().weights() } else { Wants::default().signed() }
+    }
+
+    fn regularization(&self) -> Regularization {
+        Regularization { opacity: 0.1, scale: 0.0 }
+    }
+
+    fn observe(&mut self, step: u64, seen: &Observation<'_>) -> splat_train::Result<()> {
+        let even = step.is_multiple_of(2);
+        assert_eq!(
+            [seen.means2d.is_some(), seen.means2d_abs.is_some(), seen.weight_sum.is_some()],
+            [!even, even, even]
+        );
+        let weights = seen.weight_sum.zip(seen.weight_max);
+        assert!(weights.is_none_or(|(sum, max)| sum.ge_tensor(max).all().int64_value(&[]) == 1));
+        let _ = self.seen.f_add_scalar_(1.0)?;
+        Ok(())
+    }
+
+    fn refine(
+        &mut self,
+        step: u64,
+        gaussians: &mut Gaussians,
+        optimizer: &mut Optimizer,
+    ) -> splat_train::Result<Option<Change>> {
+        if step == 0 || !step.is_multiple_of(10) {
+            return Ok(None);
+        }
+        assert_eq!(self.seen.double_value(&[0]), step as f64, "what was seen before a checkpoint counts");
+        let index = Tensor::arange(gaussians.len() as i64 - 1, (Kind::Int64, gaussians.device()));
+        let rows = splat_train::Rows { fresh_from: index.size()[0], index };
+        gaussians.select(&rows)?;
+        optimizer.select(&rows)?;
+        Ok(Some(Change { pruned: 1, ..Change::default() }))
+    }
+
+    fn state(&self) -> Vec<(&'static str, &Tensor)> {
+        vec![("seen", &self.seen)]
+    }
+
+    fn restore(
+        &mut self,
+        state: &mut dyn FnMut(&str) -> splat_train::Result<Option<Tensor>>,
+    ) -> splat_train::Result<()> {
+        self.seen = state("seen")?.expect("it was saved");
+        Ok(())
+    }
+}
+
+/// A loss and a strategy of one's own take part like ours, step by step and through a checkpoint.
+#[test]
+fn own_loss_and_strategy_plug_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = scene(dir.path());
+    let builder = || {
+        Trainer::builder(&dataset)
+            .config(Config { iterations: 40, eval_every: 0, ..Config::default() })
+            .backend(Backend::cpu())
+            .loss(Box::new(Squared))
+            .densify(Dwindle::boxed())
+    };
+    let mut whole = builder().build().unwrap();
+    let mut losses = Vec::new();
+    for step in 1..=40 {
+        let result = whole.step().unwrap();
+        losses.push(result.loss.double_value(&[]));
+        let expected = (&result.image - &result.target.color).square().mean(Kind::Float).double_value(&[]);
+        assert!((losses[losses.len() - 1] - expected).abs() < 1e-7, "no loss but the given one");
+        assert!(dataset.train.contains(&result.view));
+        assert_eq!(result.change.is_some(), step > 10 && step % 10 == 1);
+    }
+    assert_eq!((whole.steps(), whole.gaussians().len()), (40, 61));
+    assert!(losses[39] < losses[0], "{losses:?}");
+
+    let mut first = builder().build().unwrap();
+    (0..17).for_each(|_| drop(first.step().unwrap()));
+    let checkpoint = first.checkpoint(Outcome::default()).unwrap();
+    let mut second = builder().resume(&checkpoint).build().unwrap();
+    (17..40).for_each(|_| drop(second.step().unwrap()));
+    assert!(whole.gaussians().download().unwrap() == second.gaussians().download().unwrap());
+}
+
+/// Trainers of one process do not disturb each other, and can be made in one thread and run in another.
+#[test]
+fn two_trainers_at_once_do_what_each_does_alone() {
+    fn sendable<T: Send>(t: T) -> T {
+        t
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = scene(dir.path());
+    let mcmc = McmcConfig { cap: 200, from: 10, until: 50, every: 10, ..McmcConfig::default() };
+    let make = |k: usize| {
+        let strategy = [Strategy::Adc(brisk()), Strategy::Mcmc(mcmc.clone())][k].clone();
+        let config = Config { iterations: 60, eval_every: 0, seed: k as u64, strategy, ..Config::default() };
+        sendable(trainer(&dataset, config))
+    };
+    let finish = |mut trainer: Trainer| {
+        run(&mut trainer);
+        trainer.gaussians().download().unwrap()
+    };
+    let alone = [0, 1].map(|k| finish(make(k)));
+    let together = std::thread::scope(|scope| {
+        [0, 1]
+            .map(|k| {
+                scope.spawn({
+                    let trainer = make(k);
+                    move || finish(trainer)
+                })
+            })
+            .map(|t| t.join().unwrap())
+    });
+    assert!(alone == together);
+}
+
+/// Torch's generators are the process's: no step of any strategy seeds or uses them.
+#[test]
+fn the_global_generator_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = scene(dir.path());
+    let draw = || Vec::<f32>::try_from(Tensor::rand([4], (Kind::Float, Device::Cpu))).unwrap();
+    tch::manual_seed(7);
+    let expected = [draw(), draw()];
+    let mcmc = McmcConfig { cap: 200, from: 10, until: 50, every: 10, ..McmcConfig::default() };
+    for strategy in [Strategy::Adc(brisk()), Strategy::Mcmc(mcmc)] {
+        tch::manual_seed(7);
+        let before = draw();
+        run(&mut trainer(&dataset, Config { iterations: 25, eval_every: 0, strategy, ..Config::default() }));
+        assert_eq!([before, draw()], expected);
+    }
+}
+
+/// Whoever trains with MCMC from the library gets the regularisation without which no Gaussian dies.
+#[test]
+fn mcmc_regularizes_by_default() {
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = scene(dir.path());
+    let opacity = |opacity_reg, scale_reg| {
+        let strategy = Strategy::Mcmc(McmcConfig::default());
+        let config =
+            Config { iterations: 5, eval_every: 0, strategy, opacity_reg, scale_reg, ..Config::default() };
+        let mut trainer = trainer(&dataset, config);
+        run(&mut trainer);
+        trainer.gaussians().download().unwrap()
+    };
+    let default = opacity(None, None);
+    assert!(default == opacity(Some(0.01), Some(0.01)));
+    assert!(default != opacity(Some(0.0), Some(0.0)));
 }

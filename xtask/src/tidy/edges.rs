@@ -1,5 +1,5 @@
-//! Which crate of the workspace may depend on which, as ARCHITECTURE.md draws it: one way, toolchain only at build
-//! time, xtask above everything and below nothing.
+//! Which crate of the workspace may depend on which, as ARCHITECTURE.md draws it: one way, engines as leaves, the
+//! toolchain below its own programs and tests alone.
 
 use std::path::Path;
 
@@ -7,28 +7,56 @@ use cargo_metadata::{DependencyKind, Metadata};
 
 use super::Complaint;
 
-/// A crate, what it may depend on, and what besides in its build script and its tests.
-type Rule = (&'static str, &'static [&'static str], &'static [&'static str]);
+/// A crate and what it may depend on: itself, in its build script, and besides these in its tests.
+#[derive(Debug)]
+struct Rule {
+    name: &'static str,
+    normal: &'static [&'static str],
+    build: &'static [&'static str],
+    tests: &'static [&'static str],
+}
 
-const TOOLCHAIN: &[&str] = &["splat-toolchain"];
-/// What the tests of every crate may depend on, and nothing else.
-const TESTDATA: &[&str] = &["splat-testdata"];
+const fn rule(
+    name: &'static str,
+    normal: &'static [&'static str],
+    build: &'static [&'static str],
+    tests: &'static [&'static str],
+) -> Rule {
+    Rule { name, normal, build, tests }
+}
+
+/// Finds libtorch, for whoever links a program or a test against it.
+const LINK: &[&str] = &["torch-link"];
+/// Compiles an engine's library.
+const ENGINE_BUILD: &[&str] = &["splat-engine-build"];
+/// The tests of every crate may depend on this.
+const TESTDATA: &str = "splat-testdata";
 
 #[rustfmt::skip]
 const RULES: &[Rule] = &[
-    ("splat-toolchain", &[], &[]),
-    ("splat-testdata", &[], &[]),
-    ("splat-core", &[], &[]),
-    ("splat-engine", &["splat-core"], &[]),
-    ("splat-cuda", &["splat-core", "splat-engine"], TOOLCHAIN),
-    ("splat-tch", &["splat-core", "splat-engine", "splat-cuda"], TOOLCHAIN),
-    ("splat-scene", &["splat-core"], &[]),
-    ("splat-init", &["splat-core", "splat-scene"], &[]),
-    ("splat-train", &["splat-core", "splat-engine", "splat-cuda", "splat-tch", "splat-scene", "splat-init"], TOOLCHAIN),
-    ("splat", &["splat-core", "splat-tch", "splat-scene", "splat-init", "splat-train"], TOOLCHAIN),
-    ("splat-tests", &["splat-core", "splat-engine", "splat-cuda", "splat-tch", "splat-scene", "splat-train"], TOOLCHAIN),
-    ("splatwright", TOOLCHAIN, &[]),
-    ("xtask", &["splat-toolchain", "splat-engine", "splatwright"], &[]),
+    // Neither torch nor CUDA.
+    rule("splat-engine", &[], &[], &[]),
+    rule("splat-core", &[], &[], &[]),
+    rule("splat-scene", &["splat-core"], &[], &[]),
+    rule("splat-init", &["splat-core", "splat-scene"], &[], &[]),
+    // Engines: leaves, which nobody but splat-tch and programs link.
+    rule("splat-cpu", &["splat-core", "splat-engine"], &[], &[]),
+    rule("splat-cuda", &["splat-engine"], ENGINE_BUILD, &["splat-toolchain"]),
+    rule("splat-inria", &["splat-engine"], ENGINE_BUILD, &["splat-toolchain"]),
+    // Torch.
+    rule("splat-tch", &["splat-core", "splat-engine", "splat-cpu", "splat-cuda", "splat-inria"], LINK, &[]),
+    rule("splat-train", &["splat-core", "splat-engine", "splat-scene", "splat-init", "splat-tch"], LINK, &[]),
+    // Programs.
+    rule("splat", &["splat-core", "splat-engine", "splat-cpu", "splat-cuda", "splat-inria", "splat-scene", "splat-init", "splat-tch", "splat-train"], LINK, &[]),
+    rule("splat-verify", &["splat-core", "splat-engine", "splat-cpu", "splat-tch", "splat-scene"], LINK, &[]),
+    rule("splatwright", &["splat-toolchain", "splat-engine"], &[], &[]),
+    rule("xtask", &["splat-toolchain", "splat-engine", "splatwright"], &[], &[]),
+    // For build scripts and tests.
+    rule("torch-link", &[], &[], &[]),
+    rule("splat-engine-build", &[], &[], &[]),
+    rule("splat-toolchain", &[], &[], &[]),
+    rule(TESTDATA, &[], &[], &[]),
+    rule("splat-tests", &["splat-core", "splat-engine", "splat-cpu", "splat-cuda", "splat-inria", "splat-tch", "splat-scene", "splat-init", "splat-train", "splat-verify"], LINK, &[]),
 ];
 
 /// A dependency of one crate of the workspace on another.
@@ -49,7 +77,7 @@ pub(super) fn check(metadata: &Metadata) -> Vec<Complaint> {
     for package in &metadata.packages {
         let path = package.manifest_path.as_std_path();
         let manifest = shown(path, root);
-        if !RULES.iter().any(|(name, ..)| *name == package.name.as_str()) {
+        if !RULES.iter().any(|rule| rule.name == package.name.as_str()) {
             complaints.push(unknown(&package.name, &manifest));
         }
         let text = fs_err::read_to_string(path).unwrap_or_default();
@@ -64,10 +92,18 @@ pub(super) fn check(metadata: &Metadata) -> Vec<Complaint> {
             complaints.extend(judge(&edge));
         }
     }
+    let gone = RULES.iter().filter(|rule| !names.contains(&rule.name));
+    complaints.extend(gone.map(|rule| Complaint {
+        path: "xtask/src/tidy/edges.rs".into(),
+        line: 0,
+        what: format!("crate `{}` has a rule and does not exist", rule.name),
+        remedy: "remove its line".into(),
+    }));
     complaints
 }
 
-fn shown(path: &Path, root: &Path) -> String {
+/// A path relative to the repository, with `/`.
+pub(super) fn shown(path: &Path, root: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).display().to_string().replace('\\', "/")
 }
 
@@ -86,10 +122,10 @@ fn unknown(name: &str, manifest: &str) -> Complaint {
 }
 
 fn judge(edge: &Edge) -> Option<Complaint> {
-    let (_, normal, build) = RULES.iter().find(|(name, ..)| *name == edge.from)?;
+    let Rule { normal, build, tests, .. } = RULES.iter().find(|rule| rule.name == edge.from)?;
     let (allowed, kind): (Vec<&str>, _) = match edge.kind {
         DependencyKind::Build => (build.to_vec(), " at build time"),
-        DependencyKind::Development => ([*normal, *build, TESTDATA].concat(), " in its tests"),
+        DependencyKind::Development => ([*normal, *build, *tests, &[TESTDATA]].concat(), " in its tests"),
         _ => (normal.to_vec(), ""),
     };
     if allowed.contains(&edge.to.as_str()) {
@@ -115,14 +151,16 @@ mod tests {
     #[test]
     fn the_house_plan_is_accepted() {
         for (from, to, kind) in [
-            ("splat-engine", "splat-core", DependencyKind::Normal),
+            ("splat-cpu", "splat-core", DependencyKind::Normal),
             ("splat-cuda", "splat-engine", DependencyKind::Normal),
-            ("splat-cuda", "splat-toolchain", DependencyKind::Build),
-            ("splat-cuda", "splat-toolchain", DependencyKind::Development),
-            ("splat-train", "splat-scene", DependencyKind::Normal),
+            ("splat-cuda", "splat-engine-build", DependencyKind::Build),
+            ("splat-inria", "splat-toolchain", DependencyKind::Development),
+            ("splat-tch", "splat-cuda", DependencyKind::Normal),
+            ("splat-train", "splat-init", DependencyKind::Normal),
             ("splat-train", "splat-testdata", DependencyKind::Development),
+            ("splat", "torch-link", DependencyKind::Build),
             ("splat-tests", "splat-tch", DependencyKind::Normal),
-            ("xtask", "splat-toolchain", DependencyKind::Normal),
+            ("xtask", "splatwright", DependencyKind::Normal),
         ] {
             assert_eq!(judge(&edge(from, to, kind)), None, "{from} -> {to}");
         }
@@ -132,12 +170,14 @@ mod tests {
     fn any_other_edge_is_named() {
         for (from, to, kind) in [
             ("splat-core", "splat-engine", DependencyKind::Normal),
+            ("splat-engine", "splat-cpu", DependencyKind::Normal),
             ("splat-scene", "splat-tch", DependencyKind::Normal),
-            ("splat-cuda", "splat-tch", DependencyKind::Normal),
+            ("splat-cuda", "splat-core", DependencyKind::Normal),
             ("splat-cuda", "splat-toolchain", DependencyKind::Normal),
             ("splat-core", "splat-toolchain", DependencyKind::Build),
-            ("splat-train", "xtask", DependencyKind::Normal),
+            ("splat-train", "splat-cuda", DependencyKind::Normal),
             ("splat-train", "splat-testdata", DependencyKind::Normal),
+            ("splatwright", "splat-tch", DependencyKind::Normal),
         ] {
             let complaint =
                 judge(&edge(from, to, kind)).unwrap_or_else(|| panic!("{from} -> {to} was accepted"));
@@ -146,9 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn no_rule_goes_round_in_a_circle() {
+    fn no_crate_depends_on_itself() {
         fn below(name: &str, seen: &mut Vec<&str>) {
-            let (_, normal, build) = RULES.iter().find(|(rule, ..)| *rule == name).unwrap();
+            let Rule { normal, build, .. } = RULES.iter().find(|rule| rule.name == name).unwrap();
             for next in normal.iter().chain(*build) {
                 if !seen.contains(next) {
                     seen.push(next);
@@ -156,7 +196,7 @@ mod tests {
                 }
             }
         }
-        for (name, ..) in RULES {
+        for Rule { name, .. } in RULES {
             let mut seen = Vec::new();
             below(name, &mut seen);
             assert!(!seen.contains(name), "{name} depends on itself");

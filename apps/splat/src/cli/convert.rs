@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use splat_scene::{Error, Format, Gaussians, read_scene, spz, write_scene_as};
+use splat_scene::{GaussianFormat, Gaussians, spz};
 
 /// Arguments of `splat convert`.
 #[derive(Debug, clap::Args)]
@@ -17,13 +17,13 @@ use splat_scene::{Error, Format, Gaussians, read_scene, spz, write_scene_as};
     splat convert scene.ply folder/meta.json --sh-degree 1"
 )]
 pub(crate) struct Args {
-    /// One scene or more, merged in this order, and the file to write
+    /// One or more scenes, which are merged in this order, and the file to write
     #[arg(required = true, num_args = 2.., value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Forget the spherical harmonics above this degree
+    /// Drop the spherical harmonics above this degree
     #[arg(long, value_name = "0-3", value_parser = clap::value_parser!(u32).range(0..=3))]
     sh_degree: Option<u32>,
-    /// Version of a .spz to write; 4 is known to few programs yet
+    /// Version of a .spz to write; few programs read version 4 yet
     #[arg(long, value_name = "3|4", default_value_t = 3, value_parser = clap::value_parser!(u32).range(3..=4))]
     spz_version: u32,
     /// Replace the output if it exists
@@ -36,10 +36,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let (out, inputs) = args.paths.split_last().expect("clap asks for two paths");
-    let mut format = Format::of_name(out)?;
+    let mut format = GaussianFormat::from_name(out)?;
     if args.spz_version == 4 {
         match &mut format {
-            Format::Spz(version) => *version = spz::Version::V4,
+            GaussianFormat::Spz(version) => *version = spz::Version::V4,
             other => {
                 let message =
                     format!("--spz-version 4 does not fit {}, which is written as {other}", out.display());
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let repair = g.repair()?;
     if repair.dropped > 0 {
         let (n, of) = (repair.dropped, repair.dropped + g.len());
-        warn(&format!("{n} of {of} Gaussians hold NaN or infinity and are left out"));
+        warn(&format!("{n} of {of} Gaussians contain NaN or infinity and are left out"));
     }
     if repair.clamped > 0 {
         warn(&format!(
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let degree = g.sh_degree();
     g.reduce_sh_degree(args.sh_degree.unwrap_or(3));
-    if format == Format::Splat && g.sh_degree() > 0 {
+    if format == GaussianFormat::Splat && g.sh_degree() > 0 {
         warn(&format!(
             ".splat holds no spherical harmonics: those of degree 1 to {} are left out",
             g.sh_degree()
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let bar = if args.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
     let style = ProgressStyle::with_template("clustering harmonics {bar:30} {pos}/{len}  {eta} left");
     bar.set_style(style.expect("the template is valid"));
-    write_scene_as(out, &g, format, &mut |done, of| {
+    g.write_as(out, format, &mut |done, of| {
         bar.set_length(of);
         bar.set_position(done);
     })?;
@@ -100,14 +100,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// All of `inputs`, their size, and the names of their formats.
+/// All of `inputs` merged, their size in bytes, and the names of their formats.
 fn read_all(inputs: &[PathBuf]) -> Result<(Gaussians, u64, String)> {
     let mut all: Option<Gaussians> = None;
     let mut before = 0;
     let mut formats: Vec<String> = Vec::new();
     for path in inputs {
-        let format = Format::of_content(path)?;
-        let g = read_scene(path)?;
+        let format = GaussianFormat::detect(path)?;
+        let g = Gaussians::read(path)?;
         before += size_of(path, format);
         if !formats.contains(&format.to_string()) {
             formats.push(format.to_string());
@@ -120,21 +120,24 @@ fn read_all(inputs: &[PathBuf]) -> Result<(Gaussians, u64, String)> {
     Ok((all.expect("clap asks for an input"), before, formats.join(" + ")))
 }
 
-fn refuse_existing(out: &Path, format: Format) -> Result<()> {
+fn refuse_existing(out: &Path, format: GaussianFormat) -> Result<()> {
     let target = match format {
-        Format::SogFolder if out.file_name().is_none_or(|n| n != "meta.json") => out.join("meta.json"),
+        GaussianFormat::SogFolder if out.file_name().is_none_or(|n| n != "meta.json") => {
+            out.join("meta.json")
+        }
         _ => out.to_path_buf(),
     };
     if target.exists() {
-        return Err(Error::Exists { path: target }.into());
+        let message = format!("{} exists already", target.display());
+        return Err(super::Hinted::error(message, "--overwrite replaces it"));
     }
     Ok(())
 }
 
-/// Bytes of a scene; of a SOG folder, those of its pictures and its description.
-fn size_of(path: &Path, format: Format) -> u64 {
+/// Size of a scene in bytes; for a SOG folder, that of its pictures and its description.
+fn size_of(path: &Path, format: GaussianFormat) -> u64 {
     let len = |p: &Path| fs_err::metadata(p).map_or(0, |m| m.len());
-    if format != Format::SogFolder {
+    if format != GaussianFormat::SogFolder {
         return len(path);
     }
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };

@@ -1,4 +1,4 @@
-//! `splat completions` and `splat man`: generated from the arguments themselves, so they cannot fall behind.
+//! `splat completions` and `splat man`: generated from the arguments themselves, so that they are always up to date.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use super::Splat;
     splat completions zsh > ~/.zfunc/_splat\n  splat completions fish > ~/.config/fish/completions/splat.fish"
 )]
 pub(crate) struct Completions {
-    /// Whose
+    /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Completions {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  splat man ~/.local/share/man/man1 && man splat-train")]
 pub(crate) struct Man {
-    /// Folder for splat.1 and one page for each command; made if it does not exist
+    /// Folder for splat.1 and one page per command; created if it does not exist
     dir: PathBuf,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn completions(args: &Completions) -> Result<()> {
     }
 }
 
-/// Writes the pages and names them.
+/// Writes the pages.
 pub(crate) fn man(args: &Man) -> Result<()> {
     fs_err::create_dir_all(&args.dir)?;
     let command = Splat::command().disable_help_subcommand(true);

@@ -1,4 +1,4 @@
-//! `splat eval`: how near a scene comes to photographs that it was or was not trained on.
+//! `splat eval`: how close a scene is to photographs, whether it was trained on them or not.
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -7,14 +7,15 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use splat_scene::{PictureCache, View, write_atomically};
 use splat_tch::Camera;
-use splat_train::Machine;
 use splat_train::metrics::{Evaluator, Lpips, Mean, Scores, Truth, ViewScore};
 
 use super::Hinted;
-use super::common::{self, DataArgs, LookArgs, Scene, Split};
+use super::common::{self, DataArgs, Split};
+use super::scene::{LookArgs, Scene};
+use crate::machine::Machine;
 use crate::report;
 
-/// Decoded photographs that wait for their turn.
+/// Bytes of photographs that are decoded ahead.
 const AHEAD: u64 = 512 << 20;
 
 /// Arguments of `splat eval`.
@@ -28,17 +29,17 @@ const AHEAD: u64 = 512 << 20;
     torch.jit.trace(net, (x, x), check_trace=False).save(\"lpips.pt\")\n\n\
     Scores are of the render before it is rounded to 8 bits; masked pixels do not count; transparent photographs \
     lie over the background. stats.json and views.csv also hold cc_psnr: PSNR after the affine map of each render\'s \
-    colours that comes nearest to its photograph.")]
+    colours that fits its photograph best.")]
 pub(crate) struct Args {
-    /// Scene file (.ply, .splat, .spz, .sog, ...), or the folder that a training wrote
+    /// Scene file (.ply, .splat, .spz, .sog, ...), or the output folder of a training
     scene: PathBuf,
     /// Folder of the dataset
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Which views
+    /// Views to evaluate
     #[arg(long, value_name = "SPLIT", default_value = "test")]
     split: Split,
-    /// Folder for stats.json, views.csv and views/*.png (photograph, render, error); made if it does not exist
+    /// Folder for stats.json, views.csv and views/*.png (photograph, render, error); created if it does not exist
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Write into a folder that is not empty
@@ -61,7 +62,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     evaluate(args).map_err(|e| {
-        common::with_levers(e, "smaller images (--downscale 2), fewer Gaussians, or --engine cpu")
+        common::with_levers(e, "smaller images (--downscale 2), fewer Gaussians, or --device cpu")
     })
 }
 
@@ -69,7 +70,7 @@ fn evaluate(args: &Args) -> Result<()> {
     let dataset = args.dataset.open(&args.data)?;
     let chosen = args.split.of(&dataset, &args.data)?;
     let scene = Scene::open(&args.scene, &args.look)?;
-    let lpips = args.lpips.as_ref().map(|path| Lpips::load(path, scene.device)).transpose()?;
+    let lpips = args.lpips.as_ref().map(|path| Lpips::load(path, scene.backend.device())).transpose()?;
     let views: Vec<View> = chosen.iter().map(|&i| dataset.views[i].clone()).collect();
     if let Some(folder) = &args.output {
         common::make_folder(folder, args.overwrite)?;
@@ -81,11 +82,11 @@ fn evaluate(args: &Args) -> Result<()> {
     pictures.prefetch(&order);
     let cameras = views
         .iter()
-        .map(|v| Camera::new(v.camera.clone(), scene.device))
+        .map(|v| Camera::new(v.camera.clone(), scene.backend.device()))
         .collect::<Result<Vec<_>, splat_tch::Error>>()?;
     let named: Vec<(&str, &Camera)> = views.iter().map(|v| v.name.as_str()).zip(&cameras).collect();
     let files = report::file_names(views.iter().map(|v| v.name.as_str()));
-    // Names may repeat; which view is under way is known when its photograph is asked for.
+    // Names may repeat, so the current view is taken from the request for its photograph.
     let current = Cell::new(0);
 
     let bar = common::bar(views.len() as u64, args.quiet);
@@ -96,7 +97,7 @@ fn evaluate(args: &Args) -> Result<()> {
         &named,
         &mut |i| {
             current.set(i);
-            Truth::new(&*pictures.get(i)?, scene.background, scene.device)
+            Truth::new(&*pictures.get(i)?, scene.background, &scene.backend)
         },
         &mut |score, image, truth| {
             bar.inc(1);
@@ -148,8 +149,8 @@ fn stats(
             "scene": scene.path,
             "data": args.data,
             "split": args.split,
-            "engine": scene.engine,
-            "device": format!("{:?}", scene.device),
+            "engine": scene.backend.name(),
+            "device": format!("{:?}", scene.backend.device()),
             "background": scene.background,
             "antialiasing": scene.settings.antialiasing,
             "lpips": args.lpips,
@@ -162,7 +163,7 @@ fn stats(
             "height": views[0].camera.height,
             "warnings": dataset.warnings,
         },
-        "machine": Machine::probe(scene.device.is_cuda()),
+        "machine": Machine::probe(&scene.backend),
         "gaussians": scene.frozen.len(),
         "sh_degree": scene.frozen.sh_degree(),
         "mean": scores.mean(),
@@ -171,7 +172,7 @@ fn stats(
     })
 }
 
-/// A line a view and the means, for people.
+/// One line per view, and the means.
 fn table(views: &[ViewScore], mean: &Mean) -> String {
     let name = |v: &ViewScore| v.name.chars().count();
     let wide = views.iter().map(name).max().unwrap_or(0).clamp(4, 60);

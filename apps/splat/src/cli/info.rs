@@ -1,4 +1,4 @@
-//! `splat info`: what was understood of a dataset, as a table or JSON, and a picture from above.
+//! `splat info`: what the program understands of a dataset, as a table or JSON, and a picture from above.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,21 +16,21 @@ use super::common::{DataArgs, print};
 pub(crate) struct Args {
     /// Folder with posed photographs: COLMAP, transforms.json, NeRF-synthetic, opencv_cameras.json or Polycam
     data: PathBuf,
-    /// Write a picture from above: points, and cameras to train on (blue) and held out (red)
+    /// Write a picture from above with the points, training cameras (blue) and held-out cameras (red)
     #[arg(short, long, value_name = "PNG")]
     output: Option<PathBuf>,
     /// Write JSON to stdout instead of a table
     #[arg(long)]
     json: bool,
-    /// Decode every photograph, mask and depth map too, to find the broken ones
+    /// Also decode every photograph, mask and depth map, to find broken ones
     #[arg(long)]
     decode: bool,
     #[command(flatten)]
     dataset: DataArgs,
 }
 
-/// Views that are alike: lens, size of the file, size that is trained at, horizontal field of view in
-/// tenths of a degree.
+/// What views of the same kind have in common: lens, size of the file, training size, and horizontal field of view in tenths
+/// of a degree.
 type Kind = (&'static str, (u32, u32), (u32, u32), u32);
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What is wrong with the views that cannot be loaded.
+/// The errors of the views that cannot be loaded.
 fn broken(views: &[View]) -> Vec<String> {
     use rayon::prelude::*;
     views.par_iter().filter_map(|view| view.load().err().map(|e| e.to_string())).collect()

@@ -49,7 +49,7 @@ impl Progress {
                     "{train_views} photographs ({test_views} more held out), {width}x{height}, {gaussians} Gaussians on {device}"
                 ));
                 if *step > 0 {
-                    self.say(&format!("goes on after step {step}"));
+                    self.say(&format!("continues after step {step}"));
                     self.last = *step;
                     self.bar.set_position(*step);
                     self.bar.reset_eta();
@@ -75,10 +75,10 @@ impl Progress {
                 "held out, step {}: PSNR {:.2} dB, SSIM {:.4} ({:.1} s of training)",
                 e.step, e.psnr, e.ssim, e.train_seconds
             )),
-            // The number of Gaussians stands in every line.
-            Event::Densified { .. } => {}
             Event::Warning { text } => self.bar.suspend(|| anstream::eprintln!("warning: {text}")),
             Event::Saved { path } => self.say(&format!("wrote {}", path.display())),
+            // `Densified`, for one: the number of Gaussians is in every line.
+            _ => {}
         }
     }
 

@@ -1,4 +1,4 @@
-//! `splat render`: pictures of a scene along a way, as PNGs or a video.
+//! `splat render`: pictures of a scene from given cameras or along a path, as PNGs or a video.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -10,13 +10,14 @@ use splat_core::Camera;
 use splat_scene::{cameras_json, write_atomically};
 
 use super::Hinted;
-use super::common::{self, DataArgs, LookArgs, Scene, Split, numbers};
+use super::common::{self, DataArgs, Split};
 use super::render_output::{Extras, Output};
+use super::scene::{LookArgs, Scene, numbers};
 
-/// Size and vertical field of view where no camera says them.
+/// Size and vertical field of view (degrees) if no camera gives them.
 const SIZE: [u32; 2] = [1280, 720];
 const FOV: f64 = 50.0;
-/// Nothing nearer than this is rendered, world units.
+/// Nothing nearer than this is rendered, in world units.
 const NEAREST: f64 = 0.2;
 
 /// Arguments of `splat render`.
@@ -32,61 +33,61 @@ const NEAREST: f64 = 0.2;
     axes (x right, y down, z forward), or \"axes\": \"opengl\"; `fx fy cx cy` in pixels instead of `fov_y` (vertical, \
     degrees); lens and size may stand in a frame; `fps` for videos. A folder of pictures gets the trajectory of its \
     own pictures, trajectory.json.\n\n\
-    Ctrl-C ends after the picture under way; what is rendered is kept."
+    Ctrl-C finishes the current picture; everything rendered so far is kept."
 )]
 pub(crate) struct Args {
-    /// Scene file (.ply, .splat, .spz, .sog, ...), or the folder that a training wrote
+    /// Scene file (.ply, .splat, .spz, .sog, ...), or the output folder of a training
     scene: PathBuf,
     /// Folder for PNGs, or a video: .mp4, .mkv or .mov (needs ffmpeg)
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
-    /// Dataset whose cameras are rendered, or that --orbit and --path follow
+    /// Dataset whose cameras are used, or followed by --orbit and --path
     #[arg(long, value_name = "DIR", conflicts_with = "trajectory")]
     data: Option<PathBuf>,
-    /// Which of the dataset's cameras
+    /// Which of the dataset's cameras to use
     #[arg(long, value_name = "SPLIT", default_value = "all")]
     split: Split,
-    /// The same of a 3DGS cameras.json
+    /// Use the cameras of a 3DGS cameras.json instead
     #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "trajectory"])]
     cameras: Option<PathBuf>,
-    /// N pictures once around the scene, as the cameras stand or, without cameras, around most of the Gaussians; what
-    /// is done, with 120, if nothing else is asked for
+    /// Render N pictures once around the scene: on the circle that fits the cameras or, without cameras, around most of the
+    /// Gaussians. This is the default, with 120, if nothing else is asked for
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     orbit: Option<u32>,
-    /// Fly smoothly through the cameras, in order of their names
+    /// Fly smoothly through the cameras in order of their names
     #[arg(long)]
     path: bool,
     /// File of poses, see below
     #[arg(long, value_name = "FILE")]
     trajectory: Option<PathBuf>,
-    /// Pictures of --path [default: 300]
+    /// Number of pictures for --path [default: 300]
     #[arg(long, value_name = "N", requires = "path", value_parser = clap::value_parser!(u32).range(1..))]
     frames: Option<u32>,
-    /// Pictures a second of a video [default: 30, or what the trajectory says]
+    /// Pictures per second of a video [default: what the trajectory says, else 30]
     #[arg(long, value_name = "N", value_parser = positive)]
     fps: Option<f64>,
-    /// Width in pixels; alone, the height follows [default: the cameras', or 1280]
+    /// Width in pixels; without --height, the height follows [default: the cameras', or 1280]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=i64::from(LONGEST_SIDE)))]
     width: Option<u32>,
-    /// Height in pixels; alone, the width follows [default: the cameras', or 720]
+    /// Height in pixels; without --width, the width follows [default: the cameras', or 720]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=i64::from(LONGEST_SIDE)))]
     height: Option<u32>,
     /// Vertical field of view [default: the cameras', or 50]
     #[arg(long, value_name = "DEGREES", value_parser = angle)]
     fov: Option<f64>,
-    /// Also depth: 16-bit PNGs in DIR/depth (depth.json has the scale), or a video in colours beside the other
+    /// Also write depth: 16-bit PNGs in DIR/depth (depth.json has the scale), or a second video in false colours
     #[arg(long)]
     depth: bool,
-    /// The depth that the largest value stands for, in world units [default: behind nearly all Gaussians in view]
+    /// The depth in world units that the largest value stands for [default: beyond nearly all visible Gaussians]
     #[arg(long, value_name = "UNITS", requires = "depth", value_parser = positive)]
     depth_max: Option<f64>,
-    /// Also opacity: 8-bit PNGs in DIR/alpha, or a video beside the other
+    /// Also write opacity: 8-bit PNGs in DIR/alpha, or a second video
     #[arg(long)]
     alpha: bool,
-    /// RGBA pictures without background
+    /// Write RGBA pictures without a background
     #[arg(long, conflicts_with = "background")]
     transparent: bool,
-    /// Write into a folder that is not empty, or over a video
+    /// Write into a folder that is not empty, or replace a video
     #[arg(long)]
     overwrite: bool,
     /// Say nothing but warnings and errors
@@ -100,20 +101,20 @@ pub(crate) struct Args {
     look: LookArgs,
 }
 
-/// What of the circle is not to be estimated.
+/// Parts of the circle that are given instead of estimated.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Circle (--orbit)")]
 struct CircleArgs {
-    /// What the camera looks at
+    /// The point the camera looks at
     #[arg(long, value_name = "X,Y,Z", value_parser = numbers, allow_hyphen_values = true)]
     center: Option<[f64; 3]>,
-    /// Where up is; without cameras it is 0,-1,0
+    /// The up direction; without cameras it is 0,-1,0
     #[arg(long, value_name = "X,Y,Z", value_parser = numbers, allow_hyphen_values = true)]
     up: Option<[f64; 3]>,
-    /// Distance of the camera from what it looks at, in world units
+    /// Distance of the camera from that point, in world units
     #[arg(long, value_name = "UNITS", value_parser = positive)]
     distance: Option<f64>,
-    /// How far above the centre's plane the camera stands
+    /// Elevation of the camera above the plane of that point
     #[arg(long, value_name = "DEGREES", value_parser = elevation, allow_hyphen_values = true)]
     elevation: Option<f64>,
 }
@@ -132,11 +133,11 @@ fn elevation(text: &str) -> Result<f64, String> {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     render(args)
-        .map_err(|e| common::with_levers(e, "smaller images (--width 640), fewer Gaussians, or --engine cpu"))
+        .map_err(|e| common::with_levers(e, "smaller images (--width 640), fewer Gaussians, or --device cpu"))
 }
 
 fn render(args: &Args) -> Result<()> {
-    // What costs little is checked before the scene is read.
+    // Cheap checks come before the scene is read.
     let given = given_shots(args)?;
     let mut output = Output::check(&args.output, args.overwrite, args.transparent)?;
     let scene = Scene::open(&args.scene, &args.look)?;
@@ -166,7 +167,7 @@ fn render(args: &Args) -> Result<()> {
             break;
         }
         let _guard = tch::no_grad_guard();
-        let camera = splat_tch::Camera::new(shot.camera.clone(), scene.device)?;
+        let camera = splat_tch::Camera::new(shot.camera.clone(), scene.backend.device())?;
         let picture = splat_tch::render(&scene.frozen.scene(), &camera, &settings)
             .with_context(|| format!("{}: picture {}", scene.path.display(), shot.name))?;
         output.write(i, &picture)?;
@@ -183,7 +184,7 @@ fn render(args: &Args) -> Result<()> {
     bar.finish_and_clear();
     if done > 0 && !seen {
         anstream::eprintln!(
-            "warning: no Gaussian of {} is in view in any picture: are the cameras those of this scene?",
+            "warning: no Gaussian of {} is in view in any picture: do the cameras belong to this scene?",
             scene.path.display()
         );
     }
@@ -199,13 +200,13 @@ fn render(args: &Args) -> Result<()> {
             first.height,
             done as f64 / seconds.max(f64::MIN_POSITIVE),
             scene.frozen.len(),
-            scene.engine
+            scene.backend.name()
         );
     }
     Ok(())
 }
 
-/// What files say: shots of a trajectory, or cameras to render or to follow.
+/// What files give: the shots of a trajectory, or cameras to render or to follow.
 struct Given {
     shots: Vec<Shot>,
     fps: Option<f64>,
@@ -225,14 +226,14 @@ fn given_shots(args: &Args) -> Result<Given> {
     } else if let Some(file) = &args.cameras {
         let entries = cameras_json::read(file)?;
         if entries.is_empty() {
-            return Err(Hinted::error(format!("{}: the list is empty", file.display()), "give another"));
+            return Err(Hinted::error(format!("{}: the list is empty", file.display()), "give another file"));
         }
         let mut shots: Vec<Shot> =
             entries.into_iter().map(|e| Shot { name: e.name, camera: e.camera }).collect();
         shots.sort_by(|a, b| a.name.cmp(&b.name));
         shots
     } else if args.path {
-        let message = "--path flies through cameras, and none are given".into();
+        let message = "--path needs cameras to fly through, but none are given".into();
         return Err(Hinted::error(message, "name them: --data FOLDER, or --cameras cameras.json"));
     } else {
         Vec::new()
@@ -240,7 +241,7 @@ fn given_shots(args: &Args) -> Result<Given> {
     Ok(Given { shots, fps: None })
 }
 
-/// The pictures to render, and their speed if a file says it.
+/// The pictures to render, and their rate if a file gives it.
 fn shots(args: &Args, given: Given, scene: &Scene) -> Result<(Vec<Shot>, Option<f64>)> {
     let lens = Lens { width: args.width, height: args.height, fov_y: args.fov };
     let cameras: Vec<&Camera> = given.shots.iter().map(|s| &s.camera).collect();
@@ -251,7 +252,7 @@ fn shots(args: &Args, given: Given, scene: &Scene) -> Result<(Vec<Shot>, Option<
     if args.orbit.is_none() && !given.shots.is_empty() {
         return Ok((with_lens(given.shots, lens), given.fps));
     }
-    // A camera to take the lens from; its place does not matter.
+    // A camera for its lens only; where it is does not matter.
     let model = cameras.first().map_or_else(
         || Camera::look_at(SIZE[0], SIZE[1], FOV, [0.0, 0.0, -1.0], [0.0; 3], [0.0, -1.0, 0.0]),
         |c| (*c).clone(),
@@ -262,7 +263,7 @@ fn shots(args: &Args, given: Given, scene: &Scene) -> Result<(Vec<Shot>, Option<
     let mut orbit = Orbit::of_cameras(&cameras, &scene.host)
         .or_else(|| Orbit::of_gaussians(&scene.host, tangents))
         .ok_or_else(|| {
-            let message = format!("{}: all of the Gaussians are at one place", scene.path.display());
+            let message = format!("{}: all Gaussians are at the same place", scene.path.display());
             Hinted::error(message, "render given poses: --trajectory FILE")
         })?;
     let CircleArgs { center, up, distance, elevation } = args.circle;
@@ -281,8 +282,7 @@ fn with_lens(shots: Vec<Shot>, lens: Lens) -> Vec<Shot> {
     shots.into_iter().map(|s| Shot { camera: lens.of(&s.camera), ..s }).collect()
 }
 
-/// The depth in front of which 999 of 1000 Gaussians lie that are in view, over some of the pictures; 1 where
-/// nothing is in view.
+/// The depth that 999 of 1000 visible Gaussians do not exceed, over a sample of the pictures; 1 if nothing is visible.
 fn farthest(scene: &splat_scene::Gaussians, shots: &[Shot]) -> f64 {
     let stride = |n: usize, most: usize| n.div_ceil(most).max(1);
     let mut depths: Vec<f64> = Vec::new();
@@ -296,7 +296,7 @@ fn farthest(scene: &splat_scene::Gaussians, shots: &[Shot]) -> f64 {
     depths.get((last as f64 * 0.999) as usize).map_or(1.0, |z| z * 1.05)
 }
 
-/// Whether the name is that of a video.
+/// Whether the path names a video.
 pub(super) fn is_video(path: &Path) -> bool {
     let ending = path.extension().map(|e| e.to_ascii_lowercase());
     ending.is_some_and(|e| ["mp4", "mkv", "mov"].iter().any(|v| e == *v))

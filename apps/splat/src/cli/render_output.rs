@@ -1,4 +1,4 @@
-//! Where rendered pictures go: PNGs in a folder, or videos. Images become bytes on their device.
+//! Writes rendered pictures: PNGs in a folder, or videos. Images are converted to bytes on their device.
 
 use std::path::{Path, PathBuf};
 
@@ -13,19 +13,19 @@ use tch::{Device, Kind, Tensor};
 use super::render::is_video;
 use super::{Hinted, common};
 
-/// Depth is that of what is at least so opaque; elsewhere it is unknown.
+/// Depth is known where the opacity is at least this.
 const SOLID: f64 = 0.5;
 
-/// What is written besides colour, and how.
+/// What is written besides colour.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extras {
     pub(super) transparent: bool,
     pub(super) alpha: bool,
-    /// The depth that the largest value stands for, if depth is asked for.
+    /// The depth that the largest value stands for, if depth is wanted.
     pub(super) depth: Option<f64>,
 }
 
-/// Takes pictures in order.
+/// Writes pictures in order.
 pub(super) struct Output {
     path: PathBuf,
     extras: Extras,
@@ -48,7 +48,7 @@ struct Videos {
 }
 
 impl Output {
-    /// Whether `path` can be written to; makes the folder.
+    /// Checks that `path` can be written, and creates the folder.
     pub(super) fn check(path: &Path, overwrite: bool, transparent: bool) -> Result<Self> {
         if is_video(path) {
             if transparent {
@@ -61,7 +61,7 @@ impl Output {
             if path.exists() && !overwrite {
                 return Err(Hinted::error(
                     format!("{} exists", path.display()),
-                    "write over it: --overwrite",
+                    "replace it with --overwrite",
                 ));
             }
         } else {
@@ -99,12 +99,12 @@ impl Output {
         if let Some(other) = shots.iter().find(|s| size(s) != (width, height)) {
             let (w, h) = size(other);
             let message = format!(
-                "{}: pictures of a video have one size, but {} is {width}x{height} and {} is {w}x{h}",
+                "{}: the pictures of a video have one size, but {} is {width}x{height} and {} is {w}x{h}",
                 self.path.display(),
                 shots[0].name,
                 other.name
             );
-            return Err(Hinted::error(message, "choose one: --width 1280 --height 720"));
+            return Err(Hinted::error(message, "choose one, for example --width 1280 --height 720"));
         }
         let beside = |what: &str| {
             let ending = self.path.extension().unwrap_or_default().to_string_lossy();
@@ -119,7 +119,7 @@ impl Output {
         Ok(())
     }
 
-    /// Picture `i`.
+    /// Writes picture `i`.
     pub(super) fn write(&mut self, i: usize, picture: &Rendered) -> Result<()> {
         let Some(to) = &mut self.to else { return Ok(()) };
         let alpha = picture.alpha.as_ref();
@@ -155,7 +155,7 @@ impl Output {
                 if let (Some(video), Some(depth), Some(alpha), Some(largest)) =
                     (&mut videos.depth, &picture.depth, alpha, self.extras.depth)
                 {
-                    // Near is bright; what is unknown is as dark as what is farthest.
+                    // Near is bright; unknown depth is as dark as the farthest.
                     let share = share_of_depth(depth, alpha, largest)?;
                     let near = share.f_neg()?.f_add_scalar(1.0)?.f_mul(&share.f_gt(0.0)?)?;
                     video.frame(&report::bytes(&report::heat(&near)?)?)?;
@@ -168,10 +168,10 @@ impl Output {
         Ok(())
     }
 
-    /// Waits until all is written; `done` pictures were.
+    /// Waits until all pictures are written; `done` is their number.
     pub(super) fn finish(&mut self, done: usize) -> Result<()> {
         match self.to.take() {
-            // Stopped before the first picture: there is no video of nothing.
+            // Stopped before the first picture: there is nothing to make a video of.
             Some(To::Videos(_)) if done == 0 => {}
             Some(To::Videos(videos)) => {
                 let Videos { color, depth, alpha } = *videos;
@@ -200,22 +200,22 @@ impl Output {
     }
 }
 
-/// Colour over black `[3,H,W]` and opacity `[1,H,W]` as `[4,H,W]`, colour no longer multiplied by opacity.
+/// Colour over black `[3,H,W]` and opacity `[1,H,W]` as straight (not premultiplied) RGBA, `[4,H,W]`.
 fn straight(color: &Tensor, alpha: &Tensor) -> Result<Tensor> {
-    // Under half a step of 8 bits nothing is seen, and the quotient would be noise.
+    // Below half a step of 8 bits nothing is visible, and the quotient would be noise.
     let seen = alpha.f_gt(0.5 / 255.0)?;
     let color = color.f_div(&alpha.f_clamp_min(1e-6)?)?.f_mul(&seen)?;
     Ok(Tensor::f_cat(&[&color, alpha], 0)?)
 }
 
-/// Depth of the solid parts as a share of `largest`, `[H,W]`; 0 where it is unknown.
+/// Depth as a fraction of `largest`, `[H,W]`; 0 where it is unknown.
 fn share_of_depth(depth: &Tensor, alpha: &Tensor, largest: f64) -> Result<Tensor> {
     let solid = alpha.f_ge(SOLID)?;
     let share = depth.f_div(&alpha.f_clamp_min(SOLID)?)?.f_div_scalar(largest)?.f_mul(&solid)?;
     Ok(share.f_squeeze_dim(0)?)
 }
 
-/// 16 bits: 1 to 65535 where it is known, and how many pixels are beyond the last.
+/// 16-bit values, 1 to 65535 where depth is known, and the number of pixels beyond the scale.
 fn deep(share: &Tensor) -> Result<(Vec<u16>, u64)> {
     let known = share.f_gt(0.0)?;
     let scaled = share.f_mul_scalar(65535.0)?.f_round()?;

@@ -1,4 +1,4 @@
-//! Arguments that say how to train, and the settings they mean.
+//! The arguments for training, and the settings that follow from them.
 
 use std::path::PathBuf;
 
@@ -6,49 +6,49 @@ use anyhow::{Context, Result};
 use bytesize::ByteSize;
 use splat_train::{AdcConfig, Config, DEPTH_WEIGHT, McmcConfig, PointSource, Strategy};
 
-use super::common::{Color, color};
+use super::scene::{Color, color};
 
-/// How to train. What is not given is as in --config, or as published.
+/// How to train. What is not given is taken from --config, or is as published.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainArgs {
-    /// Settings as JSON, as --print-config prints them; arguments overrule them
+    /// Settings as JSON, as printed by --print-config; arguments override them
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Steps, one photograph each [default: 30000]
+    /// Number of steps, each on one photograph [default: 30000]
     #[arg(long, value_name = "N")]
     iterations: Option<u64>,
     /// How the number of Gaussians changes [default: adc]
     #[arg(long, value_name = "NAME")]
     strategy: Option<StrategyName>,
-    /// Never more Gaussians than this [default: no bound; mcmc: 1000000]
+    /// Maximum number of Gaussians [default: no limit; mcmc: 1000000]
     #[arg(long, value_name = "N")]
     max_gaussians: Option<usize>,
-    /// adc: densify by absolute gradients (threshold .0008)
+    /// adc: densify by absolute gradients, with a threshold of .0008
     #[arg(long)]
     absgrad: bool,
     /// adc: mean gradient, in NDC units, above which Gaussians are densified [default: .0002]
     #[arg(long, value_name = "X")]
     grad_threshold: Option<f64>,
-    /// Highest degree of the spherical harmonics; in use after as many thousand steps [default: 3]
+    /// Highest degree of the spherical harmonics; degree N is active after N thousand steps [default: 3]
     #[arg(long, value_name = "0-3", value_parser = clap::value_parser!(u32).range(0..=3))]
     sh_degree: Option<u32>,
-    /// Colour behind everything: black, white, #rrggbb, or three numbers 0 to 1 as r,g,b [default: black]
+    /// Background colour: black, white, #rrggbb, or three numbers 0 to 1 as r,g,b [default: black]
     #[arg(long, value_name = "COLOR", value_parser = color)]
     background: Option<Color>,
-    /// Another background each step, so that what should be empty becomes transparent
+    /// Use a random background in each step, so that empty space learns to be transparent
     #[arg(long)]
     random_background: bool,
-    /// Compensate opacity for the rasterizer's dilation
+    /// Compensate opacities for the dilation by the rasterizer
     #[arg(long)]
     antialiasing: bool,
-    /// Learn each photograph's exposure
+    /// Learn the exposure of each photograph
     #[arg(long)]
     exposure: bool,
-    /// Learn corrections of the poses
+    /// Learn corrections of the camera poses
     #[arg(long)]
     poses: bool,
-    /// Train at a quarter of the size for N steps, at half for N more [default: 0]
+    /// Train at a quarter of the image size for N steps and at half for N more [default: 0]
     #[arg(long, value_name = "N")]
     coarse_steps: Option<u64>,
     /// Weight of the mean opacity in the loss [default: 0; mcmc: .01]
@@ -63,60 +63,61 @@ pub(crate) struct TrainArgs {
     /// Where the first points come from [default: auto]
     #[arg(long, value_name = "SOURCE")]
     init: Option<InitName>,
-    /// How many points to aim at where the dataset brings none [default: 100000]
+    /// How many points to aim for if the dataset has none [default: 100000]
     #[arg(long, value_name = "N")]
     init_count: Option<usize>,
-    /// Begin from at most N of the points
+    /// Start from at most N of the points
     #[arg(long, value_name = "N")]
     max_points: Option<usize>,
-    /// Render the held-out views every N steps, and at the start and end; 0: only then [default: a tenth of the steps]
+    /// Evaluate the held-out views every N steps; 0: only at the start and the end [default: a tenth of the steps]
     #[arg(long, value_name = "N")]
     eval_every: Option<u64>,
-    /// Render the held-out views after these steps too
+    /// Also evaluate the held-out views after these steps
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     eval_at: Vec<u64>,
-    /// Photographs kept on the device, and again on the host, such as 4GB [default: 4GiB]
+    /// Memory for photographs on the device, for example 4GB; the host may use as much again [default: 4GiB]
     #[arg(long, value_name = "SIZE")]
     image_cache: Option<ByteSize>,
-    /// Decides the order of photographs, the choice of points and what strategies draw [default: 0]
+    /// Seed for the order of photographs, the choice of points and what strategies draw [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// The same numbers, bit for bit, from run to run, also on a GPU
+    /// Make results bit-identical from run to run on a GPU too
     #[arg(long)]
     deterministic: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum StrategyName {
-    /// Adaptive density control, the published schedule
+    /// Adaptive density control with the published schedule
     Adc,
     /// 3DGS as Markov chain Monte Carlo
     Mcmc,
-    /// The number of Gaussians stays
+    /// The number of Gaussians does not change
     Fixed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum InitName {
-    /// The dataset's points; without any, what photographs and masks tell
+    /// The dataset's points; if it has none, points found in the photographs and masks
     Auto,
-    /// The dataset's points alone
+    /// Only the dataset's points
     Points,
     /// Depth by comparing photographs
     Sweep,
     /// The surface of the visual hull of alphas or masks
     Hull,
-    /// By chance, where many cameras look
+    /// Random points where many cameras look
     Random,
 }
 
 impl TrainArgs {
-    /// The settings: of the file or as published, overruled by what is given.
+    /// The settings of the file, or the published ones, overridden by the arguments.
     pub(crate) fn config(&self, depths: bool) -> Result<Config> {
         let mut config = match &self.config {
             Some(path) => {
                 let text = fs_err::read_to_string(path).context("cannot read the settings")?;
-                serde_json::from_str(&text).with_context(|| format!("{}: not settings", path.display()))?
+                serde_json::from_str(&text)
+                    .with_context(|| format!("{}: these are not settings", path.display()))?
             }
             None => Config { eval_every: 0, ..Config::default() },
         };
@@ -146,8 +147,8 @@ impl TrainArgs {
             config.max_points = Some(n);
         }
         self.strategy(&mut config);
-        set(&mut config.opacity_reg, self.opacity_reg);
-        set(&mut config.scale_reg, self.scale_reg);
+        config.opacity_reg = self.opacity_reg.or(config.opacity_reg);
+        config.scale_reg = self.scale_reg.or(config.scale_reg);
         if depths && config.depth.is_none() {
             config.depth = Some(DEPTH_WEIGHT);
         }
@@ -162,14 +163,9 @@ impl TrainArgs {
             None => {}
             Some(StrategyName::Adc) => config.strategy = Strategy::Adc(AdcConfig::default()),
             Some(StrategyName::Fixed) => config.strategy = Strategy::Fixed,
-            Some(StrategyName::Mcmc) => {
-                config.strategy = Strategy::Mcmc(McmcConfig::default());
-                // The published weights: without them no Gaussian dies.
-                (config.opacity_reg, config.scale_reg) = (0.01, 0.01);
-            }
+            Some(StrategyName::Mcmc) => config.strategy = Strategy::Mcmc(McmcConfig::default()),
         }
         match &mut config.strategy {
-            Strategy::Fixed => {}
             Strategy::Mcmc(mcmc) => set(&mut mcmc.cap, self.max_gaussians),
             Strategy::Adc(adc) => {
                 if self.absgrad {
@@ -180,6 +176,7 @@ impl TrainArgs {
                     adc.max_gaussians = self.max_gaussians;
                 }
             }
+            _ => {}
         }
     }
 }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use splat_train::{Checkpoint, Machine, RunOptions, Trainer, checkpoint_path, device_for};
+use splat_train::{Checkpoint, RunOptions, Trainer, checkpoint_path};
 
 use super::Hinted;
-use super::common::{DataArgs, print, share_threads, stopped_by_ctrl_c};
+use super::common::{BackendArgs, DataArgs, print, stopped_by_ctrl_c};
 use super::progress::Progress;
 use super::rerun::{Live, RerunArgs};
 use super::settings::TrainArgs;
@@ -23,37 +23,36 @@ use crate::output::Output;
     splat train data/snowmiku -o out --rerun\n\n\
     Ctrl-C finishes the step and saves; a second one ends at once.")]
 pub(crate) struct Args {
-    /// Folder of the dataset: COLMAP, transforms.json, NeRF-synthetic and others (`splat info` shows what is understood)
+    /// Folder of the dataset: COLMAP, transforms.json, NeRF-synthetic and others (see `splat info`)
     data: PathBuf,
-    /// Folder for point_cloud.ply, stats.json, views and curves; made if it does not exist
+    /// Folder for point_cloud.ply, stats.json, views and curves; created if it does not exist
     #[arg(short, long)]
     output: PathBuf,
     #[command(flatten)]
     views: DataArgs,
     #[command(flatten)]
     train: TrainArgs,
-    /// Who renders: cpu; cuda, inria (need a CUDA GPU); auto takes the GPU if it can
-    #[arg(long, value_name = "NAME", default_value = "auto")]
-    engine: String,
+    #[command(flatten)]
+    backend: BackendArgs,
     /// Save a checkpoint every N steps; 0: only when stopped early
     #[arg(long, value_name = "N", default_value_t = 5000)]
     checkpoint_every: u64,
-    /// Go on from the checkpoint in the output folder
+    /// Continue from the checkpoint in the output folder
     #[arg(long)]
     resume: bool,
     /// Write into an output folder that is not empty
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
-    /// Measure where the time of a step goes, for stats.json
+    /// Measure where the time of a step goes, and write it to stats.json
     #[arg(long)]
     profile: bool,
-    /// Print the settings as JSON, which --config takes, and end
+    /// Print the settings as JSON for --config, and exit
     #[arg(long)]
     print_config: bool,
     /// Say nothing but warnings and errors
     #[arg(short, long)]
     quiet: bool,
-    /// Write every event to stdout, one JSON object a line
+    /// Write every event to stdout, one JSON object per line
     #[arg(long)]
     json_events: bool,
     #[command(flatten)]
@@ -67,16 +66,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     args.rerun.check()?;
     let dataset = args.views.open(&args.data)?;
-    let (device, engine) = device_for(&args.engine)?;
-    share_threads(device);
+    let backend = args.backend.backend()?;
     let path = checkpoint_path(&args.output);
     let checkpoint = if args.resume {
         if !path.exists() {
             let message = format!("cannot resume: there is no checkpoint {}", path.display());
-            return Err(Hinted::error(message, "begin anew: the same command without --resume"));
+            return Err(Hinted::error(message, "start a new run: the same command without --resume"));
         }
         let checkpoint = Checkpoint::read(&path).context("cannot resume")?;
-        checkpoint.fits(&path, &dataset.fingerprint(), &config, &engine).context("cannot resume")?;
+        checkpoint.fits(&path, &dataset.fingerprint(), &config, backend.name()).context("cannot resume")?;
         Some(checkpoint)
     } else {
         None
@@ -86,15 +84,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     let mut progress = Progress::new(args.quiet, args.json_events, config.iterations);
     let mut live = Live::open(&args.rerun, &dataset, &config, args.overwrite)?;
-    let mut trainer = match checkpoint {
-        Some(checkpoint) => Trainer::resume(&dataset, &checkpoint, config, device, &engine)?,
-        None => Trainer::new(&dataset, config, device, &engine)?,
-    };
+    let mut builder = Trainer::builder(&dataset).config(config).backend(backend.clone());
+    if let Some(checkpoint) = &checkpoint {
+        builder = builder.resume(checkpoint);
+    }
+    let mut trainer = builder.build()?;
+    drop(checkpoint);
     if args.profile {
         trainer.profile();
     }
-    let options = RunOptions { stop: &stop, checkpoint: Some((path, args.checkpoint_every)) };
-    let result = trainer.run_watched(&options, args.rerun.every(), &mut |trainer, event| {
+    let options = RunOptions {
+        stop: &stop,
+        checkpoint: Some(path),
+        checkpoint_every: args.checkpoint_every,
+        report_every: args.rerun.every(),
+    };
+    let result = trainer.run(&options, |trainer, event| {
         progress.show(event);
         if let Some(warning) = live.as_mut().and_then(|live| live.show(trainer, event)) {
             progress.show(&warning);
@@ -108,14 +113,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "command": std::env::args().collect::<Vec<_>>(),
         "data": args.data,
         "views": args.views,
-        "engine": engine,
-        "device": format!("{device:?}"),
+        "engine": backend.name(),
+        "device": format!("{:?}", backend.device()),
     });
-    let machine = Machine::probe(device.is_cuda());
-    output.save(&trainer, &dataset, &outcome, &machine, run, &mut |event| progress.show(event))?;
+    output.save(&trainer, &dataset, &outcome, run, &mut |event| progress.show(event))?;
     progress.finish(&outcome);
     if outcome.stopped_early && !args.quiet {
-        anstream::eprintln!("stopped at step {}; the same command with --resume goes on", outcome.steps);
+        anstream::eprintln!("stopped at step {}; the same command with --resume continues", outcome.steps);
     }
     Ok(())
 }

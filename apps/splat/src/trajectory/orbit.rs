@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn the_circle_is_around_what_real_cameras_look_at() {
         let Some(data) = splat_testdata::shared("snowmiku") else { return };
-        let set = splat_scene::Dataset::open(&data, &splat_scene::Options::default()).unwrap();
+        let set = splat_scene::Dataset::open(&data, &splat_scene::OpenOptions::default()).unwrap();
         let cameras: Vec<&Camera> = set.views.iter().map(|v| &v.camera).collect();
         // No Gaussians: the axes of the cameras must meet.
         let orbit = Orbit::of_cameras(&cameras, &Gaussians::default()).unwrap();

@@ -256,8 +256,8 @@ fn bring(args: &BuildArgs, setting: &mut Setting) -> anyhow::Result<()> {
     let python = setting.machine.pythons.first().context("there is no Python that could bring packages")?;
     let root = setting.machine.cache_root.as_ref().context("there is no place for the cache")?;
     let cache = Cache::open(&root.value)?;
-    let context =
-        provision::Context { repo: &setting.repo.root, cache: &cache, python, offline: args.offline };
+    let pins = repository::with_pins(&cache)?;
+    let context = provision::Context { repo: &pins, cache: &cache, python, offline: args.offline };
     for item in items {
         provision::ensure_managed(&context, &item, &mut Terminal)?;
     }

@@ -1,9 +1,10 @@
 //! `cargo xtask switch`: which row of torch and tch, and which CUDA toolkit, is in force. Writes the ignored
-//! `.cargo/toolchain.toml` and tch's place in `Cargo.lock`, both or neither; builds and fetches nothing.
+//! `.cargo/toolchain.toml` and the row's tch in `Cargo.toml` and `Cargo.lock`, all or none; builds and fetches nothing.
 
 mod cuda;
 mod list;
 mod shell;
+mod tch;
 
 use std::{
     path::{Path, PathBuf},
@@ -19,7 +20,7 @@ use crate::{
     cargo,
     doctor::Snapshot,
     hint::{WithHint, hinted},
-    ui,
+    repository, ui,
 };
 
 /// Choose the PyTorch release and the CUDA toolkit that builds use
@@ -137,6 +138,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ui::data(config::exports(&shell::variables(&snapshot, &cuda), shell.into()).trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
+    repository::required()?;
     let changed =
         if args.dry_run { would_change(&snapshot) } else { put_in_force(&snapshot.repo.root, plan)? };
     if args.json {
@@ -231,61 +233,50 @@ fn tell(snapshot: &Snapshot, changed: &Changed, dry_run: bool) -> anyhow::Result
     ui::data(&lines.join("\n"))
 }
 
-/// Writes the plan to `.cargo/toolchain.toml` and moves tch in the lock: both, or neither.
+/// Writes the plan to `.cargo/toolchain.toml`, and the row's tch to `Cargo.toml` and `Cargo.lock`: all of them, or none.
 /// Files that already say so are left alone, so that nothing is rebuilt for their time stamps.
 ///
 /// # Errors
-/// The file cannot be written, or cargo cannot move the lock; what was there before is put back.
+/// A file cannot be written, or cargo cannot move the lock; what was there before is put back.
 pub fn put_in_force(root: &Path, plan: &Plan) -> anyhow::Result<Changed> {
     cargo::given(root);
-    let (file, lock) = (root.join(config::PATH), root.join("Cargo.lock"));
-    let before = (read(&file)?, read(&lock)?);
-    let text = config::render(plan);
-    let mut changed = Changed::default();
-    if before.0.as_deref() != Some(text.as_bytes()) {
-        replace(&file, text.as_bytes()).with_hint(
-            format!("cannot write {}", config::PATH),
-            "check that the repository can be written",
-        )?;
-        changed.file = true;
-    }
-    match move_lock(root, plan) {
-        Ok(moved) => changed.tch = moved,
+    let files = [config::PATH, "Cargo.toml", "Cargo.lock"].map(|path| root.join(path));
+    let before = [read(&files[0])?, read(&files[1])?, read(&files[2])?];
+    match written(root, plan) {
+        Ok(changed) => {
+            record(root, plan);
+            Ok(changed)
+        }
         Err(error) => {
-            restore(&lock, before.1.as_deref()).context("Cargo.lock could not be put back")?;
-            restore(&file, before.0.as_deref())
-                .with_context(|| format!("{} could not be put back", config::PATH))?;
-            return Err(error);
+            for (file, before) in files.iter().zip(&before) {
+                restore(file, before.as_deref())
+                    .with_context(|| format!("`{}` could not be put back", file.display()))?;
+            }
+            Err(error)
         }
     }
-    record(root, plan);
+}
+
+fn written(root: &Path, plan: &Plan) -> anyhow::Result<Changed> {
+    let mut changed = Changed { file: write(&root.join(config::PATH), &config::render(plan))?, tch: None };
+    let manifest = root.join("Cargo.toml");
+    if let Ok(text) = fs_err::read_to_string(&manifest) {
+        write(&manifest, &tch::required(&text, plan.row))?;
+    }
+    changed.tch = tch::move_lock(root, plan)?;
     Ok(changed)
 }
 
-/// `cargo update -p tch --precise`: first from what cargo has downloaded already, then with the network.
-fn move_lock(root: &Path, plan: &Plan) -> anyhow::Result<Option<(Version, Version)>> {
-    let fits = plan.row.tch_version();
-    let Some(locked) = splat_toolchain::probe::repo(root).tch_locked.filter(|locked| *locked != fits) else {
-        return Ok(None);
-    };
-    let mut said = String::new();
-    for offline in [true, false] {
-        let mut command = cargo::command(root);
-        command.args(["update", "--quiet", "--package", "tch", "--precise", plan.row.tch]);
-        if offline {
-            command.arg("--offline");
-        }
-        let output = command.output().context("cannot start cargo")?;
-        let now = splat_toolchain::probe::repo(root).tch_locked;
-        if output.status.success() && now.as_ref() == Some(&fits) {
-            return Ok(Some((locked, fits)));
-        }
-        said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+/// Whether the file was not already so.
+fn write(path: &Path, text: &str) -> anyhow::Result<bool> {
+    if read(path)?.as_deref() == Some(text.as_bytes()) {
+        return Ok(false);
     }
-    Err(hinted(
-        format!("cargo could not move tch from {locked} to {fits} in Cargo.lock: {said}"),
-        format!("with a network: cargo update -p tch --precise {fits}; everything was left as it was"),
-    ))
+    replace(path, text.as_bytes()).with_hint(
+        format!("cannot write `{}`", path.display()),
+        "check that the repository can be written",
+    )?;
+    Ok(true)
 }
 
 /// What a row's target directory was compiled against, for `cargo xtask clean`. A note, not a need.
@@ -316,8 +307,8 @@ fn restore(path: &Path, before: Option<&[u8]>) -> anyhow::Result<()> {
     }
 }
 
-/// All of it or nothing of it, whoever reads meanwhile.
-fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+/// Writes a file so that a reader finds the old or the new contents, never half of one. Makes its folder.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     if let Some(folder) = path.parent() {
         fs_err::create_dir_all(folder)?;
@@ -349,8 +340,7 @@ mod tests {
         fs_err::write(root.join("Cargo.lock"), lock).unwrap();
         let error = put_in_force(root, &planned(root, "2.4")).unwrap_err();
         // Where there is no cargo at all (the tests as Windows programs under wine), that is the reason.
-        let told =
-            crate::hint::of(&error).is_some_and(|hint| hint.contains("cargo update -p tch --precise 0.17.0"));
+        let told = crate::hint::of(&error).is_some_and(|hint| hint.contains("cargo xtask switch torch 2.4"));
         assert!(
             (told && error.to_string().contains("tch from 0.24.0 to 0.17.0"))
                 || error.to_string().contains("cannot start cargo"),

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::{SYMBOLS, archive::hash, libraries::cargo_home, platform_tag, tag::Library};
+use super::{ENTRY, archive::hash, libraries::cargo_home, platform_tag, tag::Library};
 use crate::repository;
 
 /// Reads a wheel of ours and checks all of it.
@@ -52,14 +52,9 @@ fn checked(path: &Path, file: &str) -> anyhow::Result<()> {
         no_paths(name, bytes)?;
         if name.contains("/_lib/") {
             let library = Library::read(name, bytes)?;
-            let missing = SYMBOLS.iter().find(|s| !library.symbols.iter().any(|have| have == *s));
-            ensure!(missing.is_none(), "`{name}` does not export `{}`", missing.unwrap_or(&""));
-            let foreign = library.symbols.iter().find(|s| !SYMBOLS.contains(&s.as_str()));
-            ensure!(
-                foreign.is_none(),
-                "`{name}` exports `{}`, which is no engine's",
-                foreign.map_or("", |s| s)
-            );
+            ensure!(library.symbols.iter().any(|s| s == ENTRY), "`{name}` does not export `{ENTRY}`");
+            let foreign = library.symbols.iter().find(|s| *s != ENTRY);
+            ensure!(foreign.is_none(), "`{name}` exports `{}` besides `{ENTRY}`", foreign.map_or("", |s| s));
             libraries.push(library);
         }
     }

@@ -65,7 +65,8 @@ pub fn library_name(engine: &str) -> String {
 }
 
 fn cpu(root: &Path, platform: Platform) -> anyhow::Result<PathBuf> {
-    let mut arguments = vec!["build", "--release", "-p", "splat-engine", "--target-dir", "target/wheel"];
+    let mut arguments = vec!["build", "--release", "-p", "splat-cpu", "--example", "splat_cpu"];
+    arguments.extend(["--target-dir", "target/wheel"]);
     let mut environment = BTreeMap::new();
     if platform == Platform::WinAmd64 {
         arguments.extend(["--target", WINDOWS]);
@@ -76,7 +77,7 @@ fn cpu(root: &Path, platform: Platform) -> anyhow::Result<PathBuf> {
     }
     environment.insert("CARGO_ENCODED_RUSTFLAGS".to_owned(), flags(root));
     let made = compile::run_in(root, &arguments, &environment)?;
-    made.libraries.get("splat-engine").cloned().context("cargo built no library for engine `cpu`")
+    made.libraries.get("splat-cpu").cloned().context("cargo built no library for engine `cpu`")
 }
 
 /// rustc's flags that take this machine's folders out of panic messages: the crates' sources and the repository.

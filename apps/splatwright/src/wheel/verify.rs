@@ -109,7 +109,7 @@ pub fn verify(python: &Path, wheels: Option<&Path>, engines: Engines) -> anyhow:
     let mut install = pip(&["install", "--quiet", "--no-index", "--no-deps", "--find-links"]);
     run(install.arg(wheels).args(names), || "cargo xtask wheel".into())?;
     let mut program = Command::new(&inside.executable);
-    program.args(["-c", PROGRAM]).arg(root.join("tests/data/golden")).current_dir(&environment);
+    program.args(["-c", PROGRAM]).arg(root.join("crates/splat-verify/data/golden")).current_dir(&environment);
     program.env("PYTHONDONTWRITEBYTECODE", "1");
     for name in ["PYTHONPATH", "SPLATWRIGHT_ENGINE_DIR", "DGR_OUTPUTS"] {
         program.env_remove(name);

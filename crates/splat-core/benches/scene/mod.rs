@@ -1,5 +1,5 @@
 //! The synthetic scene of all speed figures, and its own small random numbers, so that every machine and
-//! every version measures the same splats.
+//! every version measures the same Gaussians.
 
 use splat_core::{Camera, Color, Scene, Settings, Shape};
 
@@ -16,7 +16,7 @@ pub(crate) struct Synthetic {
 }
 
 impl Synthetic {
-    /// `count` splats: centres N(0,1) * (2, 1.2, 2) + (0, 0, 6), scales exp(N(ln s, 0.7)), random unit
+    /// `count` Gaussians: centres N(0,1) * (2, 1.2, 2) + (0, 0, 6), scales exp(N(ln s, 0.7)), random unit
     /// quaternions, opacities sigmoid(N(0, 2)), SH of degree 3 N(0, 0.2); identity view, 60 degrees.
     pub(crate) fn new(count: usize) -> Self {
         let (width, height, scale) = match count {
@@ -49,7 +49,7 @@ impl Synthetic {
         Scene {
             means3d: &self.means3d,
             opacities: &self.opacities,
-            features: splat_core::Features::default(),
+            features: splat_core::FeatureChannels::default(),
             color: Color::Sh { values: &self.sh, coeffs: 16 },
             shape: Shape::ScaleRotation { scales: &self.scales, rotations: &self.rotations },
         }

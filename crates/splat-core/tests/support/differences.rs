@@ -1,7 +1,9 @@
 //! A loss of a render and its derivatives by central differences in f64.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use splat_core::{Camera, Cutoff, Derivative, Gradients, Settings, Tuning, backward_with, forward_with};
+use splat_core::{
+    Camera, Cutoff, Derivative, Gradients, Model, Settings, Tuning, Wanted, backward_with, forward_with,
+};
 
 use crate::random::{Owned, Weights, camera};
 
@@ -33,13 +35,14 @@ impl Problem {
     }
 
     pub(crate) fn loss(&self, scene: &Owned<f64>, tuning: &Tuning<f64>) -> f64 {
-        let out = forward_with(&scene.scene(), &self.camera, &self.settings, tuning).expect("forward");
-        self.weights.loss(&out)
+        let out = forward_with(&scene.scene(), &self.camera, &self.settings, &Wanted::images(), tuning)
+            .expect("forward");
+        self.weights.loss(&out.outputs)
     }
 
     pub(crate) fn gradients(&self, scene: &Owned<f64>, tuning: &Tuning<f64>) -> Gradients<f64> {
         let s = scene.scene();
-        let out = forward_with(&s, &self.camera, &self.settings, tuning).expect("forward");
+        let out = forward_with(&s, &self.camera, &self.settings, &Wanted::images(), tuning).expect("forward");
         let upstream = self.weights.upstream();
         backward_with(&s, &self.camera, &self.settings, out.saved.as_ref(), &out.radii, &upstream, tuning)
             .expect("backward")
@@ -52,7 +55,7 @@ impl Problem {
         field: fn(&mut Owned<f64>) -> &mut Vec<f64>,
     ) -> Vec<f64> {
         let values = field(&mut scene.clone()).clone();
-        // Steps follow the size of the numbers: covariances of small splats are about 1e-3.
+        // Steps follow the size of the numbers: covariances of small Gaussians are about 1e-3.
         let typical = (values.iter().map(|x| x * x).sum::<f64>() / values.len() as f64).sqrt();
         let step = STEP * typical.min(1.0);
         (0..values.len())
@@ -84,4 +87,37 @@ pub(crate) fn deviation(ours: &[f64], truth: &[f64]) -> f64 {
 pub(crate) fn assert_close(name: &str, ours: &[f64], truth: &[f64]) {
     let worst = deviation(ours, truth);
     assert!(worst <= TOLERANCE, "{name}: relative deviation {worst:e} over {TOLERANCE:e}");
+}
+
+/// Inverse of an affine matrix, column-major, by Gauss-Jordan elimination.
+fn inverse(m: &[f64; 16]) -> [f64; 16] {
+    let mut a: Vec<Vec<f64>> = (0..4)
+        .map(|r| (0..8).map(|c| if c < 4 { m[4 * c + r] } else { f64::from(c == r + 4) }).collect())
+        .collect();
+    for k in 0..4 {
+        let pivot = (k..4).max_by(|&i, &j| a[i][k].abs().total_cmp(&a[j][k].abs())).expect("a row");
+        a.swap(k, pivot);
+        let factor = a[k][k];
+        a[k].iter_mut().for_each(|x| *x /= factor);
+        for r in (0..4).filter(|&r| r != k) {
+            let (factor, row) = (a[r][k], a[k].clone());
+            a[r].iter_mut().zip(row).for_each(|(x, y)| *x -= factor * y);
+        }
+    }
+    std::array::from_fn(|i| a[i % 4][4 + i / 4])
+}
+
+fn product(a: &[f64; 16], b: &[f64; 16]) -> [f64; 16] {
+    std::array::from_fn(|i| (0..4).map(|k| a[4 * k + i % 4] * b[4 * (i / 4) + k]).sum())
+}
+
+/// The camera with another pose: `proj` and `campos` follow it.
+pub(crate) fn with_view(camera: &Camera<f64>, view: [f64; 16]) -> Camera<f64> {
+    let fixed = product(&camera.proj, &inverse(&camera.view));
+    let back = inverse(&view);
+    let mut proj = product(&fixed, &view);
+    if camera.model == Model::Orthographic {
+        (0..4).for_each(|c| proj[4 * c + 3] = f64::from(c == 3));
+    }
+    Camera { proj, campos: [back[12], back[13], back[14]], view, ..camera.clone() }
 }

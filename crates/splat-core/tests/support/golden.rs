@@ -1,4 +1,4 @@
-//! Golden cases: what the original rasterizer was given and what it answered.
+//! Golden cases: inputs of the original rasterizer and its results.
 
 use std::{fs::File, io::BufReader, path::Path};
 
@@ -91,7 +91,7 @@ impl Golden {
             (_, _, Some(cov3d)) => Shape::Covariance(cov3d),
             _ => panic!("{}: neither scales and rotations nor cov3D_precomp", self.name),
         };
-        let features = splat_core::Features::default();
+        let features = splat_core::FeatureChannels::default();
         Scene { means3d: &self.means3d, opacities: &self.opacities, color, shape, features }
     }
 }

@@ -1,7 +1,7 @@
-//! Random scenes in owned vectors, in f32 or f64, and losses over all outputs.
+//! Random scenes in owned vectors, in f32 or f64, and losses over all image channels.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use splat_core::{Camera, Color, Features, Forward, Real, Scene, Settings, Shape, Upstream};
+use splat_core::{Camera, Channel, Color, FeatureChannels, Outputs, Real, Scene, Settings, Shape, Upstream};
 
 /// Steele, Lea and Flood's SplitMix64.
 pub(crate) struct Random(pub(crate) u64);
@@ -45,8 +45,8 @@ pub(crate) struct Owned<T> {
 }
 
 impl<T: Real> Owned<T> {
-    /// `p` splats 2 to 6 in front of [`camera`], inside its view, none dark enough for the clamp of colours,
-    /// quaternions of lengths about 1.2, covariances of the same splats.
+    /// `p` Gaussians 2 to 6 in front of [`camera`], inside its view, none dark enough for the clamp of colours,
+    /// quaternions of lengths about 1.2, covariances of the same Gaussians.
     pub(crate) fn new(seed: u64, p: usize, size: (f64, f64)) -> Self {
         let mut r = Random(seed);
         let mut means3d = Vec::new();
@@ -101,7 +101,7 @@ impl<T: Real> Owned<T> {
         Self { sh_first, sh_rest, ..self }
     }
 
-    /// The same splats as logarithms, logits and quaternions of another length.
+    /// The same Gaussians as logarithms, logits and quaternions of another length.
     pub(crate) fn raw(self) -> Self {
         let t = T::from_f64_lossy;
         Self {
@@ -128,14 +128,14 @@ impl<T: Real> Owned<T> {
             } else {
                 Shape::ScaleRotation { scales: &self.scales, rotations: &self.rotations }
             },
-            features: Features {
+            features: FeatureChannels {
                 values: &self.features,
                 count: self.features.len() / self.opacities.len().max(1),
             },
         }
     }
 
-    /// The splats in another order, or some of them: new place `k` holds old splat `order[k]`.
+    /// The Gaussians in another order, or some of them: the new Gaussian `k` is the old `order[k]`.
     pub(crate) fn permuted(&self, order: &[usize]) -> Self {
         let p = self.opacities.len();
         let pick = |values: &[T]| -> Vec<T> {
@@ -162,7 +162,7 @@ pub(crate) fn permute<T: Copy>(values: &[T], order: &[usize]) -> Vec<T> {
     order.iter().flat_map(|&i| values[i * each..(i + 1) * each].iter().copied()).collect()
 }
 
-/// `R S S R^T` by plain matrix products, independent of the engine: six entries a splat.
+/// `R S S R^T` by plain matrix products, independent of the engine: six entries per Gaussian.
 pub(crate) fn covariances<T: Real>(scales: &[T], rotations: &[T], modifier: f64) -> Vec<T> {
     let mut out = Vec::new();
     for (s, q) in scales.chunks_exact(3).zip(rotations.chunks_exact(4)) {
@@ -203,7 +203,7 @@ pub(crate) fn shifted_camera<T: Real>(width: u32, height: u32) -> Camera<T> {
     Camera::from_pinhole(width, height, [0.9 * h, 0.8 * h, 0.3 * w, 0.65 * h], rotation, translation)
 }
 
-/// An orthographic camera that sees the same splats, off centre too.
+/// An orthographic camera that sees the same Gaussians, off centre too.
 pub(crate) fn orthographic_camera<T: Real>(width: u32, height: u32) -> Camera<T> {
     let (w, h) = (f64::from(width), f64::from(height));
     let (rotation, translation) = pose();
@@ -247,14 +247,14 @@ impl<T: Real> Weights<T> {
         }
     }
 
-    pub(crate) fn loss(&self, out: &Forward<T>) -> f64 {
+    pub(crate) fn loss(&self, outputs: &Outputs<T>) -> f64 {
         let dot = |a: &[T], b: &[T]| -> f64 {
             a.iter().zip(b).map(|(a, b)| a.to_f64_exact() * b.to_f64_exact()).sum()
         };
-        dot(&self.color, &out.color)
-            + dot(&self.inv_depth, &out.inv_depth)
-            + dot(&self.depth, &out.depth)
-            + dot(&self.alpha, &out.alpha)
-            + dot(&self.features, &out.features)
+        dot(&self.color, &outputs[Channel::Color])
+            + dot(&self.inv_depth, &outputs[Channel::InvDepth])
+            + dot(&self.depth, &outputs[Channel::Depth])
+            + dot(&self.alpha, &outputs[Channel::Alpha])
+            + dot(&self.features, &outputs[Channel::Features])
     }
 }

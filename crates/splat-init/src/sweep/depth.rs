@@ -1,5 +1,5 @@
-//! A depth map of one view: inverse depths tried one after the other on a coarse grid, then planes that
-//! neighbours hand each other and chance improves, on grids that get finer.
+//! The depth map of one view: first a sweep of inverse depths on a coarse grid, then, on finer and finer grids, planes that are
+//! propagated between neighbours and refined at random.
 //!
 //! Grids have a cell every `stride` pixels of level 0; a cell's pixel is its centre.
 
@@ -8,13 +8,13 @@ use super::patch::{Pair, Patch, Plane, UNSEEN};
 
 /// The steps from coarse to fine: stride, level of the pictures, rounds of propagation.
 const STEPS: [(usize, usize, usize); 3] = [(9, 1, 2), (5, 1, 2), (3, 0, 1)];
-/// Inverse depths tried, at least and at most.
+/// The smallest and the largest number of inverse depths in the sweep.
 const FEWEST: usize = 24;
 const MOST: usize = 128;
-/// The steepest plane: how much inverse depth may change over a focal length, as a share of itself.
+/// The steepest plane: how much inverse depth may change over a focal length, relative to itself.
 const STEEPEST: f32 = 3.0;
 
-/// A plane and its cost for every cell of a grid, and the range it may lie in.
+/// A plane, its cost and its allowed range for every cell of a grid.
 #[derive(Debug, Clone)]
 pub(crate) struct Depths {
     pub(crate) stride: usize,
@@ -28,7 +28,7 @@ pub(crate) struct Depths {
 
 /// The inverse depths that a view's pixels may have: of the whole view, or of each cell.
 pub(crate) trait Range: Sync {
-    /// Smallest and largest inverse depth at the pixel; None where nothing is to be found.
+    /// The smallest and the largest inverse depth at the pixel; `None` where there is nothing to find.
     fn at(&self, pixel: [f32; 2]) -> Option<[f32; 2]>;
 }
 
@@ -52,19 +52,19 @@ impl Depths {
         [cell % self.width, cell / self.width].map(|i| (i as f32 + 0.5) * self.stride as f32)
     }
 
-    /// The cell that a pixel lies in.
+    /// The cell that contains a pixel.
     pub(crate) fn cell(&self, at: [f64; 2]) -> usize {
         let index = |x: f64, n: usize| ((x / self.stride as f64) as usize).min(n - 1);
         index(at[1], self.height) * self.width + index(at[0], self.width)
     }
 
-    /// The inverse depth that `cell`'s plane has at a pixel.
+    /// The inverse depth of the plane of `cell` at a pixel.
     pub(crate) fn inverse(&self, cell: usize, at: [f64; 2]) -> f64 {
         let own = self.pixel(cell);
         f64::from(self.planes[cell].at([at[0] as f32 - own[0], at[1] as f32 - own[1]]).inverse)
     }
 
-    /// The best planes for all of `eye`'s cells, as `others` support them.
+    /// The planes for all cells of `eye` that agree best with `others`.
     pub(super) fn find(eye: &Eye, others: &[&Eye], range: &dyn Range, seed: u64) -> Self {
         let pairs: Vec<Pair<'_>> = others.iter().filter_map(|o| Pair::new(eye, o)).collect();
         let mut rng = fastrand::Rng::with_seed(seed);
@@ -83,7 +83,7 @@ impl Depths {
         depths.unwrap_or_else(|| Self::empty(eye, 1))
     }
 
-    /// The patch of a cell and its range, where something is shown.
+    /// The patch of a cell and its range, if the cell shows something.
     fn subject(&self, eye: &Eye, level: usize, cell: usize, range: &dyn Range) -> Option<(Patch, [f32; 2])> {
         let at = self.pixel(cell);
         if !eye.shows(eye.pixel(at.map(f64::from))) {
@@ -114,7 +114,7 @@ impl Depths {
         }
     }
 
-    /// Begins with what the coarser grid found around each cell.
+    /// Starts from what the coarser grid found around each cell.
     fn take_over(&mut self, coarse: &Self, eye: &Eye, pairs: &[Pair<'_>], level: usize, range: &dyn Range) {
         for cell in 0..self.planes.len() {
             let Some((patch, range)) = self.subject(eye, level, cell, range) else { continue };
@@ -134,7 +134,7 @@ impl Depths {
         }
     }
 
-    /// One round: the cells of one colour of a chessboard, then those of the other.
+    /// One round of propagation: the black cells of a chessboard, then the white ones.
     fn improve(
         &mut self,
         eye: &Eye,
@@ -185,7 +185,7 @@ impl Depths {
         }
     }
 
-    /// Takes `plane` if it may be and costs less than what the cell has.
+    /// Takes `plane` if it is in range and costs less than the current plane of the cell.
     fn offer(&mut self, cell: usize, patch: &Patch, pairs: &[Pair<'_>], range: [f32; 2], plane: Plane) {
         let steep = plane.slope[0].hypot(plane.slope[1]);
         let within = plane.inverse >= range[0] && plane.inverse <= range[1];

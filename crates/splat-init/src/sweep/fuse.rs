@@ -1,5 +1,5 @@
-//! Depth maps into points: kept is what other views' depth maps agree with and none sees through; what
-//! several views agree on becomes one point.
+//! Fuses depth maps into points. A depth is kept if the depth maps of other views agree with it and no view sees through it;
+//! what several views agree on becomes one point.
 
 use rayon::prelude::*;
 
@@ -7,27 +7,27 @@ use super::super::eye::Eye;
 use super::depth::Depths;
 use crate::linear::{Vec3, along};
 
-/// A cell that costs more is believed only when nothing speaks against it, and speaks against nothing.
+/// A cell with a higher cost is kept only if nothing contradicts it, and it contradicts nothing.
 pub(crate) const CONVINCING: f32 = 0.55;
-/// Least texture (standard deviation of colour) of a cell that makes a point.
+/// A cell needs at least this texture (standard deviation of colour) to become a point.
 const TEXTURE: f32 = 0.012;
-/// Agreement: pixels between a cell and where the other view's surface comes back to it, and the relative
-/// difference of depth.
+/// Two views agree if the other view's surface reprojects to at most this many pixels from the cell, and depths differ by at
+/// most this fraction.
 const PIXELS: f64 = 1.5;
 const DEPTH: f64 = 0.02;
-/// A point nearer than another view's surface by this share is seen through.
+/// A point is seen through if it is nearer than another view's surface by this fraction.
 const THROUGH: f64 = 0.06;
 
 /// The points, and which cells they explain.
 #[derive(Debug)]
 pub(crate) struct Fused {
-    /// World position and colour (0 to 1).
+    /// World positions and colours, 0 to 1.
     pub(crate) points: Vec<(Vec3, [f32; 3])>,
-    /// Per view and cell whether its depth is agreed on.
+    /// For each view and cell, whether other views agree on its depth.
     pub(crate) agreed: Vec<Vec<bool>>,
 }
 
-/// What other views say of a point.
+/// What the other views tell about a point.
 #[derive(Debug, Default)]
 struct Witness {
     agree: Vec<(u32, u32)>,
@@ -35,7 +35,7 @@ struct Witness {
     through: usize,
 }
 
-/// `checked`: for each view the others to ask. `least`: how many must agree.
+/// `checked` lists for each view the others to compare with, `least` is how many of them must agree.
 pub(crate) fn fuse(eyes: &[Eye], maps: &[Depths], checked: &[Vec<usize>], least: usize) -> Fused {
     let heard: Vec<Vec<Option<Witness>>> = (0..eyes.len())
         .into_par_iter()
@@ -102,7 +102,7 @@ fn ask(eyes: &[Eye], maps: &[Depths], checked: &[usize], i: usize, cell: usize) 
     witness
 }
 
-/// What the other views say of any point: how many have their surface there, and how many see through it.
+/// How many views have their surface at a point, and how many see through it.
 pub(crate) fn support(eyes: &[Eye], maps: &[Depths], agreed: &[Vec<bool>], point: Vec3) -> (usize, usize) {
     let (mut there, mut through) = (0, 0);
     for (j, eye) in eyes.iter().enumerate() {

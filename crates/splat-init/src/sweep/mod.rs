@@ -1,7 +1,7 @@
-//! Depth from pictures alone: each view's depth map by comparing patches with neighbouring views, then the
-//! points that several depth maps agree on.
+//! Depth from photographs alone: a depth map for each view from comparing patches with neighbouring views, and points where
+//! several depth maps agree.
 //!
-//! The way: Collins' plane sweep (1996) for a beginning, then propagation and random refinement of slanted
+//! The method is Collins' plane sweep (1996) as the initialisation, then propagation and random refinement of slanted
 //! planes as in PatchMatch stereo (Bleyer, Rhemann, Rother 2011), normalised cross-correlation with
 //! bilateral weights, and consistency between views. World units.
 
@@ -17,11 +17,11 @@ pub(super) use fuse::{Fused, fuse, support};
 use super::eye::Eye;
 use super::layout::Layout;
 
-/// Views that a view is compared with, and views whose depth must agree with its own.
+/// The number of views that a view is compared with, and the number of views whose depths are checked against its own.
 const COMPARED: usize = 5;
 pub(super) const CHECKED: usize = 10;
 
-/// The depth map of every view. `ranges`: one for each.
+/// The depth map of every view. `ranges` has one element per view.
 pub(super) fn depth_maps<R: Range>(eyes: &[Eye], layout: &Layout, ranges: &[R], seed: u64) -> Vec<Depths> {
     eyes.par_iter()
         .enumerate()

@@ -1,15 +1,14 @@
-//! How alike a small patch of one view and what a plane makes of it in another are: normalised
-//! cross-correlation over colour and alpha, with weights that fade across edges, and a little of the
-//! difference of the means.
+//! The similarity of a small patch in one view and its image by a plane in another: normalised cross-correlation over colour
+//! and alpha, with weights that fade across edges, plus a small part of the difference of the means.
 //!
 //! A plane at a pixel is its inverse depth there and the inverse depth's slope per pixel of level 0: planes
-//! are linear in inverse depth over the picture. A cost is 0 for identical patches and about 1 for
+//! are linear in inverse depth over the image. A cost is 0 for identical patches and about 1 for
 //! unrelated ones.
 
 use super::super::eye::{Eye, Level};
 use crate::linear::{apply, inverse, multiply, transposed};
 
-/// Samples across a patch, and pixels between them.
+/// The number of samples across a patch, and the pixels between them.
 const ACROSS: usize = 5;
 const STEP: f32 = 2.0;
 const SAMPLES: usize = ACROSS * ACROSS;

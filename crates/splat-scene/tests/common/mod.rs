@@ -1,9 +1,9 @@
-//! What the tests of Gaussian formats share: a scene made of nothing but arithmetic, and how near two scenes are.
+//! Shared by the tests of Gaussian formats: a scene made by arithmetic alone, and a comparison of two scenes.
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
 use splat_scene::Gaussians;
 
-/// Numbers that no library's next version changes (SplitMix64), 0 to 1.
+/// Pseudo-random numbers from 0 to 1 (SplitMix64), independent of the version of any library.
 pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
@@ -15,7 +15,7 @@ impl Rng {
     }
 }
 
-/// `p` Gaussians of `coeffs` coefficients within what every format can hold: positions to 8 and a few to 300,
+/// `p` Gaussians with `coeffs` coefficients, within the range of every format: positions to 8 and a few to 300,
 /// harmonics of twenty kinds (so that a palette can be exact), quaternions of any length.
 pub(crate) fn scene(p: usize, coeffs: usize) -> Gaussians {
     let mut rng = Rng(7);
@@ -34,7 +34,7 @@ pub(crate) fn scene(p: usize, coeffs: usize) -> Gaussians {
     g
 }
 
-/// How far apart numbers of two scenes may be.
+/// How much the numbers of two scenes may differ.
 #[derive(Clone, Copy)]
 pub(crate) struct Tolerance {
     /// Of a position, and of a position per unit of distance from the origin.
@@ -50,7 +50,7 @@ pub(crate) struct Tolerance {
 }
 
 impl Tolerance {
-    /// What `f32` arithmetic may lose.
+    /// The rounding of `f32` arithmetic.
     pub(crate) const EXACT: Self =
         Self { mean: (1e-6, 1e-6), log_scale: 1e-5, opacity: 1e-6, rotation: 2e-6, dc: 1e-5, sh: [1e-6; 3] };
     /// Colour bytes over SH_C0; log scales as f32 of their exponential; 128 steps of a quaternion's component.
@@ -91,7 +91,7 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Fails with the first number of `b` that is farther from that of `a` than `t` allows.
+/// Fails with the first number of `b` that differs from that of `a` by more than `t` allows.
 #[track_caller]
 pub(crate) fn assert_near(what: &str, a: &Gaussians, b: &Gaussians, t: Tolerance) {
     assert_eq!((a.len(), a.coeffs), (b.len(), b.coeffs), "{what}: numbers of Gaussians and coefficients");
@@ -119,7 +119,7 @@ pub(crate) fn assert_near(what: &str, a: &Gaussians, b: &Gaussians, t: Tolerance
     }
 }
 
-/// `b`'s Gaussians in the order of `a`'s, each paired with the nearest centre.
+/// The Gaussians of `b` in the order of those of `a`, matched by the nearest centre.
 pub(crate) fn matched(a: &Gaussians, b: &Gaussians) -> Gaussians {
     assert_eq!(a.len(), b.len());
     let mut free: Vec<u32> = (0..b.len() as u32).collect();

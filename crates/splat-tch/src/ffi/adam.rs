@@ -1,22 +1,20 @@
 //! An Adam step by an engine on tensors, in place.
 //!
-//! Pointers are of the tensors' device.
+//! Pointers point into the memory of the tensors' device.
 #![expect(unsafe_code, reason = "hands tensors to an engine as pointers")]
 
-use splat_engine::{SharedEngine, abi};
-use tch::{Device, Tensor};
+use splat_engine::abi;
+use tch::Tensor;
 
 use super::bridge::cpp;
 use super::call::guarded;
-use super::memory::Arena;
 use super::scope::Scope;
 use super::tensors::borrow;
-use crate::{AdamGroup, Error};
+use crate::{AdamGroup, Backend, Error};
 
-/// Updates every group; tensors are `[rows, ...]`, dense, of `device`, and distinct.
+/// Updates every group. Tensors are `[rows, ...]`, dense, on the backend's device, and distinct.
 pub(crate) fn adam(
-    engine: &SharedEngine,
-    device: Device,
+    backend: &Backend,
     rows: i64,
     groups: &[AdamGroup<'_>],
     visible: Option<&Tensor>,
@@ -35,12 +33,13 @@ pub(crate) fn adam(
             beta1: g.beta1,
             beta2: g.beta2,
             eps: g.eps,
+            ..abi::AdamGroup::EMPTY
         })
         .collect();
-    let arena = Arena::new(device);
-    let scope = Scope::enter(device)?;
-    let mut args = abi::AdamArgs {
-        context: scope.context(&arena),
+    let scope = Scope::enter(backend)?;
+    let context = scope.context();
+    let args = abi::AdamArgs {
+        context: &raw const context,
         rows,
         visible: visible.map_or(std::ptr::null(), |t| t.data_ptr().cast_const().cast()),
         group_count: raw.len() as u32,
@@ -48,11 +47,10 @@ pub(crate) fn adam(
         ..abi::AdamArgs::EMPTY
     };
     // SAFETY: pointers of living tensors on the engine's device, of checked shapes.
-    let done = guarded(engine, || unsafe { engine.adam(&mut args) });
-    drop(scope);
-    done.map_err(|e| Error::engine(engine, e, arena.finish().1))?;
-    // Torch did not see the change: graphs that kept these tensors must.
+    let done = guarded(backend, |engine| unsafe { engine.adam(&args) });
+    scope.finish(backend, done)?;
+    // Torch did not see the change, but graphs that kept these tensors must notice it.
     let changed: Vec<_> =
-        groups.iter().flat_map(|g| [g.param, g.exp_avg, g.exp_avg_sq]).map(|t| borrow(Some(t))).collect();
+        groups.iter().flat_map(|g| [g.param, g.exp_avg, g.exp_avg_sq]).map(borrow).collect();
     cpp::changed_in_place(&changed).map_err(|e| Error::Torch(e.what().to_owned()))
 }

@@ -1,7 +1,7 @@
 //! The border between Rust and C++: one bridge module, from which cxx generates and checks both sides.
 //!
 //! `at::Tensor` is what a `tch::Tensor` points to. Lists of tensors cross as [`cpp::TensorRef`]
-//! (borrowed) and [`cpp::OwnedTensor`]; in both, null stands for an absent tensor.
+//! (borrowed) and [`cpp::OwnedTensor`] (given away); in both null stands for an absent tensor.
 #![expect(unsafe_code, reason = "the bridge to the C++ autograd node")]
 #![expect(unreachable_pub, reason = "cxx makes every item of a bridge public")]
 
@@ -31,7 +31,7 @@ pub(super) mod cpp {
             call: Box<Call>,
             inputs: &[TensorRef],
             outputs: &[TensorRef],
-            integers: &[usize],
+            without_gradient: &[usize],
             kept: &[TensorRef],
         ) -> Result<Vec<OwnedTensor>>;
         fn grad_enabled() -> bool;

@@ -6,19 +6,20 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use splat_engine::{EngineError, SharedEngine};
+use splat_engine::{Engine, EngineError};
 use tch::Tensor;
 
 use super::bridge::cpp;
+use super::image::ImageCall;
 use super::render::RenderCall;
-use super::ssim::SsimCall;
 use super::tensors::{borrow, clone_ref, give, take};
-use crate::Error;
+use crate::{Backend, Error};
 
-/// What the autograd node keeps of a forward, beside tensors.
+/// What the autograd node keeps of a forward pass besides tensors.
+#[expect(clippy::large_enum_variant, reason = "there is one per node, in a box")]
 pub(super) enum Call {
     Render(RenderCall),
-    Ssim(SsimCall),
+    Image(ImageCall),
 }
 
 impl Call {
@@ -26,26 +27,26 @@ impl Call {
     pub(super) fn operation(&self) -> &str {
         match self {
             Self::Render(_) => "render()",
-            Self::Ssim(call) => call.operation(),
+            Self::Image(call) => call.operation(),
         }
     }
 }
 
-/// Links `outputs` to `inputs` by a node that remembers `call` and `kept`; `integers` are the outputs without a
-/// gradient. Without gradients to record, the outputs come back as they are.
+/// Links `outputs` to `inputs` by a node that remembers `call` and `kept`. `without_gradient` are the places of the outputs that
+/// are not differentiable. If there is no gradient to record, the outputs come back as they are.
 pub(super) fn attach(
     call: Call,
-    inputs: &[Option<&Tensor>],
+    inputs: &[&Tensor],
     outputs: &[Tensor],
-    integers: &[usize],
+    without_gradient: &[usize],
     kept: &[&Tensor],
 ) -> Result<Vec<Tensor>, Error> {
     let linked = cpp::attach(
         Box::new(call),
-        &inputs.iter().map(|t| borrow(*t)).collect::<Vec<_>>(),
-        &outputs.iter().map(|t| borrow(Some(t))).collect::<Vec<_>>(),
-        integers,
-        &kept.iter().map(|t| borrow(Some(t))).collect::<Vec<_>>(),
+        &inputs.iter().map(|t| borrow(t)).collect::<Vec<_>>(),
+        &outputs.iter().map(borrow).collect::<Vec<_>>(),
+        without_gradient,
+        &kept.iter().map(|t| borrow(t)).collect::<Vec<_>>(),
     )
     .map_err(|e| Error::Torch(e.what().to_owned()))?;
     linked
@@ -55,7 +56,7 @@ pub(super) fn attach(
 }
 
 /// The autograd node's way back into Rust. `saved` is the `kept` of [`attach`], `upstream` the gradients of
-/// its outputs, `wanted` says which of the inputs need one; returns as many gradients or fewer.
+/// its outputs, `wanted` says which of its inputs need one. Returns as many gradients as there are inputs, or fewer.
 ///
 /// # Safety
 /// The references are null or point to tensors that live through the call.
@@ -73,7 +74,7 @@ pub(super) unsafe fn backward(
         let mut saved = Kept(saved.iter());
         match call {
             Call::Render(call) => call.backward(&mut saved, &upstream, wanted),
-            Call::Ssim(call) => call.backward(&mut saved, &upstream, wanted),
+            Call::Image(call) => call.backward(&mut saved, &upstream, wanted),
         }
     }));
     match result {
@@ -91,20 +92,16 @@ impl<'a> Kept<'a> {
         let tensor = self.0.next().and_then(Option::as_ref);
         tensor.ok_or_else(|| Error::Torch("the autograd node lost a saved tensor".into()))
     }
-
-    /// The next one if it was kept.
-    pub(super) fn next_if(&mut self, kept: bool) -> Result<Option<&'a Tensor>, Error> {
-        kept.then(|| self.next()).transpose()
-    }
 }
 
-/// Runs an engine's call; its panic becomes an error.
+/// Runs a call of the backend's engine. A panic in it becomes an error.
 pub(super) fn guarded(
-    engine: &SharedEngine,
-    call: impl FnOnce() -> Result<(), EngineError>,
+    backend: &Backend,
+    call: impl FnOnce(&dyn Engine) -> Result<(), EngineError>,
 ) -> Result<(), EngineError> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        let name = engine.capabilities().name;
+    let engine = &**backend.engine();
+    catch_unwind(AssertUnwindSafe(|| call(engine))).unwrap_or_else(|panic| {
+        let name = backend.name();
         Err(EngineError::Internal(format!("engine `{name}` panicked: {}", panic_text(&*panic))))
     })
 }

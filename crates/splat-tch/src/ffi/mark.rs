@@ -1,4 +1,5 @@
-//! When a device comes to a place in its work: for profiles. Waits for nothing until it is asked.
+//! Points in a device's command queue, for timing. Nothing waits until a time is asked for.
+#![expect(unsafe_code, reason = "says that a C++ type may change threads")]
 
 use std::fmt;
 use std::time::Instant;
@@ -8,17 +9,20 @@ use tch::Device;
 use super::bridge::cpp;
 use crate::Error;
 
-/// A place in a device's work.
+/// A point in a device's command queue, for timing.
 pub struct Mark(Place);
+
+// SAFETY: a recorded CUDA event belongs to no thread; its C++ methods are const and set the device that they need.
+unsafe impl Send for cpp::Mark {}
 
 enum Place {
     Cuda(cxx::UniquePtr<cpp::Mark>),
-    /// The CPU does what it is told at once.
+    /// On the CPU work is done when a call returns.
     Host(Instant),
 }
 
 impl Mark {
-    /// After all that was queued on `device`'s current stream so far.
+    /// The end of what is queued on the current stream of `device` so far.
     ///
     /// # Errors
     /// [`Error::Torch`] if there is no such device.
@@ -28,17 +32,19 @@ impl Mark {
         Ok(Self(Place::Cuda(cpp::mark(index).map_err(|e| Error::Torch(e.what().to_owned()))?)))
     }
 
-    /// Milliseconds of the device's own time from `earlier` to here; waits until the device has come here.
+    /// Milliseconds by the device's clock from `earlier` to this mark; waits until the device has reached it.
     ///
     /// # Errors
-    /// [`Error::Torch`] for marks of two devices, or a device that failed.
+    /// [`Error::Torch`] for marks of different devices, or a device that failed.
     pub fn milliseconds_since(&self, earlier: &Self) -> Result<f64, Error> {
         match (&self.0, &earlier.0) {
             (Place::Cuda(now), Place::Cuda(then)) => {
                 now.milliseconds_since(then).map_err(|e| Error::Torch(e.what().to_owned()))
             }
             (Place::Host(now), Place::Host(then)) => Ok(now.duration_since(*then).as_secs_f64() * 1e3),
-            _ => Err(Error::Torch("a mark of the CPU and one of a CUDA device have no distance".into())),
+            _ => Err(Error::Torch(
+                "there is no time between a mark of the CPU and one of a CUDA device".into(),
+            )),
         }
     }
 }
@@ -49,5 +55,16 @@ impl fmt::Debug for Mark {
             Place::Cuda(_) => "Mark(cuda)",
             Place::Host(_) => "Mark(cpu)",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_may_move_to_another_thread() {
+        fn crosses_threads<T: Send>() {}
+        crosses_threads::<Mark>();
     }
 }

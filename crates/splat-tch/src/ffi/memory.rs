@@ -33,18 +33,16 @@ impl Arena {
         Self { device, made: Mutex::default() }
     }
 
-    /// The context of a call that allocates here. `self` must outlive the call.
-    pub(super) fn context(&self, device: i32, stream: *mut c_void) -> abi::Context {
+    /// The allocator's part of a context. `self` must outlive the call.
+    pub(super) fn context(&self) -> abi::Context {
         abi::Context {
-            device,
-            stream,
             alloc: Some(alloc),
             user: std::ptr::from_ref(self).cast_mut().cast(),
             ..abi::Context::EMPTY
         }
     }
 
-    /// The SAVED allocations, and the allocator's complaint if there was one.
+    /// The SAVED allocations, and why the allocator failed if it did.
     pub(super) fn finish(self) -> (Vec<Tensor>, Option<String>) {
         let made = self.made.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         (made.saved, made.failure)

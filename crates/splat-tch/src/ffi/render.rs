@@ -1,132 +1,122 @@
-//! Renders by an engine on tensors: forward with the node that remembers it, backward, mark_visible.
+//! Renders by an engine on tensors: the forward pass with the node that remembers it, the backward pass, mark_visible.
 //!
-//! Pointers are of the tensors' device.
+//! Pointers point into the memory of the tensors' device.
 #![expect(unsafe_code, reason = "hands tensors to an engine as pointers")]
 
-use splat_engine::{SharedEngine, abi};
+use splat_engine::abi;
 use tch::{Kind, Tensor};
 
 use super::call::{Call, Kept, attach, guarded};
-use super::frame::{Frame, Inputs, KEPT, PROJ};
-use super::memory::Arena;
+use super::frame::{Frame, PROJ, address};
 use super::scope::Scope;
-use crate::{Counts, Error, Workspace};
+use crate::input::{Input, PerInput};
+use crate::{Backend, Counts, Error, Workspace};
 
-/// What the autograd node keeps of a render, beside tensors.
+/// What the autograd node keeps of a render besides tensors.
 pub(super) struct RenderCall {
     frame: Frame,
-    /// Which of [`Inputs::kept`] there are.
-    present: [bool; KEPT],
+    /// The inputs that there were.
+    present: PerInput<bool>,
     saved: abi::Saved,
 }
 
-// SAFETY: `saved` holds addresses of buffers that the node's tensors own; they are dereferenced in `backward`
-// alone, where those tensors are at hand, and the engine is Send + Sync.
+// SAFETY: `saved` holds addresses of buffers that the node's tensors own, and the frame's tensor is only read; both are used
+// in `backward` alone, where those tensors are at hand, and the engine is Send + Sync.
 unsafe impl Send for RenderCall {}
 // SAFETY: as above; nothing in a RenderCall changes after it was made.
 unsafe impl Sync for RenderCall {}
 
-/// What a forward gives.
-pub(crate) struct Picture {
-    pub(crate) color: Tensor,
+/// The outputs of a forward pass.
+pub(crate) struct Images {
+    /// By the channel's number in the header.
+    channels: Vec<(u32, Tensor)>,
     pub(crate) radii: Tensor,
-    pub(crate) inv_depth: Tensor,
-    pub(crate) depth: Option<Tensor>,
-    pub(crate) alpha: Option<Tensor>,
-    pub(crate) features: Option<Tensor>,
     pub(crate) counts: Counts,
 }
 
-/// Renders, and with `graph` links the outputs to the inputs. `cameras` is `[C,35]`: view, proj and campos.
+impl Images {
+    /// The channel with this number, if it was rendered and not taken yet.
+    pub(crate) fn take(&mut self, source: u32) -> Option<Tensor> {
+        let i = self.channels.iter().position(|(s, _)| *s == source)?;
+        Some(self.channels.swap_remove(i).1)
+    }
+}
+
+/// Renders, and with `graph` links the outputs to the inputs. `cameras` is `[C,35]`: view, projection and centre.
 pub(crate) fn forward(
     mut frame: Frame,
-    inputs: Inputs<'_>,
+    inputs: &PerInput<Option<&Tensor>>,
     cameras: &Tensor,
     graph: bool,
     workspace: Option<&Workspace>,
-) -> Result<Picture, Error> {
+) -> Result<Images, Error> {
     if !graph {
         frame.flags |= abi::FORWARD_ONLY;
     }
-    let (device, p) = (frame.device, frame.count);
-    let (h, w) = (i64::from(frame.height), i64::from(frame.width));
-    let image = |channels: i64| Tensor::f_empty(frame.per_camera(&[channels, h, w]), (Kind::Float, device));
-    let radii = Tensor::f_empty(frame.per_camera(&[p]), (Kind::Int, device))?;
-    let mut outputs = vec![image(3)?, radii, image(1)?];
-    for _ in 0..usize::from(frame.depth) + usize::from(frame.alpha) {
-        outputs.push(image(1)?);
-    }
-    if frame.channels > 0 {
-        outputs.push(image(frame.channels)?);
-    }
-    let places = frame.places();
-    let at = |i: usize| outputs[i].data_ptr().cast::<f32>();
-    let or_null = |i: Option<usize>| i.map_or(std::ptr::null_mut(), at);
+    let mut outputs = frame.channels.iter().map(|c| frame.output(c)).collect::<Result<Vec<_>, _>>()?;
+    let radii = Tensor::f_empty(frame.per_camera(&[frame.count]), (Kind::Int, frame.backend.device()))?;
 
-    let lent = frame.lend(&inputs)?;
-    let arena = Arena::new(device);
-    let scope = Scope::enter(device)?;
+    let lent = frame.lend(inputs)?;
+    let mut scope = Scope::enter(&frame.backend)?;
     let mut state = workspace.map(Workspace::lock);
-    let views = frame.cameras(cameras);
-    let mut args = abi::ForwardArgs {
-        context: scope.context(&arena),
-        camera_count: views.len() as u32,
-        cameras: views.as_ptr(),
-        gaussians: frame.gaussians(&lent, cameras),
-        settings: frame.settings(inputs.background),
-        color: at(0),
-        // Torch has no address for an empty tensor, and an engine may insist on one.
-        radii: if p == 0 { cameras.data_ptr().cast() } else { at(1).cast() },
-        inv_depth: at(2),
-        depth: or_null(places.depth),
-        alpha: or_null(places.alpha),
-        features: or_null(places.features),
+    if let Some(state) = &mut state {
+        scope.set_workspace(state.raw.as_ptr());
+    }
+    let structs = frame.structs(&lent, cameras);
+    let channels = frame.channels(|i| address(&outputs[i], cameras), |_| std::ptr::null());
+    let context = scope.context();
+    let mut saved = abi::Saved::EMPTY;
+    let args = abi::ForwardArgs {
+        context: &raw const context,
+        camera_count: structs.cameras.len() as u32,
+        cameras: structs.cameras.as_ptr(),
+        gaussians: &raw const structs.gaussians,
+        settings: &raw const structs.settings,
+        channel_count: channels.len() as u32,
+        channels: channels.as_ptr(),
+        radii: address(&radii, cameras),
+        saved: &raw mut saved,
         ..abi::ForwardArgs::EMPTY
     };
-    if let Some(state) = &mut state {
-        args.context.workspace = state.raw.as_ptr();
-    }
-    // SAFETY: every pointer is of a tensor on the engine's device whose shape was checked and which lives
-    // past the call (`lent`, `cameras`, the background, `outputs`, `arena`); outputs are fresh; the workspace is of
-    // this engine, locked.
-    let done = guarded(&frame.engine, || unsafe { frame.engine.forward(&mut args) });
-    let saved = args.saved;
+    // SAFETY: the structs are on this stack. Every pointer in them is of a tensor on the engine's device whose shape was
+    // checked and which lives past the call (`lent`, `cameras`, `outputs`, `radii`, the frame's); outputs are fresh; the
+    // workspace is of this engine, locked.
+    let done = guarded(&frame.backend, |engine| unsafe { engine.forward(&args) });
     let known = |n: i64| (n >= 0).then_some(n);
-    let counts =
-        Counts { pairs: known(saved.rendered), rejected: known(saved.rejected), ticket: saved.ticket };
+    let counts = Counts {
+        intersections: known(saved.rendered),
+        rejected: known(saved.rejected),
+        ticket: saved.ticket,
+    };
     if let Some(state) = &mut state {
         state.last = (done.is_ok() && saved.ticket >= 0).then_some(counts).or(state.last);
     }
     drop(state);
-    drop(scope);
     drop(lent);
-    let (buffers, failure) = arena.finish();
-    done.map_err(|e| Error::engine(&frame.engine, e, failure))?;
+    let buffers = scope.finish(&frame.backend, done)?;
 
+    let sources: Vec<u32> = frame.channels.iter().map(|channel| channel.source).collect();
+    outputs.push(radii);
     if graph {
-        // Inputs are kept as they were given, not as lent: a copy made for this call dies with it, and an in-place
-        // change of the original is noticed.
-        let present = inputs.kept().map(|t| t.is_some());
-        let mut kept: Vec<&Tensor> = inputs.kept().into_iter().flatten().collect();
-        kept.extend([cameras, &outputs[1]]);
+        let gradient = |i: &usize| frame.channels.get(*i).is_some_and(|channel| channel.has_gradient());
+        let without: Vec<usize> = (0..outputs.len()).filter(|i| !gradient(i)).collect();
+        // Inputs are kept as they were given, not as lent: a copy made for this call dies with it, and an in-place change of
+        // the original is noticed.
+        let read = inputs.iter().filter(|(input, _)| input.is_read());
+        let mut kept: Vec<&Tensor> = read.filter_map(|(_, tensor)| *tensor).collect();
+        kept.extend([cameras, &outputs[outputs.len() - 1]]);
         kept.extend(&buffers);
+        let present = inputs.map(|_, tensor| tensor.is_some());
+        let nodes: Vec<&Tensor> = inputs.iter().filter_map(|(_, tensor)| *tensor).collect();
         let call = Call::Render(RenderCall { frame, present, saved });
-        outputs = attach(call, &inputs.nodes(), &outputs, &[1], &kept)?;
+        outputs = attach(call, &nodes, &outputs, &without, &kept)?;
     }
-    let mut outputs = outputs.into_iter();
-    let mut next = || outputs.next().ok_or_else(|| Error::Torch("the autograd node lost an output".into()));
-    Ok(Picture {
-        color: next()?,
-        radii: next()?,
-        inv_depth: next()?,
-        depth: places.depth.map(|_| next()).transpose()?,
-        alpha: places.alpha.map(|_| next()).transpose()?,
-        features: places.features.map(|_| next()).transpose()?,
-        counts,
-    })
+    let radii = outputs.pop().ok_or_else(|| Error::Torch("the autograd node lost an output".into()))?;
+    Ok(Images { channels: sources.into_iter().zip(outputs).collect(), radii, counts })
 }
 
 impl RenderCall {
+    /// `upstream` is in the order of the frame's channels; `wanted` and the gradients are in that of the inputs that are present.
     pub(super) fn backward(
         &self,
         kept: &mut Kept<'_>,
@@ -137,117 +127,89 @@ impl RenderCall {
         if upstream.iter().all(Option::is_none) {
             return Ok(Vec::new());
         }
-        let [_, _, _, has_rest, _, has_rotations, has_features, _] = self.present;
-        let inputs = Inputs {
-            means3d: kept.next()?,
-            means2d: None,
-            means2d_abs: None,
-            opacities: kept.next()?,
-            color: kept.next()?,
-            sh_rest: kept.next_if(has_rest)?,
-            shape: kept.next()?,
-            rotations: kept.next_if(has_rotations)?,
-            features: kept.next_if(has_features)?,
-            background: kept.next()?,
-            poses: None,
-        };
+        let inputs = self.present.try_map(|input, present| {
+            if *present && input.is_read() { kept.next().map(Some) } else { Ok(None) }
+        })?;
         let (cameras, radii) = (kept.next()?, kept.next()?);
-
         let lent = frame.lend(&inputs)?;
-        let (p, views) = (frame.count, frame.cameras(cameras));
-        let c = views.len() as i64;
-        let sizes = [
-            Some(vec![p, 3]),
-            Some(frame.per_camera(&[p, 3])),
-            Some(frame.per_camera(&[p, 2])),
-            Some(inputs.opacities.size()),
-            Some(inputs.color.size()),
-            inputs.sh_rest.map(Tensor::size),
-            Some(inputs.shape.size()),
-            inputs.rotations.map(Tensor::size),
-            inputs.features.map(Tensor::size),
-            Some(vec![3]),
-            Some(vec![c, 16]),
-        ];
-        let mut gradients: Vec<Option<Tensor>> = Vec::with_capacity(sizes.len());
-        for (size, wanted) in sizes.into_iter().zip(wanted) {
-            let size = size.filter(|_| *wanted);
-            gradients.push(size.map(|s| Tensor::f_empty(s, (Kind::Float, frame.device))).transpose()?);
-        }
-        let pointer = |i: usize| {
-            gradients[i].as_ref().map_or(std::ptr::null_mut(), |t: &Tensor| t.data_ptr().cast::<f32>())
+        let structs = frame.structs(&lent, cameras);
+
+        let mut flags = wanted.iter();
+        let wanted = self.present.map(|_, present| *present && flags.next().is_some_and(|flag| *flag));
+        let gradients = wanted.try_map(|input, wanted| {
+            let shape = match input {
+                _ if !wanted => return Ok(None),
+                Input::Means2d => frame.per_camera(&[frame.count, 3]),
+                Input::Means2dAbs => frame.per_camera(&[frame.count, 2]),
+                Input::View => vec![structs.cameras.len() as i64, 16],
+                input => inputs[input].map(Tensor::size).unwrap_or_default(),
+            };
+            frame.empty(&shape).map(Some)
+        })?;
+        let to =
+            |input: Input| gradients[input].as_ref().map_or(std::ptr::null_mut(), |t| t.data_ptr().cast());
+        let targets = abi::Gradients {
+            means3d: to(Input::Means3d),
+            means2d: to(Input::Means2d),
+            means2d_abs: to(Input::Means2dAbs),
+            opacities: to(Input::Opacities),
+            sh: to(Input::Sh),
+            sh_rest: to(Input::ShRest),
+            colors: to(Input::Colors),
+            scales: to(Input::Scales),
+            rotations: to(Input::Rotations),
+            cov3d: to(Input::Cov3d),
+            features: to(Input::Features),
+            background: to(Input::Background),
+            view: to(Input::View),
+            ..abi::Gradients::EMPTY
         };
-        let only = |yes: bool, i: usize| if yes { pointer(i) } else { std::ptr::null_mut() };
 
-        // Upstream gradients come in the order of the outputs; radii have none.
-        let places = frame.places();
-        let upstream = |i: Option<usize>| i.and_then(|i| upstream.get(i)?.as_ref());
-        let upstream = [Some(0), Some(2), places.depth, places.alpha, places.features]
-            .map(|i| upstream(i).map(|t| t.f_detach()?.f_contiguous()).transpose());
-        let [color, inv_depth, depth, alpha, features] = upstream;
-        let upstream = [color?, inv_depth?, depth?, alpha?, features?];
-        let [grad_color, grad_inv_depth, grad_depth, grad_alpha, grad_features] = upstream
-            .each_ref()
-            .map(|t| t.as_ref().map_or(std::ptr::null(), |t| t.data_ptr().cast::<f32>().cast_const()));
-
-        let sh = frame.sh_coeffs.is_some();
-        let arena = Arena::new(frame.device);
-        let scope = Scope::enter(frame.device)?;
-        let mut args = abi::BackwardArgs {
-            context: scope.context(&arena),
-            camera_count: views.len() as u32,
-            cameras: views.as_ptr(),
-            gaussians: frame.gaussians(&lent, cameras),
-            settings: frame.settings(inputs.background),
-            saved: self.saved,
-            radii: if p == 0 { cameras.data_ptr().cast() } else { radii.data_ptr().cast() },
-            grad_color,
-            grad_inv_depth,
-            grad_depth,
-            grad_alpha,
-            grad_features,
-            means3d: pointer(0),
-            means2d: pointer(1),
-            means2d_abs: pointer(2),
-            opacities: pointer(3),
-            sh: only(sh, 4),
-            sh_rest: pointer(5),
-            colors: only(!sh, 4),
-            scales: only(has_rotations, 6),
-            rotations: pointer(7),
-            cov3d: only(!has_rotations, 6),
-            features: only(frame.channels > 0, 8),
-            background: pointer(9),
-            view: pointer(10),
+        let plain = |t: &Option<Tensor>| t.as_ref().map(|t| t.f_detach()?.f_contiguous()).transpose();
+        let upstream = upstream.iter().map(plain).collect::<Result<Vec<_>, _>>()?;
+        let of =
+            |i: usize| match frame.channels[i].has_gradient().then(|| upstream.get(i)?.as_ref()).flatten() {
+                Some(gradient) => gradient.data_ptr().cast_const().cast(),
+                None => std::ptr::null(),
+            };
+        let channels = frame.channels(|_| std::ptr::null_mut(), of);
+        let scope = Scope::enter(&frame.backend)?;
+        let context = scope.context();
+        let args = abi::BackwardArgs {
+            context: &raw const context,
+            camera_count: structs.cameras.len() as u32,
+            cameras: structs.cameras.as_ptr(),
+            gaussians: &raw const structs.gaussians,
+            settings: &raw const structs.settings,
+            channel_count: channels.len() as u32,
+            channels: channels.as_ptr(),
+            radii: address::<i32>(radii, cameras),
+            saved: &raw const self.saved,
+            gradients: &raw const targets,
             ..abi::BackwardArgs::EMPTY
         };
-        // SAFETY: as in `forward`; the node kept inputs and buffers alive, and torch's version counters have
-        // told that they are unchanged. Gradients are fresh and of their inputs' sizes.
-        let done = guarded(&frame.engine, || unsafe { frame.engine.backward(&mut args) });
-        drop(scope);
-        done.map_err(|e| Error::engine(&frame.engine, e, arena.finish().1))?;
-        Ok(gradients)
+        // SAFETY: as in `forward`; the node kept inputs and buffers alive, and torch's version counters have shown that they
+        // are unchanged. Gradients are fresh and have the sizes of their inputs.
+        let done = guarded(&frame.backend, |engine| unsafe { engine.backward(&args) });
+        scope.finish(&frame.backend, done)?;
+        let present = self.present.into_values();
+        Ok(gradients.into_values().zip(present).filter_map(|(g, present)| present.then_some(g)).collect())
     }
 }
 
 /// Which of `means3d` `[P,3]` lie in front of the camera, 35 numbers: `[P]` Bool.
-pub(crate) fn mark_visible(
-    engine: &SharedEngine,
-    means3d: &Tensor,
-    camera: &Tensor,
-) -> Result<Tensor, Error> {
-    let device = means3d.device();
+pub(crate) fn mark_visible(backend: &Backend, means3d: &Tensor, camera: &Tensor) -> Result<Tensor, Error> {
     let count = means3d.size()[0];
-    let visible = Tensor::f_empty([count], (Kind::Bool, device))?;
+    let visible = Tensor::f_empty([count], (Kind::Bool, means3d.device()))?;
     if count == 0 {
         return Ok(visible);
     }
     let means3d = means3d.f_detach()?.f_contiguous()?;
     let matrices = camera.data_ptr().cast::<f32>().cast_const();
-    let arena = Arena::new(device);
-    let scope = Scope::enter(device)?;
-    let mut args = abi::MarkVisibleArgs {
-        context: scope.context(&arena),
+    let scope = Scope::enter(backend)?;
+    let context = scope.context();
+    let args = abi::MarkVisibleArgs {
+        context: &raw const context,
         count,
         means3d: abi::In::contiguous(means3d.data_ptr().cast(), &[count, 3]),
         view: matrices,
@@ -256,8 +218,7 @@ pub(crate) fn mark_visible(
         ..abi::MarkVisibleArgs::EMPTY
     };
     // SAFETY: pointers of living tensors on the engine's device, of checked shapes; a Bool is one byte.
-    let done = guarded(engine, || unsafe { engine.mark_visible(&mut args) });
-    drop(scope);
-    done.map_err(|e| Error::engine(engine, e, arena.finish().1))?;
+    let done = guarded(backend, |engine| unsafe { engine.mark_visible(&args) });
+    scope.finish(backend, done)?;
     Ok(visible)
 }

@@ -1,34 +1,64 @@
-//! Where a call runs: the CUDA device and torch's current stream of it; nothing for the CPU.
+//! One engine call: the CUDA device and torch's current stream of it (nothing for the CPU), and the memory that the engine is
+//! given.
 
 use std::ffi::c_void;
 
-use splat_engine::abi;
-use tch::Device;
+use splat_engine::{EngineError, abi};
+use tch::{Device, Tensor};
 
 use super::bridge::cpp;
 use super::memory::Arena;
-use crate::Error;
+use crate::{Backend, Error};
 
-/// Device and stream of a call; on CUDA the device is current until this is dropped.
+/// Device, stream and allocations of a call. On CUDA the device is current until this is dropped.
 pub(super) struct Scope {
     device: i32,
     stream: *mut c_void,
+    workspace: *mut abi::Workspace,
+    // Boxed, since the engine is given its address.
+    arena: Box<Arena>,
     _current: cxx::UniquePtr<cpp::DeviceScope>,
 }
 
 impl Scope {
-    pub(super) fn enter(device: Device) -> Result<Self, Error> {
-        let Device::Cuda(index) = device else {
-            return Ok(Self { device: -1, stream: std::ptr::null_mut(), _current: cxx::UniquePtr::null() });
+    pub(super) fn enter(backend: &Backend) -> Result<Self, Error> {
+        let mut scope = Self {
+            device: backend.ordinal(),
+            stream: std::ptr::null_mut(),
+            workspace: std::ptr::null_mut(),
+            arena: Box::new(Arena::new(backend.device())),
+            _current: cxx::UniquePtr::null(),
         };
-        let device = i32::try_from(index).map_err(|_| Error::Torch(format!("no CUDA device {index}")))?;
-        let torch = |e: cxx::Exception| Error::Torch(e.what().to_owned());
-        let current = cpp::device_scope(device).map_err(torch)?;
-        let stream = cpp::current_stream(device).map_err(torch)?;
-        Ok(Self { device, stream: std::ptr::with_exposed_provenance_mut(stream), _current: current })
+        if let Device::Cuda(_) = backend.device() {
+            let torch = |e: cxx::Exception| Error::Torch(e.what().to_owned());
+            scope._current = cpp::device_scope(scope.device).map_err(torch)?;
+            let stream = cpp::current_stream(scope.device).map_err(torch)?;
+            scope.stream = std::ptr::with_exposed_provenance_mut(stream);
+        }
+        Ok(scope)
     }
 
-    pub(super) fn context(&self, arena: &Arena) -> abi::Context {
-        arena.context(self.device, self.stream)
+    pub(super) fn set_workspace(&mut self, workspace: *mut abi::Workspace) {
+        self.workspace = workspace;
+    }
+
+    /// For the arguments of the call, which must not outlive `self`.
+    pub(super) fn context(&self) -> abi::Context {
+        abi::Context {
+            device: self.device,
+            stream: self.stream,
+            workspace: self.workspace,
+            ..self.arena.context()
+        }
+    }
+
+    /// The SAVED allocations of a call that succeeded, or its error with the reason of torch's allocator, if that failed.
+    pub(super) fn finish(
+        self,
+        backend: &Backend,
+        done: Result<(), EngineError>,
+    ) -> Result<Vec<Tensor>, Error> {
+        let (saved, failure) = self.arena.finish();
+        done.map(|()| saved).map_err(|e| Error::engine(backend, e, failure))
     }
 }

@@ -7,8 +7,8 @@ use tch::Tensor;
 
 use super::bridge::cpp;
 
-pub(super) fn borrow(t: Option<&Tensor>) -> cpp::TensorRef {
-    cpp::TensorRef { tensor: t.map_or(std::ptr::null(), |t| t.as_ptr().cast()) }
+pub(super) fn borrow(t: &Tensor) -> cpp::TensorRef {
+    cpp::TensorRef { tensor: t.as_ptr().cast() }
 }
 
 /// # Safety

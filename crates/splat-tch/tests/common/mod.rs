@@ -93,19 +93,13 @@ impl Scene {
     /// The leaves as inputs: SH or colours, scales with rotations or covariances.
     pub fn gaussians(&self, sh: bool, covariance: bool) -> Gaussians<'_> {
         let l = &self.leaves;
-        Gaussians {
-            means3d: &l.means3d,
-            opacities: &l.opacities,
-            color: if sh { Color::Sh(&l.sh) } else { Color::Rgb(&l.colors) },
-            shape: if covariance {
-                Shape::Covariance(&l.cov3d)
-            } else {
-                Shape::ScaleRotation { scales: &l.scales, rotations: &l.rotations }
-            },
-            means2d: Some(&l.means2d),
-            means2d_abs: None,
-            features: None,
-        }
+        let color = if sh { Color::Sh(&l.sh) } else { Color::Rgb(&l.colors) };
+        let shape = if covariance {
+            Shape::Covariance(&l.cov3d)
+        } else {
+            Shape::ScaleRotation { scales: &l.scales, rotations: &l.rotations }
+        };
+        Gaussians::new(&l.means3d, &l.opacities, color, shape).means2d(&l.means2d)
     }
 
     /// The same for the engine called directly.
@@ -123,7 +117,7 @@ impl Scene {
             } else {
                 splat_core::Shape::ScaleRotation { scales: &self.scales, rotations: &self.rotations }
             },
-            features: splat_core::Features::default(),
+            features: splat_core::FeatureChannels::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A scene as an optimiser keeps it, with everything that the original does not have, and settings that use it.
 
-use splat_core::Features;
+use splat_core::{FeatureChannels, Mode, Values};
 use splat_tch::{Color, Gaussians, Settings, Shape};
 use tch::{Device, Kind, Tensor};
 
@@ -64,15 +64,9 @@ impl Stored {
 
     pub fn gaussians(&self) -> Gaussians<'_> {
         let l = &self.leaves;
-        Gaussians {
-            means3d: &l[0],
-            opacities: &l[1],
-            color: Color::SplitSh { first: &l[2], rest: &l[3] },
-            shape: Shape::ScaleRotation { scales: &l[4], rotations: &l[5] },
-            means2d: Some(&l[7]),
-            means2d_abs: Some(&l[8]),
-            features: Some(&l[6]),
-        }
+        let color = Color::SplitSh { first: &l[2], rest: &l[3] };
+        let shape = Shape::ScaleRotation { scales: &l[4], rotations: &l[5] };
+        Gaussians::new(&l[0], &l[1], color, shape).means2d(&l[7]).means2d_abs(&l[8]).features(&l[6])
     }
 
     pub fn core(&self) -> splat_core::Scene<'_> {
@@ -81,7 +75,7 @@ impl Stored {
             opacities: &self.logits,
             color: splat_core::Color::SplitSh { first: &self.first, rest: &self.rest, coeffs: 16 },
             shape: splat_core::Shape::ScaleRotation { scales: &self.logs, rotations: &self.rotations },
-            features: Features { values: &self.features, count: CHANNELS as usize },
+            features: FeatureChannels { values: &self.features, count: CHANNELS as usize },
         }
     }
 }
@@ -92,8 +86,8 @@ pub fn core_settings() -> splat_core::Settings {
     splat_core::Settings {
         background: BACKGROUND,
         sh_degree: 2,
-        exact: true,
-        raw: true,
+        mode: Mode::Exact,
+        values: Values::Raw,
         ..Default::default()
     }
 }
@@ -102,7 +96,7 @@ pub fn settings() -> Settings {
     Settings {
         background: BACKGROUND.into(),
         sh_degree: 2,
-        raw: true,
+        values: Values::Raw,
         reproducible: true,
         depth: true,
         alpha: true,

@@ -13,11 +13,15 @@ pub(super) const ENTRIES: &[Entry] = &[
         .seen(&["tch#980", "tch#907", "tch#329", "tch#177", "tch#291", "tch#489", "pytorch#72396"]),
     fatal("E101", "tch and torch are of different releases")
         .because("each tch release is generated for exactly one libtorch")
-        .then("torch-sys refuses, or (with a pip torch, where its check sees no version) the program crashes")
-        .mend("`cargo xtask switch torch 2.7` puts a fitting pair in force; `cargo xtask switch list` shows the pairs")
+        .then("torch-sys refuses; where its check is bypassed or sees no version, its C++ does not compile after minutes (a function `is not a member of 'torch'`), or the program crashes")
+        .mend("in your own crate write the tch that fits: 0.24 for torch 2.11, 0.20 for 2.7, 0.17 for 2.4 (`cargo add tch` takes the newest, and so does `cargo install` without --locked); in a clone `cargo xtask switch torch 2.7` puts a pair in force, and `cargo xtask switch list` shows all")
         .own("rows of torch and tch are kept together; the lock is checked")
         .ruled()
-        .logs(&[line(&["this tch version expects PyTorch"])])
+        .logs(&[
+            line(&["this tch version expects PyTorch"]),
+            line(&["is not a member of", "torch"]).in_log(&["torch-sys", "libtch", "torch_api"]),
+            line(&["needs libtorch", "but the libtorch in"]),
+        ])
         .seen(&["tch#742", "tch#949", "tch#918", "mahout#872"]),
     late("E102", "LIBTORCH_CXX11_ABI contradicts torch")
         .because("torch-sys compiles its glue with the ABI that the variable says, 1 where it says nothing; pip's torch up to 2.6 has 0")

@@ -1,5 +1,5 @@
-//! Adaptive density control: Gaussians whose projected centres are pulled at grow in number, faint and huge ones go
-//! (Kerbl et al. 2023, section 5; absolute gradients after Ye et al. 2024, AbsGS; weights by depth after Zhang et al.
+//! Adaptive density control: Gaussians whose projected centres have large gradients are cloned or split, faint and huge
+//! ones are removed (Kerbl et al. 2023, section 5; absolute gradients after Ye et al. 2024, AbsGS; weights by depth after Zhang et al.
 //! 2024, Pixel-GS).
 //!
 //! Gradients are in NDC units, scales in units of the scene's extent, radii in pixels.
@@ -7,45 +7,48 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{Change, Densify, Observation, chance, due, rows_of, sample_offsets};
+use super::{Change, Densify, Observation, Wants, due, rotate, rows_of};
+use crate::random::Noise;
 use crate::{Gaussians, Optimizer, Result, Rows};
 
-/// The numbers of the published schedule.
+/// The schedule and the thresholds; by default those of the published program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AdcConfig {
-    /// First refinement after this step.
+    /// Refinements start after this step.
     pub from: u64,
-    /// No refinement and no reset at or after this step.
+    /// No refinement and no reset from this step on.
     pub until: u64,
     /// Steps between refinements.
     pub every: u64,
     /// Mean gradient of the projected centre above which a Gaussian is densified.
     pub gradient: f64,
-    /// Sum absolute gradients instead of signed ones (their thresholds are 3 to 4 times as high).
+    /// Use sums of absolute gradients instead of signed ones; their thresholds are 3 to 4 times as high.
     pub absolute: bool,
-    /// Largest scale, in extents, up to which a densified Gaussian is cloned; above, it is split.
+    /// A densified Gaussian is cloned if its largest scale is at most this, in units of the extent, and split otherwise.
     pub clone_scale: f64,
-    /// The two halves of a split Gaussian are smaller by this.
+    /// The scales of a split Gaussian are divided by this.
     pub split_factor: f64,
     /// Steps between resets of all opacities; 0: never.
     pub reset_every: u64,
-    /// Reset also at step `from`: the published schedule does where the background is white.
+    /// Also reset at step `from`, as the published schedule does for a white background.
     pub reset_at_start: bool,
-    /// What opacities are reset to, at most.
+    /// A reset lowers all opacities to at most this.
     pub reset_to: f64,
-    /// Gaussians fainter than this go.
+    /// Gaussians with a lower opacity than this are removed.
     pub prune_opacity: f64,
-    /// After the first reset Gaussians with a scale above this, in extents, go.
+    /// After the first reset, Gaussians with a scale above this, in units of the extent, are removed.
     pub prune_scale: f64,
-    /// After the first reset Gaussians with a radius above this in some view since the last refinement go, in pixels.
+    /// After the first reset, Gaussians whose radius in some view since the last refinement was above this, in pixels, are
+    /// removed.
     ///
-    /// Off: the published program means 20, but clears the radii before it compares them, so none ever went.
+    /// Off by default: the published program means 20, but clears the radii before it compares them, so that it never
+    /// removes any.
     pub prune_radius: Option<f64>,
-    /// Gradients seen from nearer than this many extents count less, by the square of the distance: floaters in front of
-    /// cameras do not breed. 0: all count alike.
+    /// Gradients of Gaussians nearer to the camera than this, in units of the extent, count less, by the square of the
+    /// distance, so that floaters in front of cameras do not multiply. 0: all count alike.
     pub near: f64,
-    /// Never more Gaussians than this: those pulled at hardest grow first.
+    /// Never more Gaussians than this: those with the largest gradients are densified first.
     pub max_gaussians: Option<usize>,
 }
 
@@ -71,12 +74,12 @@ impl Default for AdcConfig {
     }
 }
 
-/// The strategy with what it has seen since the last refinement.
+/// The strategy, with what it has seen since the last refinement.
 #[derive(Debug)]
 pub struct Adc {
     config: AdcConfig,
     extent: f64,
-    seed: u64,
+    noise: Noise,
     /// `[P]` each: sum of the gradients, number of views that saw it, largest radius.
     sums: Option<[Tensor; 3]>,
 }
@@ -85,21 +88,21 @@ pub struct Adc {
 const SUMS: [&str; 3] = ["gradient_sum", "views", "radius"];
 
 impl Adc {
-    /// `extent` is the scene's, in world units.
+    /// The strategy for a scene of this extent in world units.
     #[must_use]
     pub fn new(config: AdcConfig, extent: f64, seed: u64) -> Self {
-        Self { config, extent, seed, sums: None }
+        Self { config, extent, noise: Noise::new(seed), sums: None }
     }
 
-    /// Opacities down to `reset_to`, their moments forgotten.
+    /// Lowers opacities to `reset_to` and sets their moments to zero.
     fn reset(&self, gaussians: &Gaussians, optimizer: &mut Optimizer) -> Result<()> {
         let _guard = tch::no_grad_guard();
         let _ = gaussians.opacity_logits.f_detach()?.f_clamp_max_(logit(self.config.reset_to))?;
         optimizer.group_mut("opacity_logits").forget(None)
     }
 
-    /// Rows with a mean gradient above the threshold, `[P]` `Bool`, at most `room` of them.
-    fn pulled(&self, sums: &[Tensor; 3], room: usize) -> Result<Tensor> {
+    /// The rows with a mean gradient above the threshold, at most `room` of them, as `[P]` `Bool`.
+    fn dense(&self, sums: &[Tensor; 3], room: usize) -> Result<Tensor> {
         let mean = sums[0].f_div(&sums[1].f_clamp_min(1.0)?)?;
         let high = mean.f_gt(self.config.gradient)?;
         if room == 0 {
@@ -109,21 +112,21 @@ impl Adc {
         if count <= room {
             return Ok(high);
         }
-        // As the new ones are one more each, the hardest pulled `room` rows fill it.
+        // Each adds one, so the `room` rows with the largest gradients fill it.
         let (_, rows) = mean.f_topk(room as i64, 0, true, false)?;
         Ok(high.f_zeros_like()?.f_index_fill(0, &rows, 1)?)
     }
 
-    /// `pull` times `min(1, z / (near extent))^2`, `z` the depth in the view.
-    fn by_depth(&self, pull: &Tensor, seen: &Observation<'_>) -> Result<Tensor> {
+    /// `gradient` times `min(1, z / (near extent))^2` with the depth `z` in the view.
+    fn by_depth(&self, gradient: &Tensor, seen: &Observation<'_>) -> Result<Tensor> {
         let view = &seen.camera.core().view;
-        let mut depth = Tensor::f_full_like(pull, f64::from(view[14]))?;
+        let mut depth = Tensor::f_full_like(gradient, f64::from(view[14]))?;
         for k in 0..3 {
             let _ = depth
                 .f_add_(&seen.means.f_select(1, k)?.f_mul_scalar(f64::from(view[4 * k as usize + 2]))?)?;
         }
         let share = depth.f_div_scalar(self.config.near * self.extent)?.f_clamp(0.0, 1.0)?;
-        Ok(share.f_square()?.f_mul(pull)?)
+        Ok(share.f_square()?.f_mul(gradient)?)
     }
 
     fn grow_and_prune(
@@ -137,7 +140,7 @@ impl Adc {
         let config = &self.config;
         let before = gaussians.len();
         let room = config.max_gaussians.map_or(usize::MAX, |max| max.saturating_sub(before));
-        let high = self.pulled(&sums, room)?;
+        let high = self.dense(&sums, room)?;
         let largest = gaussians.log_scales.f_detach()?.f_amax([1i64].as_slice(), false)?;
         let above = |scale: f64| largest.f_gt((scale * self.extent).ln());
         let small = above(config.clone_scale)?.f_logical_not()?;
@@ -167,9 +170,10 @@ impl Adc {
         if halves_n > 0 {
             let first = kept_n + clones_n;
             let of = |t: &Tensor| t.f_detach()?.f_narrow(0, first, 2 * halves_n);
-            let _alone = chance(self.seed, step);
             let rotations = gaussians.unit_rotations()?.f_narrow(0, first, 2 * halves_n)?;
-            let offsets = sample_offsets(&of(&gaussians.log_scales)?.f_exp()?, &rotations)?;
+            // Each half is placed by a sample of the Gaussian: R diag(scales) n with a normal n.
+            let normal = self.noise.at(step, 2 * halves_n, gaussians.device())?;
+            let offsets = rotate(&rotations, &of(&gaussians.log_scales)?.f_exp()?.f_mul(&normal)?)?;
             let _ = of(&gaussians.means)?.f_add_(&offsets)?;
             let _ = of(&gaussians.log_scales)?.f_sub_scalar_(config.split_factor.ln())?;
         }
@@ -179,15 +183,18 @@ impl Adc {
     }
 }
 
-/// What the sigmoid makes `opacity` of.
+/// The inverse of the sigmoid.
 fn logit(opacity: f64) -> f64 {
     (opacity / (1.0 - opacity)).ln()
 }
 
 impl Densify for Adc {
-    fn wants(&self, step: u64) -> (bool, bool) {
-        let densifies = step < self.config.until;
-        (densifies && !self.config.absolute, densifies && self.config.absolute)
+    fn wants(&self, step: u64) -> Wants {
+        match (step < self.config.until, self.config.absolute) {
+            (false, _) => Wants::default(),
+            (true, false) => Wants::default().signed(),
+            (true, true) => Wants::default().absolute(),
+        }
     }
 
     fn observe(&mut self, step: u64, seen: &Observation<'_>) -> Result<()> {
@@ -198,15 +205,15 @@ impl Densify for Adc {
         let _guard = tch::no_grad_guard();
         let gradient = if self.config.absolute { seen.means2d_abs } else { seen.means2d };
         let Some(gradient) = gradient.filter(|g| g.defined()) else { return Ok(()) };
-        // Their length; of means2d z is zero.
-        let pull = gradient.f_select(1, 0)?.f_hypot(&gradient.f_select(1, 1)?)?;
-        let pull = if self.config.near > 0.0 { self.by_depth(&pull, seen)? } else { pull };
+        // Lengths; z of means2d is zero.
+        let length = gradient.f_select(1, 0)?.f_hypot(&gradient.f_select(1, 1)?)?;
+        let length = if self.config.near > 0.0 { self.by_depth(&length, seen)? } else { length };
         if self.sums.is_none() {
-            let zeros = || pull.f_zeros_like();
+            let zeros = || length.f_zeros_like();
             self.sums = Some([zeros()?, zeros()?, zeros()?]);
         }
         let [sum, views, radius] = self.sums.as_mut().expect("made above");
-        let _ = sum.f_add_(&pull)?;
+        let _ = sum.f_add_(&length)?;
         let _ = views.f_add_(&seen.radii.f_gt(0)?)?;
         if self.config.prune_radius.is_some() {
             *radius = radius.f_maximum(&seen.radii.f_to_kind(Kind::Float)?)?;
@@ -237,7 +244,7 @@ impl Densify for Adc {
     }
 
     fn restore(&mut self, state: &mut dyn FnMut(&str) -> Result<Option<Tensor>>) -> Result<()> {
-        // A checkpoint right after a refinement, or after the last, has none.
+        // A checkpoint right after a refinement, or after the last one, has none.
         self.sums = match (state(SUMS[0])?, state(SUMS[1])?, state(SUMS[2])?) {
             (Some(sum), Some(views), Some(radius)) => Some([sum, views, radius]),
             _ => None,

@@ -1,36 +1,37 @@
-//! 3DGS as Markov chain Monte Carlo (Kheradmand et al. 2024): a fixed budget of Gaussians, the dead ones moved to where
-//! opaque ones are, new ones added beside them, and noise on the positions of faint ones.
+//! 3DGS as Markov chain Monte Carlo (Kheradmand et al. 2024): a fixed budget of Gaussians, of which dead ones are moved to
+//! opaque ones and new ones are added there, and noise on the positions of faint ones.
 //!
-//! Opacities and scales of moved Gaussians follow equation 9 of that paper, so that the picture stays.
+//! Opacities and scales of moved Gaussians follow equation 9 of that paper, so that the image stays the same.
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{Change, Densify, Observation, chance, due, rows_of};
+use super::{Change, Densify, Regularization, due, rows_of};
+use crate::random::{Draws, Noise};
 use crate::{Gaussians, Optimizer, Result, Rows};
 
-/// Most copies of one Gaussian that are told apart.
+/// More copies of one Gaussian than this are treated as this many.
 const MOST_COPIES: i64 = 51;
 /// Sharpness of the gate that keeps noise from opaque Gaussians, and the opacity where it opens.
 const GATE: (f64, f64) = (100.0, 0.995);
 
-/// The published numbers.
+/// The schedule and the weights; by default the published ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct McmcConfig {
-    /// Gaussians at the end.
+    /// The number of Gaussians at the end.
     pub cap: usize,
-    /// First refinement after this step.
+    /// Refinements start after this step.
     pub from: u64,
-    /// No refinement at or after this step.
+    /// No refinement from this step on.
     pub until: u64,
     /// Steps between refinements.
     pub every: u64,
-    /// A refinement multiplies their number by this until `cap` is reached.
+    /// Each refinement multiplies the number of Gaussians by this until `cap` is reached.
     pub growth: f64,
-    /// Fainter than this is dead.
+    /// A Gaussian with a lower opacity than this is dead.
     pub min_opacity: f64,
-    /// Noise on positions: times the learning rate of positions.
+    /// Strength of the noise on positions, as a multiple of their learning rate.
     pub noise: f64,
 }
 
@@ -48,28 +49,28 @@ impl Default for McmcConfig {
     }
 }
 
-/// The strategy. It remembers nothing between steps.
+/// The strategy. It has no state that a checkpoint would need.
 #[derive(Debug)]
 pub struct Mcmc {
     config: McmcConfig,
     seed: u64,
+    noise: Noise,
 }
 
 impl Mcmc {
-    /// Needs no extent of the scene: the learning rate of positions holds it already.
+    /// The strategy. It needs no extent of the scene, which the learning rate of positions contains already.
     #[must_use]
     pub fn new(config: McmcConfig, seed: u64) -> Self {
-        Self { config, seed }
+        Self { config, seed, noise: Noise::new(seed) }
     }
 
     /// Moves each position by its covariance times normal noise, gated by opacity.
-    fn shake(&self, step: u64, gaussians: &Gaussians, rate: f64) -> Result<()> {
+    fn shake(&mut self, step: u64, gaussians: &Gaussians, rate: f64) -> Result<()> {
         let _guard = tch::no_grad_guard();
-        let _alone = chance(self.seed, step);
-        let rotations = gaussians.unit_rotations()?;
-        let scales = gaussians.scales()?;
-        // The covariance times the noise, as published: not a sample of the Gaussian, which would be its root's.
-        let noise = covariance_times(&rotations, &scales, &scales.f_randn_like()?)?;
+        let (rotations, scales) = (gaussians.unit_rotations()?, gaussians.scales()?);
+        let normal = self.noise.at(step, gaussians.len() as i64, gaussians.device())?;
+        // The covariance times the noise, as published. A sample of the Gaussian would use the covariance's square root.
+        let noise = covariance_times(&rotations, &scales, &normal)?;
         let opacity = gaussians.opacities()?;
         let gate = opacity.f_rsub_scalar(1.0)?.f_sub_scalar(GATE.1)?.f_mul_scalar(GATE.0)?.f_sigmoid()?;
         let step = noise.f_mul(&gate)?.f_mul_scalar(self.config.noise * rate)?;
@@ -77,19 +78,21 @@ impl Mcmc {
         Ok(())
     }
 
-    /// Rows drawn with the chance of their opacities, `[count]`.
-    fn draw(opacities: &Tensor, count: i64) -> Result<Tensor> {
-        // Cumulative sums instead of torch's multinomial, which ends at 2^24 categories.
+    /// Draws `count` rows, each with a probability proportional to its opacity, `[count]` `Int64`.
+    fn draw(opacities: &Tensor, count: i64, draws: &mut Draws) -> Result<Tensor> {
+        // Cumulative sums instead of torch's multinomial, which uses the global generator and at most 2^24 categories.
         let sums = opacities.f_to_kind(Kind::Double)?.f_cumsum(0, Kind::Double)?;
         let total = sums.f_select(0, -1)?;
-        let at = Tensor::f_rand([count], (Kind::Double, sums.device()))?.f_mul(&total)?;
+        let at = Tensor::f_from_slice(&draws.uniform(count as usize))?
+            .f_to_device(sums.device())?
+            .f_mul(&total)?;
         let none: Option<&Tensor> = None;
         let rows = at.f_searchsorted(&sums, false, true, "right", none)?;
         Ok(rows.f_clamp_max(opacities.size()[0] - 1)?)
     }
 
-    /// Changes opacities and scales of the Gaussians of which there will be several, so that all together look like the
-    /// one there was. `copies`: `[P]` `Int64`, how many there will be, 1 or more.
+    /// Changes opacities and scales of Gaussians that will have copies, so that all copies together look like the one
+    /// before. `copies` (`[P]` `Int64`) says how many there will be, 1 or more.
     fn share(&self, gaussians: &Gaussians, copies: &Tensor) -> Result<()> {
         let rows = rows_of(&copies.f_gt(1)?)?;
         if rows.size()[0] == 0 {
@@ -115,7 +118,6 @@ impl Mcmc {
         optimizer: &mut Optimizer,
     ) -> Result<Change> {
         let _guard = tch::no_grad_guard();
-        let _alone = chance(self.seed ^ 0x4D43_4D43, step);
         let before = gaussians.len() as i64;
         let opacities = gaussians.opacities()?.f_view([-1])?;
         let alive = opacities.f_gt(self.config.min_opacity)?;
@@ -126,15 +128,16 @@ impl Mcmc {
         }
         let grown = ((before as f64 * self.config.growth) as usize).min(self.config.cap) as i64;
         let added = (grown - before).max(0);
-        // The dead come back as copies of living ones, and so do the added: one draw for both.
-        let drawn = Self::draw(&opacities.f_index_select(0, &living)?, dead_n + added)?;
+        // Both the dead and the added become copies of living ones: one draw for both.
+        let mut draws = Draws::new(self.seed ^ 0x4D43_4D43, step);
+        let drawn = Self::draw(&opacities.f_index_select(0, &living)?, dead_n + added, &mut draws)?;
         let sources = living.f_index_select(0, &drawn)?;
         let ones = Tensor::f_ones([dead_n + added], (Kind::Int64, sources.device()))?;
         let copies = Tensor::f_ones([before], (Kind::Int64, sources.device()))?;
         let copies = copies.f_index_add(0, &sources, &ones)?;
         self.share(gaussians, &copies)?;
         let rows = Rows { index: Tensor::f_cat(&[&living, &sources], 0)?, fresh_from: living_n };
-        // A source looks different now: its moments are no longer its own.
+        // A source looks different now, so its moments no longer apply.
         let shared = copies.f_gt(1)?;
         for group in &mut optimizer.groups {
             group.forget(Some(&shared))?;
@@ -172,12 +175,9 @@ fn relocated(opacity: &Tensor, n: &Tensor) -> Result<(Tensor, Tensor)> {
 }
 
 impl Densify for Mcmc {
-    fn wants(&self, _: u64) -> (bool, bool) {
-        (false, false)
-    }
-
-    fn observe(&mut self, _: u64, _: &Observation<'_>) -> Result<()> {
-        Ok(())
+    /// The published weights: without them no Gaussian would ever die.
+    fn regularization(&self) -> Regularization {
+        Regularization { opacity: 0.01, scale: 0.01 }
     }
 
     fn refine(
@@ -197,21 +197,13 @@ impl Densify for Mcmc {
         self.shake(step, gaussians, rate)?;
         Ok(change)
     }
-
-    fn state(&self) -> Vec<(&'static str, &Tensor)> {
-        Vec::new()
-    }
-
-    fn restore(&mut self, _: &mut dyn FnMut(&str) -> Result<Option<Tensor>>) -> Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Equation 9 in its published form, with the double sum.
+    /// Against equation 9 in its published form with the double sum.
     #[test]
     fn copies_are_those_of_the_equation() {
         let choose = |n: i32, k: i32| (0..k).fold(1.0f64, |c, i| c * f64::from(n - i) / f64::from(i + 1));
@@ -232,8 +224,8 @@ mod tests {
 
     #[test]
     fn draws_follow_the_opacities() {
-        let _alone = chance(3, 3);
-        let rows = Mcmc::draw(&Tensor::from_slice(&[0.0f32, 1.0, 3.0, 0.0]), 4000).unwrap();
+        let opacities = Tensor::from_slice(&[0.0f32, 1.0, 3.0, 0.0]);
+        let rows = Mcmc::draw(&opacities, 4000, &mut Draws::new(3, 3)).unwrap();
         let rows: Vec<i64> = Vec::try_from(rows).unwrap();
         let count = |k| rows.iter().filter(|&&r| r == k).count();
         assert_eq!((count(0), count(3)), (0, 0));

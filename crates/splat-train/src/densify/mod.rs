@@ -1,74 +1,143 @@
-//! Strategies that change the number of Gaussians while they are trained: where more are needed, and which are not.
+//! Strategies that change the number of Gaussians during training: they add some where more are needed and remove those
+//! that do not contribute.
 //!
-//! A strategy looks at every step's gradients ([`Densify::observe`]) and now and then rearranges the rows of the
-//! parameters and of the optimiser together ([`Densify::refine`]). Steps count from 1. Chance comes from the seed and
-//! the step alone, so that a resumed run draws what the uninterrupted one drew.
+//! A strategy sees the gradients of every step ([`Densify::observe`]) and now and then rearranges the rows of the
+//! parameters and of the optimiser together ([`Densify::refine`]). Steps are counted from 1. What a strategy draws should
+//! depend only on a seed and the step, so that a resumed run draws what the uninterrupted one drew.
 
 mod adc;
 mod mcmc;
+mod strategy;
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use splat_tch::Camera;
 use tch::Tensor;
 
 pub use adc::{Adc, AdcConfig};
 pub use mcmc::{Mcmc, McmcConfig};
+pub use strategy::{Fixed, Strategy};
 
 use crate::{Gaussians, Optimizer, Probe, Result};
 
-/// What a step's render left behind.
+/// What a strategy needs to know of each step; nothing by default. Methods add to it:
+/// `Wants::default().signed()`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Wants {
+    /// The gradients of the projected centres: [`Observation::means2d`].
+    pub signed: bool,
+    /// Sums of the absolute gradients of the projected centres: [`Observation::means2d_abs`].
+    pub absolute: bool,
+    /// How much each Gaussian contributes to the image: [`Observation::weight_sum`] and [`Observation::weight_max`].
+    pub weights: bool,
+}
+
+impl Wants {
+    /// Also the gradients of the projected centres.
+    #[must_use]
+    pub fn signed(self) -> Self {
+        Self { signed: true, ..self }
+    }
+
+    /// Also the sums of the absolute gradients of the projected centres.
+    #[must_use]
+    pub fn absolute(self) -> Self {
+        Self { absolute: true, ..self }
+    }
+
+    /// Also how much each Gaussian contributes to the image.
+    #[must_use]
+    pub fn weights(self) -> Self {
+        Self { weights: true, ..self }
+    }
+}
+
+/// What a step leaves for a strategy.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Observation<'a> {
-    /// The view.
+    /// The view of the step.
     pub camera: &'a Camera,
-    /// Centres, `[P,3]`, as they were rendered or one update later.
+    /// Centres `[P,3]`, as rendered or after the optimiser step that followed.
     pub means: &'a Tensor,
-    /// `[P]` `Int`: radius in pixels, 0 = not visible.
+    /// Radii in pixels, `[P]` `Int`; 0 = not visible.
     pub radii: &'a Tensor,
-    /// Gradient of the projected centres in NDC units, `[P,3]`, if the strategy asked for it.
+    /// Gradients of the projected centres in NDC units, `[P,3]`, if [`Wants::signed`].
     pub means2d: Option<&'a Tensor>,
-    /// Sums of the absolute gradients, `[P,2]`, likewise.
+    /// Sums over the pixels of the absolute gradients, `[P,2]`, if [`Wants::absolute`].
     pub means2d_abs: Option<&'a Tensor>,
+    /// The sum over the pixels of the weight with which each Gaussian is blended, `[P]`, if [`Wants::weights`].
+    pub weight_sum: Option<&'a Tensor>,
+    /// The largest of these weights, `[P]`, if [`Wants::weights`].
+    pub weight_max: Option<&'a Tensor>,
+}
+
+impl<'a> Observation<'a> {
+    /// An observation without what strategies must ask for.
+    #[must_use]
+    pub fn new(camera: &'a Camera, means: &'a Tensor, radii: &'a Tensor) -> Self {
+        Self { camera, means, radii, means2d: None, means2d_abs: None, weight_sum: None, weight_max: None }
+    }
 }
 
 /// What a refinement did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// Gaussians copied because they are small and pulled at.
+    /// Gaussians that were copied.
     pub cloned: usize,
-    /// Gaussians replaced by two smaller ones.
+    /// Gaussians that were replaced by two smaller ones.
     pub split: usize,
-    /// Gaussians removed, or moved to where they are of use.
+    /// Gaussians that were removed, or moved to where they are of use.
     pub pruned: usize,
 }
 
-/// A strategy.
-pub trait Densify: fmt::Debug + Send {
-    /// What it wants to be told of each step: the signed, the absolute gradients of the projected centres.
-    fn wants(&self, step: u64) -> (bool, bool);
+/// Weights of what a strategy adds to the loss so that Gaussians which no photograph needs fade and shrink; see
+/// [`loss::regularize`](crate::loss::regularize).
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Regularization {
+    /// Weight of the mean opacity.
+    pub opacity: f64,
+    /// Weight of the mean standard deviation, in world units.
+    pub scale: f64,
+}
 
-    /// The leaves that [`Densify::wants`] asks for.
-    ///
-    /// # Errors
-    /// A device without room.
-    fn probe(&self, step: u64, gaussians: &Gaussians) -> Result<Probe> {
-        let (signed, absolute) = self.wants(step);
-        Probe::new(gaussians.len(), signed, absolute, gaussians.device())
+/// A strategy. Only [`Densify::refine`] has no default.
+pub trait Densify: fmt::Debug + Send {
+    /// What it needs to know of step `step`.
+    fn wants(&self, step: u64) -> Wants {
+        let _ = step;
+        Wants::default()
     }
 
-    /// Looks at a step. Queues work on the device and does not wait for it.
-    ///
-    /// # Errors
-    /// Torch's.
-    fn observe(&mut self, step: u64, seen: &Observation<'_>) -> Result<()>;
+    /// The regularisation that it is made for; a setting of [`Config`](crate::Config) overrides it. None by default.
+    fn regularization(&self) -> Regularization {
+        Regularization::default()
+    }
 
-    /// Between step `step` and the next: rearranges rows if it is time. `None`: the rows are as they were.
+    /// The leaves that receive the gradients which [`Densify::wants`] asks for.
     ///
     /// # Errors
-    /// A device without room.
+    /// Out of device memory.
+    fn probe(&self, step: u64, gaussians: &Gaussians) -> Result<Probe> {
+        Probe::new(gaussians.len(), self.wants(step), gaussians.device())
+    }
+
+    /// Sees a step. This should queue work on the device and not wait for it. Does nothing by default.
+    ///
+    /// # Errors
+    /// Torch's; they end the run.
+    fn observe(&mut self, step: u64, seen: &Observation<'_>) -> Result<()> {
+        let _ = (step, seen);
+        Ok(())
+    }
+
+    /// Called between step `step` and the next: rearranges the rows of both if it is time. `None` means that they stay as
+    /// they are.
+    ///
+    /// # Errors
+    /// Out of device memory.
     fn refine(
         &mut self,
         step: u64,
@@ -76,102 +145,33 @@ pub trait Densify: fmt::Debug + Send {
         optimizer: &mut Optimizer,
     ) -> Result<Option<Change>>;
 
-    /// What must be stored to go on from here, by name.
-    fn state(&self) -> Vec<(&'static str, &Tensor)>;
-
-    /// Takes back what [`Densify::state`] gave: `state` finds it by name, `None` where there was none.
-    ///
-    /// # Errors
-    /// Those of `state`: a device without room.
-    fn restore(&mut self, state: &mut dyn FnMut(&str) -> Result<Option<Tensor>>) -> Result<()>;
-}
-
-/// Which strategy, with its numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case")]
-pub enum Strategy {
-    /// The number of Gaussians stays.
-    Fixed,
-    /// Adaptive density control, the published schedule.
-    Adc(AdcConfig),
-    /// 3DGS as Markov chain Monte Carlo.
-    Mcmc(McmcConfig),
-}
-
-impl Default for Strategy {
-    fn default() -> Self {
-        Self::Adc(AdcConfig::default())
-    }
-}
-
-impl Strategy {
-    /// Ready to observe a scene of this extent, world units ([`splat_scene::Dataset::scene_extent`]).
-    #[must_use]
-    pub fn start(&self, extent: f64, seed: u64) -> Box<dyn Densify> {
-        match self {
-            Self::Fixed => Box::new(Fixed),
-            Self::Adc(config) => Box::new(Adc::new(config.clone(), extent, seed)),
-            Self::Mcmc(config) => Box::new(Mcmc::new(config.clone(), seed)),
-        }
-    }
-}
-
-/// No strategy at all.
-#[derive(Debug, Clone, Copy)]
-pub struct Fixed;
-
-impl Densify for Fixed {
-    fn wants(&self, _: u64) -> (bool, bool) {
-        (false, false)
-    }
-
-    fn observe(&mut self, _: u64, _: &Observation<'_>) -> Result<()> {
-        Ok(())
-    }
-
-    fn refine(&mut self, _: u64, _: &mut Gaussians, _: &mut Optimizer) -> Result<Option<Change>> {
-        Ok(None)
-    }
-
+    /// Tensors (`Float`) that a checkpoint must contain for an exact resume, by name. None by default.
     fn state(&self) -> Vec<(&'static str, &Tensor)> {
         Vec::new()
     }
 
-    fn restore(&mut self, _: &mut dyn FnMut(&str) -> Result<Option<Tensor>>) -> Result<()> {
+    /// Restores what [`Densify::state`] returned: `state` gives a tensor by name, `None` if the checkpoint has none of
+    /// that name. Does nothing by default.
+    ///
+    /// # Errors
+    /// Those of `state`: out of device memory.
+    fn restore(&mut self, state: &mut dyn FnMut(&str) -> Result<Option<Tensor>>) -> Result<()> {
+        let _ = state;
         Ok(())
     }
 }
 
-/// Whether a refinement follows step `step`: each `every` steps, later than `from` and before `until`.
+/// Whether a refinement follows step `step`: every `every` steps, after `from` and before `until`.
 fn due(step: u64, from: u64, until: u64, every: u64) -> bool {
     step > from && step < until && step.is_multiple_of(every)
 }
 
-/// Torch's generators, at a place that `seed` and `step` decide alone, and nobody else's among those who ask here while the
-/// guard lives: they are the whole process's, which may train several scenes.
-pub(crate) fn chance(seed: u64, step: u64) -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    // Weyl steps of the golden ratio: seeds one apart share no stream.
-    let mixed =
-        (seed.wrapping_add(1)).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ step.wrapping_mul(0xD1B5_4A32_D192_ED03);
-    tch::manual_seed((mixed >> 1) as i64);
-    alone
-}
-
-/// Rows where `mask` (`[P]` `Bool`) is true, `Int64`; waits for the device.
+/// The rows where `mask` (`[P]` `Bool`) is true, `Int64`; waits for the device.
 fn rows_of(mask: &Tensor) -> Result<Tensor> {
     Ok(mask.f_nonzero()?.f_view([-1])?)
 }
 
-/// Offsets drawn from the Gaussians themselves: `R diag(scales) n`, `n` normal, `[K,3]`, for `scales` `[K,3]` and unit
-/// quaternions `[K,4]`.
-fn sample_offsets(scales: &Tensor, rotations: &Tensor) -> Result<Tensor> {
-    let local = scales.f_randn_like()?.f_mul(scales)?;
-    rotate(rotations, &local)
-}
-
-/// `R v` for unit quaternions wxyz `[K,4]` and vectors `[K,3]`: `v + 2 w (q x v) + 2 q x (q x v)`, q the vector part.
+/// `R v` for unit quaternions wxyz `[K,4]` and vectors `[K,3]`: `v + 2 w (q x v) + 2 q x (q x v)` with the vector part q.
 fn rotate(rotations: &Tensor, v: &Tensor) -> Result<Tensor> {
     let w = rotations.f_narrow(1, 0, 1)?;
     let q = rotations.f_narrow(1, 1, 3)?;
@@ -182,13 +182,12 @@ fn rotate(rotations: &Tensor, v: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, Kind};
-
     use super::*;
+    use crate::random::tests::Random;
 
-    /// Against the rotation matrix of a quarter turn about z, and length preserved for any unit quaternion.
+    /// Against the rotation matrix of a quarter turn about z; and any unit quaternion preserves lengths.
     #[test]
-    fn vectors_turn_as_their_quaternion_says() {
+    fn quaternions_rotate_vectors() {
         let half = std::f32::consts::FRAC_1_SQRT_2;
         let q = Tensor::from_slice(&[half, 0.0, 0.0, half]).view([1, 4]);
         let turned = rotate(&q, &Tensor::from_slice(&[1.0f32, 2.0, 3.0]).view([1, 3])).unwrap();
@@ -196,26 +195,11 @@ mod tests {
         for (a, b) in turned.iter().zip([-2.0, 1.0, 3.0]) {
             assert!((a - b).abs() < 1e-6, "{turned:?}");
         }
-        // Not torch's generator, whose place the test below looks at from another thread.
-        let mut rng = fastrand::Rng::with_seed(1);
-        let mut values = |n: i64| {
-            Tensor::from_slice(&(0..50 * n).map(|_| 2.0 * rng.f32() - 1.0).collect::<Vec<_>>()).view([50, n])
-        };
-        let (q, v) = (values(4), values(3));
+        let mut random = Random::new(1);
+        let (q, v) = (random.normal(&[50, 4]), random.normal(&[50, 3]));
         let q = &q / q.norm_scalaropt_dim(2, [1i64].as_slice(), true);
         let length = |t: &Tensor| t.norm_scalaropt_dim(2, [1i64].as_slice(), false);
         let apart = (length(&rotate(&q, &v).unwrap()) - length(&v)).abs().max().double_value(&[]);
         assert!(apart < 1e-5, "{apart}");
-    }
-
-    #[test]
-    fn chance_is_of_seed_and_step() {
-        let draw = |seed, step| -> Vec<f32> {
-            let _alone = chance(seed, step);
-            Vec::try_from(Tensor::rand([4], (Kind::Float, Device::Cpu))).unwrap()
-        };
-        assert_eq!(draw(0, 700), draw(0, 700));
-        assert_ne!(draw(0, 700), draw(1, 700));
-        assert_ne!(draw(0, 700), draw(0, 800));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use splat_scene::Picture;
-use splat_tch::{Camera, Settings};
+use splat_tch::{Backend, Camera, Settings};
 use tch::{Cuda, Device, Kind, Tensor};
 
 use super::{Lpips, Scores, ViewScore, ssim_map};
@@ -14,17 +14,18 @@ use crate::{Error, Result};
 pub struct Truth {
     /// `[3,H,W]`, 0 to 1.
     pub photo: Tensor,
-    /// `[H,W]` `Bool`, true = counts; none: all do.
+    /// `[H,W]` `Bool`, true where a pixel counts; `None`: all pixels count.
     pub mask: Option<Tensor>,
 }
 
 impl Truth {
-    /// Copies a photograph to `device`, over `background` where it is transparent. Of its mask, 255 = counts, 0 =
-    /// does not; what is half way counts.
+    /// Copies a photograph to the device of `backend`, over `background` (RGB, 0 to 1) where it is transparent. A pixel counts
+    /// if its mask is 128 or more.
     ///
     /// # Errors
-    /// [`Error::Settings`] for a mask of another size than the photograph; a device without room.
-    pub fn new(picture: &Picture, background: [f32; 3], device: Device) -> Result<Self> {
+    /// [`Error::Settings`] for a mask of another size than the photograph; out of device memory.
+    pub fn new(picture: &Picture, background: [f32; 3], backend: &Backend) -> Result<Self> {
+        let device = backend.device();
         let photo = &picture.photo;
         let (height, width) = (i64::from(photo.height), i64::from(photo.width));
         let mask = match &picture.mask {
@@ -45,27 +46,27 @@ impl Truth {
     }
 }
 
-/// Compares images, with LPIPS if it has a network.
+/// Compares renders with photographs.
 #[derive(Debug, Default)]
 pub struct Evaluator {
     lpips: Option<Lpips>,
 }
 
 impl Evaluator {
-    /// PSNR and SSIM, and LPIPS by that network if there is one.
+    /// An evaluator of PSNR and SSIM, and of LPIPS if there is a network.
     #[must_use]
     pub fn new(lpips: Option<Lpips>) -> Self {
         Self { lpips }
     }
 
-    /// Compares `image` `[3,H,W]` (clamped first) with a photograph on the same device; waits for it. None if the
-    /// mask leaves no pixel. The time is left 0.
+    /// Compares `image` (`[3,H,W]`, clamped first) with a photograph on the same device; waits for the device. `None` if the
+    /// mask leaves no pixel. [`ViewScore::milliseconds`] is 0.
     ///
-    /// Under a mask, PSNR is of the pixels that count; so is the mean SSIM, for which the others are the
-    /// photograph's in both images, as they are for LPIPS.
+    /// With a mask, PSNR and mean SSIM are over the pixels that count. For SSIM and LPIPS the other pixels are those of the
+    /// photograph in both images.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if the image holds NaN; [`Error::Lpips`]; torch's, such as for shapes that differ.
+    /// [`Error::NotFinite`] if the image contains NaN; [`Error::Lpips`]; torch's, for example for shapes that differ.
     pub fn compare(&self, name: &str, image: &Tensor, truth: &Truth) -> Result<Option<ViewScore>> {
         let _guard = tch::no_grad_guard();
         let photo = &truth.photo;
@@ -101,7 +102,7 @@ impl Evaluator {
         Ok(Some(ViewScore {
             name: name.into(),
             psnr: -10.0 * (squared / (3.0 * pixels)).log10(),
-            // No correction is one too, and clamping may make the fitted one worse.
+            // No correction is also a correction, and clamping may make the fitted one worse.
             cc_psnr: -10.0 * (corrected.min(squared) / (3.0 * pixels)).log10(),
             ssim: similarity / (3.0 * pixels),
             lpips: self.lpips.as_ref().map(|net| net.number(&image, photo)).transpose()?,
@@ -109,12 +110,12 @@ impl Evaluator {
         }))
     }
 
-    /// Renders `views` (name and camera) one after another and compares each with `truth(i)`, the photograph of
-    /// view `i` at its camera's size, on the scene's device. `seen` gets every scored view with its render
-    /// `[3,H,W]`, not clamped, such as to save it or to show progress.
+    /// Renders `views` (name and camera) one after another and compares each with `truth(i)`, the photograph of view `i` at the
+    /// size of its camera, on the device of the scene. `seen` gets every scored view with its render `[3,H,W]`, not clamped,
+    /// for example to save it or to show progress.
     ///
     /// # Errors
-    /// As [`compare`](Self::compare); the rasterizer's; what `truth` and `seen` return.
+    /// As [`compare`](Self::compare); what the rasterizer, `truth` and `seen` return.
     pub fn run<E: From<Error>>(
         &self,
         scene: &splat_tch::Gaussians<'_>,
@@ -145,9 +146,9 @@ impl Evaluator {
     }
 }
 
-/// `image` `[3,H,W]` by the affine map of its colours whose squared distance from `photo` is least over `mask` (`[H,W]`),
-/// clamped; the photograph where the mask is false. Least squares of 4 unknowns a channel, in f64; what the image's
-/// colours do not tell is the identity's.
+/// `image` (`[3,H,W]`) after the affine map of its colours that minimises the squared distance from `photo` over `mask`
+/// (`[H,W]`), clamped; where the mask is false, the photograph. Least squares with 4 unknowns per channel in f64, with a
+/// small ridge towards the identity for what the image's colours do not determine.
 fn color_corrected(image: &Tensor, photo: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
     let flat = |t: &Tensor| t.f_view([3, -1])?.f_to_kind(Kind::Double);
     let (x, y) = (flat(image)?, flat(photo)?);
@@ -175,7 +176,7 @@ fn color_corrected(image: &Tensor, photo: &Tensor, mask: Option<&Tensor>) -> Res
     })
 }
 
-/// Until a GPU has done what was queued.
+/// Waits until a GPU has finished what was queued.
 fn wait(device: Device) {
     if let Device::Cuda(index) = device {
         Cuda::synchronize(index as i64);
@@ -186,6 +187,7 @@ fn wait(device: Device) {
 mod tests {
     use super::*;
     use crate::metrics::{Frozen, lpips};
+    use crate::random::tests::Random;
     use splat_scene::Photo;
 
     const FLOATS: (Kind, Device) = (Kind::Float, Device::Cpu);
@@ -215,10 +217,10 @@ mod tests {
     /// An exposure alone costs nothing there; what is no map of colours does; masked pixels decide nothing.
     #[test]
     fn colors_are_corrected_for_a_figure_of_its_own() {
-        let _alone = crate::densify::chance(2, 0);
-        let photo = Tensor::rand([3, 24, 20], FLOATS);
+        let mut random = Random::new(2);
+        let photo = random.uniform(&[3, 24, 20]);
         let exposed = &photo * 0.7 + 0.1;
-        let noisy = (&exposed + Tensor::randn([3, 24, 20], FLOATS) * 0.02).clamp(0.0, 1.0);
+        let noisy = (&exposed + random.normal(&[3, 24, 20]) * 0.02).clamp(0.0, 1.0);
         let score = |image: &Tensor, mask: Option<&Tensor>| {
             let truth = truth(photo.copy(), mask.map(Tensor::copy));
             Evaluator::default().compare("v", image, &truth).unwrap().unwrap()
@@ -241,9 +243,9 @@ mod tests {
     /// What a mask leaves out has no influence at all, not even through SSIM's windows.
     #[test]
     fn masked_pixels_do_not_count() {
-        let _alone = crate::densify::chance(1, 0);
-        let photo = Tensor::rand([3, 24, 20], FLOATS);
-        let render = (&photo + Tensor::rand([3, 24, 20], FLOATS) * 0.1).clamp(0.0, 1.0);
+        let mut random = Random::new(1);
+        let photo = random.uniform(&[3, 24, 20]);
+        let render = (&photo + random.uniform(&[3, 24, 20]) * 0.1).clamp(0.0, 1.0);
         let rows: Vec<bool> = (0..24 * 20).map(|i| i / 20 < 15).collect();
         let mask = Tensor::from_slice(&rows).view([24, 20]);
         let spoilt = render.copy();
@@ -281,10 +283,10 @@ mod tests {
             mask: Some(mask.into()),
             inv_depth: None,
         };
-        let made = Truth::new(&picture(&[127, 128]), [0.0, 1.0, 0.0], Device::Cpu).unwrap();
+        let made = Truth::new(&picture(&[127, 128]), [0.0, 1.0, 0.0], &Backend::cpu()).unwrap();
         assert_eq!(Vec::<f32>::try_from(made.photo.view(-1)).unwrap(), [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
         assert_eq!(Vec::<bool>::try_from(made.mask.unwrap().view(-1)).unwrap(), [false, true]);
-        let wrong = Truth::new(&picture(&[0; 3]), [0.0; 3], Device::Cpu).unwrap_err().to_string();
+        let wrong = Truth::new(&picture(&[0; 3]), [0.0; 3], &Backend::cpu()).unwrap_err().to_string();
         assert!(wrong.contains("3 pixels") && wrong.contains("2x1"), "{wrong}");
     }
 
@@ -303,7 +305,7 @@ mod tests {
             log_scales: vec![-1.0; 3],
             rotations: vec![1.0, 0.0, 0.0, 0.0],
         };
-        let scene = Frozen::new(&host, Device::Cpu).unwrap();
+        let scene = Frozen::new(&host, &Backend::cpu()).unwrap();
         let camera = |z: f64| {
             let core = splat_core::Camera::look_at(20, 16, 60.0, [0.0, 0.0, z], [0.0; 3], [0.0, -1.0, 0.0]);
             Camera::new(core, Device::Cpu).unwrap()

@@ -1,11 +1,11 @@
 //! A finished scene on a device, ready to render: activated once, without gradients.
 
-use splat_tch::{Color, Shape};
-use tch::{Device, Tensor};
+use splat_tch::{Backend, Color, Shape};
+use tch::Tensor;
 
 use crate::Result;
 
-/// `P` Gaussians after the activations, as tensors that require no gradient.
+/// `P` activated Gaussians as tensors that require no gradient.
 #[derive(Debug)]
 pub struct Frozen {
     means: Tensor,
@@ -18,12 +18,13 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    /// Copies `host` to `device`. Gaussians with a number that is not finite, of which no engine can make a
-    /// splat, are left out: see [`unusable`](Self::unusable).
+    /// Copies `host` to the device of `backend`. Gaussians with a number that is not finite, which no engine can render, are
+    /// left out and counted: see [`unusable`](Self::unusable).
     ///
     /// # Errors
-    /// Arrays that disagree in length; a device without room.
-    pub fn new(host: &splat_scene::Gaussians, device: Device) -> Result<Self> {
+    /// Arrays that disagree in length; out of device memory.
+    pub fn new(host: &splat_scene::Gaussians, backend: &Backend) -> Result<Self> {
+        let device = backend.device();
         host.check_lengths().map_err(splat_scene::Error::from)?;
         let coeffs = host.coeffs;
         let a = host.activated();
@@ -51,39 +52,32 @@ impl Frozen {
         Ok(Self { means, sh, opacities, scales, rotations, sh_degree: host.sh_degree(), unusable })
     }
 
-    /// As the rasterizer's input; render with [`sh_degree`](Self::sh_degree) in the settings.
+    /// The input of the rasterizer; render it with [`sh_degree`](Self::sh_degree) in the settings.
     #[must_use]
     pub fn scene(&self) -> splat_tch::Gaussians<'_> {
-        splat_tch::Gaussians {
-            means3d: &self.means,
-            opacities: &self.opacities,
-            color: Color::Sh(&self.sh),
-            shape: Shape::ScaleRotation { scales: &self.scales, rotations: &self.rotations },
-            means2d: None,
-            means2d_abs: None,
-            features: None,
-        }
+        let shape = Shape::ScaleRotation { scales: &self.scales, rotations: &self.rotations };
+        splat_tch::Gaussians::new(&self.means, &self.opacities, Color::Sh(&self.sh), shape)
     }
 
-    /// The degree of its spherical harmonics, 0 to 3.
+    /// The degree of the spherical harmonics, 0 to 3.
     #[must_use]
     pub fn sh_degree(&self) -> u32 {
         self.sh_degree
     }
 
-    /// Gaussians in it.
+    /// The number of Gaussians.
     #[must_use]
     pub fn len(&self) -> usize {
         self.means.size()[0] as usize
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Gaussians that were left out because a number of theirs is NaN or infinite.
+    /// The number of Gaussians that were left out because they contain NaN or infinity.
     #[must_use]
     pub fn unusable(&self) -> usize {
         self.unusable
@@ -95,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gaussians_that_are_no_numbers_are_left_out_and_counted() {
+    fn gaussians_with_nan_or_infinity_are_left_out_and_counted() {
         let mut host = splat_scene::Gaussians {
             means: (0..9).map(|x| x as f32).collect(),
             sh: vec![0.5; 3 * 3 * 4],
@@ -104,17 +98,17 @@ mod tests {
             log_scales: vec![0.0; 9],
             rotations: [2.0, 0.0, 0.0, 0.0].repeat(3),
         };
-        let whole = Frozen::new(&host, Device::Cpu).unwrap();
+        let whole = Frozen::new(&host, &Backend::cpu()).unwrap();
         assert_eq!((whole.len(), whole.unusable(), whole.sh_degree()), (3, 0, 1));
         // e^200 is infinite.
         host.log_scales[4] = 200.0;
-        let part = Frozen::new(&host, Device::Cpu).unwrap();
+        let part = Frozen::new(&host, &Backend::cpu()).unwrap();
         assert_eq!((part.len(), part.unusable()), (2, 1));
         let numbers = |t: &Tensor| Vec::<f32>::try_from(t.view(-1)).unwrap();
         assert_eq!(numbers(&part.means), [0.0, 1.0, 2.0, 6.0, 7.0, 8.0]);
         assert_eq!(numbers(&part.rotations), [1.0, 0.0, 0.0, 0.0].repeat(2));
         assert_eq!(part.sh.size(), [2, 4, 3]);
         host.rotations.pop();
-        assert!(Frozen::new(&host, Device::Cpu).unwrap_err().to_string().contains("rotations"));
+        assert!(Frozen::new(&host, &Backend::cpu()).unwrap_err().to_string().contains("rotations"));
     }
 }

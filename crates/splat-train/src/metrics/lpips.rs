@@ -1,14 +1,5 @@
-//! LPIPS (Zhang et al. 2018): a learnt distance of images. The network is not part of this program; the user
-//! gives it as a TorchScript file.
-//!
-//! The file is a module of two images `[1,3,H,W]`, -1 to 1, that returns the distance, one number. With the
-//! Python package `lpips`:
-//!
-//! ```python
-//! import torch, lpips
-//! net, x = lpips.LPIPS(net="alex").eval(), torch.zeros(1, 3, 64, 64)
-//! torch.jit.trace(net, (x, x), check_trace=False).save("lpips.pt")
-//! ```
+//! LPIPS (Zhang et al. 2018): a learned distance between images. The network is not part of this crate; the user provides it
+//! as a TorchScript file.
 
 use std::path::{Path, PathBuf};
 
@@ -16,10 +7,19 @@ use tch::{CModule, Device, Kind, Tensor};
 
 use crate::{Error, Result};
 
-/// Side of the images that a new network is tried with.
+/// Side of the images with which a new network is tried.
 const TRIAL: i64 = 64;
 
-/// A network on a device.
+/// An LPIPS network on a device.
+///
+/// Its file is a TorchScript module that takes two images `[1,3,H,W]`, -1 to 1, and returns their distance. With the Python
+/// package `lpips`:
+///
+/// ```python
+/// import torch, lpips
+/// net, x = lpips.LPIPS(net="alex").eval(), torch.zeros(1, 3, 64, 64)
+/// torch.jit.trace(net, (x, x), check_trace=False).save("lpips.pt")
+/// ```
 #[derive(Debug)]
 pub struct Lpips {
     module: CModule,
@@ -30,37 +30,37 @@ impl Lpips {
     /// Loads the network and tries it: two images must give one finite number, and equal images 0.
     ///
     /// # Errors
-    /// The file cannot be read; [`Error::Lpips`] if it is no TorchScript module, or not such a one.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Lpips`] if it is not a TorchScript module, or not one like this.
     pub fn load(path: &Path, device: Device) -> Result<Self> {
         // Torch's own message for a missing file does not say that it is missing.
         drop(fs_err::File::open(path)?);
         let refused = |message: String| Error::Lpips { path: path.into(), message };
         let mut module = CModule::load_on_device(path, device).map_err(|e| {
-            refused(format!("it is no TorchScript module ({})", first_line(&Error::from(e).to_string())))
+            refused(format!("it is not a TorchScript module ({})", first_line(&Error::from(e).to_string())))
         })?;
         module.f_set_eval()?;
         let this = Self { module, path: path.into() };
-        // A pattern with colours and edges of both directions, and another.
+        // A pattern with colours and with edges in both directions, and its mirror image.
         let steps = Tensor::f_arange(3 * TRIAL * TRIAL, (Kind::Float, device))?.f_view([3, TRIAL, TRIAL])?;
         let image = steps.f_mul_scalar(0.37)?.f_sin()?.f_mul_scalar(0.5)?.f_add_scalar(0.5)?;
         this.number(&image, &image.f_flip([2i64])?)?;
         let same = this.number(&image, &image)?;
         if same.abs() > 1e-4 {
-            return Err(refused(format!("it returns {same} for two equal images, but LPIPS is 0 there")));
+            return Err(refused(format!("it returns {same} for two equal images, but their LPIPS is 0")));
         }
         Ok(this)
     }
 
-    /// The file it was read from.
+    /// The file of the network.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The distance of two images `[3,H,W]`, 0 to 1, on the network's device; waits for it.
+    /// The distance of two images `[3,H,W]`, 0 to 1, on the network's device; waits for the device.
     ///
     /// # Errors
-    /// [`Error::Lpips`], such as for images smaller than the network takes.
+    /// [`Error::Lpips`], for example for images that are too small for the network.
     pub fn number(&self, image: &Tensor, photo: &Tensor) -> Result<f64> {
         let _guard = tch::no_grad_guard();
         let input = |t: &Tensor| t.f_mul_scalar(2.0)?.f_sub_scalar(1.0)?.f_unsqueeze(0);
@@ -72,7 +72,7 @@ impl Lpips {
                 return reason;
             }
             let text = reason.to_string();
-            // A script's error begins with a trace of the script; the reason is its last line.
+            // The error of a script begins with a trace; its last line is the reason.
             let line = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or(&text);
             refused(format!("it fails on two images of {}x{}: {}", size[2], size[1], line.trim()))
         })?;
@@ -100,9 +100,10 @@ fn first_line(text: &str) -> &str {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::random::tests::Random;
 
     fn floats(shape: &[i64]) -> Tensor {
-        Tensor::rand(shape, (Kind::Float, Device::Cpu))
+        Random::new(shape.iter().sum::<i64>() as u64).uniform(shape)
     }
 
     /// Traces `distance` as a module of two images and saves it.
@@ -113,15 +114,15 @@ pub(crate) mod tests {
         module.save(path).unwrap();
     }
 
-    /// The module gets both images in -1 to 1, whatever their size, and its number comes back.
+    /// The module gets both images in the range -1 to 1, whatever their size, and its number is returned.
     #[test]
     fn the_networks_number_is_returned() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("net.pt");
-        // Not symmetric about 0, so that a wrong range would show.
+        // Not symmetric about 0, so that a wrong range would be noticed.
         save_module(&path, |a, b| (a.exp() - b.exp()).abs().mean(Kind::Float).view([1, 1, 1, 1]));
         let net = Lpips::load(&path, Device::Cpu).unwrap();
-        let (a, b) = (floats(&[3, 13, 9]), floats(&[3, 13, 9]));
+        let (a, b) = (floats(&[3, 13, 9]), floats(&[3, 13, 9]).flip([1i64]));
         let range = |t: &Tensor| (t * 2.0 - 1.0).exp();
         let expected = (range(&a) - range(&b)).abs().mean(Kind::Float).double_value(&[]);
         assert!((net.number(&a, &b).unwrap() - expected).abs() < 1e-6);
@@ -138,13 +139,13 @@ pub(crate) mod tests {
             let error = Lpips::load(&path, Device::Cpu).unwrap_err();
             let text = error.to_string();
             assert!(text.contains("net.pt") && !text.contains('\n'), "{text}");
-            (text, error.hint())
+            (text, error.remedy())
         };
         assert!(refused().0.contains("No such file"));
         fs_err::write(&path, b"PK\x03\x04 or something").unwrap();
         let (text, hint) = refused();
         assert!(
-            text.contains("no TorchScript module") && hint.unwrap().contains("torch.jit.trace"),
+            text.contains("not a TorchScript module") && hint == Some(crate::Remedy::ExportLpips),
             "{text}"
         );
         save_module(&path, |a, b| a - b);

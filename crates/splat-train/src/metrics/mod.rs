@@ -1,8 +1,7 @@
-//! How near renders come to photographs: PSNR, SSIM and, with a network file of the user's, LPIPS.
+//! How close renders are to photographs: PSNR, SSIM and, with a network file that the user provides, LPIPS.
 //!
-//! Images are `[3,H,W]`, 0 to 1; renders are clamped to that but not rounded to 8 bits. Masks are `[H,W]` `Bool`,
-//! true = counts. [`Evaluator`] renders and compares a set of views; `splat eval` and the trainer use it.
-//! Nothing here trains: no gradients.
+//! Images are `[3,H,W]`, 0 to 1; renders are clamped to that range but not rounded to 8 bits. Masks are `[H,W]` `Bool`, where
+//! true means that the pixel counts. [`Evaluator`] renders and compares a set of views. Nothing here records gradients.
 
 mod evaluator;
 mod frozen;

@@ -1,52 +1,52 @@
-//! Scores of views and their means, as they stand in `stats.json`. JSON has no infinity: there, the PSNR of a
-//! render that equals its photograph is `null`.
+//! Scores of views and their means. JSON has no infinity, so the PSNR of a render that equals its photograph serializes as
+//! `null`.
 
 use serde::Serialize;
 
-/// One view.
+/// The scores of one view.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ViewScore {
-    /// Its name in the dataset.
+    /// The view's name in the dataset.
     pub name: String,
-    /// Decibels; infinite for a render equal to its photograph.
+    /// PSNR in decibels; infinite for a render equal to its photograph.
     pub psnr: f64,
-    /// The same after the affine map of the render's colours that comes nearest to the photograph: what is left when
-    /// exposure and white balance do not count. No replacement for `psnr`.
+    /// PSNR after the affine map of the render's colours that fits the photograph best, so that exposure and white balance do
+    /// not count. Not a replacement for `psnr`.
     pub cc_psnr: f64,
-    /// -1 to 1; 1 for equal images.
+    /// SSIM, -1 to 1; 1 for equal images.
     pub ssim: f64,
-    /// 0 for equal images; none without a network.
+    /// LPIPS, 0 for equal images; `None` without a network.
     pub lpips: Option<f64>,
-    /// What the render took, the device awaited.
+    /// Time of the render in milliseconds, including the wait for the device.
     pub milliseconds: f64,
 }
 
-/// Means over views: of the decibels, not of the squared errors, as is the custom.
+/// Means over views. As is customary, PSNR is averaged in decibels, not the squared errors.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Mean {
-    /// Decibels.
+    /// PSNR in decibels.
     pub psnr: f64,
-    /// Decibels, colours corrected.
+    /// PSNR after colour correction in decibels.
     pub cc_psnr: f64,
-    /// -1 to 1.
+    /// SSIM, -1 to 1.
     pub ssim: f64,
-    /// None without a network.
+    /// LPIPS; `None` without a network.
     pub lpips: Option<f64>,
-    /// A render.
+    /// Time of a render in milliseconds.
     pub milliseconds: f64,
 }
 
-/// All views.
+/// The scores of a set of views.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Scores {
     /// In the order of evaluation.
     pub views: Vec<ViewScore>,
-    /// Names of views of which the mask leaves no pixel: they are in no mean.
+    /// Names of views without scores because the mask leaves no pixel.
     pub skipped: Vec<String>,
 }
 
 impl Scores {
-    /// None where no view was scored.
+    /// The means; `None` if no view was scored.
     #[must_use]
     pub fn mean(&self) -> Option<Mean> {
         let n = self.views.len() as f64;

@@ -1,6 +1,7 @@
-//! Exposures: an affine map of the colours of each view's render, as 3DGS's own trainer has learned them since 2024.
-//! They act on colours as photographs store them, 0 to 1; nothing is clamped, and held-out views have none.
+//! Exposures: an affine map of the colours of each view's render, as the original trainer has learned them since 2024. They
+//! act on colours as photographs store them, 0 to 1; nothing is clamped, and held-out views have none.
 
+use splat_tch::Backend;
 use tch::{Device, Kind, Tensor};
 
 use super::smooth::Smooth;
@@ -8,41 +9,43 @@ use super::{Photographed, Rows};
 use crate::gaussians::to_host;
 use crate::{Exponential, Optimizer, Result};
 
-/// Rows of an affine map of colours, `A rgb + b`: of `A`, and then of `b`.
+/// An affine map of colours, `A rgb + b`: rows of `[A | b]`.
 pub type ColorMap = [[f32; 4]; 3];
 
-/// An affine map of the colours of each view's render, `[N,3,4]`: `A rgb + b`, the identity at first, and on average over
-/// the views that are trained on always.
+/// An affine map `A rgb + b` of the colours of each view's render, `[N,3,4]`. Initially it is the identity; averaged over the
+/// training views it stays the identity.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Exposures {
-    /// `[N,3,4]`, a leaf.
+    /// The maps, `[N,3,4]`, a leaf.
     pub maps: Tensor,
-    /// Of the maps alone.
+    /// The optimiser of the maps.
     pub optimizer: Optimizer,
-    /// `[N]` on the host: how often each map was updated.
+    /// How often each map was updated, `[N]` on the host.
     pub updates: Tensor,
     rows: Rows,
     smooth: Smooth,
     /// `[1,12]`.
     identity: Tensor,
-    /// `[N,1]`: 1 for views that are trained on; and `[1,N]`, of sum 1.
+    /// `[N,1]`: 1 for training views; and `[1,N]`: the same with sum 1.
     trained: [Tensor; 2],
     rate: Exponential,
     decay: f64,
 }
 
 impl Exposures {
-    /// The identity for each view; each update takes `decay` of what differs from it away, in units of the rate.
+    /// The identity for each view. Each update moves the map towards the identity by `decay` times the learning rate.
     ///
     /// # Errors
-    /// A device without room.
-    pub fn new(of: Photographed<'_>, rate: Exponential, decay: f64, device: Device) -> Result<Self> {
+    /// Out of device memory.
+    pub fn new(of: Photographed<'_>, rate: Exponential, decay: f64, backend: &Backend) -> Result<Self> {
+        let device = backend.device();
         let identity = Tensor::f_eye_m(3, 4, (Kind::Float, device))?;
         let maps = identity.f_repeat([of.cameras.len() as i64, 1, 1])?.f_set_requires_grad(true)?;
         let trained = of.trained(device)?;
         let mean = trained.f_div_scalar(of.train.len().max(1) as f64)?.f_tr()?;
         Ok(Self {
-            optimizer: Optimizer::new([("exposures", &maps, rate.at(0))])?,
+            optimizer: Optimizer::new(backend, [("exposures", &maps, rate.at(0))])?,
             maps,
             updates: Tensor::f_zeros([of.cameras.len() as i64], (Kind::Float, Device::Cpu))?,
             rows: Rows::new(of.cameras.len(), device)?,
@@ -54,10 +57,10 @@ impl Exposures {
         })
     }
 
-    /// `image` (`[3,H,W]`) as view `i` was exposed.
+    /// `image` (`[3,H,W]`) with the exposure of view `i`, with a graph back to the maps.
     ///
     /// # Errors
-    /// Torch's.
+    /// Torch's, for example for another shape.
     pub fn apply(&self, i: usize, image: &Tensor) -> Result<Tensor> {
         let map = self.maps.f_select(0, i as i64)?;
         let size = image.size();
@@ -66,19 +69,19 @@ impl Exposures {
         Ok(exposed.f_view(size.as_slice())?)
     }
 
-    /// Rows of the map of view `i`; waits for the device.
+    /// The map of view `i`; waits for the device.
     ///
     /// # Errors
-    /// Torch's.
+    /// What torch reports, for example a failure of the device.
     pub fn map(&self, i: usize) -> Result<ColorMap> {
         let numbers = to_host(&self.maps.f_select(0, i as i64)?)?;
         Ok([0, 4, 8].map(|k| [0, 1, 2, 3].map(|c| numbers[k + c])))
     }
 
-    /// The update of step `step`, which saw view `i`.
+    /// Updates the map of view `i` by the gradient (`[N,3,4]`) of step `step`.
     ///
     /// # Errors
-    /// Torch's.
+    /// Torch's, for example for another shape.
     pub fn step(&mut self, step: u64, i: usize, gradient: Tensor) -> Result<()> {
         let rate = self.rate.at(step);
         self.optimizer.groups[0].rate = rate;
@@ -102,17 +105,18 @@ mod tests {
     use super::super::tests::{FLOATS, around, largest, photographed, refs, trained};
     use super::*;
     use crate::gradients;
+    use crate::random::tests::Random;
 
     const QUICK: Exponential = Exponential { from: 0.02, to: 2e-4, steps: 1440 };
 
     fn exposures_of(cameras: &[Core], train: &[usize], rate: Exponential) -> Exposures {
-        Exposures::new(photographed(&refs(cameras), train), rate, 0.1, Device::Cpu).unwrap()
+        Exposures::new(photographed(&refs(cameras), train), rate, 0.1, &Backend::cpu()).unwrap()
     }
 
     #[test]
     fn exposures_are_the_identity_at_first_and_affine() {
         let exposures = exposures_of(&around(2), &[0, 1], QUICK);
-        let image = Tensor::rand([3, 2, 5], FLOATS);
+        let image = Random::new(3).uniform(&[3, 2, 5]);
         assert_eq!(exposures.apply(1, &image).unwrap(), image);
         let _guard = tch::no_grad_guard();
         let _ = exposures.maps.select(0, 1).narrow(1, 3, 1).fill_(0.25);
@@ -124,14 +128,14 @@ mod tests {
     /// Whatever the gradients: the identity on average over the views trained on, and for held-out views.
     #[test]
     fn exposures_are_the_identity_on_average() {
-        let _alone = crate::densify::chance(1, 0);
+        let mut random = Random::new(1);
         let cameras = around(40);
         let train = trained(40);
         let mut exposures = exposures_of(&cameras, &train, QUICK);
         for step in 1..200 {
             let i = train[step as usize % train.len()];
             let gradient = Tensor::zeros([40, 3, 4], FLOATS);
-            gradient.get(i as i64).copy_(&(Tensor::randn([3, 4], FLOATS) + 1.0));
+            gradient.get(i as i64).copy_(&(random.normal(&[3, 4]) + 1.0));
             exposures.step(step, i, gradient).unwrap();
         }
         let apart = exposures.maps.detach() - exposures.identity.view([1, 3, 4]);
@@ -170,13 +174,13 @@ mod tests {
     /// Known exposures are found, up to what is common, while what is photographed is learned too.
     #[test]
     fn perturbed_exposures_are_found_again() {
-        let _alone = crate::densify::chance(2, 0);
+        let mut random = Random::new(2);
         let cameras = around(24);
         let all: Vec<usize> = (0..24).collect();
         let mut exposures = exposures_of(&cameras, &all, QUICK);
-        let truth = Tensor::rand([3, 8, 8], FLOATS);
+        let truth = random.uniform(&[3, 8, 8]);
         let identity = exposures.identity.view([1, 3, 4]);
-        let gains = (Tensor::randn([24, 1, 1], FLOATS) * 0.15).exp();
+        let gains = (random.normal(&[24, 1, 1]) * 0.15).exp();
         let mut apart = (exposures.maps.detach() * gains - &identity).view([24, 12]);
         exposures.smooth.limit(&mut apart).unwrap();
         let maps =
@@ -186,7 +190,7 @@ mod tests {
             (map.narrow(1, 0, 3).mm(&truth.view([3, -1])) + map.narrow(1, 3, 1)).view([3, 8, 8])
         };
         let scene = Tensor::full([3, 8, 8], 0.5, FLOATS).set_requires_grad(true);
-        let mut optimizer = Optimizer::new([("scene", &scene, 0.01)]).unwrap();
+        let mut optimizer = Optimizer::new(&Backend::cpu(), [("scene", &scene, 0.01)]).unwrap();
         for step in 1..=1440 {
             optimizer.groups[0].rate = 0.5 * QUICK.at(step);
             let i = (step * 7 % 24) as usize;

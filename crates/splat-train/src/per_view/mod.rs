@@ -1,9 +1,9 @@
 //! What is learned for each photograph besides the scene: its exposure and a correction of its pose.
 //!
-//! Held-out views have neither: they are judged as the dataset gives them. What the views that are trained on have in
-//! common is therefore the scene's, and is taken out after each update: else scene and views drift away together, at no
-//! loss, from the views that are held out. That is a map of all colours, a motion or a scaling of the world; and, as far as
-//! chance does not explain it, whatever changes smoothly with the place of the camera (`smooth.rs`).
+//! Held-out views have neither: they are evaluated as the dataset gives them. A change common to all training views is
+//! therefore removed after each update; otherwise scene and training views would drift together, at no cost in loss, away
+//! from the held-out views. Such a change is a map of all colours, a motion or a scaling of the world, and, as far as chance
+//! does not explain it, whatever varies smoothly with the camera's position (`smooth.rs`).
 
 mod exposures;
 mod poses;
@@ -15,19 +15,19 @@ pub use self::exposures::{ColorMap, Exposures};
 pub use self::poses::Poses;
 use crate::{Optimizer, Result};
 
-/// Whose exposures and poses are learned.
+/// The views whose exposures or poses are learned.
 #[derive(Debug, Clone, Copy)]
 pub struct Photographed<'a> {
-    /// Cameras of all views, as the dataset gives them.
+    /// The cameras of all views, as the dataset gives them.
     pub cameras: &'a [&'a splat_core::Camera],
-    /// Indices of those that are trained on.
+    /// The indices of the training views.
     pub train: &'a [usize],
     /// [`splat_scene::Dataset::scene_extent`].
     pub extent: f64,
 }
 
 impl Photographed<'_> {
-    /// `[N,1]`: 1 for views that are trained on.
+    /// `[N,1]`: 1 for training views, 0 for others.
     fn trained(&self, device: Device) -> Result<Tensor> {
         let mut trained = vec![0.0f32; self.cameras.len()];
         self.train.iter().for_each(|&i| trained[i] = 1.0);
@@ -35,11 +35,12 @@ impl Photographed<'_> {
     }
 }
 
-/// Adam of a tensor with a row for each view, of which a step updates one. Each row counts its own updates: where Adam
-/// takes the number of all steps for it, the first moments of a row are far too sure, and its steps several times too long.
+/// Adam for a tensor with one row per view, of which each step updates one. Each row counts its own updates: with the number
+/// of all steps instead, the bias correction of a row's first updates would be missing, and its steps several times too
+/// long.
 #[derive(Debug)]
 struct Rows {
-    /// `[N,N]` `Int`: row `i` names view `i` alone.
+    /// `[N,N]` `Int`: row `i` selects view `i` only.
     one_each: Tensor,
 }
 
@@ -48,7 +49,7 @@ impl Rows {
         Ok(Self { one_each: Tensor::f_eye(views as i64, (Kind::Int, device))? })
     }
 
-    /// Updates row `i` of `param`, of which `updates` (`[N]` on the host) counts the updates so far.
+    /// Updates row `i` of `param`. `updates` (`[N]` on the host) counts the updates of each row so far.
     fn step(
         &self,
         i: usize,

@@ -1,7 +1,7 @@
-//! Corrections of poses: small motions of each camera's frame, learned through the render's gradient of the pose.
-//! World to camera, OpenCV axes; lenses stay as they are.
+//! Corrections of poses: small motions of each camera's frame, learned through the gradient of the render with respect to the
+//! pose. World-to-camera, OpenCV axes; intrinsics do not change.
 
-use splat_tch::Camera;
+use splat_tch::{Backend, Camera};
 use tch::{Device, Kind, Tensor};
 
 use super::smooth::{Smooth, by_columns, orthonormal};
@@ -9,27 +9,28 @@ use super::{Photographed, Rows};
 use crate::gaussians::to_host;
 use crate::{Exponential, Optimizer, Result};
 
-/// A correction of each view's pose, `[N,6]`: a motion of the camera's frame, `[R(correction) | t] view` with the
-/// dataset's world-to-camera matrix. First the translation in units of the scene's extent, then the rotation vector in
-/// radians; zero at first. The corrections of the views that are trained on hold no common motion of the world and no
+/// A correction of each view's pose, `[N,6]`: a motion of the camera's frame, so that the corrected world-to-camera matrix is
+/// `[R | t] view`. The first three numbers are the translation in units of the scene's extent, the others the rotation
+/// vector in radians. Initially zero. The corrections of the training views contain no common motion of the world and no
 /// common change of its scale.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Poses {
-    /// `[N,6]`, a leaf.
+    /// The corrections, `[N,6]`, a leaf.
     pub corrections: Tensor,
-    /// Of the corrections alone.
+    /// The optimiser of the corrections.
     pub optimizer: Optimizer,
-    /// `[N]` on the host: how often each correction was updated.
+    /// How often each correction was updated, `[N]` on the host.
     pub updates: Tensor,
     rows: Rows,
     smooth: Smooth,
     /// `[6N,7]`, orthonormal: the motions and the scaling of the world as corrections.
     gauge: Tensor,
-    /// `[3,9]`: the cross products with x, y, z as matrices, rows one after the other.
+    /// `[3,9]`: the matrices of the cross products with x, y and z, row-major.
     generators: Tensor,
     /// `[3,3]` and `[1,4]`: the identity, and the last row of a motion.
     constants: [Tensor; 2],
-    /// `[4,4]` world to camera, one for each view.
+    /// World-to-camera matrices `[4,4]` of the dataset, one per view.
     views: Vec<Tensor>,
     extent: f64,
     rate: Exponential,
@@ -37,11 +38,12 @@ pub struct Poses {
 }
 
 impl Poses {
-    /// No correction for each view; each update takes `decay` of the correction away, in units of the rate.
+    /// Zero corrections. Each update moves the correction towards zero by `decay` times the learning rate.
     ///
     /// # Errors
-    /// A device without room.
-    pub fn new(of: Photographed<'_>, rate: Exponential, decay: f64, device: Device) -> Result<Self> {
+    /// Out of device memory.
+    pub fn new(of: Photographed<'_>, rate: Exponential, decay: f64, backend: &Backend) -> Result<Self> {
+        let device = backend.device();
         let views = of.cameras;
         // A scene seen from one place has an extent of 0.
         let extent = if of.extent > 0.0 { of.extent } else { 1.0 };
@@ -58,7 +60,7 @@ impl Poses {
             Ok(Tensor::f_from_slice(&rows)?.f_view([4, 4])?.f_to_device(device)?)
         });
         Ok(Self {
-            optimizer: Optimizer::new([("poses", &corrections, rate.at(0))])?,
+            optimizer: Optimizer::new(backend, [("poses", &corrections, rate.at(0))])?,
             corrections,
             updates: Tensor::f_zeros([views.len() as i64], (Kind::Float, Device::Cpu))?,
             rows: Rows::new(views.len(), device)?,
@@ -78,10 +80,10 @@ impl Poses {
         })
     }
 
-    /// World-to-camera matrix of view `i`, `[4,4]`, with a graph back to its correction.
+    /// The corrected world-to-camera matrix of view `i`, `[4,4]`, with a graph back to the corrections.
     ///
     /// # Errors
-    /// Torch's.
+    /// Out of device memory.
     pub fn view(&self, i: usize) -> Result<Tensor> {
         let correction = self.corrections.f_narrow(0, i as i64, 1)?;
         let turn = correction.f_narrow(1, 3, 3)?;
@@ -101,7 +103,7 @@ impl Poses {
     /// `core` at the corrected pose of view `i`, on the host; waits for the device.
     ///
     /// # Errors
-    /// Torch's.
+    /// What torch reports, for example a failure of the device.
     pub fn corrected(&self, core: &splat_core::Camera, i: usize) -> Result<splat_core::Camera> {
         let view = to_host(&self.view(i)?)?;
         let rotation = [0, 1, 2].map(|row| [0, 1, 2].map(|k| f64::from(view[4 * row + k])));
@@ -113,18 +115,18 @@ impl Poses {
         Ok(splat_core::Camera::from_pinhole(core.width, core.height, intrinsics, rotation, translation))
     }
 
-    /// The camera of view `i` at its corrected pose.
+    /// `core` at the corrected pose of view `i`, with a graph back to the corrections.
     ///
     /// # Errors
-    /// Torch's.
+    /// Out of device memory.
     pub fn camera(&self, core: &splat_core::Camera, i: usize) -> Result<Camera> {
         Ok(Camera::with_pose(core.clone(), &self.view(i)?)?)
     }
 
-    /// The update of step `step`, which saw view `i`.
+    /// Updates the correction of view `i` by the gradient (`[N,6]`) of step `step`.
     ///
     /// # Errors
-    /// Torch's.
+    /// Torch's, for example for another shape.
     pub fn step(&mut self, step: u64, i: usize, gradient: Tensor) -> Result<()> {
         let rate = self.rate.at(step);
         self.optimizer.groups[0].rate = rate;
@@ -140,9 +142,9 @@ impl Poses {
     }
 }
 
-/// `[6N,7]`, orthonormal columns: small motions `x + s x + w x x + m` of the world as corrections of the views `train`;
-/// the rows of others are zero. Seen from a camera `R x + t` and but for its scale, which no picture shows, such a motion
-/// is a rotation by `R w` and a translation by `R m - (R w) x t - s t`.
+/// `[6N,7]` with orthonormal columns: small motions `x + s x + w x x + m` of the world as corrections of the views `train`;
+/// the rows of other views are zero. Seen from a camera `R x + t`, and apart from its scale, which no image shows, such a
+/// motion is a rotation by `R w` and a translation by `R m - (R w) x t - s t`.
 fn gauge(views: &[&splat_core::Camera], train: &[usize], extent: f64) -> Result<Tensor> {
     let mut columns = [const { Vec::<f64>::new() }; 7];
     for (i, core) in views.iter().enumerate() {
@@ -161,7 +163,7 @@ fn gauge(views: &[&splat_core::Camera], train: &[usize], extent: f64) -> Result<
         }
         add(6, t.map(|x| -x), [0.0; 3]);
     }
-    // One or two cameras do not tell all of them apart.
+    // With one or two cameras some of them are the same.
     by_columns(&orthonormal(columns.into_iter()))
 }
 
@@ -171,12 +173,13 @@ mod tests {
 
     use super::super::tests::{FLOATS, around, largest, photographed, refs, trained};
     use super::*;
+    use crate::random::tests::Random;
     use crate::{Gaussians, Probe, gradients};
 
     const SLOW: Exponential = Exponential { from: 1e-3, to: 1e-4, steps: 10 };
 
     fn poses_of(cameras: &[Core], train: &[usize], rate: Exponential) -> Poses {
-        Poses::new(photographed(&refs(cameras), train), rate, 0.01, Device::Cpu).unwrap()
+        Poses::new(photographed(&refs(cameras), train), rate, 0.01, &Backend::cpu()).unwrap()
     }
 
     /// The matrix exponential of the rotation, far and near zero, and a gradient at zero itself.
@@ -256,14 +259,14 @@ mod tests {
     /// Whatever the gradients: no common motion, nothing for held-out views.
     #[test]
     fn corrections_hold_no_motion_of_the_world() {
-        let _alone = crate::densify::chance(3, 0);
+        let mut random = Random::new(3);
         let cameras = around(40);
         let train = trained(40);
         let mut poses = poses_of(&cameras, &train, Exponential { from: 1e-2, to: 1e-3, steps: 200 });
         for step in 1..200 {
             let i = train[step as usize % train.len()];
             let gradient = Tensor::zeros([40, 6], FLOATS);
-            gradient.get(i as i64).copy_(&(Tensor::randn([6], FLOATS) + 0.5));
+            gradient.get(i as i64).copy_(&(random.normal(&[6]) + 0.5));
             poses.step(step, i, gradient).unwrap();
         }
         let corrections = poses.corrections.detach();
@@ -277,24 +280,28 @@ mod tests {
     /// Known errors of poses, of a degree and a hundredth of the extent, come off again, up to what is common.
     #[test]
     fn perturbed_poses_are_found_again() {
-        let _alone = crate::densify::chance(5, 0);
+        let mut random = Random::new(5);
         let cameras = around(16);
         let train: Vec<usize> = (0..16).collect();
         let scene = Gaussians::from_parameters([
-            Tensor::rand([100, 3], FLOATS) * 2.0 - 1.0,
-            Tensor::randn([100, 1, 3], FLOATS),
+            random.uniform(&[100, 3]) * 2.0 - 1.0,
+            random.normal(&[100, 1, 3]),
             Tensor::zeros([100, 0, 3], FLOATS),
             Tensor::full([100, 1], 2.0, FLOATS),
             Tensor::full([100, 3], -1.8, FLOATS),
             Tensor::from_slice(&[1.0f32, 0.0, 0.0, 0.0]).expand([100, 4], false),
         ])
         .unwrap();
-        let settings = splat_tch::Settings { sh_degree: 0, raw: true, ..splat_tch::Settings::default() };
+        let settings = splat_tch::Settings {
+            sh_degree: 0,
+            values: splat_core::Values::Raw,
+            ..splat_tch::Settings::default()
+        };
         let render = |camera: &Camera| scene.render(camera, &settings, &Probe::default()).unwrap().color;
         let steps = 400;
         let rate = Exponential { from: 5e-3, to: 5e-5, steps };
         let mut truth = poses_of(&cameras, &train, rate);
-        let mut noise = Tensor::randn([16, 6], FLOATS) * 0.01;
+        let mut noise = random.normal(&[16, 6]) * 0.01;
         truth.smooth.limit(&mut noise).unwrap();
         let noise = noise.view([96, 1]);
         let noise = &noise - truth.gauge.mm(&truth.gauge.tr().mm(&noise));
@@ -311,8 +318,7 @@ mod tests {
         }
         let rms = |t: Tensor| t.square().mean(Kind::Float).sqrt().double_value(&[]);
         // Where the cameras see what stands there: turning and moving sideways look much alike.
-        let points =
-            Tensor::cat(&[Tensor::rand([3, 50], FLOATS) * 2.0 - 1.0, Tensor::ones([1, 50], FLOATS)], 0);
+        let points = Tensor::cat(&[random.uniform(&[3, 50]) * 2.0 - 1.0, Tensor::ones([1, 50], FLOATS)], 0);
         let seen = |poses: &Poses| {
             let of = |i: usize| poses.view(i).unwrap().detach().mm(&points);
             let all: Vec<Tensor> = (0..16).map(|i| of(i).narrow(0, 0, 2) / of(i).narrow(0, 2, 1)).collect();

@@ -1,19 +1,19 @@
-//! What changes smoothly with the place of the camera: a scene could show it as well as a view, so that views keep no more
-//! of it than chance explains. Small dense matrices; knows neither exposures nor poses.
+//! Limits what varies smoothly with the camera's position. The scene could represent that as well, so views keep no more of it
+//! than chance explains. Works on small dense matrices and knows neither exposures nor poses.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::Result;
 
-/// Numbers of the views that change smoothly with the place of the camera: polynomials of degree 2, or less where the
-/// views are few. Spherical harmonics can be as bright as an exposure towards each camera, and a scene can bend with its
-/// cameras; held-out views show that something else was meant. What is peculiar to single photographs has a white spectrum,
-/// so that its smooth part is known in size: that much may stay.
+/// Functions of the camera's position that are smooth: polynomials of degree 2, or less if there are few views. Spherical
+/// harmonics can imitate an exposure towards each camera, and a scene can bend along with its cameras; held-out views show
+/// that this is wrong. What is particular to single photographs has a white spectrum, so the size of its smooth part is
+/// known, and that much may stay.
 #[derive(Debug)]
 pub(super) struct Smooth {
-    /// `[N,K]`, orthonormal columns; zero for views that are not trained on.
+    /// `[N,K]` with orthonormal columns; zero for views that are not trained on.
     basis: Tensor,
-    /// Degrees of freedom of the numbers that are not smooth.
+    /// Degrees of freedom that are not smooth.
     others: f64,
 }
 
@@ -41,15 +41,15 @@ impl Smooth {
         Ok(Self { basis: by_columns(&basis)?.f_to_device(device)?, others: count - used as f64 })
     }
 
-    /// Scales the smooth part of each column of `values` (`[N,W]`, zero for views that are not trained on) down to what
-    /// chance explains.
+    /// Scales the smooth part of each column of `values` (`[N,W]`, zero for views that are not trained on) down to what chance
+    /// explains.
     pub(super) fn limit(&self, values: &mut Tensor) -> Result<()> {
         if self.others < 1.0 {
             return Ok(());
         }
         let smooth = self.basis.f_tr()?.f_mm(values)?;
         let others = values.f_sub(&self.basis.f_mm(&smooth)?)?;
-        // Mean squares of a degree of freedom; alike where there is no number yet.
+        // Mean squares per degree of freedom; equal while all values are zero.
         let chance = others
             .f_square()?
             .f_sum_dim_intlist([0i64].as_slice(), true, Kind::Float)?
@@ -63,7 +63,7 @@ impl Smooth {
     }
 }
 
-/// Gram and Schmidt; a column that depends on those before becomes zero.
+/// Gram-Schmidt; a column that depends on those before it becomes zero.
 pub(super) fn orthonormal(columns: impl Iterator<Item = Vec<f64>>) -> Vec<Vec<f64>> {
     let norm = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
     let mut basis: Vec<Vec<f64>> = Vec::new();
@@ -92,15 +92,15 @@ pub(super) fn by_columns(columns: &[Vec<f64>]) -> Result<Tensor> {
 mod tests {
     use super::super::tests::{FLOATS, around, largest, refs};
     use super::*;
+    use crate::random::tests::Random;
 
-    /// A smooth part shrinks to what chance explains; what has none stays.
+    /// A smooth part shrinks to what chance explains; noise stays.
     #[test]
     fn smooth_parts_are_limited_by_chance() {
-        let _alone = crate::densify::chance(4, 0);
         let cameras = around(64);
         let all: Vec<usize> = (0..64).collect();
         let smooth = Smooth::new(&refs(&cameras), &all, Device::Cpu).unwrap();
-        let white = Tensor::randn([64, 1], FLOATS);
+        let white = Random::new(4).normal(&[64, 1]);
         let mut kept = white.copy();
         smooth.limit(&mut kept).unwrap();
         assert!(largest(&(&kept - &white)) < 0.5 * largest(&white), "chance stays, within its own spread");

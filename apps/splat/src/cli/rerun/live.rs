@@ -1,4 +1,4 @@
-//! The connection to a viewer or a recording, and the thread that feeds it: the training hands over copies and goes on.
+//! The connection to a viewer or a recording, and the thread that feeds it: the training hands over copies and continues.
 //!
 //! A viewer that is slow, hangs or goes away costs the training nothing but what is not shown; a recording gets all.
 
@@ -55,8 +55,8 @@ impl Live {
             (None, None) => return Ok(None),
             (None, Some(path)) if path.exists() && !overwrite => {
                 return Err(Hinted::error(
-                    format!("{} is there already", path.display()),
-                    "give another name, or replace it with --overwrite",
+                    format!("{} exists already", path.display()),
+                    "choose another name, or replace it with --overwrite",
                 ));
             }
             // The SDK's sentence names the file.
@@ -93,7 +93,7 @@ impl Live {
         self.jobs.as_ref()?;
         let error = self.look(trainer, event).err()?;
         self.jobs = None;
-        Some(Event::Warning { text: format!("live viewing ends, and training goes on: {error:#}") })
+        Some(Event::Warning { text: format!("live viewing ends, but training continues: {error:#}") })
     }
 
     fn look(&mut self, trainer: &Trainer, event: &Event) -> Result<()> {
@@ -121,9 +121,7 @@ impl Live {
             Event::Evaluated(e) => {
                 self.numbers(e.step, vec![("held_out/psnr", e.psnr), ("held_out/ssim", e.ssim)])
             }
-            Event::Placed { .. } | Event::Densified { .. } | Event::Saved { .. } | Event::Warning { .. } => {
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 

@@ -1,7 +1,7 @@
-//! `splat view`: a page on 127.0.0.1 that shows a scene, with the libraries that the build embedded.
+//! `splat view`: a page on 127.0.0.1 that shows a scene with the libraries that the build embedded.
 //!
-//! The scene goes to the page as PLY in world coordinates; the page turns only its camera. Nothing is fetched
-//! from anywhere else, and nothing is written.
+//! The page gets the scene as PLY in world coordinates and moves only its camera. Nothing is fetched from anywhere else, and
+//! nothing is written.
 
 mod server;
 
@@ -11,13 +11,13 @@ use crate::trajectory::Framing;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use splat_core::Camera;
-use splat_scene::{Dataset, Gaussians, Options, cameras_json, ply, read_scene};
+use splat_scene::{Dataset, Gaussians, OpenOptions, cameras_json, ply};
 
 use self::server::Site;
 use super::Hinted;
-use super::common::{Color, TrainedArgs, file_of, numbers};
+use super::scene::{Color, TrainedArgs, file_of, numbers};
 
-/// The libraries of the page with their licences: what `cargo xtask build` brought, or nothing.
+/// The libraries of the page with their licences as fetched by `cargo xtask build`, or nothing.
 const LIBRARIES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/viewer.rs"));
 
 /// The page itself.
@@ -31,27 +31,27 @@ const PAGE: &[(&str, &[u8])] = &[
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  splat view out --data data/snowmiku\n\n\
     Drag to orbit, wheel to zoom, drag with the right button to move; r goes back to the start, b changes the \
-    background.\nThe page is for this machine alone and needs no network. Ctrl-C ends it.")]
+    background.\nThe page is served to this machine only and needs no network. Ctrl-C ends the program.")]
 pub(crate) struct Args {
-    /// The scene (PLY, compressed PLY, .splat, SPZ or SOG), or the folder that a training wrote
+    /// The scene (PLY, compressed PLY, .splat, SPZ or SOG), or the output folder of a training
     scene: PathBuf,
     /// Start at the first camera of this dataset (or cameras.json) [default: a cameras.json beside the scene]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// The direction that is up [default: the cameras', or 0,-1,0 as COLMAP's]
+    /// The up direction [default: that of the cameras, or 0,-1,0 as in COLMAP]
     #[arg(long, value_name = "X,Y,Z", allow_hyphen_values = true, value_parser = direction)]
     up: Option<[f64; 3]>,
     #[command(flatten)]
     trained: TrainedArgs,
-    /// Port of 127.0.0.1; 0 takes a free one
+    /// Port of 127.0.0.1; 0 chooses a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     port: u16,
-    /// Print the address, and open no browser
+    /// Print the address without opening a browser
     #[arg(long)]
     no_open: bool,
 }
 
-/// What the page reads first: `view.json`.
+/// The file that the page reads first, `view.json`.
 #[derive(Debug, Serialize)]
 struct View<'a> {
     name: &'a str,
@@ -68,11 +68,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Err(Hinted::error(message, "cargo xtask build"));
     }
     let path = file_of(&args.scene)?;
-    let mut gaussians = read_scene(&path)?;
+    let mut gaussians = Gaussians::read(&path)?;
     let dropped = gaussians.repair()?.dropped;
     if dropped > 0 {
         anstream::eprintln!(
-            "warning: {}: {dropped} Gaussians hold NaN or infinity and are left out",
+            "warning: {}: {dropped} Gaussians contain NaN or infinity and are left out",
             path.display()
         );
     }
@@ -103,25 +103,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let server = server::Server::open(args.port)?;
     super::common::print(&server.url())?;
     if args.no_open || !has_desktop() {
-        anstream::eprintln!("open it in a browser of this machine; Ctrl-C ends it");
+        anstream::eprintln!("open it in a browser on this machine; Ctrl-C ends the program");
     } else if let Err(error) = open::that_detached(server.url()) {
         anstream::eprintln!(
-            "warning: no browser could be opened ({error}); open it yourself. Ctrl-C ends it"
+            "warning: no browser could be opened ({error}); open the address yourself. Ctrl-C ends the program"
         );
     } else {
-        anstream::eprintln!("Ctrl-C ends it");
+        anstream::eprintln!("Ctrl-C ends the program");
     }
     server.serve(&site)
 }
 
-/// The start: the first camera that sees something of the scene, or all of the scene from outside.
+/// Where the page starts: at the first camera that sees some of the scene, or outside with all of it in view.
 fn framing(args: &Args, scene: &Path, gaussians: &Gaussians) -> Result<Framing> {
     let cameras = match &args.data {
         Some(data) => cameras(data)?,
         None => {
             let folder = if scene.is_dir() { Some(scene) } else { scene.parent() };
             let beside = folder.unwrap_or(Path::new("")).join("cameras.json");
-            // Not asked for: one that cannot be read is no reason not to show the scene.
+            // It was not asked for, so the scene is shown even if it cannot be read.
             if beside.is_file() { cameras(&beside).unwrap_or_default() } else { Vec::new() }
         }
     };
@@ -141,18 +141,18 @@ fn cameras(data: &Path) -> Result<Vec<Camera>> {
         let entries = cameras_json::read(data)?;
         return Ok(entries.into_iter().map(|e| e.camera).collect());
     }
-    let dataset = Dataset::open(data, &Options::default())
+    let dataset = Dataset::open(data, &OpenOptions::default())
         .with_context(|| format!("cannot take cameras from {}", data.display()))?;
     Ok(dataset.views.into_iter().map(|v| v.camera).collect())
 }
 
-/// `X,Y,Z`, not all of them 0.
+/// `X,Y,Z`, not all zero.
 fn direction(text: &str) -> Result<[f64; 3], String> {
     let v = numbers(text)?;
     if v.iter().any(|x| *x != 0.0) { Ok(v) } else { Err("expected a direction, not 0,0,0".into()) }
 }
 
-/// Whether there is a desktop: without one a browser in the terminal might open.
+/// Whether there is a desktop; without one, a browser in the terminal might open.
 fn has_desktop() -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     !cfg!(target_os = "linux") || ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"].into_iter().any(set)

@@ -1,6 +1,6 @@
-//! The server of `splat view`: a fixed set of files from memory, on 127.0.0.1 only.
+//! The server of `splat view`: a fixed set of files in memory, served on 127.0.0.1 only.
 //!
-//! A page of another site could point a name of its own at 127.0.0.1 and read the scene then; requests whose
+//! A page of another site could let a name of its own resolve to 127.0.0.1 and then read the scene; therefore requests whose
 //! Host is not this machine are refused. Nothing is read from disk here, and nothing can be uploaded.
 
 use std::borrow::Cow;
@@ -28,7 +28,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Adds a file. Its type follows from its name.
+    /// Adds a file, whose type follows from its name.
     pub(super) fn add(&mut self, name: &str, bytes: impl Into<Cow<'static, [u8]>>) {
         self.files.insert(name.to_owned(), bytes.into());
     }
@@ -39,14 +39,14 @@ type Answer<'a> = (u16, &'static str, &'a [u8]);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// What a request gets; `port` is our own.
+/// The answer to a request; `port` is that of this server.
 fn answer<'a>(site: &'a Site, port: u16, method: &Method, url: &str, host: Option<&str>) -> Answer<'a> {
     let ours = |host: &str| {
         let (name, its_port) = host.rsplit_once(':').unwrap_or((host, "80"));
         ["127.0.0.1", "localhost"].contains(&name) && its_port == port.to_string()
     };
     if !host.is_some_and(ours) {
-        return (403, TEXT, b"this page is for 127.0.0.1 alone");
+        return (403, TEXT, b"this page is served to 127.0.0.1 only");
     }
     if !matches!(method, Method::Get | Method::Head) {
         return (405, TEXT, b"only GET and HEAD");
@@ -77,15 +77,12 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Opens `port` of 127.0.0.1; 0 takes a free one.
-    ///
-    /// # Errors
-    /// The port is taken, or not ours to take.
+    /// Opens `port` of 127.0.0.1; 0 chooses a free one.
     pub(super) fn open(port: u16) -> Result<Self> {
         let http = tiny_http::Server::http(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).map_err(|e| {
             Hinted::error(
                 format!("cannot listen on port {port} of 127.0.0.1: {e}"),
-                "leave --port out to take a free one",
+                "leave out --port to use a free one",
             )
         })?;
         let port = http.server_addr().to_ip().ok_or_else(|| anyhow!("127.0.0.1 has no port"))?.port();
@@ -96,17 +93,14 @@ impl Server {
         format!("http://127.0.0.1:{}/", self.port)
     }
 
-    /// Answers until the process ends.
-    ///
-    /// # Errors
-    /// The port fails.
+    /// Answers requests until the process ends.
     pub(super) fn serve(&self, site: &Site) -> Result<()> {
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..THREADS)
                 .map(|_| {
                     scope.spawn(|| {
                         loop {
-                            // A browser that goes away in the middle is no error of ours.
+                            // A browser that disconnects is not an error.
                             let _ = self.respond(site, self.http.recv()?);
                         }
                     })
@@ -132,7 +126,7 @@ impl Server {
             headers.map(|(name, value)| Header::from_bytes(name, value).expect("headers are ASCII"));
         let response =
             Response::new(StatusCode(status), headers.into(), Cursor::new(bytes), Some(bytes.len()), None);
-        // With a length, not in chunks: the page can tell a scene that was cut short.
+        // With a length and not in chunks, so that the page notices a scene that was cut short.
         request.respond(response.with_chunked_threshold(usize::MAX))
     }
 }

@@ -1,0 +1,90 @@
+//! Errors for people: what failed, and after `hint:` what helps, in terms of this program's options.
+
+use splat_train::Remedy;
+
+/// An error of the program itself, with what the user can do.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Hinted {
+    pub(crate) message: String,
+    pub(crate) hint: &'static str,
+}
+
+impl Hinted {
+    pub(crate) fn error(message: String, hint: &'static str) -> anyhow::Error {
+        Self { message, hint }.into()
+    }
+}
+
+/// `error: what failed: why`, then `hint:` if there is one.
+pub(crate) fn print_error(error: &anyhow::Error) {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Some errors contain their cause already.
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    anstream::eprintln!("error: {text}");
+    if let Some(hint) = hint(error) {
+        anstream::eprintln!("hint: {hint}");
+    }
+}
+
+fn hint(error: &anyhow::Error) -> Option<String> {
+    // What the program adds as context is found in the whole error only, not in its chain.
+    if let Some(own) = error.downcast_ref::<Hinted>() {
+        return Some(own.hint.to_owned());
+    }
+    error.chain().find_map(|e| match e.downcast_ref::<splat_train::Error>() {
+        Some(e) => e.remedy().map(option).or_else(|| e.scene().and_then(data)),
+        None => e.downcast_ref::<splat_scene::Error>().and_then(data),
+    })
+}
+
+/// What helps against an error about data, with this program's options.
+fn data(error: &splat_scene::Error) -> Option<String> {
+    use splat_scene::Remedy;
+    Some(match error.remedy() {
+        Some(Remedy::SetImages) => "name the folder of the photographs with --images".into(),
+        Some(Remedy::SetMasks) => "name the folder of the masks with --masks".into(),
+        Some(Remedy::SetDepths) => "name the folder of the depth maps with --depths".into(),
+        Some(Remedy::ClearStrict) => "leave out --strict to continue without them".into(),
+        Some(Remedy::EmptyTestList) => {
+            "hold out no view: --test-list with an empty file, such as /dev/null".into()
+        }
+        Some(Remedy::ZeroTestEvery) => "hold out no view: --test-every 0".into(),
+        Some(Remedy::ReplacePicture) => {
+            "copy it again, or remove it; `splat info DATA --decode` lists every picture that cannot be read"
+                .into()
+        }
+        _ => return error.hint(),
+    })
+}
+
+/// The options that carry out a remedy.
+fn option(remedy: Remedy) -> String {
+    match remedy {
+        Remedy::UseLessMemory => {
+            "use fewer Gaussians (--max-gaussians 1000000), smaller images (--downscale 2) or keep fewer of them on \
+             the device (--image-cache 1GB)"
+                .into()
+        }
+        Remedy::MatchCheckpoint => {
+            "--resume needs the same data, settings and engine; start a new run in another folder, or replace this \
+             one with --overwrite"
+                .into()
+        }
+        Remedy::KeepTheNumber => {
+            "the scene is large compared with the distances of its cameras, or nothing was learned: check both with \
+             `splat info`, or keep the number of Gaussians with --strategy fixed"
+                .into()
+        }
+        Remedy::SearchPhotographs => {
+            "leave out --init points, so that points are found in the photographs, or reconstruct some with COLMAP"
+                .into()
+        }
+        // The others take no option of this program.
+        other => other.to_string(),
+    }
+}

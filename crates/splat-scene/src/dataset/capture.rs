@@ -1,0 +1,83 @@
+//! What the reader of every format returns: names, intrinsics, poses and points, before any photograph is looked for.
+
+use std::path::PathBuf;
+
+use super::photos;
+use super::poses::Pose;
+use crate::Point;
+use crate::image::depth::Meaning;
+use crate::image::lens::Lens;
+
+/// A photograph that a dataset lists, and its camera.
+#[derive(Debug)]
+pub(crate) struct Posed {
+    /// Relative to [`Capture::photos`].
+    pub(crate) name: String,
+    pub(crate) intrinsics: Intrinsics,
+    pub(crate) lens: Option<Lens>,
+    pub(crate) pose: Pose,
+    /// The dataset's own split, if it has one.
+    pub(crate) held_out: Option<bool>,
+    /// Files that the dataset names for this view.
+    pub(crate) mask: Option<PathBuf>,
+    pub(crate) depth: Option<PathBuf>,
+}
+
+/// Intrinsics, as far as the format states them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Intrinsics {
+    /// Width and height in pixels of the image that the other values are for; `None`: those of the file.
+    pub(crate) size: Option<(u64, u64)>,
+    /// In pixels.
+    pub(crate) focal: [Option<f64>; 2],
+    /// In pixels; `None`: the middle of the image.
+    pub(crate) center: [Option<f64>; 2],
+    /// Fields of view in radians, used where there is no focal length.
+    pub(crate) angle: [Option<f64>; 2],
+}
+
+impl Intrinsics {
+    /// Everything is known: `fx fy cx cy` for an image of `size`.
+    pub(crate) fn known(size: (u64, u64), [fx, fy, cx, cy]: [f64; 4]) -> Self {
+        Self { size: Some(size), focal: [Some(fx), Some(fy)], center: [Some(cx), Some(cy)], angle: [None; 2] }
+    }
+
+    /// The image size they are for and `fx fy cx cy` at that size, for a file of `file` pixels. The error says what
+    /// is wrong with them.
+    pub(crate) fn resolve(&self, file: (u32, u32)) -> Result<((u64, u64), [f64; 4]), String> {
+        let size = self.size.unwrap_or((file.0.into(), file.1.into()));
+        let sides = [size.0 as f64, size.1 as f64];
+        let focal = |k: usize| {
+            self.focal[k].or_else(|| self.angle[k].map(|angle| 0.5 * sides[k] / (0.5 * angle).tan()))
+        };
+        // Pixels are taken to be square if only one focal length is given.
+        let (Some(fx), Some(fy)) = (focal(0).or(focal(1)), focal(1).or(focal(0))) else {
+            return Err("neither a focal length nor an angle of view is given".into());
+        };
+        let [cx, cy] = [0, 1].map(|k| self.center[k].unwrap_or(0.5 * sides[k]));
+        if !(fx.is_finite() && fy.is_finite() && fx > 0.0 && fy > 0.0) {
+            return Err(format!("the focal lengths are {fx} and {fy}, expected finite numbers above 0"));
+        }
+        if !(cx.is_finite() && cy.is_finite()) {
+            return Err(format!("the principal point is {cx}, {cy}, expected finite numbers"));
+        }
+        Ok((size, [fx, fy, cx, cy]))
+    }
+}
+
+/// A dataset as its files describe it.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    /// The format and where it was found, e.g. `COLMAP, sparse/0`.
+    pub(crate) source: String,
+    /// The folder that masks and depth maps are looked for in.
+    pub(crate) root: PathBuf,
+    /// The file that the poses come from, for messages.
+    pub(crate) file: PathBuf,
+    pub(crate) posed: Vec<Posed>,
+    pub(crate) points: Vec<Point>,
+    pub(crate) photos: photos::Folder,
+    /// What the numbers in the depth maps mean that the dataset names.
+    pub(crate) depth: Meaning,
+    pub(crate) warnings: Vec<String>,
+}

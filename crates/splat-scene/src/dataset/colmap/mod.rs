@@ -1,0 +1,211 @@
+//! COLMAP sparse models: `cameras`, `images` and `points3D`, binary or text.
+//!
+//! Poses are world-to-camera with OpenCV axes. Intrinsics are in pixels of the images that COLMAP saw, with the upper
+//! left corner of the upper left pixel at (0, 0). The files `rigs` and `frames` of later releases are not needed and
+//! not read. This module does not look for photographs; [`Dataset::open`](crate::Dataset::open) does.
+
+mod binary;
+pub(crate) mod capture;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::image::lens::{CameraModel, Lens};
+use crate::{Error, Result};
+
+pub use binary::{parse_cameras, parse_images, parse_points};
+pub use text::{parse_cameras_text, parse_images_text, parse_points_text};
+
+/// A camera as COLMAP has it: intrinsics without a pose. Several images may share one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Camera {
+    /// Width in pixels of the images that COLMAP saw.
+    pub width: u64,
+    /// Height in pixels of the images that COLMAP saw.
+    pub height: u64,
+    /// `fx fy cx cy` in pixels.
+    pub intrinsics: [f64; 4],
+    /// The lens distortion; `None` for a pinhole.
+    pub lens: Option<Lens>,
+}
+
+/// A registered photograph and its pose, `x_camera = rotation * x_world + translation`.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Image {
+    /// COLMAP's image id.
+    pub id: u32,
+    /// Unit quaternion, wxyz, world to camera.
+    pub rotation: [f64; 4],
+    /// World to camera, world units.
+    pub translation: [f64; 3],
+    /// The key of its camera in [`Model::cameras`].
+    pub camera: u32,
+    /// File name, relative to the image folder.
+    pub name: String,
+    /// Key points `(x, y, point id or -1)`, in pixels; empty unless read with [`Tracks::Keep`].
+    pub observations: Vec<(f64, f64, i64)>,
+}
+
+/// A point of the sparse reconstruction.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Point3d {
+    /// COLMAP's point id.
+    pub id: u64,
+    /// World coordinates as found in the file; they may be NaN.
+    pub position: [f64; 3],
+    /// RGB, 0 to 255.
+    pub color: [u8; 3],
+    /// `(image id, index into its observations)`; empty unless read with [`Tracks::Keep`].
+    pub track: Vec<(u32, u32)>,
+}
+
+/// Whether observations and tracks are kept. Training needs neither, and they are most of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tracks {
+    /// Check them, but do not keep them.
+    Skip,
+    /// Keep them.
+    Keep,
+}
+
+/// A sparse reconstruction.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Model {
+    /// Cameras by id.
+    pub cameras: BTreeMap<u32, Camera>,
+    /// Images in file order.
+    pub images: Vec<Image>,
+    /// Points in file order.
+    pub points: Vec<Point3d>,
+}
+
+/// The folder below (or at) `path` that holds a COLMAP model: `sparse/0`, `sparse` or `path` itself.
+#[must_use]
+pub fn find(path: impl AsRef<Path>) -> Option<PathBuf> {
+    let path = path.as_ref();
+    let has = |p: &Path| ["cameras.bin", "cameras.txt"].iter().any(|f| p.join(f).is_file());
+    [path.join("sparse/0"), path.join("sparse"), path.into()].into_iter().find(|p| has(p))
+}
+
+fn is_binary(folder: &Path) -> bool {
+    folder.join("cameras.bin").is_file()
+}
+
+/// `cameras`, `images` or `points3D` of the model in `folder`, as [`read`] reads it.
+pub(crate) fn file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(name).with_extension(if is_binary(folder) { "bin" } else { "txt" })
+}
+
+/// Reads the model in `folder`; the binary files if both kinds exist. Without a file of points the model has none.
+///
+/// # Errors
+/// A truncated, malformed or missing file (that of points may be missing); a camera model that is not a perspective
+/// one; an image whose camera does not exist; two images with the same name.
+pub fn read(folder: impl AsRef<Path>, tracks: Tracks) -> Result<Model> {
+    let folder = folder.as_ref();
+    let binary = is_binary(folder);
+    let [cameras_at, images_at, points_at] = ["cameras", "images", "points3D"].map(|name| file(folder, name));
+    let missing: Vec<_> = [&cameras_at, &images_at]
+        .into_iter()
+        .filter(|p| !p.is_file())
+        .map(|p| p.file_name().unwrap_or_default().to_string_lossy().into_owned())
+        .collect();
+    if !missing.is_empty() {
+        return Err(Error::NotADataset {
+            path: folder.into(),
+            message: format!("a COLMAP model without {}", missing.join(" and ")),
+            hint: "export the whole model: colmap model_converter --output_type BIN",
+        });
+    }
+    let model = if binary {
+        Model {
+            cameras: parse_cameras(&cameras_at, &fs_err::read(&cameras_at)?)?,
+            images: parse_images(&images_at, &fs_err::read(&images_at)?, tracks)?,
+            points: match points_at.is_file() {
+                true => parse_points(&points_at, &fs_err::read(&points_at)?, tracks)?,
+                false => Vec::new(),
+            },
+        }
+    } else {
+        Model {
+            cameras: parse_cameras_text(&cameras_at, &fs_err::read_to_string(&cameras_at)?)?,
+            images: parse_images_text(&images_at, &fs_err::read_to_string(&images_at)?, tracks)?,
+            points: match points_at.is_file() {
+                true => parse_points_text(&points_at, &fs_err::read_to_string(&points_at)?, tracks)?,
+                false => Vec::new(),
+            },
+        }
+    };
+    let mut names = BTreeSet::new();
+    for image in &model.images {
+        let refuse = |message| Error::NotADataset {
+            path: images_at.clone(),
+            message,
+            hint: "export the whole model again: colmap model_converter --output_type BIN",
+        };
+        if !model.cameras.contains_key(&image.camera) {
+            return Err(refuse(format!(
+                "image {} names camera {}, which is not among the {} cameras of {}",
+                image.name,
+                image.camera,
+                model.cameras.len(),
+                cameras_at.display()
+            )));
+        }
+        if !names.insert(image.name.as_str()) {
+            return Err(refuse(format!("two images are named {}", image.name)));
+        }
+    }
+    Ok(model)
+}
+
+impl Image {
+    /// [`Image::rotation`] as a row-major matrix.
+    #[must_use]
+    pub fn rotation_matrix(&self) -> [[f64; 3]; 3] {
+        let [w, x, y, z] = self.rotation;
+        [
+            [1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y)],
+            [2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x)],
+            [2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y)],
+        ]
+    }
+
+    /// The camera's centre in world coordinates: `-R^T t`.
+    #[must_use]
+    pub fn center(&self) -> [f64; 3] {
+        let r = self.rotation_matrix();
+        std::array::from_fn(|c| -(0..3).map(|k| r[k][c] * self.translation[k]).sum::<f64>())
+    }
+}
+
+/// A camera from the numbers in its file; the error says what is wrong with them.
+fn camera(width: u64, height: u64, model: CameraModel, numbers: &[f64]) -> Result<Camera, String> {
+    // Far above any sensor, and far below sizes at which pixel arithmetic could overflow.
+    const LARGEST: u64 = 1 << 20;
+    if !(1..=LARGEST).contains(&width) || !(1..=LARGEST).contains(&height) {
+        return Err(format!(
+            "the camera's size is {width}x{height}, expected 1 to {LARGEST} pixels each way"
+        ));
+    }
+    let (intrinsics, lens) = model.camera(numbers)?;
+    Ok(Camera { width, height, intrinsics, lens })
+}
+
+/// The unit quaternion and the translation; the error says what is wrong with them.
+fn pose(q: [f64; 4], t: [f64; 3]) -> Result<([f64; 4], [f64; 3]), String> {
+    let norm = q.iter().map(|x| x * x).sum::<f64>().sqrt();
+    if !(norm.is_finite() && norm > 1e-6) {
+        return Err(format!("the rotation quaternion is {q:?}, expected finite numbers that are not all 0"));
+    }
+    // Finite in `f32`, the type that cameras are computed with.
+    if t.iter().any(|&x| !(x as f32).is_finite()) {
+        return Err(format!("the translation is {t:?}, expected finite numbers"));
+    }
+    Ok((q.map(|x| x / norm), t))
+}

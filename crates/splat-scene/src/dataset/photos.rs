@@ -1,0 +1,144 @@
+//! Which folder the photographs are read from, at which size, and which file belongs to which name.
+//!
+//! Datasets come with `images` (at the size that the poses were computed at) and reductions of it, `images_2`,
+//! `images_4`, ..., or with only some of these.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// A folder of photographs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    /// 1 for `images`, N for `images_N`.
+    pub(crate) reduction: u32,
+}
+
+/// The folder to read for `downscale`: the one with exactly that reduction; else the most reduced one that is still
+/// larger (whole multiples first), to be reduced further; else the largest one. Without `downscale`: the largest.
+pub(crate) fn choose(root: &Path, downscale: Option<u32>) -> Result<Folder> {
+    let mut folders = Vec::new();
+    for entry in fs_err::read_dir(root)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(rest) = name.to_str().and_then(|n| n.strip_prefix("images")) else { continue };
+        let reduction = match rest.strip_prefix('_') {
+            None if rest.is_empty() => 1,
+            Some(n) => match n.parse() {
+                Ok(n) if n > 0 => n,
+                _ => continue,
+            },
+            None => continue,
+        };
+        if entry.path().is_dir() {
+            folders.push(Folder { path: entry.path(), reduction });
+        }
+    }
+    let wanted = downscale.unwrap_or(1);
+    folders
+        .into_iter()
+        .min_by_key(|f| match f.reduction {
+            k if k > wanted => (2, k),
+            k if wanted.is_multiple_of(k) => (0, wanted / k),
+            k => (1, wanted - k),
+        })
+        .ok_or_else(|| Error::NoImagesFolder { path: root.into() })
+}
+
+/// The file of the photograph `name` in `folder`: with exactly that name, or with another extension (reductions of
+/// `a.JPG` are often `a.png`, and names in NeRF-synthetic have none). `None` if there is no such file, or if `name`
+/// leads out of the folder.
+pub(crate) fn locate(folder: &Path, name: &str) -> Option<PathBuf> {
+    find(folder, name, &["jpg", "JPG", "png", "PNG", "jpeg", "JPEG", "webp", "WEBP"])
+}
+
+/// The mask of the photograph `name`: `a.jpg.png` (COLMAP), or `a` with any extension.
+pub(crate) fn locate_mask(folder: &Path, name: &str) -> Option<PathBuf> {
+    let twice = [".png", ".PNG", ".jpg"].map(|e| format!("{name}{e}"));
+    twice.iter().find_map(|n| find(folder, n, &[])).or_else(|| locate(folder, name))
+}
+
+/// The depth map of the photograph `name`.
+pub(crate) fn locate_depth(folder: &Path, name: &str) -> Option<PathBuf> {
+    let stem = Path::new(name).with_extension("");
+    find(folder, stem.to_str()?, &["png", "npy", "PNG"])
+        .or_else(|| find(folder, &format!("{name}.png"), &[]))
+        .or_else(|| find(folder, &format!("{name}.npy"), &[]))
+}
+
+fn find(folder: &Path, name: &str, extensions: &[&str]) -> Option<PathBuf> {
+    let name = Path::new(name);
+    if !name.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
+        return None;
+    }
+    let exact = folder.join(name);
+    if exact.is_file() {
+        return Some(exact);
+    }
+    // Appending comes first: the dot in `frame_0.25` does not begin an extension.
+    let appended = extensions.iter().map(|e| {
+        let mut path = exact.clone().into_os_string();
+        path.push(".");
+        path.push(e);
+        PathBuf::from(path)
+    });
+    appended.chain(extensions.iter().map(|e| exact.with_extension(e))).find(|p| p.is_file())
+}
+
+/// The listed path as a name below `root`. A relative path stays as it is. Of a path that is absolute or leaves
+/// `root` (because the dataset was moved), the longest tail that exists below `root` is taken, or else its last part.
+pub(crate) fn below(root: &Path, listed: &str) -> String {
+    let listed = listed.replace('\\', "/");
+    let path = Path::new(&listed);
+    let normal: Vec<&str> = path
+        .components()
+        .filter_map(|c| match c {
+            Component::Normal(part) => part.to_str(),
+            _ => None,
+        })
+        .collect();
+    let inside = path.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+    // `C:/...` is absolute on the system that wrote it.
+    if inside && !normal.first().is_some_and(|first| first.ends_with(':')) {
+        return normal.join("/");
+    }
+    (0..normal.len())
+        .map(|i| normal[i..].join("/"))
+        .find(|end| locate(root, end).is_some())
+        .unwrap_or_else(|| normal.last().copied().unwrap_or_default().to_owned())
+}
+
+/// The listed path as a name in the folder of photographs: the first of these that exists is taken, and the path stays
+/// as it is if none does.
+/// - the path as it is;
+/// - what [`below`] makes of it, for a model made elsewhere or on Windows;
+/// - the path without a leading `images`, for a model made one folder up.
+pub(crate) fn in_folder(folder: &Path, listed: &str) -> String {
+    let there = |name: &str| locate(folder, name).is_some();
+    if there(listed) {
+        return listed.into();
+    }
+    let inside = below(folder, listed);
+    let shorter =
+        inside.split_once('/').filter(|(first, _)| first.starts_with("images")).map(|(_, rest)| rest);
+    if there(&inside) { inside } else { shorter.filter(|s| there(s)).unwrap_or(listed).into() }
+}
+
+/// The size to read at: that of the file, or `camera / downscale` if the file is larger than that by more than
+/// rounding.
+pub(crate) fn target(file: (u32, u32), camera: (u64, u64), downscale: Option<u32>) -> (u32, u32) {
+    let Some(n) = downscale else { return file };
+    let aim = |full: u64| ((full as f64 / f64::from(n)).round() as u32).max(1);
+    let wanted = (aim(camera.0), aim(camera.1));
+    let larger = f64::from(file.0) / f64::from(wanted.0);
+    if larger < 1.05 { file } else { (wanted.0.min(file.0), wanted.1.min(file.1)) }
+}
+
+/// Whether an image of size `file` can be a reduction of an image of size `camera`, with each side rounded up or down.
+pub(crate) fn same_aspect(file: (u32, u32), camera: (u64, u64)) -> bool {
+    let (w, h) = (f64::from(file.0), f64::from(file.1));
+    let (cw, ch) = (camera.0 as f64, camera.1 as f64);
+    // Exact heights for widths within a pixel of `w` span 2 ch/cw, and `h` may be a pixel off that range.
+    (h - w * ch / cw).abs() <= 1.0 + ch / cw
+}

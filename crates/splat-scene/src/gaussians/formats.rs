@@ -1,0 +1,222 @@
+//! The file formats of Gaussians: one table.
+//!
+//! To add a format:
+//! 1. Write `gaussians/NAME.rs` with `read` and `write` (and `parse`, which takes bytes, for the tests). `quantize.rs`
+//!    has what compressed formats share.
+//! 2. Add a variant to [`GaussianFormat`] and its row to [`FORMATS`].
+//! 3. Add the format to the lists in `tests/formats.rs` (round trips) and `tests/hostile.rs` (damaged files).
+//! 4. Name it in the help text of `splat convert` and in `docs/train.md`.
+//!
+//! Reading goes by content, and by the file name only for a format without a mark (`.splat`). Writing goes by the file
+//! name.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::{compressed_ply, ply, sog, splat_file, spz};
+use crate::{Error, Gaussians, Result};
+
+/// A callback with the work done and the total. Only writing SOG takes long enough to call it.
+pub type WriteProgress<'a> = &'a mut (dyn FnMut(u64, u64) + Send);
+
+/// How Gaussians are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GaussianFormat {
+    /// The layout of the 3DGS authors' trainer, exact: `.ply`.
+    Ply,
+    /// PlayCanvas' compressed layout: `.compressed.ply`.
+    CompressedPly,
+    /// 32 bytes per Gaussian, SH degree 0: `.splat`.
+    Splat,
+    /// Niantic's packed Gaussians: `.spz`.
+    Spz(spz::Version),
+    /// PlayCanvas' textures in one file: `.sog`.
+    Sog,
+    /// The same textures as a folder with a `meta.json`.
+    SogFolder,
+}
+
+/// What the crate knows about a format.
+struct Format {
+    format: GaussianFormat,
+    /// For messages.
+    name: &'static str,
+    /// How the names of its files end, in lower case.
+    suffix: &'static str,
+    /// Whether a file, given its first bytes and its path, has this format.
+    matches: fn(&[u8], &Path) -> bool,
+    read: fn(&Path) -> Result<Gaussians>,
+    write: fn(&Path, &Gaussians, WriteProgress<'_>) -> Result<()>,
+}
+
+/// Tried from top to bottom, both for names and for contents.
+const FORMATS: [Format; 7] = [
+    Format {
+        format: GaussianFormat::CompressedPly,
+        name: "compressed PLY",
+        suffix: ".compressed.ply",
+        matches: |start, _| {
+            let has = |word: &[u8]| start.windows(word.len()).any(|w| w == word);
+            start.starts_with(b"ply") && (has(b"element chunk") || has(b"packed_position"))
+        },
+        read: |path| compressed_ply::read(path),
+        write: |path, g, _| compressed_ply::write(path, g),
+    },
+    Format {
+        format: GaussianFormat::Ply,
+        name: "PLY",
+        suffix: ".ply",
+        matches: |start, _| start.starts_with(b"ply"),
+        read: |path| ply::read_gaussians(path),
+        write: |path, g, _| ply::write_gaussians(path, g),
+    },
+    // It has no mark, and its first position may look like any mark: it comes before the other binary formats.
+    Format {
+        format: GaussianFormat::Splat,
+        name: ".splat",
+        suffix: ".splat",
+        matches: |_, path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("splat")),
+        read: |path| splat_file::read(path),
+        write: |path, g, _| splat_file::write(path, g),
+    },
+    // The default version comes first.
+    Format {
+        format: GaussianFormat::Spz(spz::Version::V3),
+        name: "SPZ",
+        suffix: ".spz",
+        matches: |start, _| start.starts_with(&[0x1f, 0x8b]),
+        read: |path| spz::read(path),
+        write: |path, g, _| spz::write(path, g, spz::Version::V3),
+    },
+    Format {
+        format: GaussianFormat::Spz(spz::Version::V4),
+        name: "SPZ 4",
+        suffix: ".spz",
+        matches: |start, _| start.starts_with(b"NGSP"),
+        read: |path| spz::read(path),
+        write: |path, g, _| spz::write(path, g, spz::Version::V4),
+    },
+    Format {
+        format: GaussianFormat::Sog,
+        name: "SOG",
+        suffix: ".sog",
+        matches: |start, _| start.starts_with(b"PK"),
+        read: |path| sog::read(path),
+        write: |path, g, progress| sog::write(path, g, sog::Packaging::Bundle, progress),
+    },
+    Format {
+        format: GaussianFormat::SogFolder,
+        name: "SOG folder",
+        suffix: "meta.json",
+        matches: |start, _| start.trim_ascii_start().starts_with(b"{"),
+        read: |path| sog::read(path),
+        write: |path, g, progress| sog::write(path, g, sog::Packaging::Folder, progress),
+    },
+];
+
+impl GaussianFormat {
+    fn entry(self) -> &'static Format {
+        FORMATS.iter().find(|f| f.format == self).expect("every format is in the table")
+    }
+
+    /// The format to write a file of this name in. An existing folder, or a name that ends in a separator, means a SOG
+    /// folder, as does `meta.json`; `.spz` means version 3.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFormat`].
+    pub fn from_name(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = path.to_string_lossy();
+        if path.is_dir() || text.ends_with('/') || text.ends_with(std::path::MAIN_SEPARATOR) {
+            return Ok(Self::SogFolder);
+        }
+        let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let is = |f: &&Format| name.ends_with(f.suffix) && (f.suffix.starts_with('.') || name == f.suffix);
+        let found = FORMATS.iter().find(is).map(|f| f.format);
+        found.ok_or_else(|| unknown(path, "the name does not belong to a format of Gaussians".into()))
+    }
+
+    /// The format of an existing file or folder, by its first bytes.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFormat`]; or the file cannot be read.
+    pub fn detect(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        if path.is_dir() {
+            return match path.join("meta.json").is_file() {
+                true => Ok(Self::SogFolder),
+                false => Err(unknown(path, "the folder has no meta.json".into())),
+            };
+        }
+        let mut start = Vec::new();
+        // The first lines of a compressed PLY say that it is one.
+        fs_err::File::open(path)?.take(4096).read_to_end(&mut start)?;
+        let found = FORMATS.iter().find(|f| (f.matches)(&start, path)).map(|f| f.format);
+        found.ok_or_else(|| {
+            let bytes: Vec<_> = start.iter().take(4).map(|b| format!("{b:02x}")).collect();
+            let start = match bytes.is_empty() {
+                true => "the file is empty".into(),
+                false => format!("the file begins with the bytes {}", bytes.join(" ")),
+            };
+            unknown(path, format!("{start}, which is not a format of Gaussians"))
+        })
+    }
+}
+
+impl std::fmt::Display for GaussianFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.entry().name)
+    }
+}
+
+fn unknown(path: &Path, message: String) -> Error {
+    let known: Vec<_> = FORMATS.iter().map(|f| format!("{} ({})", f.name, f.suffix)).collect();
+    Error::UnknownFormat { path: path.into(), message, known: known.join(", ") }
+}
+
+impl Gaussians {
+    /// Reads Gaussians from a file, or a SOG folder, of any known format.
+    ///
+    /// A plain PLY is read as it is, NaN and infinity included: see [`Gaussians::repair`] and [`Gaussians::check`]. The
+    /// other formats give finite numbers or an error.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFormat`], or the errors of the format's own reader. All of them name the file.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        (GaussianFormat::detect(path)?.entry().read)(path)
+    }
+
+    /// Writes the Gaussians in the format that belongs to the file name: [`GaussianFormat::from_name`].
+    ///
+    /// # Errors
+    /// [`Error::UnknownFormat`], or the errors of the format's own writer. All of them name the file.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        self.write_as(path, GaussianFormat::from_name(path)?, &mut |_, _| {})
+    }
+
+    /// Writes the Gaussians in the given format. A SOG folder may be named itself or by its `meta.json`; it is created if
+    /// it does not exist.
+    ///
+    /// # Errors
+    /// The errors of the format's own writer, which name the file.
+    pub fn write_as(
+        &self,
+        path: impl AsRef<Path>,
+        format: GaussianFormat,
+        progress: WriteProgress<'_>,
+    ) -> Result<()> {
+        let path = path.as_ref();
+        if format != GaussianFormat::SogFolder {
+            return (format.entry().write)(path, self, progress);
+        }
+        let named = path.file_name().is_some_and(|n| n.eq_ignore_ascii_case("meta.json")) && !path.is_dir();
+        let meta = if named { path.to_path_buf() } else { path.join("meta.json") };
+        if let Some(folder) = meta.parent().filter(|f| !f.as_os_str().is_empty()) {
+            fs_err::create_dir_all(folder)?;
+        }
+        (format.entry().write)(&meta, self, progress)
+    }
+}

@@ -1,0 +1,67 @@
+//! SOG, PlayCanvas' textures of Gaussians: lossless WebP images in which pixel `i` describes Gaussian `i`, and a
+//! `meta.json` that says what the bytes mean.
+//!
+//! Versions 1 (linear ranges) and 2 (codebooks) are read, from a folder or from a single `.sog` file (a zip). Version 2 is
+//! written, in either form. The world frame is that of a plain PLY. The format is lossy: positions have 65536 steps of
+//! `sign(x) ln(1 + |x|)` within the extent of the scene, scales and colours 256 values each, opacities and components of
+//! quaternions 256 steps, and harmonics above degree 0 come from a palette.
+
+mod codebook;
+mod decode;
+mod files;
+mod meta;
+mod palette;
+mod texture;
+mod write;
+
+use std::path::Path;
+
+use super::WriteProgress;
+use super::quantize::finite;
+use crate::{Gaussians, Result};
+use files::Files;
+
+/// Whether to write one file or several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packaging {
+    /// One `.sog` file: a zip with everything in it.
+    Bundle,
+    /// `meta.json` at the given path, with the images beside it.
+    Folder,
+}
+
+/// Reads a `.sog` file, a `meta.json`, or a folder with a `meta.json`.
+///
+/// # Errors
+/// A missing or malformed `meta.json`; images that are missing, damaged or too small; an index outside of its codebook
+/// or palette; compressed data that expands too far.
+pub fn read(path: impl AsRef<Path>) -> Result<Gaussians> {
+    let path = path.as_ref();
+    let mut files = Files::open(path)?;
+    let g = decode::scene(&mut files)?;
+    finite(path, g)
+}
+
+/// Parses the zip `data`. `path` is only used to name the file in errors.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse_bundle(path: &Path, data: Vec<u8>) -> Result<Gaussians> {
+    let g = decode::scene(&mut Files::bundle(path, data)?)?;
+    finite(path, g)
+}
+
+/// Writes version 2 with the Gaussians in Morton order. After a failure there is no partial bundle; the files of a folder
+/// are all written before the first one replaces an older one, and `meta.json` is replaced last.
+///
+/// # Errors
+/// Arrays that disagree in length or contain NaN or infinity; [`Unwritable`](crate::Error::Unwritable) for more Gaussians
+/// than an image of 16383 x 16383 pixels has room for; [`Write`](crate::Error::Write).
+pub fn write(
+    path: impl AsRef<Path>,
+    gaussians: &Gaussians,
+    packaging: Packaging,
+    progress: WriteProgress<'_>,
+) -> Result<()> {
+    write::scene(path.as_ref(), gaussians, packaging, progress)
+}

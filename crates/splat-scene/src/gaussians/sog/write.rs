@@ -1,0 +1,164 @@
+//! Encoding: from Gaussians to the textures of version 2.
+
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use rayon::prelude::*;
+use zip::write::SimpleFileOptions;
+
+use super::decode::PALETTE_ROW;
+use super::files::META;
+use super::meta::{Asset, Codebook, Harmonics2, Names, Ranges2, V2};
+use super::texture::{SIDE, Texture};
+use super::{Packaging, codebook, palette};
+use crate::files::write_together;
+use crate::gaussians::quantize::{byte, byte_of_logit, smallest_three};
+use crate::{Error, Gaussians, Result, WriteProgress, write_atomically};
+
+pub(super) fn scene(
+    path: &Path,
+    g: &Gaussians,
+    packaging: Packaging,
+    progress: WriteProgress<'_>,
+) -> Result<()> {
+    g.check()?;
+    if g.len() > SIDE * SIDE {
+        let message =
+            format!("there are {} Gaussians, but a WebP image has at most {} pixels", g.len(), SIDE * SIDE);
+        return Err(Error::Unwritable { path: path.into(), format: "SOG", message });
+    }
+    let g = g.select(&g.morton_order());
+    let (meta, textures) = encode(&g, progress);
+    let mut files: Vec<(String, Vec<u8>)> =
+        textures.into_par_iter().map(|(name, texture)| (name.to_owned(), texture.encode())).collect();
+    let json = serde_json::to_vec(&meta).expect("numbers and text");
+    files.push((META.to_owned(), json));
+    match packaging {
+        Packaging::Folder => {
+            let files: Vec<_> = files
+                .into_iter()
+                .map(|(name, data)| {
+                    (if name == META { path.into() } else { path.with_file_name(name) }, data)
+                })
+                .collect();
+            write_together(&files)
+        }
+        Packaging::Bundle => {
+            let bytes = bundle(&files).map_err(|e| Error::Write { path: path.into(), source: e })?;
+            write_atomically(path, |out| out.write_all(&bytes))
+        }
+    }
+}
+
+/// A zip without compression, because WebP is compressed already. `meta.json` comes first, for programs that read a file
+/// while it arrives.
+fn bundle(files: &[(String, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, data) in files.iter().rev() {
+        zip.start_file(name.as_str(), options)?;
+        zip.write_all(data)?;
+    }
+    Ok(zip.finish()?.into_inner())
+}
+
+fn encode(g: &Gaussians, progress: WriteProgress<'_>) -> (V2, Vec<(&'static str, Texture)>) {
+    let p = g.len();
+    // As square as possible with sides that are multiples of four.
+    let width = ((p as f64).sqrt() / 4.0).ceil().max(1.0) as usize * 4;
+    let height = p.div_ceil(width).next_multiple_of(4).max(4);
+    let picture = |pixel: &dyn Fn(usize) -> [u8; 4]| {
+        let mut rgba: Vec<u8> = (0..p).flat_map(pixel).collect();
+        rgba.resize(4 * width * height, 0);
+        Texture { width, height, rgba }
+    };
+    let names = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
+
+    let (mins, maxs, steps) = positions(&g.means);
+    let half = |high: usize| {
+        let at = |i: usize, k: usize| steps[3 * i + k].to_le_bytes()[high];
+        picture(&|i| [at(i, 0), at(i, 1), at(i, 2), 255])
+    };
+    let mut textures = vec![("means_l.webp", half(0)), ("means_u.webp", half(1))];
+    let component = |x: f32| byte(255.0 * (0.5 + x * std::f32::consts::FRAC_1_SQRT_2));
+    let quaternion = |i: usize| {
+        let (largest, [a, b, c]) = smallest_three(std::array::from_fn(|k| g.rotations[4 * i + k]));
+        [component(a), component(b), component(c), 252 + largest as u8]
+    };
+    textures.push(("quats.webp", picture(&quaternion)));
+    let scales = codebook::fit(g.log_scales.iter().copied());
+    let scale = |i: usize, k: usize| codebook::nearest(&scales, g.log_scales[3 * i + k]);
+    textures.push(("scales.webp", picture(&|i| [scale(i, 0), scale(i, 1), scale(i, 2), 255])));
+    let dc = |i: usize, k: usize| g.sh[3 * g.coeffs * i + k];
+    let colors = codebook::fit((0..p).flat_map(|i| (0..3).map(move |k| dc(i, k))));
+    let color = |i: usize, k: usize| codebook::nearest(&colors, dc(i, k));
+    let rgba = |i: usize| [color(i, 0), color(i, 1), color(i, 2), byte_of_logit(g.opacity_logits[i])];
+    textures.push(("sh0.webp", picture(&rgba)));
+
+    let sh_n = (g.coeffs > 1 && p > 0).then(|| {
+        let (palette, labels, meta) = harmonics(g, progress);
+        let label = |i: usize| {
+            let [low, high] = labels[i].to_le_bytes();
+            [low, high, 0, 255]
+        };
+        textures.push(("shN_centroids.webp", palette));
+        textures.push(("shN_labels.webp", picture(&label)));
+        meta
+    });
+    let meta = V2 {
+        version: 2,
+        asset: Asset { generator: concat!("Splatwright ", env!("CARGO_PKG_VERSION")).into() },
+        count: p as u64,
+        means: Ranges2 { mins, maxs, files: names(&["means_l.webp", "means_u.webp"]) },
+        scales: Codebook { codebook: scales, files: names(&["scales.webp"]) },
+        quats: Names { files: names(&["quats.webp"]) },
+        sh0: Codebook { codebook: colors, files: names(&["sh0.webp"]) },
+        sh_n,
+    };
+    (meta, textures)
+}
+
+/// The ranges of `sign(x) ln(1 + |x|)`, and each position as one of 65536 steps within them.
+fn positions(means: &[f32]) -> (Vec<f64>, Vec<f64>, Vec<u16>) {
+    let log = |x: f32| f64::from(x).abs().ln_1p().copysign(f64::from(x));
+    let (mut mins, mut maxs) = (vec![f64::INFINITY; 3], vec![f64::NEG_INFINITY; 3]);
+    for m in means.chunks_exact(3) {
+        for k in 0..3 {
+            mins[k] = mins[k].min(log(m[k]));
+            maxs[k] = maxs[k].max(log(m[k]));
+        }
+    }
+    if means.is_empty() {
+        (mins, maxs) = (vec![0.0; 3], vec![0.0; 3]);
+    }
+    let step = |(i, &x): (usize, &f32)| {
+        let (min, max) = (mins[i % 3], maxs[i % 3]);
+        if max > min { ((log(x) - min) / (max - min) * 65_535.0).round() as u16 } else { 0 }
+    };
+    let steps = means.iter().enumerate().map(step).collect();
+    (mins, maxs, steps)
+}
+
+/// The palette, the label of every Gaussian, and their description for `meta.json`.
+fn harmonics(g: &Gaussians, progress: WriteProgress<'_>) -> (Texture, Vec<u16>, Harmonics2) {
+    let rest = g.coeffs - 1;
+    let points: Vec<f32> = g.sh.chunks_exact(3 * g.coeffs).flat_map(|c| &c[3..]).copied().collect();
+    // The size that other writers choose: a power of two that depends on the number of Gaussians, at most 65536.
+    let size = match g.len() {
+        n @ ..=1024 => n,
+        n => 1024 << (n / 1024).ilog2().min(6),
+    };
+    let palette = palette::fit(&points, 3 * rest, size, progress);
+    let count = palette.centers.len() / (3 * rest);
+    let book = codebook::fit(palette.centers.iter().copied());
+    let height = count.div_ceil(PALETTE_ROW).max(1);
+    let mut rgba: Vec<u8> = palette
+        .centers
+        .chunks_exact(3)
+        .flat_map(|c| [0, 1, 2].map(|k| codebook::nearest(&book, c[k])).into_iter().chain([255]))
+        .collect();
+    rgba.resize(4 * PALETTE_ROW * rest * height, 0);
+    let texture = Texture { width: PALETTE_ROW * rest, height, rgba };
+    let files = ["shN_centroids.webp", "shN_labels.webp"].map(str::to_owned).into();
+    (texture, palette.labels, Harmonics2 { count: count as u64, bands: g.sh_degree(), codebook: book, files })
+}

@@ -1,0 +1,96 @@
+//! `.splat`: 32 bytes per Gaussian and no header. Position 3 f32, scale 3 f32, RGBA 4 u8, rotation wxyz 4 u8.
+//!
+//! The file stores colours and opacities after the activations; reading converts them to raw parameters of degree 0.
+//! Positions are exact, scales are exact up to an exponential and its logarithm; colours, opacities and quaternions have 8
+//! bits per number.
+
+use std::path::Path;
+
+use super::quantize::{byte, byte_of_logit, logit_of_byte};
+use crate::{Error, Gaussians, Place, Result, SH_C0, write_atomically};
+
+const RECORD: usize = 32;
+
+/// Reads a `.splat` file.
+///
+/// # Errors
+/// As [`parse`]; or the file cannot be read.
+pub fn read(path: impl AsRef<Path>) -> Result<Gaussians> {
+    let path = path.as_ref();
+    parse(path, &fs_err::read(path)?)
+}
+
+/// Parses the file contents `data`. `path` is only used to name the file in errors.
+///
+/// Opacity bytes of 0 and 255 stand for a quarter step above 0 and below 1, so that every raw parameter is finite. A scale
+/// of 0 or less becomes the smallest positive normal number.
+///
+/// # Errors
+/// A size that is not a multiple of 32 bytes; a NaN or infinite position or scale.
+pub fn parse(path: &Path, data: &[u8]) -> Result<Gaussians> {
+    let n = data.len() / RECORD;
+    if !data.len().is_multiple_of(RECORD) {
+        return Err(Error::Truncated {
+            path: path.into(),
+            offset: (n * RECORD) as u64,
+            expected: format!("record {n} of {RECORD} bytes"),
+            left: (data.len() % RECORD) as u64,
+        });
+    }
+    let mut g = Gaussians { coeffs: 1, ..Gaussians::default() };
+    for (i, record) in data.chunks_exact(RECORD).enumerate() {
+        let float =
+            |k: usize| f32::from_le_bytes(record[4 * k..4 * k + 4].try_into().expect("4 bytes of 32"));
+        for k in 0..6 {
+            if !float(k).is_finite() {
+                return Err(Error::Malformed {
+                    path: path.into(),
+                    place: Place::Byte((i * RECORD + 4 * k) as u64),
+                    message: format!(
+                        "record {i}: a position or scale is {}, expected a finite number",
+                        float(k)
+                    ),
+                });
+            }
+        }
+        g.means.extend((0..3).map(float));
+        g.log_scales.extend((3..6).map(|k| float(k).max(f32::MIN_POSITIVE).ln()));
+        g.sh.extend(record[24..27].iter().map(|&c| (f32::from(c) / 255.0 - 0.5) / SH_C0));
+        g.opacity_logits.push(logit_of_byte(record[27]));
+        g.rotations.extend(record[28..].iter().map(|&b| (f32::from(b) - 128.0) / 128.0));
+    }
+    Ok(g)
+}
+
+/// Writes a `.splat` file, which drops spherical harmonics above degree 0. After a failure there is no partial file. The
+/// Gaussians are sorted by volume times opacity, largest first, because viewers show them as they arrive.
+///
+/// # Errors
+/// Arrays that disagree in length or contain NaN or infinity; [`Error::Write`].
+pub fn write(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
+    let g = gaussians;
+    g.check()?;
+    let weight = |i: usize| {
+        let log_volume: f32 = g.log_scales[3 * i..3 * i + 3].iter().sum();
+        // The logarithm of volume x opacity, because the product itself may underflow.
+        log_volume - (-g.opacity_logits[i]).exp().ln_1p()
+    };
+    let mut order: Vec<(f32, usize)> = (0..g.len()).map(|i| (weight(i), i)).collect();
+    order.sort_by(|a, b| b.0.total_cmp(&a.0));
+    write_atomically(path, |out| {
+        for &(_, i) in &order {
+            let mut record = Vec::with_capacity(RECORD);
+            let position = g.means[3 * i..3 * i + 3].iter().copied();
+            let scale = g.log_scales[3 * i..3 * i + 3].iter().map(|x| x.exp().min(f32::MAX));
+            position.chain(scale).for_each(|x| record.extend(x.to_le_bytes()));
+            let sh = &g.sh[3 * g.coeffs * i..3 * g.coeffs * i + 3];
+            record.extend(sh.iter().map(|c| byte(255.0 * (0.5 + SH_C0 * c))));
+            record.push(byte_of_logit(g.opacity_logits[i]));
+            let q = &g.rotations[4 * i..4 * i + 4];
+            let norm = q.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
+            record.extend(q.iter().map(|x| byte(128.0 + 128.0 * x / norm)));
+            out.write_all(&record)?;
+        }
+        Ok(())
+    })
+}

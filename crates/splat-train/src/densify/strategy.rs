@@ -1,0 +1,69 @@
+//! The strategies of this crate as a setting.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Adc, AdcConfig, Change, Densify, Mcmc, McmcConfig, Regularization};
+use crate::{Gaussians, Optimizer, Result};
+
+/// A strategy of this crate with its numbers. Your own goes to
+/// [`TrainerBuilder::densify`](crate::TrainerBuilder::densify).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Strategy {
+    /// The number of Gaussians does not change.
+    Fixed,
+    /// Adaptive density control with the published schedule.
+    Adc(AdcConfig),
+    /// 3DGS as Markov chain Monte Carlo.
+    Mcmc(McmcConfig),
+}
+
+impl Default for Strategy {
+    fn default() -> Self {
+        Self::Adc(AdcConfig::default())
+    }
+}
+
+impl Strategy {
+    /// Creates the strategy for a scene of this extent in world units ([`splat_scene::Dataset::scene_extent`]).
+    #[must_use]
+    pub fn start(&self, extent: f64, seed: u64) -> Box<dyn Densify> {
+        match self {
+            Self::Fixed => Box::new(Fixed),
+            Self::Adc(config) => Box::new(Adc::new(config.clone(), extent, seed)),
+            Self::Mcmc(config) => Box::new(Mcmc::new(config.clone(), seed)),
+        }
+    }
+
+    /// [`Densify::regularization`] of the strategy.
+    #[must_use]
+    pub fn regularization(&self) -> Regularization {
+        self.start(1.0, 0).regularization()
+    }
+}
+
+/// Leaves the number of Gaussians as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fixed;
+
+impl Densify for Fixed {
+    fn refine(&mut self, _: u64, _: &mut Gaussians, _: &mut Optimizer) -> Result<Option<Change>> {
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without the published regularisation no Gaussian of MCMC dies; it must not take a setting to get it.
+    #[test]
+    fn mcmc_brings_its_regularization() {
+        let of = |strategy: Strategy| strategy.regularization();
+        let published = Regularization { opacity: 0.01, scale: 0.01 };
+        assert_eq!(of(Strategy::Mcmc(McmcConfig::default())), published);
+        assert_eq!(of(Strategy::default()), Regularization::default());
+        assert_eq!(of(Strategy::Fixed), Regularization::default());
+    }
+}

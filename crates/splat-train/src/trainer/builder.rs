@@ -1,0 +1,178 @@
+//! What a trainer is made from.
+
+use splat_scene::Dataset;
+use splat_tch::Backend;
+use tch::Tensor;
+
+use super::{Trainer, render_settings};
+use crate::{
+    Checkpoint, Config, Densify, Error, Exposures, Gaussians, Init, Loss, Optimizer, Order, Outcome,
+    Photographed, Photometric, Poses, Result, Views, first_points, initial,
+};
+
+/// Puts a [`Trainer`] together. Everything but the dataset has a default.
+#[derive(Debug)]
+#[must_use]
+pub struct TrainerBuilder<'a> {
+    dataset: &'a Dataset,
+    config: Option<Config>,
+    backend: Option<Backend>,
+    densify: Option<Box<dyn Densify>>,
+    loss: Option<Box<dyn Loss>>,
+    gaussians: Option<&'a splat_scene::Gaussians>,
+    checkpoint: Option<&'a Checkpoint>,
+}
+
+impl Trainer {
+    /// A trainer for `dataset`.
+    pub fn builder(dataset: &Dataset) -> TrainerBuilder<'_> {
+        TrainerBuilder {
+            dataset,
+            config: None,
+            backend: None,
+            densify: None,
+            loss: None,
+            gaussians: None,
+            checkpoint: None,
+        }
+    }
+}
+
+impl<'a> TrainerBuilder<'a> {
+    /// The settings. By default those of the checkpoint, or [`Config::default`].
+    pub fn config(self, config: Config) -> Self {
+        Self { config: Some(config), ..self }
+    }
+
+    /// Where and by what to compute. By default [`Backend::auto`].
+    pub fn backend(self, backend: Backend) -> Self {
+        Self { backend: Some(backend), ..self }
+    }
+
+    /// A strategy of your own instead of [`Config::strategy`].
+    pub fn densify(self, densify: Box<dyn Densify>) -> Self {
+        Self { densify: Some(densify), ..self }
+    }
+
+    /// A loss of your own instead of [`Photometric`]. Regularisation and the loss of depths are added to it as
+    /// the settings say.
+    pub fn loss(self, loss: Box<dyn Loss>) -> Self {
+        Self { loss: Some(loss), ..self }
+    }
+
+    /// Gaussians to start from instead of the first points; their SH degree must be that of the settings.
+    pub fn gaussians(self, gaussians: &'a splat_scene::Gaussians) -> Self {
+        Self { gaussians: Some(gaussians), ..self }
+    }
+
+    /// Continues from a checkpoint of a run on this dataset with these settings; [`Checkpoint::fits`] checks that. Overrides
+    /// [`TrainerBuilder::gaussians`].
+    pub fn resume(self, checkpoint: &'a Checkpoint) -> Self {
+        Self { checkpoint: Some(checkpoint), ..self }
+    }
+
+    /// Finds the first points unless there are Gaussians to start from, and loads the photographs.
+    ///
+    /// # Errors
+    /// A photograph that cannot be read; no points; settings out of range; a tensor that is missing in the checkpoint; out of
+    /// device memory.
+    pub fn build(self) -> Result<Trainer> {
+        let saved = || self.checkpoint.map(|checkpoint| checkpoint.header.config.clone());
+        let config = self.config.clone().or_else(saved).unwrap_or_default();
+        config.check()?;
+        let backend = self.backend.clone().unwrap_or_else(Backend::auto);
+        let device = backend.device();
+        let (mut start, extent) = (None, self.dataset.scene_extent);
+        let gaussians = match (self.checkpoint, self.gaussians) {
+            (Some(checkpoint), _) => checkpoint.gaussians(device)?,
+            (None, Some(host)) => {
+                check_degree(host, &config)?;
+                Gaussians::upload(host, device)?
+            }
+            (None, None) => {
+                let init = Init { source: config.init, count: config.init_count, seed: config.seed };
+                let found = first_points(self.dataset, &init)?;
+                let host = initial(&found.points, config.max_points, config.sh_degree, config.seed)?;
+                start = Some(found);
+                Gaussians::upload(&host, device)?
+            }
+        };
+        let mut settings = render_settings(&backend, config.deterministic)?;
+        settings.antialiasing = config.antialiasing;
+        let views = Views::load(self.dataset, config.image_cache, &backend)?;
+        let (exposures, poses) = per_view(self.dataset, &views, &config, &backend)?;
+        let own = || config.strategy.start(extent, config.seed);
+        let densify = self.densify.unwrap_or_else(own);
+        let loss = self.loss.unwrap_or_else(|| Box::new(Photometric { lambda: config.lambda_dssim }));
+        let mut trainer = Trainer {
+            optimizer: Optimizer::for_gaussians(&backend, &gaussians, &config.rates, extent)?,
+            regularization: config.regularization_over(densify.regularization()),
+            order: Order::new(&self.dataset.train, config.seed),
+            dataset: self.dataset.fingerprint(),
+            train: self.dataset.train.clone(),
+            test: self.dataset.test.clone(),
+            background: Tensor::f_from_slice(&config.background)?.f_to_device(device)?,
+            backgrounds: random_backgrounds(&config, &backend)?,
+            steps: 0,
+            profile: None,
+            before: Outcome::default(),
+            start,
+            config,
+            backend,
+            views,
+            extent,
+            gaussians,
+            densify,
+            loss,
+            exposures,
+            poses,
+            settings,
+        };
+        if let Some(checkpoint) = self.checkpoint {
+            trainer.restore(checkpoint)?;
+        }
+        Ok(trainer)
+    }
+}
+
+fn check_degree(host: &splat_scene::Gaussians, config: &Config) -> Result<()> {
+    if host.sh_degree() == config.sh_degree {
+        return Ok(());
+    }
+    Err(Error::Settings(format!(
+        "the Gaussians to start from have SH degree {}, but the settings say {}",
+        host.sh_degree(),
+        config.sh_degree
+    )))
+}
+
+/// What is learned for each training view.
+fn per_view(
+    dataset: &Dataset,
+    views: &Views,
+    config: &Config,
+    backend: &Backend,
+) -> Result<(Option<Exposures>, Option<Poses>)> {
+    let cameras: Vec<&splat_core::Camera> = (0..views.len()).map(|i| views.camera(i).core()).collect();
+    let of = Photographed { cameras: &cameras, train: &dataset.train, extent: dataset.scene_extent };
+    let (rates, most) = (&config.rates, config.iterations);
+    let exposures = config
+        .exposure
+        .then(|| Exposures::new(of, rates.exposure.within(most), rates.exposure_decay, backend))
+        .transpose()?;
+    let poses = config
+        .poses
+        .then(|| Poses::new(of, rates.pose.within(most), rates.pose_decay, backend))
+        .transpose()?;
+    Ok((exposures, poses))
+}
+
+/// `[iterations,3]`, if the settings ask for random backgrounds.
+fn random_backgrounds(config: &Config, backend: &Backend) -> Result<Option<Tensor>> {
+    if !config.random_background {
+        return Ok(None);
+    }
+    let mut rng = fastrand::Rng::with_seed(config.seed ^ 0xBAC6);
+    let numbers: Vec<f32> = (0..3 * config.iterations).map(|_| rng.f32()).collect();
+    Ok(Some(Tensor::f_from_slice(&numbers)?.f_view([-1, 3])?.f_to_device(backend.device())?))
+}

@@ -1,0 +1,286 @@
+//! The loop around the steps: reports, evaluations of the held-out views, checkpoints, and an orderly end. It emits events
+//! and prints nothing.
+//!
+//! About four times a second numbers are read back, which waits for the device. If the loss is NaN or infinite then, the run
+//! ends.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tch::{Kind, Tensor};
+
+use super::{StepResult, Trainer};
+use crate::metrics::{Evaluator, Scores, Truth};
+use crate::{Checkpoint, Error, Evaluation, Event, Outcome, Result, Sample, loss, memory_in_use_mib};
+
+/// Seconds between reports.
+const REPORT_EVERY: f64 = 0.25;
+
+/// Where a run saves checkpoints, how often it reports, and what stops it.
+#[derive(Debug, Clone)]
+pub struct RunOptions<'a> {
+    /// The run ends after the step in which this becomes true. By default it never does.
+    pub stop: &'a AtomicBool,
+    /// The file for checkpoints. By default there is none.
+    pub checkpoint: Option<PathBuf>,
+    /// Steps between checkpoints, by default 5000. 0: only when the run is stopped or runs out of memory.
+    pub checkpoint_every: u64,
+    /// An [`Event::Step`] follows at least every so many steps. By default 0: only about four times a second.
+    pub report_every: u64,
+}
+
+impl Default for RunOptions<'_> {
+    fn default() -> Self {
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        Self { stop: &NEVER, checkpoint: None, checkpoint_every: 5000, report_every: 0 }
+    }
+}
+
+impl Trainer {
+    /// Trains until the last step, or until the end of the step in which `options.stop` becomes true. Evaluates the held-out
+    /// views before the first step, as the settings say, and after the last step.
+    ///
+    /// `listen` is called with every event and with the trainer, for example to look at the scene. Time spent in it is not
+    /// counted as training time and does not affect the result.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`]; what [`Trainer::step`] returns. A checkpoint that cannot be written is only a warning.
+    pub fn run(
+        &mut self,
+        options: &RunOptions<'_>,
+        mut listen: impl FnMut(&Self, &Event),
+    ) -> Result<Outcome> {
+        self.run_until(options, &mut listen)
+    }
+
+    fn run_until(
+        &mut self,
+        options: &RunOptions<'_>,
+        listen: &mut dyn FnMut(&Self, &Event),
+    ) -> Result<Outcome> {
+        self.announce(listen);
+        let begin = Instant::now();
+        let mut outcome = std::mem::take(&mut self.before);
+        let wall_before = outcome.wall_seconds;
+        let mut saver = Saver::default();
+        if outcome.steps == 0 {
+            self.evaluate_into(&mut outcome, listen)?;
+        }
+        let mut reported = (Instant::now(), self.steps);
+        let mut losses = Tensor::f_zeros([1], (Kind::Float, self.backend.device()))?;
+        while self.steps < self.config.iterations {
+            let result = match self.step() {
+                Ok(result) => result,
+                Err(error) => {
+                    saver.wait(&mut |event| listen(self, event));
+                    self.rescue(&error, options, &outcome, &mut |event| listen(self, event));
+                    return Err(error);
+                }
+            };
+            {
+                let _guard = tch::no_grad_guard();
+                let _ = losses.f_add_(&result.loss)?;
+            }
+            if let Some(change) = result.change {
+                let gaussians = self.gaussians().len();
+                listen(self, &Event::Densified { step: self.steps - 1, change, gaussians });
+            }
+            // Read once per step: a stop that comes later, for example during an evaluation, must not go by unsaved.
+            let stopping = options.stop.load(Ordering::Relaxed);
+            let last = self.steps == self.config.iterations || stopping;
+            let evaluate = last || self.config.evaluates_at(self.steps);
+            let due = |every: u64| every > 0 && self.steps.is_multiple_of(every);
+            let save = stopping || due(options.checkpoint_every) && !last;
+            let save = options.checkpoint.as_ref().filter(|_| save);
+            if !evaluate
+                && !due(options.report_every)
+                && save.is_none()
+                && reported.0.elapsed().as_secs_f64() < REPORT_EVERY
+            {
+                continue;
+            }
+            let count = (self.steps - reported.1) as f64;
+            let mean = losses.f_double_value(&[0])? / count;
+            let report = self.report(result, mean, (count, reported.0), &mut outcome)?;
+            let _ = losses.f_zero_()?;
+            listen(self, &report);
+            if evaluate && !stopping {
+                self.evaluate_into(&mut outcome, listen)?;
+            }
+            if let Some(path) = save {
+                outcome.wall_seconds = wall_before + begin.elapsed().as_secs_f64();
+                saver.save(self.checkpoint(outcome.clone())?, path, &mut |event| listen(self, event));
+            }
+            if stopping {
+                // Saved before: whoever asks twice need not wait for the evaluation.
+                self.evaluate_into(&mut outcome, listen)?;
+                break;
+            }
+            reported = (Instant::now(), self.steps);
+        }
+        saver.wait(&mut |event| listen(self, event));
+        outcome.stopped_early = self.steps < self.config.iterations;
+        outcome.wall_seconds = wall_before + begin.elapsed().as_secs_f64();
+        Ok(outcome)
+    }
+
+    /// The numbers of a report, also added to `outcome`. `mean` is the loss over the `count` steps since the instant `since`.
+    fn report(
+        &self,
+        last: StepResult,
+        mean: f64,
+        (count, since): (f64, Instant),
+        outcome: &mut Outcome,
+    ) -> Result<Event> {
+        let psnr = loss::psnr(&last.image, &last.target.color)?.f_double_value(&[])?;
+        // The device has caught up, so only now does the clock show how long the steps took.
+        let seconds = since.elapsed().as_secs_f64();
+        outcome.train_seconds += seconds;
+        outcome.steps = self.steps;
+        if !mean.is_finite() {
+            return Err(Error::Diverged { step: self.steps, loss: mean });
+        }
+        outcome.loss = Some(mean);
+        let gaussians = self.gaussians().len();
+        let train_seconds = outcome.train_seconds;
+        outcome.sample(Sample { step: self.steps, loss: mean, psnr, gaussians, train_seconds });
+        Ok(Event::Step {
+            step: self.steps,
+            iterations: self.config.iterations,
+            loss: mean,
+            psnr,
+            gaussians,
+            sh_degree: self.config.active_degree(self.steps),
+            steps_per_second: count / seconds,
+            memory_mib: memory_in_use_mib(&self.backend),
+        })
+    }
+
+    /// Saves the state if the device has too little memory for another step: with other settings or on another machine the
+    /// run can continue from there. Parameters are copied to the host, which needs no memory of the device.
+    fn rescue(
+        &self,
+        error: &Error,
+        options: &RunOptions<'_>,
+        outcome: &Outcome,
+        listen: &mut dyn FnMut(&Event),
+    ) {
+        let Some(path) = options.checkpoint.as_ref().filter(|_| error.is_out_of_memory()) else { return };
+        let warn = |text: String| Event::Warning { text };
+        let whole =
+            self.is_whole().then(|| self.checkpoint(Outcome { steps: self.steps, ..outcome.clone() }));
+        match whole.map(|checkpoint| checkpoint.and_then(|c| c.write(path))) {
+            None => listen(&warn("a refinement was interrupted; the last checkpoint is kept".into())),
+            Some(Ok(())) => listen(&Event::Saved { path: path.clone() }),
+            Some(Err(e)) => listen(&warn(format!("{e}; the last checkpoint is kept"))),
+        }
+    }
+
+    fn announce(&self, listen: &mut dyn FnMut(&Self, &Event)) {
+        let mut listen = |event: &Event| listen(self, event);
+        if let Some(start) = &self.start {
+            start.warnings.iter().for_each(|text| listen(&Event::Warning { text: text.clone() }));
+            listen(&Event::Placed {
+                method: start.method.to_string(),
+                points: start.points.len(),
+                guessed: start.guessed,
+                seconds: start.took.as_secs_f64(),
+            });
+        }
+        let first = self.views.camera(self.train.first().copied().unwrap_or(0)).core();
+        listen(&Event::Ready {
+            train_views: self.train.len(),
+            test_views: self.test.len(),
+            gaussians: self.gaussians().len(),
+            width: first.width,
+            height: first.height,
+            device: format!("{:?}", self.backend.device()),
+            step: self.steps,
+        });
+    }
+
+    /// The held-out views one after another: name, photograph and render, `[3,H,W]`.
+    pub fn held_out(&self) -> impl Iterator<Item = Result<(&str, Truth, Tensor)>> {
+        self.test.iter().map(|&i| {
+            let target = self.views.target(i, &self.background)?;
+            let mask = target.mask.map(|m| m.f_ge(0.5)?.f_squeeze_dim(0)).transpose()?;
+            Ok((self.views.name(i), Truth { photo: target.color, mask }, self.render(i)?))
+        })
+    }
+
+    /// The scores of the held-out views; waits for the device.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] if a render contains NaN; what the rasterizer reports, for example out of device memory.
+    pub fn evaluate(&self) -> Result<Scores> {
+        let _guard = tch::no_grad_guard();
+        let evaluator = Evaluator::default();
+        let mut scores = Scores::default();
+        for view in self.held_out() {
+            let (name, truth, image) = view?;
+            match evaluator.compare(name, &image, &truth)? {
+                Some(score) => scores.views.push(score),
+                None => scores.skipped.push(name.into()),
+            }
+        }
+        Ok(scores)
+    }
+
+    fn evaluate_into(&self, outcome: &mut Outcome, listen: &mut dyn FnMut(&Self, &Event)) -> Result<()> {
+        let scores = self.evaluate()?;
+        if let (0, Some(first)) = (self.steps, scores.skipped.first()) {
+            let n = scores.skipped.len();
+            let text = format!("the masks leave no pixel of {n} held-out views to score, among them {first}");
+            listen(self, &Event::Warning { text });
+        }
+        let Some(mean) = scores.mean() else { return Ok(()) };
+        let evaluation = Evaluation {
+            step: self.steps,
+            psnr: mean.psnr,
+            ssim: mean.ssim,
+            gaussians: self.gaussians().len(),
+            train_seconds: outcome.train_seconds,
+        };
+        outcome.evaluations.push(evaluation);
+        listen(self, &Event::Evaluated(evaluation));
+        Ok(())
+    }
+}
+
+/// Writes checkpoints in the background, one at a time.
+#[derive(Default)]
+struct Saver {
+    running: Option<JoinHandle<Result<PathBuf>>>,
+}
+
+impl Drop for Saver {
+    /// Even if the run ends in an error, a checkpoint that is being written is finished.
+    fn drop(&mut self) {
+        self.wait(&mut |_| {});
+    }
+}
+
+impl Saver {
+    fn save(&mut self, checkpoint: Checkpoint, path: &Path, listen: &mut dyn FnMut(&Event)) {
+        self.wait(listen);
+        let path = path.to_owned();
+        self.running = Some(std::thread::spawn(move || checkpoint.write(&path).map(|()| path)));
+    }
+
+    /// A full disk does not end the training: the last checkpoint is intact, and there may be room next time.
+    fn wait(&mut self, listen: &mut dyn FnMut(&Event)) {
+        match self.running.take().map(JoinHandle::join) {
+            None => {}
+            Some(Ok(Ok(path))) => listen(&Event::Saved { path }),
+            Some(Ok(Err(e))) => {
+                let text = format!("{e}; the last checkpoint is kept, and training continues");
+                listen(&Event::Warning { text });
+            }
+            Some(Err(_)) => {
+                listen(&Event::Warning { text: "the thread that writes checkpoints panicked".into() })
+            }
+        }
+    }
+}

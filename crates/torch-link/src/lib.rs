@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+#![expect(clippy::needless_doctest_main, reason = "the README shows a whole build script")]
+
+mod find;
+mod link;
+mod version;
+
+pub use find::{Torch, VARIABLES, torch};
+pub use link::{Target, for_dependents, link_args, torch_directives};
+pub use version::{ROWS, check, tch_of_manifest};
