@@ -33,7 +33,7 @@ use crate::verify;
 
 /// Find or fetch a toolchain, fetch the pinned sources, build, and prove the result
 ///
-/// Prints the plan first: what is built with what, and why each candidate won or lost. Needs no GPU: kernels are
+/// Prints the plan first: what is built with what, and why each candidate was or was not chosen. Needs no GPU: kernels are
 /// compiled for the GPUs present, or else for 75,80,86,89,90,100,120 as far as the toolkit knows them.
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
@@ -46,7 +46,7 @@ pub struct Args {
     /// Row of torch and tch, such as 2.11; see `cargo xtask switch list`
     #[arg(long)]
     row: Option<String>,
-    /// Fetch nothing: name what is missing and how to bring it
+    /// Download nothing: list what is missing and how to get it
     #[arg(long)]
     offline: bool,
     /// Accept a licence: `inria` (non-commercial research and evaluation)

@@ -17,7 +17,7 @@ use splatwright::{
     switch, ui,
 };
 
-/// Remove builds that no longer fit, and on request all of them, the sources, or the cache
+/// Remove outdated builds and, on request, all builds, the sources, or the cache
 ///
 /// Without options: engine libraries whose record differs from what would be built now (toolkit, torch, compiler,
 /// flags, architectures), and the target directories of rows whose torch is gone. Prints what it frees. Never

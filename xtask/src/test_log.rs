@@ -2,6 +2,10 @@
 //!
 //! A test that cannot run here prints a line `skipped: <reason>` and returns; with `--show-output` that line
 //! appears under the test's name. It is then counted as skipped, not as passed. Pure functions of text.
+//!
+//! Why text: libtest has no way for a running test to say that it was skipped, and cargo-nextest, which runs libtest's
+//! binaries, therefore none either. libtest-mimic has one, at the price of `harness = false` and a list of tests in every
+//! test target, and not for unit and documentation tests.
 
 use std::collections::BTreeMap;
 

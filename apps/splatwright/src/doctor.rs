@@ -19,10 +19,10 @@ use crate::{hint::WithHint, repository, ui};
 /// GPUs, cmake and ninja. Prints where each fact came from, then what a build would use and why, then everything
 /// that is wrong, each with one hint. Changes nothing, needs no network.
 ///
-/// With `--for ext`, the same for a torch extension of somebody else's: there torch's own rules hold (the toolkit's
+/// With `--for ext`, the same for another project's torch extension, where torch's own rules hold (the toolkit's
 /// major version must be torch's), and `--source` looks at the extension's sources as well.
 ///
-/// Exit code: 0 if `cargo xtask build` can go ahead (what it will bring by itself is no gap), 1 if something is
+/// Exit code: 0 if `cargo xtask build` can go ahead (what the build fetches by itself does not count as missing), 1 if something is
 /// missing that you must provide, 2 if something here is damaged.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -35,7 +35,7 @@ pub struct Args {
     /// Check as if nothing could be downloaded
     #[arg(long)]
     offline: bool,
-    /// Check for our own build, or for a torch extension of somebody else's
+    /// What to check for: Splatwright's own build, or another project's torch extension
     #[arg(long = "for", value_name = "TARGET", default_value = "own", value_parser = ["own", "ext"])]
     target: String,
     /// With `--for ext`: the extension's source folder
@@ -53,7 +53,7 @@ pub struct Args {
     /// Look at a machine in a folder (with a `machine.env`) instead of this one
     #[arg(long, value_name = "FOLDER")]
     root: Option<PathBuf>,
-    /// Show also why each other candidate was not taken
+    /// Also show why each other candidate was not chosen
     #[arg(long, short)]
     verbose: bool,
 }

@@ -15,7 +15,7 @@ use crate::{hint::hinted, ui};
 /// Explain a failure: a code such as E21, or the log of a build that failed
 ///
 /// Without an argument the log is read from standard input: `pip install . 2>&1 | cargo xtask explain`.
-/// Known failures come first, the one to mend first at the top; harmless warnings come last and are said to be so.
+/// Known failures come first, the one to solve first at the top; harmless warnings come last and are marked as harmless.
 ///
 /// Exit code: 0 if a log shows nothing or only harmless warnings, 1 if it shows a failure.
 #[derive(Debug, clap::Args)]

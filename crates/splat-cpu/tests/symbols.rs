@@ -18,11 +18,17 @@ fn symbols(path: &std::path::Path, exported: bool) -> Vec<String> {
 
 #[cfg(target_os = "linux")]
 #[test]
+#[expect(clippy::print_stdout, reason = "a test says on stdout that it was skipped")]
 fn the_library_exports_its_entry_alone_and_no_program_has_it() {
     assert_eq!(symbols(&support::library(), true), ["splat_engine_get"]);
     // Linked here, too.
     assert_eq!(splat_cpu::engine().capabilities().name, "cpu");
     let own = symbols(&std::env::current_exe().expect("this test's path"), false);
+    if own.is_empty() {
+        // As `cargo xtask bundle` carries it.
+        println!("skipped: this program is stripped of its symbols");
+        return;
+    }
     assert!(own.iter().any(|s| s.contains("splat_cpu")), "the symbols of this program are readable");
     assert!(!own.iter().any(|s| s == "splat_engine_get"), "a Rust program defines splat_engine_get");
 }

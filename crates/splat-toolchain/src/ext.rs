@@ -1,4 +1,4 @@
-//! The plan for a torch extension of somebody else's (setuptools, `CUDAExtension`): unlike our own build, torch's own
+//! The plan for another project's torch extension (setuptools, `CUDAExtension`): unlike our own build, torch's own
 //! checks apply, so the toolkit's major version must be torch's. A pure function of the machine, the torch of the
 //! target environment and what was asked; nothing is built, written or fetched here.
 

@@ -274,7 +274,7 @@ fn engines(settings: &Settings, consent: bool, repo: &Repo, findings: &mut Vec<F
     engines.dedup();
     if !consent && (asked.is_empty() || engines.contains(&EngineName::Inria)) {
         let severity = if asked.is_empty() { Severity::Info } else { Severity::Warning };
-        let message = "the engine `inria` is left out: its sources are licensed for non-commercial research, and nobody accepted that yet";
+        let message = "the engine `inria` is left out: its sources are licensed for non-commercial research, and that has not been accepted yet";
         findings.push(
             Finding::new("S04", severity, message)
                 .evidence("neither vendor/consent.toml nor SPLATWRIGHT_ACCEPT_LICENSE names inria")
@@ -287,7 +287,7 @@ fn engines(settings: &Settings, consent: bool, repo: &Repo, findings: &mut Vec<F
             Finding::new(
                 "S13",
                 Severity::Error,
-                "the engine `cuda` was asked for, and this tree holds no kernels of our own",
+                "the engine `cuda` was asked for, and this tree does not hold our kernels",
             )
             .evidence("no crates/splat-cuda/kernels/*.cu")
             .hint("cargo xtask build --engines cpu,inria"),

@@ -101,12 +101,12 @@ pub fn toolchain_file(repo: &Repo, plan: &Plan) -> Option<Finding> {
     let planned = plan.torch.path().map(|path| path.display().to_string());
     // What `switch` named ahead of its arrival is not gone.
     if let Some(named) = named.filter(|named| repo.torch_gone && Some(*named) != planned.as_ref()) {
-        let message = format!("cargo is told to use the torch at {named}, and it is gone");
+        let message = format!("cargo is told to use the torch at {named}, which no longer exists");
         return Some(finding("S14", Severity::Warning, message).hint("`cargo xtask build` chooses again"));
     }
     let written = repo.toolchain_env.get("SPLATWRIGHT_FINGERPRINT")?;
     (*written != plan.fingerprint).then(|| {
-        let message = "plain cargo and editors still use an earlier plan than this one".to_owned();
+        let message = "plain cargo and editors still use an earlier plan".to_owned();
         finding("S16", Severity::Info, message).hint("`cargo xtask build` puts this one in force")
     })
 }
@@ -247,7 +247,7 @@ pub fn cuda_facts(machine: &Machine, plan: &Plan) -> Vec<Finding> {
     {
         let code = if torch_cuda.major() == version.major() { "E02" } else { "E01" };
         let message = format!(
-            "the toolkit is CUDA {}, torch was built with {}: harmless here, the kernels never see torch and bring their own runtime",
+            "the toolkit is CUDA {}, torch was built with {}: harmless here, because the kernels never see torch and carry their own runtime",
             version.series(),
             torch_cuda.series()
         );
@@ -266,7 +266,7 @@ pub fn sources(plan: &Plan) -> Option<Finding> {
         Finding::new(
             "S09",
             Severity::Info,
-            "the original rasterizer is built from your own checkout; nothing pins what it holds",
+            "the original rasterizer is built from your own checkout, whose contents are not pinned",
         )
         .evidence(path.display().to_string())
         .hint("move it away to build the pinned sources"),
@@ -318,7 +318,7 @@ pub fn to_bring(machine: &Machine, request: &Request, plan: &Plan) -> Vec<Findin
     findings
 }
 
-/// S15: half an installation in the cache, where the plan's own would be.
+/// S15: an incomplete installation in the cache, where the plan's own would be.
 pub fn damaged(machine: &Machine, plan: &Plan) -> Vec<Finding> {
     let planned = |item: &ManagedItem| {
         let choices = [&plan.torch, &plan.cuda, &plan.cmake, &plan.ninja];
@@ -330,13 +330,13 @@ pub fn damaged(machine: &Machine, plan: &Plan) -> Vec<Finding> {
         .filter(|state| !state.lacks.is_empty() && planned(&state.item))
         .map(|state| {
             let message = format!(
-                "{} in the cache is not whole: {} is missing",
+                "{} in the cache is incomplete: {} is missing",
                 state.item.name,
                 state.lacks.join(", ")
             );
             Finding::new("S15", Severity::Warning, message)
                 .evidence(state.dir.display().to_string())
-                .hint("`cargo xtask build` brings it again")
+                .hint("`cargo xtask build` installs it again")
         })
         .collect()
 }

@@ -1,5 +1,5 @@
 //! The founding article, replayed: its two Windows machines as folders. Our own build needs no switch of the toolkit and
-//! no patch of torch in either; an extension of somebody else's gets the toolkit that fits, or the way out.
+//! no patch of torch in either; an existing extension gets the toolkit that fits, or the way out.
 
 use std::path::{Path, PathBuf};
 

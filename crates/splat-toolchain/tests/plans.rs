@@ -30,7 +30,7 @@ fn the_founding_case_is_no_conflict() {
     info E84: no cmake from 3.24 on is installed; `cargo xtask build` brings one
     info E84: no ninja from 1.10 on is installed; `cargo xtask build` brings one
     info E101: Cargo.lock holds tch 0.24.0, and torch 2.4.0 goes with tch 0.17.0
-    info E01: the toolkit is CUDA 13.1, torch was built with 12.4: harmless here, the kernels never see torch and bring their own runtime
+    info E01: the toolkit is CUDA 13.1, torch was built with 12.4: harmless here, because the kernels never see torch and carry their own runtime
     info E07: the driver runs CUDA up to 13.2 (what nvidia-smi shows), the toolkit is 13.1, torch is 12.4: three different things, and they need not be equal
     info S05: `cargo xtask build` brings tools, inria-2.11.0 (about 0.2 GB on disk)
     "#);
@@ -475,8 +475,13 @@ fn every_candidate_is_named_with_why_it_won_or_lost() {
     }
     let reasons: Vec<&(String, String)> = plan.choices.iter().flat_map(|choice| &choice.rejected).collect();
     assert!(reasons.iter().all(|(candidate, why)| !candidate.is_empty() && why.len() > 10), "{reasons:?}");
-    for why in ["11.8", "newer than the GCC 15", "not active", "ours: an installed one fits", "fits as well"]
-    {
+    for why in [
+        "11.8",
+        "newer than the GCC 15",
+        "not active",
+        "Splatwright's own: an installed one fits",
+        "fits as well",
+    ] {
         assert!(told.contains(why), "no reason says `{why}`: {told}");
     }
 }

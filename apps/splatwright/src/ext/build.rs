@@ -62,7 +62,7 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    /// Where the wheel goes.
+    /// The folder for the wheel.
     pub(crate) fn place(&self) -> PathBuf {
         self.wheel_dir.join(self.wheel.file_name().unwrap_or_default())
     }

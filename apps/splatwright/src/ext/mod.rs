@@ -1,4 +1,4 @@
-//! `cargo xtask ext build`: builds somebody else's torch extension (setuptools, `CUDAExtension`) for an existing
+//! `cargo xtask ext build`: builds an existing torch extension (setuptools, `CUDAExtension`) for an existing
 //! Python environment, and proves the wheel before it is handed over. The sources are copied and never edited, the
 //! environment is read and never changed.
 
@@ -73,7 +73,7 @@ pub struct VerifyArgs {
 /// Build a wheel of an extension, and prove it
 ///
 /// Chooses the CUDA toolkit of torch's major version, a compiler that it takes, and the GPU architectures; copies the
-/// sources so that a stale build folder cannot matter; forces in headers that the sources forgot; builds without
+/// sources so that a stale build folder cannot matter; adds headers that the sources forgot; builds without
 /// isolation against the torch of the environment. Then checks the wheel: every undefined symbol against what torch
 /// exports, the ABI, the architectures, the libraries it needs, and an import in a process of its own. Only a wheel
 /// that passes is put into the wheel folder. A failing build's log is explained.
@@ -83,16 +83,16 @@ pub struct BuildArgs {
     source: String,
     #[command(flatten)]
     target: For,
-    /// Where the wheel goes
+    /// The folder for the wheel
     #[arg(long, value_name = "DIR", default_value = "wheels")]
     wheel_dir: PathBuf,
-    /// The folder of the extension inside the source, where it is not at the top
+    /// The extension's folder inside the source, if it is not at the top
     #[arg(long, value_name = "FOLDER")]
     subfolder: Option<String>,
     /// A variable for the build, such as FORCE_ONLY_CUDA=1; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     env: Vec<String>,
-    /// Compile the sources as they are, without headers that they forgot
+    /// Compile the sources as they are, without adding the headers that they forgot
     #[arg(long)]
     no_forced_headers: bool,
     /// Fetch nothing
@@ -253,7 +253,7 @@ fn bring(args: &BuildArgs, setting: &mut Setting) -> anyhow::Result<()> {
     if items.is_empty() {
         return Ok(());
     }
-    let python = setting.machine.pythons.first().context("there is no Python that could bring packages")?;
+    let python = setting.machine.pythons.first().context("there is no Python that could install packages")?;
     let root = setting.machine.cache_root.as_ref().context("there is no place for the cache")?;
     let cache = Cache::open(&root.value)?;
     let pins = repository::with_pins(&cache)?;

@@ -37,10 +37,10 @@ pub struct Args {
     /// Print the environment for builds outside this repository, and change nothing
     #[arg(long, value_enum, value_name = "SHELL", global = true)]
     print_env: Option<Shell>,
-    /// Write a script for a shell that switches an open one with one word, and print how to use it
+    /// Write a shell script that switches an open shell with one word, and print how to use it
     #[arg(long, value_enum, value_name = "SHELL")]
     install_shell: Option<Shell>,
-    /// Where that script goes
+    /// The folder for that script
     #[arg(long, value_name = "DIR", default_value = "target/shell", requires = "install_shell")]
     into: PathBuf,
     /// Show what would be written, and change nothing
@@ -53,7 +53,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Show the rows, what of them is here, and the CUDA toolkits found
+    /// Show the rows, which parts of each are installed, and the CUDA toolkits found
     List,
     /// Put a row in force: its PyTorch, and the tch that goes with it
     Torch {
@@ -62,7 +62,7 @@ enum What {
     },
     /// Choose a CUDA toolkit
     Cuda {
-        /// A version (12.6), a folder, `managed` for the one that Splatwright brings, or `auto` to choose by fit
+        /// A version (12.6), a folder, `managed` for the one that Splatwright installs, or `auto` to choose the best fit
         toolkit: String,
     },
 }
@@ -225,7 +225,7 @@ fn tell(snapshot: &Snapshot, changed: &Changed, dry_run: bool) -> anyhow::Result
         false => format!("{} says so already", config::PATH),
     });
     if let Some((from, to)) = &changed.tch {
-        lines.push(format!("Cargo.lock: tch {would}moved from {from} to {to}"));
+        lines.push(format!("Cargo.toml and Cargo.lock: tch {would}moved from {from} to {to}"));
     }
     if !plan.to_bring().is_empty() {
         lines.push("what is not here yet comes with `cargo xtask build`".into());

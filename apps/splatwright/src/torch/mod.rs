@@ -17,7 +17,7 @@ use splat_toolchain::{
 
 use crate::{ext::Target, ui};
 
-/// Name or install the PyTorch wheels of an environment
+/// Find or install the PyTorch wheels for an environment
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -48,14 +48,14 @@ pub struct Wanted {
     /// PyTorch alone
     #[arg(long)]
     alone: bool,
-    /// An index besides those that pip is set to
+    /// An index in addition to those that pip is configured for
     #[arg(long, value_name = "URL")]
     extra_index_url: Vec<String>,
 }
 
-/// Name the wheels, with sizes and hashes
+/// List the wheels, with sizes and hashes
 ///
-/// Asks pip's own resolver, with the indexes that pip is set to, for torch, torchvision and torchaudio that belong
+/// Asks pip's own resolver, with the indexes that pip is configured for, for torch, torchvision and torchaudio that belong
 /// together, for this interpreter and platform. pip from 24.1 on downloads no wheel for that, where the index has the
 /// wheels' metadata apart; older ones do, into their own cache. `--save DIR` writes `splatwright-torch.json` for
 /// `torch install --from DIR`, which then checks every file against it.
@@ -77,7 +77,7 @@ pub struct PlanArgs {
 /// Install PyTorch from wheels, all or nothing
 ///
 /// With `--from DIR` nothing is fetched: the folder holds the wheels (and, from `torch plan --save`, their hashes).
-/// Without it the wheels are downloaded first; an interrupted download goes on where it ended. Wheels for another
+/// Without it the wheels are downloaded first; an interrupted download continues where it stopped. Wheels for another
 /// Python or platform are refused. The new packages are made ready beside the old ones and exchanged at the end; if
 /// anything fails, `import torch` included, the old state stands.
 #[derive(Debug, clap::Args)]

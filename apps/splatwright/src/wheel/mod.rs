@@ -43,7 +43,7 @@ pub const PACKAGE: &str = "diff_gaussian_rasterization";
 /// compiled for --arch, as `cargo xtask build` does; engine `inria` is never included.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the wheels go
+    /// The folder for the wheels
     #[arg(long, value_name = "FOLDER", default_value = "dist")]
     pub(crate) wheel_dir: PathBuf,
     /// Engines inside: cpu, cuda

@@ -1,4 +1,4 @@
-//! `cargo xtask verify-import --python`: the wheels in a throw-away environment of somebody's interpreter.
+//! `cargo xtask verify-import --python`: the wheels in a throw-away environment of a given interpreter.
 //!
 //! Installs them with that interpreter's pip, imports, renders the golden scene forward and backward on every device,
 //! compares, uninstalls, and looks for what was left behind. The interpreter's own packages are only read.

@@ -21,7 +21,7 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Weight {
-    /// A message that frightens and means nothing.
+    /// An alarming message without consequences.
     Harmless,
     /// It builds, and fails, lies or is slow afterwards.
     Late,
@@ -50,7 +50,7 @@ pub struct Entry {
     pub weight: Weight,
     pub cause: &'static str,
     pub consequence: &'static str,
-    /// What to do when somebody else's extension is built: one command where one does it.
+    /// What to do when another project's extension is built: one command where one does it.
     pub action: &'static str,
     /// Whether `cargo xtask ext build` does it by itself.
     pub automatic: bool,

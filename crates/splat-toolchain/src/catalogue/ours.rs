@@ -3,13 +3,13 @@
 
 use super::{Entry, fatal, harmless, late};
 
-const EXT: &str = "no matter of other people's extensions";
+const EXT: &str = "does not concern other projects' extensions";
 
 #[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
-    fatal("S01", "no Python that can bring packages")
+    fatal("S01", "no Python that can install packages")
         .because("there is no Python 3 with pip on PATH, or none that the row's wheels are for")
-        .then("what is missing cannot be brought")
+        .then("what is missing cannot be installed")
         .mend("`sudo apt install python3 python3-pip python3-venv`, or `cargo xtask switch list` for another row")
         .own(EXT).ruled(),
     fatal("S02", "no C++ compiler")
@@ -23,11 +23,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         .mend("`cargo xtask clean --cache --dry-run` lists ours; or set SPLATWRIGHT_HOME to a larger disk")
         .own(EXT).ruled(),
     harmless("S04", "the engine `inria` is left out")
-        .because("its sources are licensed for non-commercial research, and nobody accepted that")
+        .because("its sources are licensed for non-commercial research, and that has not been accepted")
         .then("the other engines are built")
         .mend("`cargo xtask build --accept-license inria`, after reading the licence")
         .own(EXT).ruled(),
-    harmless("S05", "packages will be brought")
+    harmless("S05", "packages will be installed")
         .because("the plan uses installations of ours that are not in the cache yet")
         .then("the next build fetches them once")
         .mended("nothing to do")
@@ -62,7 +62,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         .then("nothing is planned")
         .mend("`cargo xtask switch list`")
         .own(EXT).ruled(),
-    fatal("S13", "no kernels of our own in this tree")
+    fatal("S13", "our kernels are not in this tree")
         .because("the engine `cuda` was asked for and its sources are not here")
         .then("it cannot be built")
         .mend("`cargo xtask build --engines cpu,inria`")
@@ -72,10 +72,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         .then("cargo and editors fail or use nothing")
         .mend("`cargo xtask build` chooses again; a damaged file may be deleted")
         .own(EXT).ruled(),
-    late("S15", "half an installation in the cache")
-        .because("bringing it was interrupted, or files were removed")
+    late("S15", "an incomplete installation in the cache")
+        .because("installing it was interrupted, or files were removed")
         .then("it is not used")
-        .mended("`cargo xtask build` brings it again")
+        .mended("`cargo xtask build` installs it again")
         .own(EXT).ruled(),
     harmless("S16", "an earlier plan is in force")
         .because("something on the machine changed since the last build")

@@ -23,7 +23,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     late("E82", "the active environment is not the Python that runs")
         .because("VIRTUAL_ENV or CONDA_PREFIX names one environment, and python or pip on PATH is another's")
         .then("packages land where nobody looks")
-        .mend("call pip as `python -m pip`, and activate the environment anew; `cargo xtask ext build --python <environment>` names one")
+        .mend("call pip as `python -m pip`, and activate the environment again; `cargo xtask ext build --python <environment>` names one")
         .own("the active environment comes first, each path is shown by `cargo xtask doctor`")
         .ruled()
         .seen(&[]),

@@ -68,12 +68,16 @@ fn by_name(context: &Context<'_>, asked: &str, explained: &mut Explained) -> (Ch
             .is_ok_and(|version| Version::from_numbers(CUDA.version).starts_with(&version)) =>
         {
             (
-                ours(context, explained, &format!("`{asked}` was chosen explicitly and is the one we bring")),
+                ours(
+                    context,
+                    explained,
+                    &format!("`{asked}` was chosen explicitly and is the one that Splatwright installs"),
+                ),
                 Vec::new(),
             )
         }
         None => {
-            explained.because = format!("`{asked}` was chosen explicitly and is not here");
+            explained.because = format!("`{asked}` was chosen explicitly and is not installed");
             let have: Vec<String> = context.machine.toolkits.iter().map(describe).collect();
             let have = if have.is_empty() { "no toolkit was found".to_owned() } else { have.join("; ") };
             let finding = Finding::new("E03", Severity::Error, format!("CUDA `{asked}` was chosen and is not on this machine"))
@@ -120,7 +124,7 @@ fn by_rank(context: &Context<'_>, explained: &mut Explained) -> (Choice, Vec<Fin
     }
     if chosen.is_some() {
         for toolkit in toolkits.iter().filter(|toolkit| toolkit.managed) {
-            explained.rejected.push((describe(toolkit), "ours: an installed one fits".into()));
+            explained.rejected.push((describe(toolkit), "Splatwright's own: an installed one fits".into()));
         }
     }
     match chosen {

@@ -241,7 +241,7 @@ fn tool(context: &Context<'_>, subject: &str, found: &[Tool], least: &[u32], ins
                 choice
             }
             None => {
-                explained.because = "none is installed and nothing here pins one".into();
+                explained.because = "none is installed, and there are no pins to install one".into();
                 findings.push(
                     Finding::new(
                         "E84",

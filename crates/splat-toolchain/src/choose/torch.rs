@@ -48,7 +48,8 @@ pub(crate) fn choose(context: &Context<'_>) -> Chosen<Choice> {
                 choice
             }
             None => {
-                explained.because = format!("no installed torch is {} and nothing here pins one", row.torch);
+                explained.because =
+                    format!("no installed torch is {}, and there are no pins to install one", row.torch);
                 findings.push(nothing_pinned(context));
                 Choice::Missing
             }

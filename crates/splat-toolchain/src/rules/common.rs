@@ -111,7 +111,7 @@ pub(super) fn driver_library(machine: &Machine) -> Option<Finding> {
             "`wsl --update` in Windows, and a Windows driver with WSL support; then `export LD_LIBRARY_PATH=/usr/lib/wsl/lib`",
         ),
         None => (
-            "a driver is there and its library libcuda.so.1 is not: CUDA programs do not start here",
+            "there is a driver but not its library libcuda.so.1: CUDA programs do not start here",
             "in a container: run it with `--gpus all` (and NVIDIA_DRIVER_CAPABILITIES=compute,utility); elsewhere install the driver's libraries",
         ),
     };
@@ -184,12 +184,13 @@ pub(super) fn environments(machine: &Machine) -> Option<Finding> {
     if environments.into_iter().any(inside) {
         return None;
     }
-    let message =
-        format!("{name} is {prefix}, and `python` is {path}: packages would land where nobody looks");
+    let message = format!(
+        "{name} is {prefix}, and `python` is {path}: packages would be installed where they are not looked for"
+    );
     Some(
         Finding::new("E82", Severity::Warning, message)
             .evidence(format!("{name}={prefix}"))
-            .hint("activate the environment anew, or call its own interpreter: `python -m pip`"),
+            .hint("activate the environment again, or call its own interpreter: `python -m pip`"),
     )
 }
 
@@ -211,7 +212,7 @@ pub(super) fn memory(machine: &Machine, jobs: usize) -> Option<Finding> {
     }
     (jobs < machine.cpus).then(|| {
         let message = format!(
-            "{jobs} jobs at a time rather than {}: {:.1} GB of memory are free and a job may take {:.0} GB",
+            "{jobs} jobs at a time instead of {}: {:.1} GB of memory are free and a job may take {:.0} GB",
             machine.cpus,
             gb(memory.value),
             gb(JOB_MEMORY)
@@ -240,12 +241,12 @@ pub(super) fn silent(machine: &Machine) -> Vec<Finding> {
     let all = machine.silent.iter();
     all.map(|program| {
         let message = format!(
-            "`{}` did not answer within {} s and was ended; what it would say is unknown",
+            "`{}` did not answer within {} s and was stopped; its answer is unknown",
             program.source, program.value
         );
         let smi = program.source.contains("nvidia-smi");
         let hint = if smi {
-            "the driver hangs: reboot, or say it yourself: SPLATWRIGHT_DRIVER=580.65.06 SPLATWRIGHT_GPUS=86"
+            "the driver hangs: reboot, or state it yourself: SPLATWRIGHT_DRIVER=580.65.06 SPLATWRIGHT_GPUS=86"
         } else {
             "run it by hand to see why"
         };

@@ -1,4 +1,4 @@
-//! What would go wrong when a torch extension of somebody else's is built on this machine: rules that look at the
+//! What would go wrong when another project's torch extension is built on this machine: rules that look at the
 //! machine, the extension's plan and, where given, its sources. Findings of the plan itself (which toolkit, which
 //! compiler) come from [`crate::ext`]; what the build mends by itself is told as information.
 
@@ -157,7 +157,7 @@ fn first_pick(facts: &Facts<'_>) -> Option<Finding> {
     let by = first.sources.first().cloned().unwrap_or_default();
     if *version < Version::new(&[11]) {
         let message = format!(
-            "torch by itself would take CUDA {version} ({by}), which does not know its flags; {} is named to it",
+            "left to itself, torch would use CUDA {version} ({by}), which does not know its flags; it is given {}",
             chosen.root.display()
         );
         return Some(info("E10", message, first.root.display().to_string()));
@@ -165,7 +165,7 @@ fn first_pick(facts: &Facts<'_>) -> Option<Finding> {
     let of_torch = facts.plan.torch.cuda.as_ref()?;
     (version.major() != of_torch.major()).then(|| {
         let message = format!(
-            "torch by itself would take CUDA {} ({by}) and end on it, as it was built with {of_torch}; {} is named to it",
+            "left to itself, torch would use CUDA {} ({by}) and stop, as it was built with {of_torch}; it is given {}",
             version.series(),
             chosen.root.display()
         );
@@ -266,7 +266,7 @@ fn parameter_packs(facts: &Facts<'_>) -> Option<Finding> {
         && *nvcc < Version::new(&[11, 7]);
     hit.then(|| {
         let message = format!(
-            "nvcc {} cannot read the headers of GCC {}, although it admits it",
+            "nvcc {} cannot read the headers of GCC {}, although it claims to",
             nvcc.series(),
             compiler.version
         );
@@ -296,7 +296,7 @@ fn visual_studio(facts: &Facts<'_>) -> Vec<Finding> {
             );
         } else if !env.contains_key("DISTUTILS_USE_SDK") {
             let message =
-                "torch ends in this prompt unless DISTUTILS_USE_SDK is set; it is set for the build";
+                "torch stops in this prompt unless DISTUTILS_USE_SDK is set; it is set for the build";
             found.push(info("E28", message, "VSCMD_ARG_TGT_ARCH").hint("by hand: `set DISTUTILS_USE_SDK=1`"));
         }
     }
@@ -324,13 +324,13 @@ fn gpu_against_torch(facts: &Facts<'_>) -> Option<Finding> {
         .find(|gpu| gpu.arch > newest && crate::choose::archs::code_for(gpu.arch, codes).is_none())?;
     let listed: Vec<String> = codes.iter().map(|code| format!("sm_{code}")).collect();
     let message = format!(
-        "{} is sm_{}, and torch {} ends at sm_{newest}: torch's own kernels do not run on it",
+        "{} is sm_{}, and torch {} supports GPUs up to sm_{newest}: torch's own kernels do not run on it",
         gpu.name, gpu.arch, facts.plan.torch.full_version
     );
     Some(
         Finding::new("E51", Severity::Warning, message)
             .evidence(format!("torch lists {}", listed.join(" ")))
-            .hint("`cargo xtask torch plan --cuda 12.8` names a torch that knows it"),
+            .hint("`cargo xtask torch plan --cuda 12.8` finds a torch that supports it"),
     )
 }
 
@@ -344,7 +344,7 @@ fn arch_list(facts: &Facts<'_>) -> Option<Finding> {
         return (unset && facts.machine.gpus.is_empty()).then(|| {
             let list = facts.plan.arch_list();
             let message = format!(
-                "no GPU is visible and TORCH_CUDA_ARCH_LIST is not set, on which torch ends; `{list}` is set"
+                "no GPU is visible and TORCH_CUDA_ARCH_LIST is not set, at which torch stops; `{list}` is set"
             );
             info("E54", message, "nvidia-smi, /proc/driver/nvidia")
                 .hint("others with `--arch`, or `export TORCH_CUDA_ARCH_LIST=\"8.6;9.0+PTX\"`")
@@ -362,7 +362,7 @@ fn arch_list(facts: &Facts<'_>) -> Option<Finding> {
             match torch_checks::mended(torch, list) {
                 Some(meant) => finding(
                     Severity::Warning,
-                    format!("{unknown}; `{meant}` is meant"),
+                    format!("{unknown}; use `{meant}`"),
                     format!("export TORCH_CUDA_ARCH_LIST=\"{meant}\""),
                 ),
                 None => finding(Severity::Error, unknown.to_string(), "write numbers with a dot, separated by `;`: `export TORCH_CUDA_ARCH_LIST=\"8.6;9.0+PTX\"`".into()),

@@ -143,7 +143,7 @@ fn glm(tree: &Tree) -> Option<Finding> {
         let named = tree.files.get(".gitmodules").is_some_and(|text| text.contains("glm"));
         let there = tree.names.iter().any(|name| name.ends_with("glm/glm.hpp"));
         return (!named && !there).then(|| {
-            let message = "GLM is included and does not lie in this tree";
+            let message = "the sources include GLM, which is not in this tree";
             finding("E42", Severity::Error, message, wanted)
                 .hint("`sudo apt install libglm-dev`, or unpack GLM into third_party/glm")
         });
