@@ -62,7 +62,7 @@ fn held_out_quality_rises_and_outputs_parse() {
     assert_eq!((stats["gaussians"].as_u64(), stats["stopped_early"].as_bool()), (Some(8000), Some(false)));
     assert_eq!((stats["data"]["width"].as_u64(), stats["data"]["height"].as_u64()), (Some(98), Some(74)));
 
-    let gaussians = ply::read_gaussians(&out.join("point_cloud.ply")).unwrap();
+    let gaussians = ply::read_gaussians(out.join("point_cloud.ply")).unwrap();
     assert_eq!((gaussians.len(), gaussians.sh_degree()), (8000, 3));
     gaussians.check().unwrap();
 

@@ -121,7 +121,7 @@ fn evaluate(args: &Args) -> Result<()> {
     let stats = stats(args, &scene, &dataset, &views, &scores);
     if let Some(folder) = &args.output {
         report::per_view_csv(&folder.join("views.csv"), &scores.views)?;
-        write_atomically(&folder.join("stats.json"), |out| Ok(serde_json::to_writer_pretty(out, &stats)?))?;
+        write_atomically(folder.join("stats.json"), |out| Ok(serde_json::to_writer_pretty(out, &stats)?))?;
     }
     if args.json {
         common::print(&format!("{stats:#}"))?;
