@@ -25,7 +25,7 @@ fn dataset(root: &Path) {
     let json = format!(r#"{{"fl_x": 40, "k1": -0.5, "w": 40, "h": 20, "frames": [{}]}}"#, frames.join(","));
     std::fs::create_dir_all(root.join("images")).unwrap();
     std::fs::write(root.join("transforms.json"), json).unwrap();
-    (0..8).for_each(|i| save_png(&root.join(format!("images/{i}.png")), 40, 20, &[90; 2400]).unwrap());
+    (0..8).for_each(|i| save_png(root.join(format!("images/{i}.png")), 40, 20, &[90; 2400]).unwrap());
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn dataset(dir: &Path) -> PathBuf {
         let picture = splat_tch::render(&frozen.scene(), &camera, &settings).unwrap().color;
         let pixels = (picture.clamp(0.0, 1.0) * 255.0).round().to_kind(Kind::Uint8).permute([1, 2, 0]);
         let pixels = Vec::<u8>::try_from(pixels.contiguous().view(-1)).unwrap();
-        save_png(&folder.join(format!("images/v{i}.png")), w, h, &pixels).unwrap();
+        save_png(folder.join(format!("images/v{i}.png")), w, h, &pixels).unwrap();
     }
     fs_err::write(sparse.join("images.txt"), images).unwrap();
     folder
@@ -120,7 +120,7 @@ fn a_scene_scores_as_its_photographs_say() {
     assert_eq!((stats["gaussians"].as_u64(), stats["data"]["views"].as_u64()), (Some(63), Some(5)));
     let csv = fs_err::read_to_string(dir.path().join("out/views.csv")).unwrap();
     assert_eq!((csv.lines().count(), csv.lines().nth(3).unwrap().split(',').next()), (6, Some("v2.png")));
-    let both = Photo::read(&dir.path().join("out/views/v3.png")).unwrap();
+    let both = Photo::read(dir.path().join("out/views/v3.png")).unwrap();
     assert_eq!((both.width, both.height), (3 * SIZE.0, SIZE.1), "photograph, render and error");
 
     // A dull copy is worse by all measures; without -o, the figures come on stdout. The default is the test split.
@@ -148,13 +148,13 @@ fn masks_and_transparency_are_respected() {
     let photo = |i: usize| data.join(format!("images/v{i}.png"));
     let (w, h) = SIZE;
     // The first photograph loses its left half, the second its lower half.
-    let mut left = Photo::read(&photo(0)).unwrap().pixels;
+    let mut left = Photo::read(photo(0)).unwrap().pixels;
     left.chunks_exact_mut(3 * w as usize).for_each(|row| row[..3 * w as usize / 2].fill(255));
-    save_png(&photo(0), w, h, &left).unwrap();
+    save_png(photo(0), w, h, &left).unwrap();
     fs_err::create_dir_all(data.join("masks")).unwrap();
     let mask: Vec<u8> = (0..w * h).flat_map(|i| [if i % w < w / 2 { 0 } else { 255 }; 3]).collect();
-    save_png(&data.join("masks/v0.png"), w, h, &mask).unwrap();
-    let clear = Photo::read(&photo(1)).unwrap().pixels;
+    save_png(data.join("masks/v0.png"), w, h, &mask).unwrap();
+    let clear = Photo::read(photo(1)).unwrap().pixels;
     let row = |i: usize| i / w as usize;
     let rgba = clear
         .chunks_exact(3)
@@ -231,7 +231,7 @@ fn a_datasets_cameras_give_its_photographs_depth_and_opacity() {
     ]);
     for i in 0..5 {
         let [one, two] =
-            ["out", "again"].map(|f| Photo::read(&dir.path().join(format!("{f}/v{i}.png"))).unwrap());
+            ["out", "again"].map(|f| Photo::read(dir.path().join(format!("{f}/v{i}.png"))).unwrap());
         let most = one.pixels.iter().zip(&two.pixels).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(most <= Some(1), "view {i}: {most:?}");
     }
@@ -279,9 +279,9 @@ fn a_datasets_cameras_give_its_photographs_depth_and_opacity() {
         "white",
         "--quiet",
     ]);
-    let rgba = Photo::read(&dir.path().join("clear/far.png")).unwrap();
+    let rgba = Photo::read(dir.path().join("clear/far.png")).unwrap();
     assert_eq!((rgba.channels, rgba.pixels[3]), (4, 0));
-    let white = Photo::read(&dir.path().join("white/far.png")).unwrap();
+    let white = Photo::read(dir.path().join("white/far.png")).unwrap();
     let most = rgba.into_rgb([1.0; 3]).iter().zip(&white.pixels).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(most <= Some(2), "{most:?}");
 }
@@ -300,7 +300,7 @@ fn circles_and_paths_have_the_size_and_number_asked_for() {
     works(&[&run[..], &["--elevation", "-20", "--up", "0,-1,0"]].concat());
     let way = json(dir.path().join("circle/trajectory.json"));
     assert_eq!(way["frames"].as_array().unwrap().len(), 5);
-    let first = Photo::read(&dir.path().join("circle/frame_00000.png")).unwrap();
+    let first = Photo::read(dir.path().join("circle/frame_00000.png")).unwrap();
     assert_eq!((first.width, first.height), (48, 36));
     let middle = first.pixels[3 * (18 * 48 + 24)..][..3].to_vec();
     assert!(middle.iter().any(|c| *c > 60), "the scene is in the middle: {middle:?}");

@@ -19,7 +19,7 @@ fn dataset(name: &str) -> (PathBuf, Dataset) {
     let (mut images, mut points) = (String::new(), String::new());
     for i in 0..9 {
         writeln!(images, "{i} 1 0 0 0 {} 0 0 1 {i}.png\n", -0.1 * f64::from(i - 4)).unwrap();
-        save_png(&folder.join(format!("images/{i}.png")), 24, 16, &[40, 200, 60].repeat(24 * 16)).unwrap();
+        save_png(folder.join(format!("images/{i}.png")), 24, 16, &[40, 200, 60].repeat(24 * 16)).unwrap();
     }
     for i in 0..64 {
         let (x, y) = (f64::from(i % 8) / 3.5 - 1.0, f64::from(i / 8) / 3.5 - 1.0);
