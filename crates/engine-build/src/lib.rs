@@ -1,6 +1,6 @@
 //! Builds an engine of `splat_engine.h` from CUDA and C++ sources, for the build scripts of engine crates.
 //!
-//! [`Engine::build`] finds the toolkit ([`Tools`]), runs CMake on the crate's `CMakeLists.txt` and compiles the crate's
+//! [`Engine::build`] finds the toolkit (`tools.rs`), runs CMake on the crate's `CMakeLists.txt` and compiles the crate's
 //! cxx bridge. In `$OUT_DIR/lib` lie afterwards the static library that is linked into the crate and the shared library
 //! that exports the C function. Nothing is downloaded. Everything that is missing is an error of cargo, all at once, each
 //! with a hint.
