@@ -74,7 +74,7 @@ impl Loss for Photometric {
 /// zeros outside the images.
 ///
 /// # Errors
-/// [`Error::Render`](crate::Error::Render) for shapes that differ, or a backend without the loss.
+/// [`Error::Render`] for shapes that differ, or a backend without the loss.
 pub fn photometric(backend: &Backend, image: &Tensor, target: &Tensor, lambda: f64) -> Result<Tensor> {
     if lambda == 0.0 {
         return Ok(image.f_sub(target)?.f_abs()?.f_mean(Kind::Float)?);
@@ -100,7 +100,7 @@ pub fn inverse_depth(rendered: &Tensor, target: &Tensor) -> Result<Tensor> {
 /// `opacity o (1 - o) / P` and `scale s / 3P`. They are added in place and without a graph, because this runs in every step.
 ///
 /// # Errors
-/// [`Error::Settings`](crate::Error::Settings) unless there are six gradients; torch's.
+/// [`Error::Settings`] unless there are six gradients; torch's.
 pub fn regularize(gaussians: &Gaussians, gradients: &mut [Tensor], opacity: f64, scale: f64) -> Result<()> {
     let _guard = tch::no_grad_guard();
     let count = gaussians.len().max(1) as f64;
