@@ -112,7 +112,7 @@ fn cmake(problems: &mut Problems) -> Option<PathBuf> {
         if path.is_file() && path.file_stem().is_some_and(|name| name == "cmake") {
             return Some(path);
         }
-        problems.add(format!("SPLATWRIGHT_CMAKE (`{}`) is no program named cmake", path.display()), HINT);
+        problems.add(format!("SPLATWRIGHT_CMAKE (`{}`) is not a program named cmake", path.display()), HINT);
         return None;
     }
     // The cmake crate reads CMAKE itself.
