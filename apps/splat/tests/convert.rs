@@ -32,6 +32,7 @@ fn scene(p: usize, coeffs: usize) -> Gaussians {
         opacity_logits: wave(p),
         log_scales: wave(3 * p),
         rotations: wave(4 * p).iter().map(|x| x + 0.1).collect(),
+        ..Gaussians::default()
     }
 }
 

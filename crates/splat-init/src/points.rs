@@ -4,7 +4,7 @@ use std::num::NonZero;
 
 use kiddo::{ImmutableKdTree, SquaredEuclidean};
 use rayon::prelude::*;
-use splat_scene::{Gaussians, Point, SH_C0};
+use splat_scene::{Gaussians, Origin, Point, SH_C0};
 
 use crate::{Error, Result};
 
@@ -69,6 +69,7 @@ pub fn initial(points: &[Point], max_points: Option<usize>, sh_degree: u32, seed
         log_scales: neighbour_distances(&positions)?.into_iter().flat_map(|d| [log_scale(d); 3]).collect(),
         rotations: [1.0, 0.0, 0.0, 0.0].repeat(chosen.len()),
         means: positions.into_iter().flatten().collect(),
+        origin: Origin::default(),
     })
 }
 

@@ -305,6 +305,7 @@ fn the_dataset_s_own_points_come_first_and_nan_is_left_out() {
         views: Vec::new(),
         train: Vec::new(),
         test: Vec::new(),
+        origin: splat_scene::Origin::default(),
         points,
         scene_extent: 1.0,
         warnings: Vec::new(),

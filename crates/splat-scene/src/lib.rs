@@ -37,6 +37,7 @@ mod error;
 mod files;
 mod gaussians;
 mod image;
+mod origin;
 
 pub use dataset::{Dataset, OpenOptions, Point, View, cameras_json, colmap};
 pub use error::{Error, Place, Remedy, Result};
@@ -46,3 +47,4 @@ pub use gaussians::{
     spz,
 };
 pub use image::{CacheStats, Photo, Picture, PictureCache, lens, save_png};
+pub use origin::Origin;

@@ -32,6 +32,7 @@ fn sample(p: usize, coeffs: usize) -> Gaussians {
         opacity_logits: take(p),
         log_scales: take(3 * p),
         rotations: take(4 * p),
+        ..Gaussians::default()
     }
 }
 
@@ -257,6 +258,7 @@ fn activations_are_the_published_ones() {
         opacity_logits: vec![0.0],
         log_scales: vec![0.0, 1.0, -1.0],
         rotations: vec![2.0, 0.0, 0.0, 0.0],
+        ..Gaussians::default()
     };
     let a = g.activated();
     assert_eq!((a.opacities[0], a.rotations), (0.5, vec![1.0, 0.0, 0.0, 0.0]));

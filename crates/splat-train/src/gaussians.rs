@@ -129,6 +129,7 @@ impl Gaussians {
             opacity_logits: to_host(&self.opacity_logits)?,
             log_scales: to_host(&self.log_scales)?,
             rotations: to_host(&self.rotations)?,
+            origin: splat_scene::Origin::default(),
         })
     }
 

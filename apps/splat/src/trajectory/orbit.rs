@@ -180,6 +180,7 @@ mod tests {
             opacity_logits: vec![2.0; points.len()],
             log_scales: vec![0.0; 3 * points.len()],
             rotations: [1.0, 0.0, 0.0, 0.0].repeat(points.len()),
+            ..Gaussians::default()
         }
     }
 

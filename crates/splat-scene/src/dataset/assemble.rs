@@ -12,7 +12,7 @@ use super::photos;
 use crate::image::photo;
 use crate::image::picture::{Recipe, same_shape};
 use crate::image::warp::Warp;
-use crate::{Dataset, Error, OpenOptions, Remedy, Result, View};
+use crate::{Dataset, Error, OpenOptions, Origin, Remedy, Result, View};
 
 /// Squares of distances between points farther out overflow an `f32`.
 const FARTHEST: f32 = 1e15;
@@ -150,7 +150,8 @@ pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Datase
     let near: Vec<usize> = train.iter().copied().filter(|i| !far.contains(i)).collect();
     let counted = if near.is_empty() { &train } else { &near };
     let scene_extent = extent(counted.iter().map(|&i| views[i].center));
-    Ok(Dataset { source, views, train, test, points, scene_extent, warnings })
+    let origin = Origin::default();
+    Ok(Dataset { source, views, train, test, origin, points, scene_extent, warnings })
 }
 
 /// Adds a warning about `names`, if there are any.

@@ -28,8 +28,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use splat_core::Camera;
 
-use crate::Result;
 use crate::image::picture::Recipe;
+use crate::{Origin, Result};
 
 /// How to open a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub struct View {
     pub path: PathBuf,
     /// The camera at the size that [`View::load`] returns.
     pub camera: Camera,
-    /// The camera's centre in world coordinates.
+    /// The camera's centre in local coordinates ([`Dataset::origin`]).
     pub center: [f64; 3],
     /// The file of its mask: black where the photograph is to be ignored.
     pub mask: Option<PathBuf>,
@@ -89,7 +89,7 @@ pub struct View {
 /// A coloured point of the sparse reconstruction.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Point {
-    /// World coordinates.
+    /// Local coordinates ([`Dataset::origin`]).
     pub position: [f32; 3],
     /// RGB, 0 to 255.
     pub color: [u8; 3],
@@ -106,6 +106,9 @@ pub struct Dataset {
     pub train: Vec<usize>,
     /// Indices of the held-out views.
     pub test: Vec<usize>,
+    /// Where the local coordinates of cameras and points lie in the world: zero unless the dataset is far from the
+    /// world's origin, as georeferenced ones are.
+    pub origin: Origin,
     /// The points of the sparse reconstruction.
     pub points: Vec<Point>,
     /// 1.1 times the largest distance between a training camera's centre and the mean of these centres, in world units; 1 if

@@ -17,6 +17,7 @@ pub mod spz;
 
 pub use formats::{GaussianFormat, WriteProgress};
 
+use crate::Origin;
 use splat_core::{Color, Error, FeatureChannels, Scene, Shape};
 
 /// The spherical harmonic of degree 0, `1 / (2 sqrt(pi))`: colour = 0.5 + `SH_C0` * coefficient.
@@ -37,6 +38,8 @@ pub struct Gaussians {
     pub log_scales: Vec<f32>,
     /// `[P,4]`: quaternions wxyz, local to world, to be normalised.
     pub rotations: Vec<f32>,
+    /// Where the local coordinates of `means` lie in the world.
+    pub origin: Origin,
 }
 
 /// What [`Gaussians::repair`] did.
@@ -161,6 +164,7 @@ impl Gaussians {
             opacity_logits: pick(&self.opacity_logits, 1),
             log_scales: pick(&self.log_scales, 3),
             rotations: pick(&self.rotations, 4),
+            origin: self.origin,
         }
     }
 

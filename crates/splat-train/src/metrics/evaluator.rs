@@ -304,6 +304,7 @@ mod tests {
             opacity_logits: vec![3.0],
             log_scales: vec![-1.0; 3],
             rotations: vec![1.0, 0.0, 0.0, 0.0],
+            origin: splat_scene::Origin::default(),
         };
         let scene = Frozen::new(&host, &Backend::cpu()).unwrap();
         let camera = |z: f64| {

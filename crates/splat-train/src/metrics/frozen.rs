@@ -97,6 +97,7 @@ mod tests {
             opacity_logits: vec![0.0; 3],
             log_scales: vec![0.0; 9],
             rotations: [2.0, 0.0, 0.0, 0.0].repeat(3),
+            origin: splat_scene::Origin::default(),
         };
         let whole = Frozen::new(&host, &Backend::cpu()).unwrap();
         assert_eq!((whole.len(), whole.unusable(), whole.sh_degree()), (3, 0, 1));

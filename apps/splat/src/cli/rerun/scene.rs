@@ -256,6 +256,7 @@ mod tests {
             opacity_logits: vec![0.0; p],
             log_scales: [0.0, 2f32.ln(), 4f32.ln()].repeat(p),
             rotations: [1.0, 0.0, 0.0, 0.0].repeat(p),
+            ..splat_scene::Gaussians::default()
         };
         let cloud = Cloud::of(&Gaussians::upload(&host, Device::Cpu).unwrap()).unwrap();
         assert!(cloud.positions.len() <= MOST_POINTS && cloud.positions.len() > MOST_POINTS / 2);

@@ -11,7 +11,7 @@ mod rows;
 use std::io::{BufRead, Write};
 use std::path::Path;
 
-use crate::{Gaussians, Point, Result, write_atomically};
+use crate::{Gaussians, Origin, Point, Result, write_atomically};
 pub(crate) use header::{Element, Format, Scalar, parse as parse_header};
 use rows::Vertices;
 
@@ -75,6 +75,7 @@ pub fn parse_gaussians(path: &Path, reader: impl BufRead, size: u64) -> Result<G
         opacity_logits: Vec::with_capacity(p),
         log_scales: Vec::with_capacity(3 * p),
         rotations: Vec::with_capacity(4 * p),
+        origin: Origin::default(),
     };
     let tail = 3 + 3 * coeffs;
     vertices.read(&names, |row| {

@@ -6,7 +6,7 @@ use super::files::{Files, META, malformed};
 use super::meta::{self, Meta};
 use super::texture::Texture;
 use crate::gaussians::quantize::{logit_of_byte, unit_quaternion};
-use crate::{Gaussians, Result};
+use crate::{Gaussians, Origin, Result};
 
 /// Entries of the palette per row of its texture.
 pub(super) const PALETTE_ROW: usize = 64;
@@ -55,7 +55,7 @@ fn first(files: &mut Files, meta: &meta::V1) -> Result<Gaussians> {
             harmonics(files, &n.files, None, None, &book[0], &dc)?
         }
     };
-    Ok(Gaussians { means, sh, coeffs, opacity_logits, log_scales, rotations })
+    Ok(Gaussians { means, sh, coeffs, opacity_logits, log_scales, rotations, origin: Origin::default() })
 }
 
 fn second(files: &mut Files, meta: &meta::V2) -> Result<Gaussians> {
@@ -75,7 +75,7 @@ fn second(files: &mut Files, meta: &meta::V2) -> Result<Gaussians> {
         Some(n) if n.bands == 0 => (1, dc.into_flattened()),
         Some(n) => harmonics(files, &n.files, Some(n.bands), Some(n.count), &n.codebook, &dc)?,
     };
-    Ok(Gaussians { means, sh, coeffs, opacity_logits, log_scales, rotations })
+    Ok(Gaussians { means, sh, coeffs, opacity_logits, log_scales, rotations, origin: Origin::default() })
 }
 
 /// The claimed number of Gaussians. Nothing is allocated from it before every texture has been compared with it.

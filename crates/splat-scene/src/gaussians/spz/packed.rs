@@ -11,7 +11,7 @@ use super::Header;
 use super::axes::Axes;
 use super::container::Streams;
 use crate::gaussians::quantize::{byte, byte_of_logit, logit_of_byte, smallest_three, unit_quaternion};
-use crate::{Error, Gaussians, Result};
+use crate::{Error, Gaussians, Origin, Result};
 
 const COLOR: f32 = 0.15;
 /// The largest step of the smallest three.
@@ -52,6 +52,7 @@ pub(super) fn unpack(header: &Header, streams: &Streams, axes: Axes) -> Gaussian
                 [w, a * x, b * y, c * z]
             })
             .collect(),
+        origin: Origin::default(),
     }
 }
 
