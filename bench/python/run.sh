@@ -27,7 +27,7 @@ part() { # part NAME COMMAND...
 engines=$site/diff_gaussian_rasterization/_lib
 set=$(ls data | grep -v facelift-head | head -n 1)
 part module python3 -m diff_gaussian_rasterization
-part tests env SPLATWRIGHT_ENGINE_DIR="$engines" python3 -m unittest discover -v -s python/tests
+part tests env SPLAT_ENGINES="$engines" python3 -m unittest discover -v -s python/tests
 part overhead python3 bench/python/overhead.py --out "$out/overhead.json"
 part caller python3 bench/python/real_caller.py archive.tar.gz "data/$set" --steps 3000 --least 5 --out "$out/caller.json"
 part head python3 python/examples/fit_head.py data/facelift-head --steps 7000 --out "$out/head"

@@ -127,7 +127,7 @@ class Runner:
         """Children find torch's libraries and our engines; those of a crowd leave each other processors."""
         path = [str(self.torch), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
         out = dict(os.environ, CUDA_VISIBLE_DEVICES=str(gpu), LD_LIBRARY_PATH=os.pathsep.join(path))
-        out.update(SPLATWRIGHT_ENGINE_DIR=str(self.options.engines), PYTHONUNBUFFERED="1")
+        out.update(SPLAT_ENGINES=str(self.options.engines), PYTHONUNBUFFERED="1")
         return out if run["mode"] == "alone" else dict(out, OMP_NUM_THREADS="2")
 
     def execute(self, run, gpu):

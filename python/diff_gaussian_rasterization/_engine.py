@@ -1,7 +1,8 @@
 """Engine libraries: where they are, whether they fit this package, and how their errors become exceptions.
 
-A library is looked for in `_lib/` of this package, then in `$SPLATWRIGHT_ENGINE_DIR`, and opened when the first tensor
-of its kind of device arrives: on a machine without a GPU the CUDA library is never touched. No torch here.
+A library is looked for in `_lib/` of this package, then in `$SPLAT_ENGINES` (a path list of folders and of libraries, as
+for Splatwright's programs), and opened when the first tensor of its kind of device arrives: on a machine without a GPU
+the CUDA library is never touched. No torch here.
 """
 
 import ctypes as c
@@ -15,7 +16,7 @@ import threading
 from . import _abi
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_lib")
-VARIABLE = "SPLATWRIGHT_ENGINE_DIR"
+VARIABLE = "SPLAT_ENGINES"
 KINDS = {"cpu": _abi.CPU, "cuda": _abi.CUDA}
 
 
@@ -45,8 +46,9 @@ def library_name(kind):
 
 def find(kind):
     """The path of the library for `cpu` or `cuda`; EngineError names every place looked at."""
-    folders = [FOLDER] + [f for f in [os.environ.get(VARIABLE)] if f]
-    paths = [os.path.join(f, library_name(kind)) for f in folders]
+    name = library_name(kind)
+    places = [FOLDER] + [p for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
+    paths = [p if os.path.basename(p) == name else os.path.join(p, name) for p in places]
     for path in paths:
         if os.path.isfile(path):
             return path

@@ -12,10 +12,12 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGES = HERE.parent
-ENGINES = os.environ.get("SPLATWRIGHT_ENGINE_DIR")
+# The folder with the CPU engine among those of the variable.
+ENGINES = next((f for f in os.environ.get("SPLAT_ENGINES", "").split(os.pathsep)
+                if f and os.path.isfile(os.path.join(f, "libsplat_cpu.so"))), None)
 
-if not ENGINES:
-    raise unittest.SkipTest("SPLATWRIGHT_ENGINE_DIR is not set")
+if ENGINES is None:
+    raise unittest.SkipTest("SPLAT_ENGINES names no folder with libsplat_cpu.so")
 if importlib.util.find_spec("torch") is None:
     raise unittest.SkipTest("torch is not installed")
 if importlib.util.find_spec("diff_gaussian_rasterization") is None:

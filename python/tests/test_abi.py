@@ -1,7 +1,7 @@
 """The ctypes mirror against a C compiler, and the CPU engine called through it with the standard library alone.
 
 One Gaussian in front of an identity camera: its image and its gradients are known in closed form. The library is
-`$SPLATWRIGHT_ENGINE_DIR/libsplat_cpu.so`; `cargo xtask test` sets the variable. No torch, no numpy.
+`$SPLAT_ENGINES/libsplat_cpu.so`; `cargo xtask test` sets the variable. No torch, no numpy.
 """
 
 import ctypes as c
@@ -56,10 +56,10 @@ def channels(**given):
 
 
 class Library:
-    """libsplat_cpu.so in $SPLATWRIGHT_ENGINE_DIR, and its tables for the engine itself and for rendering."""
+    """libsplat_cpu.so in $SPLAT_ENGINES, and its tables for the engine itself and for rendering."""
 
     def __init__(self):
-        self.library = c.CDLL(str(pathlib.Path(os.environ["SPLATWRIGHT_ENGINE_DIR"]) / "libsplat_cpu.so"))
+        self.library = c.CDLL(str(pathlib.Path(os.environ["SPLAT_ENGINES"].split(os.pathsep)[0]) / "libsplat_cpu.so"))
         self.get = abi.Entry((abi.ENTRY, self.library))
         self.engine = abi.EngineTable.from_address(self.get(abi.ENGINE, abi.ENGINE_ABI))
         self.raster = abi.RasterTable.from_address(self.get(abi.RASTER, abi.ENGINE_ABI))
@@ -110,8 +110,8 @@ class Engine(unittest.TestCase):
     SIDE = 17  # odd: the Gaussian's centre falls on the middle pixel
 
     def setUp(self):
-        if not os.environ.get("SPLATWRIGHT_ENGINE_DIR"):
-            self.skipTest("SPLATWRIGHT_ENGINE_DIR is not set")
+        if not os.environ.get("SPLAT_ENGINES"):
+            self.skipTest("SPLAT_ENGINES is not set")
         self.lib = Library()
         self.blocks = []
 

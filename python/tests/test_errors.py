@@ -90,7 +90,7 @@ class Loading(Case):
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
         self.whole = (pathlib.Path(common.ENGINES) / LIBRARY).read_bytes()
-        for patch in (mock.patch.dict(os.environ, SPLATWRIGHT_ENGINE_DIR=folder.name),
+        for patch in (mock.patch.dict(os.environ, SPLAT_ENGINES=folder.name),
                       mock.patch.object(_engine, "FOLDER", os.path.join(folder.name, "_lib")),
                       mock.patch.dict(_engine._engines, clear=True)):
             patch.start()
@@ -166,11 +166,11 @@ class Loading(Case):
 
     def test_the_report_lists_engines_and_says_whether_one_works(self):
         code = "import runpy\nrunpy.run_module('diff_gaussian_rasterization', run_name='__main__')"
-        done = python(code, SPLATWRIGHT_ENGINE_DIR=common.ENGINES)
+        done = python(code, SPLAT_ENGINES=common.ENGINES)
         self.assertEqual(done.returncode, 0, done.stderr)
         for word in ("torch " + torch.__version__, "engine cpu: version", "cpu: ready", "engine cuda"):
             self.assertIn(word, done.stdout)
-        done = python(code, SPLATWRIGHT_ENGINE_DIR=str(self.folder))
+        done = python(code, SPLAT_ENGINES=str(self.folder))
         self.assertEqual(done.returncode, 0 if INSTALLED else 1, done.stdout)
 
 

@@ -200,7 +200,7 @@ if [ ! -e "$lib/libtorch.so" ]; then
   exit 2
 fi
 export LD_LIBRARY_PATH="$lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-export SPLATWRIGHT_ENGINE_DIR="$here/engines" SPLAT_ENGINES="${SPLAT_ENGINES:-$here/engines}"
+export SPLAT_ENGINES="${SPLAT_ENGINES:-$here/engines}"
 export SPLAT_REPOSITORY="$here/repository" SPLAT_PROGRAMS="$here/bin"
 export SPLAT_DATA="${SPLAT_DATA:-$here/data}"
 export SPLAT_GOLDEN="${SPLAT_GOLDEN:-$here/data/golden}"

@@ -74,7 +74,7 @@ fn rust(root: &Path, args: &Args, built: &build::Built) -> anyhow::Result<Counts
         command.args(["--package", package]);
     }
     command.args(["--", "--show-output"]).args(&args.filter);
-    command.env("SPLATWRIGHT_ENGINE_DIR", &built.engine_dir);
+    command.env("SPLAT_ENGINES", &built.engine_dir);
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start `cargo test`")?;
     let stdout = child.stdout.take().context("cargo's output is piped")?;
     let mut log = CargoLog::default();
@@ -93,7 +93,7 @@ fn python(root: &Path, built: &build::Built) -> anyhow::Result<Counts> {
     command
         .args(["-m", "unittest", "discover", "-v", "-s", "python/tests"])
         .current_dir(root)
-        .env("SPLATWRIGHT_ENGINE_DIR", &built.engine_dir)
+        .env("SPLAT_ENGINES", &built.engine_dir)
         .env("PYTHONDONTWRITEBYTECODE", "1");
     // The row's torch, where it is a Python package: cargo's configuration names it. Without one those tests are skipped.
     if let Some(libtorch) =

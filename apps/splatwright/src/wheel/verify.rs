@@ -111,7 +111,7 @@ pub fn verify(python: &Path, wheels: Option<&Path>, engines: Engines) -> anyhow:
     let mut program = Command::new(&inside.executable);
     program.args(["-c", PROGRAM]).arg(root.join("crates/splat-verify/data/golden")).current_dir(&environment);
     program.env("PYTHONDONTWRITEBYTECODE", "1");
-    for name in ["PYTHONPATH", "SPLATWRIGHT_ENGINE_DIR", "DGR_OUTPUTS"] {
+    for name in ["PYTHONPATH", "SPLAT_ENGINES", "DGR_OUTPUTS"] {
         program.env_remove(name);
     }
     let said = run(&mut program, || format!("{} -m {}", inside.executable.display(), super::PACKAGE))?;

@@ -20,8 +20,8 @@ pub fn library() -> PathBuf {
     }
     let deps = std::env::current_exe().expect("this test's path");
     let built = deps.parent().expect("a folder").with_file_name("examples").join(file_name("cpu"));
-    let gathered =
-        std::env::var_os("SPLATWRIGHT_ENGINE_DIR").map(|dir| Path::new(&dir).join(file_name("cpu")));
+    let given = std::env::var_os("SPLAT_ENGINES").unwrap_or_default();
+    let gathered = std::env::split_paths(&given).map(|place| place.join(file_name("cpu")));
     std::iter::once(built)
         .chain(gathered)
         .find(|path| path.exists())

@@ -16,9 +16,10 @@ use splat_toolchain::fatbin;
 /// The shared library, or `None` after the line that counts as a skip.
 pub(crate) fn library(name: &str, built: Option<&Path>) -> Option<PathBuf> {
     // On another machine cargo's output folder does not exist; the bundle names its own.
-    let gathered = std::env::var_os("SPLATWRIGHT_ENGINE_DIR")
-        .map(|folder| Path::new(&folder).join(format!("{DLL_PREFIX}splat_{name}{DLL_SUFFIX}")));
-    let path = [built.map(Path::to_owned), gathered].into_iter().flatten().find(|p| p.exists());
+    let given = std::env::var_os("SPLAT_ENGINES").unwrap_or_default();
+    let file = format!("{DLL_PREFIX}splat_{name}{DLL_SUFFIX}");
+    let gathered = std::env::split_paths(&given).map(|place| place.join(&file));
+    let path = built.map(Path::to_owned).into_iter().chain(gathered).find(|p| p.exists());
     if path.is_none() {
         println!("skipped: engine {name} is not part of this build (feature `compile` of splat-{name})");
     }
