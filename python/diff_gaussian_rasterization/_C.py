@@ -29,11 +29,11 @@ def rasterize_gaussians(*args):
             height, width, tanx, tany, bg, modifier, viewmatrix, projmatrix, degree, campos, prefiltered, args[-1],
             len(args) == 20 and args[18])
         engine, scene, view = _read(means, opacity, sh, colors, scales, rotations, cov3d, settings)
-        names = ("invdepth",) if len(args) == 20 else ()
+        names = ("color", "invdepth") if len(args) == 20 else ("color",)
         out, state, blocks = _call.forward(engine, scene, view, names)
         opacities = scene["opacities"].contiguous() if "opacities" in scene else means.new_empty(0)
         packed = (opacities.reshape(-1).view(torch.uint8), _pack(blocks, means.device), _header(state, blocks))
-    return (state.rendered, out["color"], out["radii"]) + packed + tuple(out[n] for n in names)
+    return (state.rendered, out["color"], out["radii"]) + packed + tuple(out[n] for n in names[1:])
 
 
 def rasterize_gaussians_backward(*args):

@@ -11,6 +11,8 @@ __version__: str
 class EngineError(RuntimeError):
     status: Optional[int]
 
+class ForkError(TypeError, ValueError): ...
+
 class GaussianRasterizationSettings(NamedTuple):
     image_height: int
     image_width: int
@@ -25,6 +27,13 @@ class GaussianRasterizationSettings(NamedTuple):
     prefiltered: bool
     debug: bool = ...
     antialiasing: bool = ...
+    projmatrix_raw: Optional[Tensor] = ...
+    kernel_size: Optional[float] = ...
+    subpixel_offset: Optional[Tensor] = ...
+    include_feature: Optional[bool] = ...
+    mult: Optional[float] = ...
+    get_flag: Optional[bool] = ...
+    metric_map: Optional[Tensor] = ...
 
 class SparseGaussianAdam(torch.optim.Adam):
     def __init__(self, params: Any, lr: float = ..., eps: float = ...) -> None: ...
@@ -43,6 +52,11 @@ def rasterize_gaussians(
     dc: Optional[Tensor] = ...,
     theta: Optional[Tensor] = ...,
     rho: Optional[Tensor] = ...,
+    *,
+    semantic_feature: Optional[Tensor] = ...,
+    sh_objs: Optional[Tensor] = ...,
+    language_feature_precomp: Optional[Tensor] = ...,
+    means2D_densify: Optional[Tensor] = ...,
 ) -> Tuple[Tensor, ...]: ...
 
 class GaussianRasterizer(torch.nn.Module):
@@ -51,6 +65,13 @@ class GaussianRasterizer(torch.nn.Module):
     raster_settings: GaussianRasterizationSettings
     def __init__(self, raster_settings: GaussianRasterizationSettings) -> None: ...
     def markVisible(self, positions: Tensor) -> Tensor: ...
+    def visible_filter(
+        self,
+        means3D: Tensor,
+        scales: Optional[Tensor] = ...,
+        rotations: Optional[Tensor] = ...,
+        cov3D_precomp: Optional[Tensor] = ...,
+    ) -> Tensor: ...
     def forward(
         self,
         means3D: Tensor,
@@ -64,5 +85,10 @@ class GaussianRasterizer(torch.nn.Module):
         dc: Optional[Tensor] = ...,
         theta: Optional[Tensor] = ...,
         rho: Optional[Tensor] = ...,
+        *,
+        semantic_feature: Optional[Tensor] = ...,
+        sh_objs: Optional[Tensor] = ...,
+        language_feature_precomp: Optional[Tensor] = ...,
+        means2D_densify: Optional[Tensor] = ...,
     ) -> Tuple[Tensor, ...]: ...
     __call__ = forward  # calls are checked as forward is

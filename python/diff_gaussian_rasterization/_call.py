@@ -13,10 +13,13 @@ from ._engine import engine as find_engine
 from ._layout import Layout
 
 # Members of splat_gaussians that this package fills, with the dimensions of their tensors.
-INPUTS = {"means3d": 2, "opacities": 1, "sh": 3, "sh_rest": 3, "colors": 2, "scales": 2, "rotations": 2, "cov3d": 2}
-# Channels by the names of this package, in the order in which engines are asked for them.
+INPUTS = {"means3d": 2, "opacities": 1, "sh": 3, "sh_rest": 3, "colors": 2, "scales": 2, "rotations": 2, "cov3d": 2,
+          "features": 2}
+# Channels by the names of this package, in the order in which engines are asked for them; those of _SUMS are per
+# Gaussian.
 CHANNELS = {"color": _abi.COLOR, "invdepth": _abi.INV_DEPTH, "depth": _abi.DEPTH, "alpha": _abi.ALPHA,
-            "weight": _abi.WEIGHT_SUM}
+            "features": _abi.FEATURES, "weight": _abi.WEIGHT_SUM, "marked": _abi.WEIGHT_IMAGE}
+_SUMS = ("weight", "marked")
 
 _SHARED = dict(context=_abi.Context, cameras=_abi.Camera, gaussians=_abi.Gaussians, settings=_abi.Settings,
                channels=_abi.Channel * len(CHANNELS), saved=_abi.Saved)
@@ -28,17 +31,18 @@ _SAVED = c.sizeof(_abi.Saved)
 class View:
     """A camera and its settings. view, proj [16], campos and background [3] are f32, contiguous, on the device.
 
-    wait: whether forward may wait for its counts.
+    wait: whether forward may wait for its counts. marks: f32 [H,W] for channel `marked`, or None.
     """
 
     __slots__ = ("width", "height", "tan_fovx", "tan_fovy", "view", "proj", "campos", "background", "scale_modifier",
-                 "sh_degree", "flags", "wait")
+                 "sh_degree", "flags", "wait", "marks")
 
     def __init__(self, width, height, tan_fovx, tan_fovy, view, proj, campos, background, scale_modifier, sh_degree,
-                 flags, wait=True):
+                 flags, wait=True, marks=None):
         self.width, self.height, self.tan_fovx, self.tan_fovy = width, height, tan_fovx, tan_fovy
         self.view, self.proj, self.campos, self.background = view, proj, campos, background
         self.scale_modifier, self.sh_degree, self.flags, self.wait = scale_modifier, sh_degree, flags, wait
+        self.marks = marks
 
     def tensors(self):
         return self.view, self.proj, self.campos, self.background
@@ -46,7 +50,13 @@ class View:
     def with_tensors(self, view, proj, campos, background):
         """A copy with these tensors, which the graph kept."""
         return View(self.width, self.height, self.tan_fovx, self.tan_fovy, view, proj, campos, background,
-                    self.scale_modifier, self.sh_degree, self.flags, self.wait)
+                    self.scale_modifier, self.sh_degree, self.flags, self.wait, self.marks)
+
+    def forward_only(self):
+        """A copy for a render that no backward pass will follow."""
+        copy = self.with_tensors(*self.tensors())
+        copy.flags |= _abi.FORWARD_ONLY
+        return copy
 
 
 class State:
@@ -85,7 +95,7 @@ def _device(engine, device):
 
 
 def run(engine, function, args, device):
-    """Calls `function` with a struct of _abi whose context is filled in here."""
+    """Calls `function` with a struct of _abi whose context is filled in here; returns the blocks that it saved."""
     index, stream = _device(engine, device)
     arena, number = _memory.Arena(device), next(_memory.numbers)
     args.context = c.pointer(_abi.Context(device=index, stream=stream, alloc=_memory.alloc, user=number))
@@ -94,6 +104,7 @@ def run(engine, function, args, device):
         _check(engine, arena, function(c.byref(args)))
     finally:
         del _memory.arenas[number]
+    return arena.blocks[_abi.MEM_SAVED]
 
 
 def _check(engine, arena, status):
@@ -112,7 +123,7 @@ def _positions(layout):
 
 
 _PLACES = {layout: _positions(layout) for layout in (_FORWARD, _BACKWARD)}
-_SOURCE, _DATA, _GRADIENT = range(3)  # of a channel's numbers
+_SOURCE, _DATA, _GRADIENT, _IMAGE = range(4)  # of a channel's numbers
 
 
 def _fill(layout, scene, view, names, radii, index, stream, number):
@@ -134,9 +145,13 @@ def _fill(layout, scene, view, names, radii, index, stream, number):
             if dims == 3:
                 coeffs += tensor.shape[1]
     v[count + 1] = coeffs
+    if "features" in scene:
+        v[count + 2] = scene["features"].shape[1]
     v[settings:settings + 4] = view.flags, view.background.data_ptr(), view.scale_modifier, view.sh_degree
     for place, name in zip(channels, names):
         v[place + _SOURCE] = CHANNELS[name]
+        if name == "marked":
+            v[place + _IMAGE] = view.marks.data_ptr()
     return v, dict(zip(names, channels))
 
 
@@ -144,28 +159,32 @@ _WORKSPACE = _FORWARD.at["context.workspace"]
 _SAVED_AT = _FORWARD.offset["saved.struct_size"]
 
 
-def _shape(name, view, count):
-    return (count,) if name == "weight" else (3 if name == "color" else 1, view.height, view.width)
+def shape(name, scene, view):
+    """Of an output: `color` [3,H,W], `features` [F,H,W], other images [1,H,W], `weight` and `marked` [P]."""
+    if name in _SUMS:
+        return (scene["means3d"].shape[0],)
+    planes = 3 if name == "color" else scene["features"].shape[1] if name == "features" else 1
+    return (planes, view.height, view.width)
 
 
 def forward(engine, scene, view, names):
     """Renders; `scene` maps names of INPUTS to tensors (absent ones left out), `names` are of CHANNELS.
 
-    Returns the outputs by name (`color`, always, [3,H,W], `radii` int32 [P], `weight` [P], the other channels
-    [1,H,W]), the State, and the blocks of memory that it points into (uint8 tensors; none with FORWARD_ONLY).
+    Returns the outputs by name (`radii` int32 [P] and those of `names`), the State, and the blocks of memory that it
+    points into (uint8 tensors; none with FORWARD_ONLY).
     """
     means = scene["means3d"]
     device, count = means.device, means.shape[0]
     index, stream = _device(engine, device)
     number = next(_memory.numbers)
     radii = means.new_empty((count,), dtype=torch.int32)
-    names = tuple(n for n in CHANNELS if n == "color" or n in names)
+    names = tuple(n for n in CHANNELS if n in names)
     values, channels = _fill(_FORWARD, scene, view, names, radii, index, stream, number)
     out = {"radii": radii}
     for name, place in channels.items():
-        out[name] = means.new_empty(_shape(name, view, count))
+        out[name] = means.new_empty(shape(name, scene, view))
         values[place + _DATA] = out[name].data_ptr() or _memory.ALIGN
-    kind = _memory.kind_of(engine, (index, view.width, view.height, count.bit_length(), len(out), view.flags))
+    kind = _memory.kind_of(engine, (index, view.width, view.height, count.bit_length(), names, view.flags))
     workspace = None
     if index >= 0 and count and engine.has(_abi.CAN_WORKSPACE):
         workspace = kind.workspace(engine, index)
@@ -199,13 +218,13 @@ def forward(engine, scene, view, names):
     return out, State(saved, [b.data_ptr() for b in blocks], rendered, names), blocks
 
 
-_GRADS = {n: _BACKWARD.at["gradients." + n] for n in tuple(INPUTS) + ("means2d", "view")}
+_GRADS = {n: _BACKWARD.at["gradients." + n] for n in tuple(INPUTS) + ("means2d", "means2d_abs", "view")}
 _SAVED_IN = _BACKWARD.offset["saved.struct_size"]
 
 
 def backward(engine, scene, view, state, blocks, radii, upstream, wanted):
-    """Gradients by the names of `wanted` (of INPUTS, `means2d`, or `view`), each of its input's shape, `means2d`
-    [P,3], `view` [16].
+    """Gradients by the names of `wanted` (of INPUTS, or of those that `empty_gradient` knows), each of its input's
+    shape.
 
     `upstream` maps names of CHANNELS to contiguous f32 tensors; the rest is as forward took and left it.
     """
@@ -216,14 +235,13 @@ def backward(engine, scene, view, state, blocks, radii, upstream, wanted):
     values, channels = _fill(_BACKWARD, scene, view, state.names, radii, index, stream, number)
     out = {}
     for name in wanted:
-        like = scene.get(name, means)  # means2d, and colors that SH gave, are [P,3] too
-        grad = out[name] = means.new_empty((16,) if name == "view" else like.shape)
-        values[_GRADS[name]] = grad.data_ptr() or _memory.ALIGN
+        out[name] = empty_gradient(name, scene)
+        values[_GRADS[name]] = out[name].data_ptr() or _memory.ALIGN
     for name, tensor in upstream.items():
         values[channels[name] + _GRADIENT] = tensor.data_ptr()
     kind = _memory.kind_of(engine, (index, "backward", view.width, view.height, means.shape[0].bit_length()))
     buffer = _BACKWARD.write(values)
-    saved, alive = _saved(state, blocks)
+    saved, alive = saved_bytes(state, blocks)
     c.memmove(c.addressof(buffer) + _SAVED_IN, saved, _SAVED)
     arena = _memory.arenas[number] = _memory.Arena(device, kind.guess)
     try:
@@ -235,7 +253,18 @@ def backward(engine, scene, view, state, blocks, radii, upstream, wanted):
     return out
 
 
-def _saved(state, blocks):
+def empty_gradient(name, scene):
+    """Memory for a gradient: of its input's shape, `means2d_abs` [P,2], `view` [16]; `means2d`, and colours that SH
+    gave, [P,3]."""
+    means = scene["means3d"]
+    if name == "view":
+        return means.new_empty((16,))
+    if name == "means2d_abs":
+        return means.new_empty((means.shape[0], 2))
+    return means.new_empty(scene.get(name, means).shape)
+
+
+def saved_bytes(state, blocks):
     """The bytes of splat_saved for blocks that saved-tensor hooks may have moved, and what must stay alive."""
     if all(b.data_ptr() == base for b, base in zip(blocks, state.bases)):
         return state.saved, blocks

@@ -168,10 +168,22 @@ class Loading(Case):
         code = "import runpy\nrunpy.run_module('diff_gaussian_rasterization', run_name='__main__')"
         done = python(code, SPLAT_ENGINES=common.ENGINES)
         self.assertEqual(done.returncode, 0, done.stderr)
-        for word in ("torch " + torch.__version__, "engine cpu: version", "cpu: ready", "engine cuda"):
+        for word in ("torch " + torch.__version__, "engine cpu: version", "cpu: ready", "engine cuda", "imported from ",
+                     "this is Splatwright's module", "mip-splatting (known by kernel_size", "not served: 2DGS"):
             self.assertIn(word, done.stdout)
+        self.assertNotIn("another module", done.stdout)
         done = python(code, SPLAT_ENGINES=str(self.folder))
         self.assertEqual(done.returncode, 0 if INSTALLED else 1, done.stdout)
+
+
+    def test_the_report_names_other_modules_of_its_name(self):
+        other = self.folder / "diff_gaussian_rasterization"
+        other.mkdir()
+        (other / "__init__.py").write_text("")
+        code = "import runpy, sys\nsys.path.append({!r})\n" \
+               "runpy.run_module('diff_gaussian_rasterization', run_name='__main__')".format(str(self.folder))
+        done = python(code, SPLAT_ENGINES=common.ENGINES)
+        self.assertIn("another module of this name is in {}: it is not used".format(other), done.stdout, done.stderr)
 
 
 class Surroundings(Case):

@@ -27,7 +27,7 @@ class Outputs(unittest.TestCase):
 
     def test_not_passing_survives_replace_copy_and_pickle(self):
         s = settings()
-        self.assertEqual((len(s), s.antialiasing, s.debug), (13, False, False))
+        self.assertEqual((len(s), s.antialiasing, s.debug), (20, False, False))
         for other in (s._replace(bg=torch.ones(3)), copy.deepcopy(s), pickle.loads(pickle.dumps(s))):
             self.assertEqual(self.count(other), 2)
         self.assertEqual(self.count(s._replace(antialiasing=False)), 3)
