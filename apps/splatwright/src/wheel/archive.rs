@@ -13,16 +13,16 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-/// What pip shows of each package, and what it needs besides torch, which stays the user's choice.
-const PACKAGES: &[(&str, &str, &[&str])] = &[
+/// The modules of each package, what pip shows of it, and what it needs besides torch, which stays the user's choice.
+const PACKAGES: &[(&[&str], &str, &[&str])] = &[
     (
-        "diff_gaussian_rasterization",
+        &["diff_gaussian_rasterization", "diff_gaussian_rasterization_fastgs"],
         "Drop-in differentiable 3D Gaussian Splatting rasterizer for any torch from 2.0, on CPU and CUDA",
         &[],
     ),
-    ("simple_knn", "Mean squared distances to three nearest neighbours, for any torch from 2.0", &[]),
+    (&["simple_knn"], "Mean squared distances to three nearest neighbours, for any torch from 2.0", &[]),
     (
-        "fused_ssim",
+        &["fused_ssim"],
         "Differentiable SSIM for any torch from 2.0, on CPU and CUDA",
         &["diff-gaussian-rasterization"],
     ),
@@ -35,20 +35,21 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// The Python files, stubs and licences of `python/<package>`.
+    /// The Python files and stubs of the package's modules, folders of `python`, and the licences.
     pub(super) fn new(package: &str, root: &Path) -> anyhow::Result<Self> {
         let version = env!("CARGO_PKG_VERSION");
-        let (_, summary, needs) = PACKAGES
+        let (modules, summary, needs) = PACKAGES
             .iter()
-            .find(|(name, ..)| *name == package)
+            .find(|(modules, ..)| modules[0] == package)
             .with_context(|| format!("there is no package `{package}`"))?;
         let mut contents = Self { package: package.to_owned(), files: BTreeMap::new() };
-        let folder = root.join("python").join(package);
-        for entry in fs_err::read_dir(&folder)? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if path.is_file() && (name.ends_with(".py") || name.ends_with(".pyi") || name == "py.typed") {
-                contents.add(&format!("{package}/{name}"), fs_err::read(&path)?);
+        for module in *modules {
+            for entry in fs_err::read_dir(root.join("python").join(module))? {
+                let path = entry?.path();
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                if path.is_file() && (name.ends_with(".py") || name.ends_with(".pyi") || name == "py.typed") {
+                    contents.add(&format!("{module}/{name}"), fs_err::read(&path)?);
+                }
             }
         }
         let info = format!("{package}-{version}.dist-info");
@@ -63,7 +64,7 @@ impl Contents {
              Description-Content-Type: text/markdown\n\n{readme}"
         );
         contents.add(&format!("{info}/METADATA"), metadata.into_bytes());
-        contents.add(&format!("{info}/top_level.txt"), format!("{package}\n").into_bytes());
+        contents.add(&format!("{info}/top_level.txt"), format!("{}\n", modules.join("\n")).into_bytes());
         Ok(contents)
     }
 
