@@ -6,16 +6,14 @@
 use rayon::prelude::*;
 
 use crate::{
-    Camera, Channel, Color, Error, FeatureChannels, Model, Real, SavedRef, Scene, Settings, Shape, Tuning,
-    Upstream, Wanted, tiles::Grid,
+    Camera, Channel, Color, Error, FeatureChannels, MAX_FEATURES, MAX_SH_DEGREE, Model, Real, SavedRef,
+    Scene, Settings, Shape, Tuning, Upstream, Wanted, tiles::Grid,
 };
 
 /// Largest image side; beyond it the pixel count no longer fits the index types.
 const MAX_SIDE: u32 = 1 << 20;
 /// Largest pixel count of an image.
 const MAX_PIXELS: u64 = 1 << 31;
-/// Most feature channels.
-const MAX_FEATURES: usize = 64;
 /// Numbers that one task checks.
 const CHUNK: usize = 1 << 16;
 
@@ -110,8 +108,8 @@ fn colors<T>(color: &Color<T>, degree: u32, p: usize) -> Result<(), Error> {
         Color::Rgb(colors) => return array("colors_precomp", colors.len(), p, 3),
         Color::Sh { coeffs, .. } | Color::SplitSh { coeffs, .. } => coeffs,
     };
-    if degree > 3 {
-        return Err(Error::Settings(format!("sh_degree is {degree}, the most is 3")));
+    if degree > MAX_SH_DEGREE {
+        return Err(Error::Settings(format!("sh_degree is {degree}, the most is {MAX_SH_DEGREE}")));
     }
     let needed = (degree as usize + 1).pow(2);
     if coeffs < needed {

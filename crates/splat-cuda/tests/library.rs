@@ -56,7 +56,7 @@ fn it_says_what_it_is_without_a_device() {
         assert_eq!(it.channels.0, 0xff);
         assert!(it.channels.contains(Channels::WEIGHT_IMAGE) && it.abilities.contains(Abilities::STAGES));
         assert!(!it.abilities.contains(Abilities::STRIDED_INPUTS) && it.optimize && it.image);
-        assert!(it.max_sh_degree == 3 && !it.version.is_empty());
+        assert!(it.max_sh_degree == abi::MAX_SH_DEGREE as u32 && !it.version.is_empty());
     }
 }
 

@@ -57,7 +57,7 @@ impl<'a> AdamGroup<'a> {
     }
 }
 
-/// Updates one to eight parameter tensors of the same `P` rows in one call. With `visible` (`[P]` `Int`, such as the
+/// Updates one to [`MAX_ADAM_GROUPS`](abi::MAX_ADAM_GROUPS) parameter tensors of the same `P` rows in one call. With `visible` (`[P]` `Int`, such as the
 /// radii of a render) rows with 0 are left alone, including their moments.
 ///
 /// # Errors

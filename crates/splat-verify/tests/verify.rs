@@ -13,7 +13,7 @@ fn engine(folder: &Path, name: &str, body: &str) -> PathBuf {
 #include <stdlib.h>
 #include <string.h>
 static splat_status capabilities(splat_capabilities *c) {{
-  c->abi = SPLAT_ENGINE_ABI; c->device_kind = SPLAT_CPU; c->features = 0; c->max_sh_degree = 3;
+  c->abi = SPLAT_ENGINE_ABI; c->device_kind = SPLAT_CPU; c->features = 0; c->max_sh_degree = SPLAT_MAX_SH_DEGREE;
   c->channels = 1u << SPLAT_COLOR | 1u << SPLAT_INV_DEPTH;
   c->name = "{name}"; c->version = "1"; c->fingerprint = "";
   return SPLAT_OK;

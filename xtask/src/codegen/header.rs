@@ -1,11 +1,14 @@
 //! Reads `splat_engine.h` into items: constants, enums, structs and the exported function, each with its comment.
 //!
-//! The header keeps to a small part of C, and this reads that part alone: integer `#define`s, `typedef struct`,
-//! anonymous `enum`, opaque structs, members with pointers, arrays and function pointers. Anything else is an error
-//! with its line. Whether sizes, offsets and values are what a C compiler makes of the header is for
-//! `splat-engine/tests/layout.rs`, which asks one.
+//! The header keeps to a small part of C, and these patterns know that part alone: integer `#define`s, `typedef struct`,
+//! anonymous `enum`, opaque structs, members with pointers, arrays and function pointers, one declaration per line.
+//! Anything else is an error with its line. Whether sizes, offsets and values are what a C compiler makes of the header
+//! is for `splat-engine/tests/layout.rs`, which asks one.
 
-use anyhow::{Context, bail, ensure};
+use std::sync::LazyLock;
+
+use anyhow::{Context, bail};
+use regex_lite::{Captures, Regex};
 
 /// One thing that the header declares, in its order.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ pub(super) enum Item {
     /// `typedef struct name { ... } name;`
     Struct(Struct),
     /// The exported function.
-    Function { name: String, doc: String, function: Function },
+    Function(Member),
 }
 
 /// A named integer.
@@ -47,338 +50,175 @@ impl Struct {
     }
 }
 
-/// A member of a struct, or a parameter of a function.
+/// `const base *name[array]`: a member of a struct or a parameter; with parameters of its own a function, or a pointer
+/// to one, whose result is `const base *`.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) name: String,
-    pub(super) kind: Kind,
+    pub(super) constant: bool,
+    pub(super) base: String,
+    /// The number of stars.
+    pub(super) pointers: usize,
     /// The length of an array: a number or the name of a `#define`.
     pub(super) array: Option<String>,
+    pub(super) parameters: Option<Vec<Member>>,
     pub(super) doc: String,
 }
 
-#[derive(Debug)]
-pub(super) enum Kind {
-    Plain(Type),
-    Function(Function),
+macro_rules! pattern {
+    ($name:ident, $pattern:expr) => {
+        static $name: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new($pattern).expect("a pattern that compiles"));
+    };
 }
-
-/// `const base *`: what is pointed at, whether that is constant, and the number of stars.
-#[derive(Debug)]
-pub(super) struct Type {
-    pub(super) base: String,
-    pub(super) constant: bool,
-    pub(super) pointers: usize,
-}
-
-#[derive(Debug)]
-pub(super) struct Function {
-    pub(super) result: Type,
-    pub(super) parameters: Vec<Member>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Word,
-    Sign,
-    Comment,
-    Define,
-}
-
-#[derive(Debug, Clone)]
-struct Token {
-    class: Class,
-    text: String,
-    /// The lines where it begins and ends, from 1.
-    line: usize,
-    end: usize,
-}
+pattern!(COMMENT, r"(?s)/\*(.*?)\*/");
+// Lines for the preprocessor, and blocks that other languages or systems alone see.
+pattern!(DIRECTIVE, r"(?ms)^#(?:ifdef|if )(?s:.*?)^#endif$|^#(?:include|ifndef|endif)[^\n]*$|^#define \w+$");
+pattern!(
+    ITEM,
+    r"(?sx)\s* (?<doc>(?:/\*.*?\*/\s*)*)
+    (?: \#define\ (?<define>\w+)\ +(?<value>\w+)
+      | enum\ \{ (?<values>[^{}]*) \};
+      | typedef\ struct\ (?<name>\w+)\ (?:\{(?<members>[^{}]*)\}\ )? \w+;
+      | typedef\ (?<to>\w+)\ (?<alias>\w+);
+      | SPLAT_API\ (?<function>[^;]*); )
+    (?:[\ \t]*(?<after>/\*.*?\*/))?"
+);
+pattern!(VALUE, r"(?s)\s*(?<doc>(?:/\*.*?\*/\s*)*)(?<code>[^,/\s][^,/\n]*),?(?:[ \t]*(?<after>/\*.*?\*/))?");
+pattern!(MEMBER, r"(?s)\s*(?<doc>(?:/\*.*?\*/\s*)*)(?<code>[^;/\s][^;/\n]*);(?:[ \t]*(?<after>/\*.*?\*/))?");
+pattern!(FUNCTION, r"^(const )?(\w+) (\**)(?:\(\*(\w+)\)|(\w+))\((.*)\)$");
+pattern!(NAMES, r"^(const )?(\w+) (.*)$");
+pattern!(NAME, r"^(\**)(\w+)(?:\[(\w+)\])?$");
 
 /// Everything that `text` declares.
 pub(super) fn parse(text: &str) -> anyhow::Result<Vec<Item>> {
-    Reader { tokens: tokens(text)?, at: 0 }.items()
+    // Line numbers stay.
+    let lines = |found: &Captures| "\n".repeat(found[0].matches('\n').count());
+    let text = &*DIRECTIVE.replace_all(text, lines);
+    // The comment at the head of the file describes no item.
+    let head = COMMENT.find(text).filter(|head| head.start() == 0).map_or(0, |head| head.end());
+    let mut items = Vec::new();
+    for found in each(&ITEM, text, head, text.len())? {
+        let item = item(text, &found, items.last()).with_context(|| place(text, &found))?;
+        items.push(item);
+    }
+    Ok(items)
 }
 
-fn tokens(text: &str) -> anyhow::Result<Vec<Token>> {
-    let mut found = Vec::new();
-    let (mut at, mut line) = (0, 1);
-    while let Some(c) = text[at..].chars().next() {
-        let rest = &text[at..];
-        let (class, length) = if rest.starts_with("/*") {
-            let end = rest.find("*/").with_context(|| format!("line {line}: the comment does not end"))?;
-            (Some(Class::Comment), end + 2)
-        } else if c == '#' {
-            directive(rest)
-        } else if c.is_alphanumeric() || c == '_' || c == '"' {
-            let end = rest[1..].find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '"'));
-            (Some(Class::Word), end.map_or(rest.len(), |end| end + 1))
-        } else {
-            ((!c.is_whitespace()).then_some(Class::Sign), c.len_utf8())
-        };
-        let token = &rest[..length];
-        let end = line + token.matches('\n').count();
-        if let Some(class) = class {
-            found.push(Token { class, text: token.to_owned(), line, end });
-        }
-        (at, line) = (at + length, end);
+/// The matches of `pattern` from `start` to `end`, one right after the other; between the last and `end` there are only
+/// comments.
+fn each<'t>(pattern: &Regex, text: &'t str, start: usize, end: usize) -> anyhow::Result<Vec<Captures<'t>>> {
+    let (mut all, mut at, within) = (Vec::new(), start, &text[..end]);
+    while let Some(found) =
+        pattern.captures_at(within, at).filter(|f| f.get(0).is_some_and(|m| m.start() == at))
+    {
+        at = found.get(0).map_or(end, |whole| whole.end());
+        all.push(found);
     }
-    Ok(found)
+    let rest = COMMENT.replace_all(&within[at..], "");
+    if let Some(first) = rest.trim().lines().next() {
+        let line = text[..at].matches('\n').count() + 1;
+        let blank = within[at..].chars().take_while(|c| c.is_whitespace()).filter(|c| *c == '\n').count();
+        bail!("line {}: `{first}` is not a declaration that the generator knows", line + blank);
+    }
+    Ok(all)
 }
 
-/// The length of a preprocessor line, of the whole block if other languages or systems alone see it. Of all of them
-/// only an integer `#define` says something.
-fn directive(rest: &str) -> (Option<Class>, usize) {
-    let first = rest.lines().next().unwrap_or("");
-    if first.starts_with("#ifdef") || first.starts_with("#if ") {
-        return (None, rest.find("#endif").map_or(rest.len(), |at| at + "#endif".len()));
-    }
-    let code = first.find("/*").map_or(first, |at| &first[..at]).trim_end();
-    let integer = code.starts_with("#define ") && code.split_whitespace().count() == 3;
-    (integer.then_some(Class::Define), code.len().max(1))
+/// Where the code of a match stands.
+fn place(text: &str, found: &Captures) -> String {
+    let start = found
+        .get(0)
+        .map_or(0, |whole| whole.start() + whole.as_str().len() - whole.as_str().trim_start().len());
+    let start = found.name("code").map_or(start, |code| code.start());
+    format!("line {}", text[..start].matches('\n').count() + 1)
 }
 
-struct Reader {
-    tokens: Vec<Token>,
-    at: usize,
-}
-
-impl Reader {
-    fn items(mut self) -> anyhow::Result<Vec<Item>> {
-        let mut items = Vec::new();
-        // The comment at the head of the file describes no item.
-        self.at += usize::from(self.tokens.first().is_some_and(|token| token.class == Class::Comment));
-        while self.at < self.tokens.len() {
-            let doc = self.comment();
-            let Some(token) = self.tokens.get(self.at).cloned() else { break };
-            let item = self.item(&token, doc, items.last());
-            items.push(item.with_context(|| format!("line {}: `{}`", token.line, token.text))?);
-        }
-        Ok(items)
+fn item(text: &str, found: &Captures, before: Option<&Item>) -> anyhow::Result<Item> {
+    let named = |group: &str| found.name(group).map(|m| m.as_str().to_owned());
+    let (doc, after) = (comments(found, "doc"), comments(found, "after"));
+    if let (Some(name), Some(value)) = (named("define"), named("value")) {
+        // A comment over several lines of `#define` is their heading.
+        let end = found.get(0).map_or(0, |whole| whole.end());
+        let doc = if text[end..].starts_with("\n#define ") { after } else { joined(after, doc) };
+        return Ok(Item::Define(Constant { name, value: integer(&value)?, doc }));
     }
-
-    fn item(&mut self, token: &Token, doc: String, before: Option<&Item>) -> anyhow::Result<Item> {
-        match (token.class, token.text.as_str()) {
-            (Class::Define, text) => {
-                self.at += 1;
-                let mut words = text.split_whitespace().skip(1);
-                let (name, value) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-                let own = self.trailing();
-                // A comment over several lines of `#define` is their heading.
-                let group = self
-                    .tokens
-                    .get(self.at)
-                    .is_some_and(|next| next.class == Class::Define && next.line == token.line + 1);
-                let doc = if group { own } else { joined(own, doc) };
-                Ok(Item::Define(Constant { name: name.to_owned(), value: integer(value)?, doc }))
-            }
-            (_, "enum") => {
-                self.at += 1;
-                let of = match before {
-                    Some(Item::Alias { name, .. }) => Some(name.clone()),
-                    _ => None,
-                };
-                Ok(Item::Enum { of, values: self.values()?, doc })
-            }
-            (_, "typedef") => {
-                self.at += 1;
-                self.typedef(doc)
-            }
-            (_, "SPLAT_API") => {
-                self.at += 1;
-                let mut declared = self.declaration()?;
-                self.expect(";")?;
-                match declared.remove(0) {
-                    Member { name, kind: Kind::Function(function), .. } => {
-                        Ok(Item::Function { name, doc, function })
-                    }
-                    _ => bail!("only functions are exported"),
-                }
-            }
-            _ => bail!("not a declaration that the generator knows"),
-        }
-    }
-
-    fn values(&mut self) -> anyhow::Result<Vec<Constant>> {
+    if let Some(body) = found.name("values") {
         let mut values = Vec::new();
-        self.expect("{")?;
-        loop {
-            let leading = self.comment();
-            if self.take("}") {
-                self.expect(";")?;
-                return Ok(values);
-            }
-            let name = self.word()?;
-            self.expect("=")?;
-            let mut value = integer(&self.word()?)?;
-            if self.take("<") {
-                self.expect("<")?;
-                value <<= integer(&self.word()?)?;
-            }
-            self.take(",");
-            values.push(Constant { name, value, doc: joined(self.trailing(), leading) });
+        for value in each(&VALUE, text, body.start(), body.end())? {
+            let (name, number) = value["code"].split_once(" = ").with_context(|| place(text, &value))?;
+            let (number, shift) = number.trim().split_once(" << ").unwrap_or((number.trim(), "0"));
+            let value_doc = joined(comments(&value, "after"), comments(&value, "doc"));
+            let number = integer(number)? << integer(shift)?;
+            values.push(Constant { name: name.to_owned(), value: number, doc: value_doc });
         }
+        let of = match before {
+            Some(Item::Alias { name, .. }) => Some(name.clone()),
+            _ => None,
+        };
+        return Ok(Item::Enum { of, doc, values });
     }
-
-    fn typedef(&mut self, doc: String) -> anyhow::Result<Item> {
-        if !self.take("struct") {
-            let (to, name) = (self.word()?, self.word()?);
-            self.expect(";")?;
-            return Ok(Item::Alias { name, to });
-        }
-        let name = self.word()?;
-        let members = if self.take("{") { Some(self.members()?) } else { None };
-        ensure!(self.word()? == name, "struct {name} has another name after its members");
-        self.expect(";")?;
-        Ok(match members {
-            Some(members) => Item::Struct(Struct { name, doc, members }),
-            None => Item::Opaque { name, doc },
-        })
+    if let (Some(name), Some(to)) = (named("alias"), named("to")) {
+        return Ok(Item::Alias { name, to });
     }
-
-    /// The members of a struct, up to its closing brace.
-    fn members(&mut self) -> anyhow::Result<Vec<Member>> {
-        let mut members = Vec::new();
-        loop {
-            let leading = self.comment();
-            if self.take("}") {
-                return Ok(members);
-            }
-            let mut declared = self.declaration()?;
-            self.expect(";")?;
-            let doc = joined(self.trailing(), leading);
-            declared.iter_mut().for_each(|member| member.doc.clone_from(&doc));
-            members.append(&mut declared);
-        }
+    if let Some(code) = named("function") {
+        return Ok(Item::Function(declared(&code, &doc)?.remove(0)));
     }
-
-    /// One type and the names declared with it: `const float *image, *target`.
-    fn declaration(&mut self) -> anyhow::Result<Vec<Member>> {
-        let constant = self.take("const");
-        let base = self.word()?;
-        let mut declared = Vec::new();
-        loop {
-            let mut kind = Type { base: base.clone(), constant, pointers: self.stars() };
-            let (mut array, doc) = (None, String::new());
-            if self.take("(") {
-                self.expect("*")?;
-                let name = self.word()?;
-                self.expect(")")?;
-                let kind = Kind::Function(self.function(kind)?);
-                declared.push(Member { name, kind, array, doc });
-            } else {
-                // A parameter `void` has no name.
-                let name = if self.is(")") { String::new() } else { self.word()? };
-                if self.is("(") {
-                    let kind = Kind::Function(self.function(kind)?);
-                    declared.push(Member { name, kind, array, doc });
-                    return Ok(declared);
-                }
-                if self.take("[") {
-                    array = Some(self.word()?);
-                    self.expect("]")?;
-                }
-                kind.constant &= kind.pointers > 0;
-                declared.push(Member { name, kind: Kind::Plain(kind), array, doc });
-            }
-            // In a list of parameters the comma begins another type.
-            if !self.is(",") || self.in_parameters() {
-                return Ok(declared);
-            }
-            self.expect(",")?;
-        }
+    let name = named("name").unwrap_or_default();
+    let Some(body) = found.name("members") else { return Ok(Item::Opaque { name, doc }) };
+    let mut members = Vec::new();
+    for member in each(&MEMBER, text, body.start(), body.end())? {
+        let own = joined(comments(&member, "after"), comments(&member, "doc"));
+        members.append(&mut declared(&member["code"], &own).with_context(|| place(text, &member))?);
     }
+    Ok(Item::Struct(Struct { name, doc, members }))
+}
 
-    fn function(&mut self, result: Type) -> anyhow::Result<Function> {
-        self.expect("(")?;
+/// One type and the names declared with it: `const float *image, *target`.
+fn declared(code: &str, doc: &str) -> anyhow::Result<Vec<Member>> {
+    let member = |constant: bool, base: &str, stars: &str, name: &str| Member {
+        name: name.to_owned(),
+        constant,
+        base: base.to_owned(),
+        pointers: stars.len(),
+        array: None,
+        parameters: None,
+        doc: doc.to_owned(),
+    };
+    if let Some(found) = FUNCTION.captures(code) {
+        let name = found.get(4).or(found.get(5)).map_or("", |name| name.as_str());
         let mut parameters = Vec::new();
-        while !self.take(")") {
-            parameters.append(&mut self.declaration()?);
-            self.take(",");
+        for parameter in found[6].split(", ").filter(|parameter| *parameter != "void") {
+            parameters.append(&mut declared(parameter, "")?);
         }
-        parameters.retain(|parameter| !parameter.name.is_empty());
-        Ok(Function { result, parameters })
+        let function = member(found.get(1).is_some(), &found[2], &found[3], name);
+        return Ok(vec![Member { parameters: Some(parameters), ..function }]);
     }
-
-    /// Whether a parenthesis is open in the statement that is being read.
-    fn in_parameters(&self) -> bool {
-        let signs = self.tokens[..self.at].iter().rev().map(|token| token.text.as_str());
-        signs
-            .take_while(|text| !matches!(*text, ";" | "{"))
-            .fold(0, |open, text| open + i32::from(text == "(") - i32::from(text == ")"))
-            > 0
-    }
-
-    fn stars(&mut self) -> usize {
-        let mut stars = 0;
-        while self.take("*") {
-            stars += 1;
-        }
-        stars
-    }
-
-    /// The comments before the next item, as one text.
-    fn comment(&mut self) -> String {
-        let mut text = String::new();
-        while let Some(token) = self.tokens.get(self.at).filter(|token| token.class == Class::Comment) {
-            text = joined(text, words(&token.text));
-            self.at += 1;
-        }
-        text
-    }
-
-    /// The comment that begins on the line where the last token ended.
-    fn trailing(&mut self) -> String {
-        let line = self.at.checked_sub(1).map(|last| self.tokens[last].end);
-        match self.tokens.get(self.at) {
-            Some(token) if token.class == Class::Comment && Some(token.line) == line => {
-                self.at += 1;
-                words(&self.tokens[self.at - 1].text)
-            }
-            _ => String::new(),
-        }
-    }
-
-    fn is(&self, text: &str) -> bool {
-        self.tokens.get(self.at).is_some_and(|token| token.text == text)
-    }
-
-    fn take(&mut self, text: &str) -> bool {
-        let found = self.is(text);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn expect(&mut self, text: &str) -> anyhow::Result<()> {
-        let found = self.tokens.get(self.at).map(|token| (token.line, token.text.clone()));
-        let (line, found) = found.unwrap_or_default();
-        ensure!(self.take(text), "line {line}: `{text}` was expected, not `{found}`");
-        Ok(())
-    }
-
-    fn word(&mut self) -> anyhow::Result<String> {
-        let token = self.tokens.get(self.at).context("the header ends too early")?;
-        ensure!(token.class == Class::Word, "line {}: a name was expected, not `{}`", token.line, token.text);
-        self.at += 1;
-        Ok(token.text.clone())
-    }
+    let unknown = || format!("`{code}` is not a declaration that the generator knows");
+    let found = NAMES.captures(code).with_context(unknown)?;
+    let each = found[3].split(", ").map(|name| {
+        let one = NAME.captures(name).with_context(unknown)?;
+        let plain = member(found.get(1).is_some() && !one[1].is_empty(), &found[2], &one[1], &one[2]);
+        Ok(Member { array: one.get(3).map(|length| length.as_str().to_owned()), ..plain })
+    });
+    each.collect()
 }
 
 fn integer(text: &str) -> anyhow::Result<i64> {
     text.trim_end_matches('u').parse().with_context(|| format!("`{text}` is not an integer"))
 }
 
-/// A comment's text on one line.
-fn words(comment: &str) -> String {
-    let inside = comment.trim_start_matches("/*").trim_end_matches("*/");
-    let lines = inside.lines().map(|line| line.trim().trim_start_matches("* ").trim());
-    lines.filter(|line| !line.is_empty() && *line != "*").collect::<Vec<_>>().join(" ")
+/// The comments in a group of a match, each as a paragraph on one line.
+fn comments(found: &Captures, group: &str) -> String {
+    let text = found.name(group).map_or("", |m| m.as_str());
+    let paragraphs = COMMENT.captures_iter(text).map(|comment| {
+        let lines = comment[1].lines().map(|line| line.trim().trim_start_matches("* ").trim().to_owned());
+        lines.filter(|line| !line.is_empty() && *line != "*").collect::<Vec<_>>().join(" ")
+    });
+    paragraphs.filter(|paragraph| !paragraph.is_empty()).collect::<Vec<_>>().join("\n\n")
 }
 
 /// Two comments as two paragraphs.
 fn joined(first: String, second: String) -> String {
-    match (first.is_empty(), second.is_empty()) {
-        (true, _) => second,
-        (_, true) => first,
-        _ => format!("{first}\n\n{second}"),
-    }
+    let both = [first, second];
+    both.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n\n")
 }

@@ -21,14 +21,15 @@ use splatwright::{hint::WithHint, repository, ui};
 /// The only source, relative to the repository.
 pub const HEADER: &str = "crates/splat-engine/include/splat_engine.h";
 const RUST: &str = "crates/splat-engine/src/abi/generated.rs";
+const LIMITS: &str = "crates/splat-core/src/limits.rs";
 const LAYOUT: &str = "crates/splat-engine/tests/layout/generated.rs";
 const PYTHON: &str = "python/diff_gaussian_rasterization/_abi.py";
 
 /// Write the Rust and Python mirrors of splat_engine.h
 ///
 /// The header is the only place where the engine's interface is written by hand. The Rust structs, the list that the
-/// layout test compares with a C compiler, and the ctypes structs of the Python modules are generated from it and
-/// committed. Needs rustfmt.
+/// layout test compares with a C compiler, the limits of splat-core, and the ctypes structs of the Python modules are
+/// generated from it and committed. Needs rustfmt.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Write nothing; fail if a generated file is not what the header says
@@ -78,6 +79,7 @@ fn generate(root: &Path) -> anyhow::Result<Vec<(&'static str, String)>> {
     Ok(vec![
         (RUST, formatted(root, &rust::mirror(&model))?),
         (LAYOUT, rust::layout(&model)),
+        (LIMITS, rust::limits(&model)?),
         (PYTHON, python::mirror(&model)),
     ])
 }

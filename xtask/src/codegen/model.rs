@@ -1,7 +1,7 @@
 //! What follows from the header's items: which types constants have, what a name links to, how large a struct is.
 
 use super::camel;
-use super::header::{Constant, Item, Kind, Member, Struct};
+use super::header::{Constant, Item, Member, Struct};
 
 /// The items, with answers about them.
 #[derive(Debug)]
@@ -70,10 +70,8 @@ impl Model {
 
     /// The C type of `splat_struct.member` if that is an integer.
     fn integer_of(&self, path: &str) -> Option<&str> {
-        match &self.member(path)?.kind {
-            Kind::Plain(kind) if kind.pointers == 0 && kind.base.contains("int") => Some(&kind.base),
-            _ => None,
-        }
+        let it = self.member(path)?;
+        (it.parameters.is_none() && it.pointers == 0 && it.base.contains("int")).then_some(&*it.base)
     }
 
     fn member(&self, path: &str) -> Option<&Member> {
@@ -94,7 +92,7 @@ impl Model {
             Item::Struct(Struct { name: it, .. })
             | Item::Opaque { name: it, .. }
             | Item::Alias { name: it, .. }
-            | Item::Function { name: it, .. } => it == name,
+            | Item::Function(Member { name: it, .. }) => it == name,
             _ => false,
         });
         declared.then(|| camel(name))
@@ -116,10 +114,8 @@ impl Model {
             return (bytes, bytes);
         };
         let (end, align) = it.members.iter().fold((0, 1), |(at, align), member| {
-            let (bytes, own) = match &member.kind {
-                Kind::Plain(kind) if kind.pointers == 0 => self.extent(&kind.base),
-                _ => (8, 8),
-            };
+            let value = member.parameters.is_none() && member.pointers == 0;
+            let (bytes, own) = if value { self.extent(&member.base) } else { (8, 8) };
             let count = member.array.as_deref().map_or(1, |length| self.length(length));
             (usize::next_multiple_of(at, own) + bytes * count, align.max(own))
         });

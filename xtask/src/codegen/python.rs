@@ -1,10 +1,8 @@
 //! Writes the header's items as ctypes: the file that the Python modules, their tests and the benchmarks share.
 
-use std::fmt::Write as _;
-
 use super::{
     camel,
-    header::{Constant, Function, Item, Kind, Member, Struct, Type},
+    header::{Constant, Item, Member, Struct},
     model::{Model, short},
 };
 
@@ -47,12 +45,12 @@ pub(super) fn mirror(model: &Model) -> String {
             Item::Define(constant) => out += &declare(constant),
             Item::Enum { of, doc, values } => {
                 let title = of.clone().unwrap_or_else(|| first_sentence(doc));
-                let _ = writeln!(out, "# {title}");
+                out += &format!("# {title}\n");
                 values.iter().for_each(|value| out += &declare(value));
             }
             Item::Struct(it) => out += &structure(model, it),
             // A type that Python sees as an integer or an address, and the entry, which stands at the end.
-            Item::Alias { .. } | Item::Opaque { .. } | Item::Function { .. } => {
+            Item::Alias { .. } | Item::Opaque { .. } | Item::Function(_) => {
                 out.pop();
                 continue;
             }
@@ -66,18 +64,16 @@ pub(super) fn mirror(model: &Model) -> String {
 fn tables(model: &Model) -> String {
     let mut out = String::new();
     for item in &model.items {
-        if let Item::Function { name, function, .. } = item {
-            let _ = write!(
-                out,
-                "\n\n# The exported function's name and prototype.\nENTRY = \"{name}\"\nEntry = {}\n",
-                prototype(function)
-            );
+        if let Item::Function(it) = item {
+            let (name, entry) = (&it.name, field(model, it));
+            out += "\n\n# The exported function's name and prototype.\n";
+            out += &format!("ENTRY = \"{name}\"\nEntry = {entry}\n");
         }
     }
     out += "# The tables by interface.\nTABLES = {\n";
     for it in model.structs() {
         if let Some(interface) = it.name.strip_suffix("_table") {
-            let _ = writeln!(out, "    {}: {},", short(interface).to_uppercase(), camel(&it.name));
+            out += &format!("    {}: {},\n", short(interface).to_uppercase(), camel(&it.name));
         }
     }
     out + "}\n"
@@ -89,58 +85,39 @@ fn declare(constant: &Constant) -> String {
 
 fn structure(model: &Model, it: &Struct) -> String {
     let base = if it.is_sized() { "Growing" } else { "c.Structure" };
-    let mut out = String::new();
-    // Callbacks are made by whoever fills the struct, who needs their type.
-    let callbacks = !it.name.ends_with("_table");
+    let (mut callbacks, mut fields) = (String::new(), String::new());
     for member in &it.members {
-        if let (true, Kind::Function(function)) = (callbacks, &member.kind) {
-            let _ = writeln!(out, "{} = {}\n\n", camel(&member.name), prototype(function));
+        let mut kind = field(model, member);
+        // Callbacks are made by whoever fills the struct, who needs their type; those of a table are the engine's.
+        if member.parameters.is_some() && !it.name.ends_with("_table") {
+            let name = camel(&member.name);
+            callbacks += &format!("{name} = {kind}\n\n\n");
+            kind = name;
         }
+        fields += &format!("        (\"{}\", {kind}),\n", member.name);
     }
-    let _ = writeln!(out, "class {}({base}):\n    _fields_ = [", camel(&it.name));
-    for member in &it.members {
-        let kind = match member.kind {
-            Kind::Function(_) if callbacks => camel(&member.name),
-            _ => field(model, member),
-        };
-        let _ = writeln!(out, "        (\"{}\", {kind}),", member.name);
-    }
-    out + "    ]\n"
+    format!("{callbacks}class {}({base}):\n    _fields_ = [\n{fields}    ]\n", camel(&it.name))
 }
 
 fn field(model: &Model, member: &Member) -> String {
-    let plain = match &member.kind {
-        Kind::Function(function) => prototype(function),
-        Kind::Plain(kind) => {
-            // Structs without struct_size are in the engine's memory, where ctypes cannot look.
-            let pointee = model.structure(&kind.base).is_some_and(Struct::is_sized);
-            if kind.pointers == 1 && pointee {
-                format!("c.POINTER({})", camel(&kind.base))
-            } else {
-                python_type(kind)
-            }
-        }
+    // Structs without struct_size are in the engine's memory, where ctypes cannot look.
+    let pointee = model.structure(&member.base).is_some_and(Struct::is_sized);
+    let plain = match &member.parameters {
+        Some(parameters) => prototype(member, parameters),
+        None if member.pointers == 1 && pointee => format!("c.POINTER({})", camel(&member.base)),
+        None => python_type(member),
     };
-    match &member.array {
-        Some(length) => format!("{plain} * {}", short(length)),
-        None => plain,
-    }
+    member.array.as_ref().map_or_else(|| plain.clone(), |length| format!("{plain} * {}", short(length)))
 }
 
-fn prototype(function: &Function) -> String {
-    let result = match &function.result {
-        Type { base, pointers: 0, .. } if base == "void" => "None".to_owned(),
-        result => python_type(result),
-    };
-    let parameters = function.parameters.iter().map(|parameter| match &parameter.kind {
-        Kind::Plain(kind) => format!(", {}", python_type(kind)),
-        Kind::Function(_) => ", c.c_void_p".to_owned(),
-    });
-    format!("c.CFUNCTYPE({result}{})", parameters.collect::<String>())
+fn prototype(function: &Member, parameters: &[Member]) -> String {
+    let types: Vec<String> = std::iter::once(function).chain(parameters).map(python_type).collect();
+    format!("c.CFUNCTYPE({})", types.join(", "))
 }
 
-fn python_type(kind: &Type) -> String {
-    match (kind.base.as_str(), kind.pointers) {
+fn python_type(of: &Member) -> String {
+    match (of.base.as_str(), of.pointers) {
+        ("void", 0) => "None".into(),
         ("char", 1) => "c.c_char_p".into(),
         ("splat_status", 0) => "c.c_int32".into(),
         (base, 0) if base.starts_with("splat_") => camel(base),
