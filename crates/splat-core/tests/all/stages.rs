@@ -1,13 +1,8 @@
 //! The stages: that they are the whole calls to the bit, that records of several projections may be joined, and their
 //! gradients against central finite differences in f64.
 
-#[path = "support/differences.rs"]
-mod differences;
-#[path = "support/random.rs"]
-mod random;
-
-use differences::{STEP, assert_close, five_points, smooth, with_view};
-use random::{Owned, Random, Weights, camera, orthographic_camera, permute, settings, shifted_camera};
+use crate::differences::{STEP, assert_close, five_points, smooth, with_view};
+use crate::random::{Owned, Random, Weights, camera, orthographic_camera, permute, settings, shifted_camera};
 use splat_core::{
     Camera, Channel, FeatureChannels, Gradients, Mode, RasterGradients, Rasterized, Real, Record,
     RecordGradient, Settings, Tuning, Upstream, Values, Wanted, backward, forward, project, project_backward,

@@ -1,10 +1,7 @@
 //! The channels with one number per Gaussian, against a naive renderer that looks at every record in every pixel, and
 //! what must hold for any scene.
 
-#[path = "support/random.rs"]
-mod random;
-
-use random::{Owned, Random, camera, settings, shifted_camera};
+use crate::random::{Owned, Random, camera, settings, shifted_camera};
 use rayon::ThreadPoolBuilder;
 use splat_core::{
     Camera, Channel, Forward, Lanes, Mode, Real, Record, Settings, Tuning, Wanted, forward_with, project,

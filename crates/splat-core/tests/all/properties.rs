@@ -1,10 +1,7 @@
 //! Properties that hold for any scene: symmetries of the inputs, and independence of how the result is computed.
 
-#[path = "support/random.rs"]
-mod random;
-
+use crate::random::{Owned, Random, Weights, camera, covariances, permute, settings};
 use proptest::prelude::*;
-use random::{Owned, Random, Weights, camera, covariances, permute, settings};
 use splat_core::{
     Camera, Channel, Forward, Gradients, Lanes, Real, Settings, Tuning, Wanted, backward, backward_with,
     forward, forward_with,

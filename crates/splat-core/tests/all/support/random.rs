@@ -1,5 +1,4 @@
 //! Random scenes in owned vectors, in f32 or f64, and losses over all image channels.
-#![allow(dead_code, reason = "each test file uses a part")]
 
 use splat_core::{Camera, Channel, Color, FeatureChannels, Outputs, Real, Scene, Settings, Shape, Upstream};
 

@@ -1,9 +1,6 @@
 //! Results are the same for any number of threads, and from run to run.
 
-#[path = "support/random.rs"]
-mod random;
-
-use random::{Owned, Weights, camera, settings};
+use crate::random::{Owned, Weights, camera, settings};
 use rayon::ThreadPoolBuilder;
 use splat_core::{Channel, Forward, Gradients, Mode, Settings, Upstream, backward, forward};
 

@@ -1,10 +1,7 @@
 //! Bad and extreme inputs give a clear error that names the input, or the documented result; never a crash, a hang, a NaN
 //! or a silent zero.
 
-#[path = "support/random.rs"]
-mod random;
-
-use random::{Owned, Weights, camera, settings};
+use crate::random::{Owned, Weights, camera, settings};
 use splat_core::{
     Camera, Channel, Color, Error, Forward, Gradients, Mode, Scene, Settings, Shape, Upstream, backward,
     forward, mark_visible,

@@ -2,13 +2,8 @@
 //! orthographic cameras, stored values before their activation, split coefficients, features, and the gradients for
 //! background, pose and absolute screen positions.
 
-#[path = "support/differences.rs"]
-mod differences;
-#[path = "support/random.rs"]
-mod random;
-
-use differences::{Problem, STEP, assert_close, deviation, five_points, smooth, with_view};
-use random::{Owned, camera, orthographic_camera, settings, shifted_camera};
+use crate::differences::{Problem, STEP, assert_close, deviation, five_points, smooth, with_view};
+use crate::random::{Owned, camera, orthographic_camera, settings, shifted_camera};
 use splat_core::{
     Camera, Channel, Mode, Settings, Tuning, Upstream, Values, Wanted, backward_with, forward_with,
 };

@@ -4,13 +4,8 @@
 //! and compared with the exact derivatives; the places where the original's formulas are not the derivative
 //! are shown one by one below.
 
-#[path = "support/differences.rs"]
-mod differences;
-#[path = "support/random.rs"]
-mod random;
-
-use differences::{Problem, STEP, assert_close, deviation, five_points, smooth};
-use random::{Owned, settings};
+use crate::differences::{Problem, STEP, assert_close, deviation, five_points, smooth};
+use crate::random::{Owned, settings};
 use splat_core::{Channel, Derivative, Settings, Tuning, Wanted, backward_with, forward_with};
 
 /// Every input that the scene uses, and the projected centres. On one thread: the renders are tiny.

@@ -1,5 +1,4 @@
 //! A loss of a render and its derivatives by central differences in f64.
-#![allow(dead_code, reason = "each test file uses a part")]
 
 use splat_core::{
     Camera, Cutoff, Derivative, Gradients, Model, Settings, Tuning, Wanted, backward_with, forward_with,

@@ -4,13 +4,10 @@
 //! `$SPLAT_GOLDEN`, by default `../shared/golden` beside the repository.
 #![allow(clippy::print_stdout, reason = "measured figures and skips are shown with --show-output")]
 
-#[path = "support/golden.rs"]
-mod support;
-
 use std::path::{Path, PathBuf};
 
+use crate::golden_case::Golden;
 use splat_core::{Channel, Lanes, Tuning, Upstream, Wanted, backward_with, forward_with};
-use support::Golden;
 
 /// Largest difference of an image.
 const FORWARD: f32 = 1e-5;

@@ -1,9 +1,6 @@
 //! Adam against a loop over single numbers; SSIM against a direct sum over the window and central differences.
 
-#[path = "support/random.rs"]
-mod random;
-
-use random::Random;
+use crate::random::Random;
 use splat_core::{
     Adam, AdamTensor, Ssim, SsimShape, adam, photometric, photometric_backward, ssim, ssim_backward,
 };

@@ -1,10 +1,7 @@
 //! Mode `exact` against a naive renderer that looks at every Gaussian in every pixel, and what modes, batches and
 //! stored values have in common.
 
-#[path = "support/random.rs"]
-mod random;
-
-use random::{Owned, Weights, camera, orthographic_camera, settings, shifted_camera};
+use crate::random::{Owned, Weights, camera, orthographic_camera, settings, shifted_camera};
 use splat_core::{
     Camera, Channel, Cutoff, Mode, Settings, Tuning, Values, Wanted, backward, forward, forward_with,
 };
