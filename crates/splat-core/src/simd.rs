@@ -133,6 +133,17 @@ impl<K: Kernel<f32>> WithSimd for OnWide<K> {
     }
 }
 
+/// Operations of one expression, `|s|` being the vector's proof; always inlined, as [`Kernel::run`] asks.
+macro_rules! operations {
+    ($($name:ident($($arg:ident: $of:ty),*) -> $out:ty = |$s:pat_param| $value:expr;)*) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: $of),*) -> $out {
+            let $s = self;
+            $value
+        }
+    )*};
+}
+
 /// One lane.
 #[derive(Clone, Copy)]
 pub(crate) struct One;
@@ -143,105 +154,32 @@ impl<T: Real> Vector<T> for One {
     type I = u32;
     const LANES: usize = 1;
 
-    #[inline(always)]
-    fn splat(self, x: T) -> T {
-        x
-    }
-    #[inline(always)]
-    fn iota(self) -> T {
-        T::zero()
-    }
-    #[inline(always)]
-    fn add(self, a: T, b: T) -> T {
-        a + b
-    }
-    #[inline(always)]
-    fn sub(self, a: T, b: T) -> T {
-        a - b
-    }
-    #[inline(always)]
-    fn mul(self, a: T, b: T) -> T {
-        a * b
-    }
-    #[inline(always)]
-    fn div(self, a: T, b: T) -> T {
-        a / b
-    }
-    #[inline(always)]
-    fn min(self, a: T, b: T) -> T {
-        if a < b { a } else { b }
-    }
-    #[inline(always)]
-    fn max(self, a: T, b: T) -> T {
-        if a > b { a } else { b }
-    }
-    #[inline(always)]
-    fn mul_add(self, a: T, b: T, c: T) -> T {
-        a * b + c
-    }
-    #[inline(always)]
-    fn fused(self, a: T, b: T, c: T) -> T {
-        T::fused_multiply_add(a, b, c)
-    }
-    #[inline(always)]
-    fn exp(self, x: T) -> T {
-        T::exp_lane(x)
-    }
-    #[inline(always)]
-    fn le(self, a: T, b: T) -> bool {
-        a <= b
-    }
-    #[inline(always)]
-    fn lt(self, a: T, b: T) -> bool {
-        a < b
-    }
-    #[inline(always)]
-    fn and(self, a: bool, b: bool) -> bool {
-        a && b
-    }
-    #[inline(always)]
-    fn any(self, m: bool) -> bool {
-        m
-    }
-    #[inline(always)]
-    fn select(self, m: bool, yes: T, no: T) -> T {
-        if m { yes } else { no }
-    }
-    #[inline(always)]
-    fn sum(self, a: T) -> T {
-        a
-    }
-    #[inline(always)]
-    fn largest(self, a: T) -> T {
-        a
-    }
-    #[inline(always)]
-    fn splat_index(self, x: u32) -> u32 {
-        x
-    }
-    #[inline(always)]
-    fn select_index(self, m: bool, yes: u32, no: u32) -> u32 {
-        if m { yes } else { no }
-    }
-    #[inline(always)]
-    fn le_index(self, a: u32, b: u32) -> bool {
-        a <= b
-    }
-    #[inline(always)]
-    fn view(self, x: &[T]) -> &[T] {
-        x
-    }
-    #[inline(always)]
-    fn view_mut(self, x: &mut [T]) -> &mut [T] {
-        x
-    }
-    #[inline(always)]
-    fn view_index(self, x: &[u32]) -> &[u32] {
-        x
-    }
-    #[inline(always)]
-    fn view_index_mut(self, x: &mut [u32]) -> &mut [u32] {
-        x
+    operations! {
+        splat(x: T) -> T = |_| x;
+        iota() -> T = |_| T::zero();
+        add(a: T, b: T) -> T = |_| a + b;
+        sub(a: T, b: T) -> T = |_| a - b;
+        mul(a: T, b: T) -> T = |_| a * b;
+        div(a: T, b: T) -> T = |_| a / b;
+        min(a: T, b: T) -> T = |_| if a < b { a } else { b };
+        max(a: T, b: T) -> T = |_| if a > b { a } else { b };
+        mul_add(a: T, b: T, c: T) -> T = |_| a * b + c;
+        fused(a: T, b: T, c: T) -> T = |_| T::fused_multiply_add(a, b, c);
+        exp(x: T) -> T = |_| T::exp_lane(x);
+        le(a: T, b: T) -> bool = |_| a <= b;
+        lt(a: T, b: T) -> bool = |_| a < b;
+        and(a: bool, b: bool) -> bool = |_| a && b;
+        any(m: bool) -> bool = |_| m;
+        select(m: bool, yes: T, no: T) -> T = |_| if m { yes } else { no };
+        sum(a: T) -> T = |_| a;
+        largest(a: T) -> T = |_| a;
+        splat_index(x: u32) -> u32 = |_| x;
+        select_index(m: bool, yes: u32, no: u32) -> u32 = |_| if m { yes } else { no };
+        le_index(a: u32, b: u32) -> bool = |_| a <= b;
+        view(x: &[T]) -> &[T] = |_| x;
+        view_mut(x: &mut [T]) -> &mut [T] = |_| x;
+        view_index(x: &[u32]) -> &[u32] = |_| x;
+        view_index_mut(x: &mut [u32]) -> &mut [u32] = |_| x;
     }
 }
 
@@ -255,46 +193,23 @@ impl<S: Simd> Vector<f32> for Wide<S> {
     type I = S::u32s;
     const LANES: usize = S::F32_LANES;
 
-    #[inline(always)]
-    fn splat(self, x: f32) -> S::f32s {
-        self.0.splat_f32s(x)
+    operations! {
+        splat(x: f32) -> S::f32s = |s| s.0.splat_f32s(x);
     }
     #[inline(always)]
     fn iota(self) -> S::f32s {
         const NUMBERS: [f32; TILE] = [0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.];
         S::as_simd_f32s(&NUMBERS).0[0]
     }
-    #[inline(always)]
-    fn add(self, a: S::f32s, b: S::f32s) -> S::f32s {
-        self.0.add_f32s(a, b)
-    }
-    #[inline(always)]
-    fn sub(self, a: S::f32s, b: S::f32s) -> S::f32s {
-        self.0.sub_f32s(a, b)
-    }
-    #[inline(always)]
-    fn mul(self, a: S::f32s, b: S::f32s) -> S::f32s {
-        self.0.mul_f32s(a, b)
-    }
-    #[inline(always)]
-    fn div(self, a: S::f32s, b: S::f32s) -> S::f32s {
-        self.0.div_f32s(a, b)
-    }
-    #[inline(always)]
-    fn min(self, a: S::f32s, b: S::f32s) -> S::f32s {
-        self.0.min_f32s(a, b)
-    }
-    #[inline(always)]
-    fn max(self, a: S::f32s, b: S::f32s) -> S::f32s {
-        self.0.max_f32s(a, b)
-    }
-    #[inline(always)]
-    fn mul_add(self, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
-        self.0.mul_add_e_f32s(a, b, c)
-    }
-    #[inline(always)]
-    fn fused(self, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
-        self.0.mul_add_f32s(a, b, c)
+    operations! {
+        add(a: S::f32s, b: S::f32s) -> S::f32s = |s| s.0.add_f32s(a, b);
+        sub(a: S::f32s, b: S::f32s) -> S::f32s = |s| s.0.sub_f32s(a, b);
+        mul(a: S::f32s, b: S::f32s) -> S::f32s = |s| s.0.mul_f32s(a, b);
+        div(a: S::f32s, b: S::f32s) -> S::f32s = |s| s.0.div_f32s(a, b);
+        min(a: S::f32s, b: S::f32s) -> S::f32s = |s| s.0.min_f32s(a, b);
+        max(a: S::f32s, b: S::f32s) -> S::f32s = |s| s.0.max_f32s(a, b);
+        mul_add(a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s = |s| s.0.mul_add_e_f32s(a, b, c);
+        fused(a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s = |s| s.0.mul_add_f32s(a, b, c);
     }
     #[inline(always)]
     fn exp(self, x: S::f32s) -> S::f32s {
@@ -313,62 +228,27 @@ impl<S: Simd> Vector<f32> for Wide<S> {
         let exponent = s.wrapping_dyn_shl_u32s(s.transmute_u32s_f32s(shifted), s.splat_u32s(23));
         s.mul_f32s(e, s.transmute_f32s_u32s(exponent))
     }
-    #[inline(always)]
-    fn le(self, a: S::f32s, b: S::f32s) -> S::m32s {
-        self.0.less_than_or_equal_f32s(a, b)
-    }
-    #[inline(always)]
-    fn lt(self, a: S::f32s, b: S::f32s) -> S::m32s {
-        self.0.less_than_f32s(a, b)
-    }
-    #[inline(always)]
-    fn and(self, a: S::m32s, b: S::m32s) -> S::m32s {
-        self.0.and_m32s(a, b)
+    operations! {
+        le(a: S::f32s, b: S::f32s) -> S::m32s = |s| s.0.less_than_or_equal_f32s(a, b);
+        lt(a: S::f32s, b: S::f32s) -> S::m32s = |s| s.0.less_than_f32s(a, b);
+        and(a: S::m32s, b: S::m32s) -> S::m32s = |s| s.0.and_m32s(a, b);
     }
     #[inline(always)]
     fn any(self, m: S::m32s) -> bool {
         // All ones or zeros, one bit or word per lane: an OR over the bytes becomes one test instruction.
         bytemuck::bytes_of(&m).iter().fold(0, |all, byte| all | byte) != 0
     }
-    #[inline(always)]
-    fn select(self, m: S::m32s, yes: S::f32s, no: S::f32s) -> S::f32s {
-        self.0.select_f32s(m, yes, no)
-    }
-    #[inline(always)]
-    fn sum(self, a: S::f32s) -> f32 {
-        self.0.reduce_sum_f32s(a)
-    }
-    #[inline(always)]
-    fn largest(self, a: S::f32s) -> f32 {
-        self.0.reduce_max_f32s(a)
-    }
-    #[inline(always)]
-    fn splat_index(self, x: u32) -> S::u32s {
-        self.0.splat_u32s(x)
-    }
-    #[inline(always)]
-    fn select_index(self, m: S::m32s, yes: S::u32s, no: S::u32s) -> S::u32s {
-        self.0.select_u32s(m, yes, no)
-    }
-    #[inline(always)]
-    fn le_index(self, a: S::u32s, b: S::u32s) -> S::m32s {
-        self.0.less_than_or_equal_u32s(a, b)
-    }
-    #[inline(always)]
-    fn view(self, x: &[f32]) -> &[S::f32s] {
-        S::as_simd_f32s(x).0
-    }
-    #[inline(always)]
-    fn view_mut(self, x: &mut [f32]) -> &mut [S::f32s] {
-        S::as_mut_simd_f32s(x).0
-    }
-    #[inline(always)]
-    fn view_index(self, x: &[u32]) -> &[S::u32s] {
-        S::as_simd_u32s(x).0
-    }
-    #[inline(always)]
-    fn view_index_mut(self, x: &mut [u32]) -> &mut [S::u32s] {
-        S::as_mut_simd_u32s(x).0
+    operations! {
+        select(m: S::m32s, yes: S::f32s, no: S::f32s) -> S::f32s = |s| s.0.select_f32s(m, yes, no);
+        sum(a: S::f32s) -> f32 = |s| s.0.reduce_sum_f32s(a);
+        largest(a: S::f32s) -> f32 = |s| s.0.reduce_max_f32s(a);
+        splat_index(x: u32) -> S::u32s = |s| s.0.splat_u32s(x);
+        select_index(m: S::m32s, yes: S::u32s, no: S::u32s) -> S::u32s = |s| s.0.select_u32s(m, yes, no);
+        le_index(a: S::u32s, b: S::u32s) -> S::m32s = |s| s.0.less_than_or_equal_u32s(a, b);
+        view(x: &[f32]) -> &[S::f32s] = |_| S::as_simd_f32s(x).0;
+        view_mut(x: &mut [f32]) -> &mut [S::f32s] = |_| S::as_mut_simd_f32s(x).0;
+        view_index(x: &[u32]) -> &[S::u32s] = |_| S::as_simd_u32s(x).0;
+        view_index_mut(x: &mut [u32]) -> &mut [S::u32s] = |_| S::as_mut_simd_u32s(x).0;
     }
 }
 

@@ -3,7 +3,6 @@
 #![expect(unreachable_pub, reason = "cxx makes its items public")]
 
 use std::ffi::c_void;
-use std::sync::Arc;
 
 use splat_engine::{EngineError, SharedEngine, TableEngine};
 
@@ -23,6 +22,5 @@ unsafe extern "C" fn get(interface_id: u32, version: u32) -> *const c_void {
 
 pub(crate) fn engine() -> Result<SharedEngine, EngineError> {
     // SAFETY: the engine was built from this crate's sources and the header of the splat-engine that is linked.
-    let engine = unsafe { TableEngine::from_get(get) };
-    engine.map(|e| Arc::new(e) as SharedEngine).map_err(|e| EngineError::Internal(e.to_string()))
+    unsafe { TableEngine::linked(get) }
 }

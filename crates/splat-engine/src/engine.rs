@@ -9,6 +9,17 @@ use crate::{Capabilities, DeviceInfo, EngineError};
 /// An engine that several threads and autograd graphs may hold.
 pub type SharedEngine = Arc<dyn Engine>;
 
+/// Functions that take one struct and that an engine may lack.
+macro_rules! optional {
+    ($($(#[$doc:meta])* $function:ident($args:ident): $what:literal;)*) => {$(
+        $(#[$doc])*
+        unsafe fn $function(&self, args: &abi::$args) -> Result<(), EngineError> {
+            let _ = args;
+            Err(self.unsupported($what))
+        }
+    )*};
+}
+
 /// A differentiable rasterizer behind the structs of `splat_engine.h`.
 ///
 /// The calls take raw pointers, hence `unsafe`. Code that wraps them (`splat-tch` for tensors, `splat_cpu::host` for
@@ -65,52 +76,42 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     /// As [`Engine::forward`].
     unsafe fn mark_visible(&self, args: &abi::MarkVisibleArgs) -> Result<(), EngineError>;
 
-    /// First stage: a record of every Gaussian as every camera sees it.
-    ///
-    /// # Errors
-    /// [`EngineError`]; [`EngineError::Unsupported`] without [`Abilities::STAGES`](crate::Abilities::STAGES).
-    ///
-    /// # Safety
-    /// As [`Engine::forward`].
-    unsafe fn project(&self, args: &abi::ProjectArgs) -> Result<(), EngineError> {
-        let _ = args;
-        Err(self.unsupported("rendering in stages"))
-    }
+    optional! {
+        /// First stage: a record of every Gaussian as every camera sees it.
+        ///
+        /// # Errors
+        /// [`EngineError`]; [`EngineError::Unsupported`] without [`Abilities::STAGES`](crate::Abilities::STAGES).
+        ///
+        /// # Safety
+        /// As [`Engine::forward`].
+        project(ProjectArgs): "rendering in stages";
 
-    /// Second stage: images from records.
-    ///
-    /// # Errors
-    /// As [`Engine::project`].
-    ///
-    /// # Safety
-    /// As [`Engine::forward`].
-    unsafe fn rasterize(&self, args: &abi::RasterizeArgs) -> Result<(), EngineError> {
-        let _ = args;
-        Err(self.unsupported("rendering in stages"))
-    }
+        /// Second stage: images from records.
+        ///
+        /// # Errors
+        /// As [`Engine::project`].
+        ///
+        /// # Safety
+        /// As [`Engine::forward`].
+        rasterize(RasterizeArgs): "rendering in stages";
 
-    /// Backward pass of the second stage: gradients with respect to the records.
-    ///
-    /// # Errors
-    /// As [`Engine::project`].
-    ///
-    /// # Safety
-    /// As [`Engine::backward`], for what `rasterize` left.
-    unsafe fn rasterize_backward(&self, args: &abi::RasterizeArgs) -> Result<(), EngineError> {
-        let _ = args;
-        Err(self.unsupported("rendering in stages"))
-    }
+        /// Backward pass of the second stage: gradients with respect to the records.
+        ///
+        /// # Errors
+        /// As [`Engine::project`].
+        ///
+        /// # Safety
+        /// As [`Engine::backward`], for what `rasterize` left.
+        rasterize_backward(RasterizeArgs): "rendering in stages";
 
-    /// Backward pass of the first stage: from gradients of records to gradients of Gaussians.
-    ///
-    /// # Errors
-    /// As [`Engine::project`].
-    ///
-    /// # Safety
-    /// As [`Engine::forward`]; the records are what `project` wrote for the same inputs.
-    unsafe fn project_backward(&self, args: &abi::ProjectBackwardArgs) -> Result<(), EngineError> {
-        let _ = args;
-        Err(self.unsupported("rendering in stages"))
+        /// Backward pass of the first stage: from gradients of records to gradients of Gaussians.
+        ///
+        /// # Errors
+        /// As [`Engine::project`].
+        ///
+        /// # Safety
+        /// As [`Engine::forward`]; the records are what `project` wrote for the same inputs.
+        project_backward(ProjectBackwardArgs): "rendering in stages";
     }
 
     /// Creates what a [`Workspace`](crate::Workspace) owns; use that instead.
@@ -147,64 +148,51 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
         Err(self.unsupported("workspaces"))
     }
 
-    /// One Adam step of up to [`abi::MAX_ADAM_GROUPS`] parameter tensors.
-    ///
-    /// # Errors
-    /// [`EngineError`]; [`EngineError::Unsupported`] if [`Capabilities::optimize`] is false.
-    ///
-    /// # Safety
-    /// As [`Engine::forward`].
-    unsafe fn adam(&self, args: &abi::AdamArgs) -> Result<(), EngineError> {
-        let _ = args;
-        Err(self.unsupported("Adam"))
-    }
+    optional! {
+        /// One Adam step of up to [`abi::MAX_ADAM_GROUPS`] parameter tensors.
+        ///
+        /// # Errors
+        /// [`EngineError`]; [`EngineError::Unsupported`] if [`Capabilities::optimize`] is false.
+        ///
+        /// # Safety
+        /// As [`Engine::forward`].
+        adam(AdamArgs): "Adam";
 
-    /// Structural similarity of two images.
-    ///
-    /// # Errors
-    /// [`EngineError`]; [`EngineError::Unsupported`] if [`Capabilities::image`] is false.
-    ///
-    /// # Safety
-    /// As [`Engine::forward`].
-    unsafe fn ssim(&self, args: &abi::SsimArgs) -> Result<(), EngineError> {
-        let _ = args;
-        Err(self.unsupported("SSIM"))
-    }
+        /// Structural similarity of two images.
+        ///
+        /// # Errors
+        /// [`EngineError`]; [`EngineError::Unsupported`] if [`Capabilities::image`] is false.
+        ///
+        /// # Safety
+        /// As [`Engine::forward`].
+        ssim(SsimArgs): "SSIM";
 
-    /// Gradient of the similarity with respect to the first image.
-    ///
-    /// # Errors
-    /// As [`Engine::ssim`].
-    ///
-    /// # Safety
-    /// As [`Engine::forward`]; `args.partials` is what [`Engine::ssim`] wrote for the same images.
-    unsafe fn ssim_backward(&self, args: &abi::SsimArgs) -> Result<(), EngineError> {
-        let _ = args;
-        Err(self.unsupported("SSIM"))
-    }
+        /// Gradient of the similarity with respect to the first image.
+        ///
+        /// # Errors
+        /// As [`Engine::ssim`].
+        ///
+        /// # Safety
+        /// As [`Engine::forward`]; `args.partials` is what [`Engine::ssim`] wrote for the same images.
+        ssim_backward(SsimArgs): "SSIM";
 
-    /// The photometric loss `(1 - l) mean |image - target| + l (1 - mean SSIM)`.
-    ///
-    /// # Errors
-    /// As [`Engine::ssim`].
-    ///
-    /// # Safety
-    /// As [`Engine::forward`].
-    unsafe fn photometric(&self, args: &abi::PhotometricArgs) -> Result<(), EngineError> {
-        let _ = args;
-        Err(self.unsupported("the photometric loss"))
-    }
+        /// The photometric loss `(1 - l) mean |image - target| + l (1 - mean SSIM)`.
+        ///
+        /// # Errors
+        /// As [`Engine::ssim`].
+        ///
+        /// # Safety
+        /// As [`Engine::forward`].
+        photometric(PhotometricArgs): "the photometric loss";
 
-    /// Gradient of the photometric loss with respect to the first image.
-    ///
-    /// # Errors
-    /// As [`Engine::ssim`].
-    ///
-    /// # Safety
-    /// As [`Engine::forward`]; `args.partials` is what [`Engine::photometric`] wrote for the same images.
-    unsafe fn photometric_backward(&self, args: &abi::PhotometricArgs) -> Result<(), EngineError> {
-        let _ = args;
-        Err(self.unsupported("the photometric loss"))
+        /// Gradient of the photometric loss with respect to the first image.
+        ///
+        /// # Errors
+        /// As [`Engine::ssim`].
+        ///
+        /// # Safety
+        /// As [`Engine::forward`]; `args.partials` is what [`Engine::photometric`] wrote for the same images.
+        photometric_backward(PhotometricArgs): "the photometric loss";
     }
 
     /// The error for something that this engine does not have.

@@ -6,11 +6,14 @@
 
 use std::ffi::{CStr, c_char};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use libloading::Library;
 
 use crate::abi::{self, EngineGet};
-use crate::{Abilities, Capabilities, Channels, DeviceInfo, DeviceKind, Engine, EngineError, LoadError};
+use crate::{
+    Abilities, Capabilities, Channels, DeviceInfo, DeviceKind, Engine, EngineError, LoadError, SharedEngine,
+};
 
 /// An engine behind C tables. Its library stays loaded until the process ends.
 #[derive(Debug)]
@@ -54,6 +57,19 @@ impl TableEngine {
     pub unsafe fn from_get(get: EngineGet) -> Result<Self, LoadError> {
         // SAFETY: forwarded from the caller.
         unsafe { Self::bind(get, "the linked engine".into()) }
+    }
+
+    /// [`TableEngine::from_get`] as whoever holds engines wants it.
+    ///
+    /// # Errors
+    /// [`EngineError::Internal`] where `from_get` has an error.
+    ///
+    /// # Safety
+    /// As [`TableEngine::from_get`].
+    pub unsafe fn linked(get: EngineGet) -> Result<SharedEngine, EngineError> {
+        // SAFETY: forwarded from the caller.
+        let engine = unsafe { Self::from_get(get) }.map_err(|e| EngineError::Internal(e.to_string()))?;
+        Ok(Arc::new(engine))
     }
 
     /// # Safety
@@ -125,6 +141,15 @@ macro_rules! call {
     };
 }
 
+/// Functions that take one struct and only pass it on.
+macro_rules! calls {
+    ($($table:ident.$function:ident($args:ident);)*) => {$(
+        unsafe fn $function(&self, args: &abi::$args) -> Result<(), EngineError> {
+            call!(self.$table.$function(args))
+        }
+    )*};
+}
+
 impl Engine for TableEngine {
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
@@ -146,32 +171,19 @@ impl Engine for TableEngine {
         })
     }
 
-    unsafe fn forward(&self, args: &abi::ForwardArgs) -> Result<(), EngineError> {
-        call!(self.raster.forward(args))
-    }
-
-    unsafe fn backward(&self, args: &abi::BackwardArgs) -> Result<(), EngineError> {
-        call!(self.raster.backward(args))
-    }
-
-    unsafe fn mark_visible(&self, args: &abi::MarkVisibleArgs) -> Result<(), EngineError> {
-        call!(self.raster.mark_visible(args))
-    }
-
-    unsafe fn project(&self, args: &abi::ProjectArgs) -> Result<(), EngineError> {
-        call!(self.raster.project(args))
-    }
-
-    unsafe fn rasterize(&self, args: &abi::RasterizeArgs) -> Result<(), EngineError> {
-        call!(self.raster.rasterize(args))
-    }
-
-    unsafe fn rasterize_backward(&self, args: &abi::RasterizeArgs) -> Result<(), EngineError> {
-        call!(self.raster.rasterize_backward(args))
-    }
-
-    unsafe fn project_backward(&self, args: &abi::ProjectBackwardArgs) -> Result<(), EngineError> {
-        call!(self.raster.project_backward(args))
+    calls! {
+        raster.forward(ForwardArgs);
+        raster.backward(BackwardArgs);
+        raster.mark_visible(MarkVisibleArgs);
+        raster.project(ProjectArgs);
+        raster.rasterize(RasterizeArgs);
+        raster.rasterize_backward(RasterizeArgs);
+        raster.project_backward(ProjectBackwardArgs);
+        optimize.adam(AdamArgs);
+        image.ssim(SsimArgs);
+        image.ssim_backward(SsimArgs);
+        image.photometric(PhotometricArgs);
+        image.photometric_backward(PhotometricArgs);
     }
 
     fn workspace_new(&self, device: i32) -> Result<*mut abi::Workspace, EngineError> {
@@ -196,26 +208,6 @@ impl Engine for TableEngine {
         let mut out = abi::Progress::EMPTY;
         call!(self.raster.poll(workspace, saved, u32::from(wait), &raw mut out))?;
         Ok(out)
-    }
-
-    unsafe fn adam(&self, args: &abi::AdamArgs) -> Result<(), EngineError> {
-        call!(self.optimize.adam(args))
-    }
-
-    unsafe fn ssim(&self, args: &abi::SsimArgs) -> Result<(), EngineError> {
-        call!(self.image.ssim(args))
-    }
-
-    unsafe fn ssim_backward(&self, args: &abi::SsimArgs) -> Result<(), EngineError> {
-        call!(self.image.ssim_backward(args))
-    }
-
-    unsafe fn photometric(&self, args: &abi::PhotometricArgs) -> Result<(), EngineError> {
-        call!(self.image.photometric(args))
-    }
-
-    unsafe fn photometric_backward(&self, args: &abi::PhotometricArgs) -> Result<(), EngineError> {
-        call!(self.image.photometric_backward(args))
     }
 }
 
