@@ -231,9 +231,8 @@ fn compiled(root: &Path, args: &Args, planned: Planned) -> anyhow::Result<Built>
     let engines = compile::run_in(root, &arguments, &env)?;
     let engine_dir = root.join(plan.engine_dir());
     let libraries = gather(&plan, &engines, original.as_ref(), &engine_dir)?;
-    let mut arguments = vec!["build", "--release", "--jobs", &jobs, "--workspace"];
-    arguments.extend(["--exclude", "xtask", "--exclude", "splatwright"]);
-    let made = compile::run_in(root, &arguments, &env)?;
+    // The whole workspace, as the tests have it: without some packages tch would be compiled with other features.
+    let made = compile::run_in(root, &["build", "--release", "--jobs", &jobs, "--workspace"], &env)?;
     Ok(Built {
         libraries,
         verifier: made.binary("splat-verify")?.to_owned(),
