@@ -32,7 +32,10 @@ cd "$work"
 # The versions that the clone was tested with, as far as they apply.
 cp "$repo/Cargo.lock" .
 cargo test --release --workspace "$@"
-cargo run --release -p with-tch "$@" -- cpu
-cargo run --release -p with-tch "$@" --example own-loss
-cargo run --release -p through-library "$@"
+# By path also with the features that splat-tch asks for alone; by git what the line above built is enough.
+alone=()
+[ "$mode" = git ] || alone=(-p with-tch)
+cargo run --release "${alone[@]}" --bin with-tch "$@" -- cpu
+cargo run --release "${alone[@]}" --example own-loss "$@"
+cargo run --release --bin through-library "$@"
 echo "downstream ($mode): ok"
