@@ -68,17 +68,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ));
     }
     let built = build::ensure_compiled()?;
-    let all = |arguments: &[&'static str]| {
-        let mut arguments = arguments.to_vec();
-        arguments.push("--workspace");
-        arguments.extend(LEFT_OUT.iter().flat_map(|package| ["--exclude", package]));
-        compile::run(&root, &arguments)
-    };
+    // The whole workspace, so that nothing is compiled again after `cargo xtask test`.
+    let all = |arguments: &[&str]| compile::run(&root, &[arguments, &["--workspace"]].concat());
     let mut made = all(&["test", "--release", "--no-run"])?.executables;
     made.extend(all(&["build", "--release", "--bins", "--examples"])?.executables);
     if !args.no_benches {
         made.extend(all(&["bench", "--benches", "--no-run"])?.executables);
     }
+    made.retain(|e| !LEFT_OUT.contains(&&*e.package));
     let mut programs: Vec<(String, Executable)> = made
         .into_iter()
         .map(|e| (file_name(&e), e))
@@ -158,7 +155,7 @@ fn pack(out: &Path) -> anyhow::Result<()> {
     Ok(fs_err::remove_dir_all(out.join("bin"))?)
 }
 
-/// `splat-tch.gradients.test`, `splat.bin`: unique in one folder, and its kind can be read off.
+/// `splat-tch.memory.test`, `splat`: unique in one folder, and its kind can be read off.
 fn file_name(e: &Executable) -> String {
     match e.kind {
         "bin" | "example" => e.name.clone(),

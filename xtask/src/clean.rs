@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use splat_toolchain::{Choice, Plan, Request, managed, plan::plan, rows::Row};
 use splatwright::{
     doctor::Snapshot,
@@ -16,6 +16,8 @@ use splatwright::{
     provision::{Cache, Terminal},
     switch, ui,
 };
+
+use crate::gather::Gathered;
 
 /// Remove outdated builds and, on request, all builds, the sources, or the cache
 ///
@@ -103,12 +105,6 @@ fn text(report: &Report) -> String {
     format!("{}\n\n{} {freed}", ui::table(&["Size", "Path", "Because"], rows), ui::bytes(report.bytes))
 }
 
-/// What lies beside gathered engine libraries.
-#[derive(Deserialize)]
-struct Recorded {
-    fingerprint: String,
-}
-
 /// Row directories that nothing can use, and engine libraries of another plan than the present one.
 fn stale(snapshot: &Snapshot, target: &Path) -> Vec<Item> {
     let mut items = Vec::new();
@@ -145,7 +141,7 @@ fn torch_gone(folder: &Path, planned: &Plan) -> Option<String> {
 fn stale_engines(folder: &Path, fingerprint: &str) -> Vec<Item> {
     let engines = folder.join("engines");
     let recorded = fs_err::read(engines.join("fingerprint.json")).ok();
-    let recorded = recorded.and_then(|bytes| serde_json::from_slice::<Recorded>(&bytes).ok());
+    let recorded = recorded.and_then(|bytes| serde_json::from_slice::<Gathered>(&bytes).ok());
     let because = match recorded {
         Some(recorded) if recorded.fingerprint == fingerprint => return Vec::new(),
         Some(recorded) => {

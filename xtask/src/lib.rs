@@ -6,6 +6,7 @@ pub mod build;
 pub mod bundle;
 pub mod clean;
 pub mod codegen;
+mod gather;
 pub mod release;
 pub mod test;
 pub mod test_log;
