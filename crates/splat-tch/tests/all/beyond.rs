@@ -2,11 +2,11 @@
 //! orthographic cameras, and gradients for pose, background and absolute screen positions. Against the engine called
 //! directly, and against finite differences of renders.
 
-mod common;
-
-use common::engines::hooked;
-use common::stored::{BACKGROUND, CHANNELS, Stored, core_settings, eyes, leaf, settings};
-use common::{HEIGHT, Random, Scene, WIDTH, assert_same_bits, camera, camera_on, numbers, weighted, weights};
+use crate::common::engines::hooked;
+use crate::common::stored::{BACKGROUND, CHANNELS, Stored, core_settings, eyes, leaf, settings};
+use crate::common::{
+    HEIGHT, Random, Scene, WIDTH, assert_same_bits, camera, camera_on, numbers, weighted, weights,
+};
 use splat_core::Upstream;
 use splat_cpu::host;
 use splat_tch::{
@@ -282,14 +282,15 @@ fn what_an_engine_does_not_support_is_refused_by_name() {
     let background = Background::Tensor(leaf(&BACKGROUND, &[3], Device::Cpu));
     says(&free, &[&camera], Settings { background, ..compat() }, "a gradient for `background`");
     let posed =
-        Camera::with_pose(common::camera(), &rows(&common::camera()).set_requires_grad(true)).unwrap();
+        Camera::with_pose(crate::common::camera(), &rows(&crate::common::camera()).set_requires_grad(true))
+            .unwrap();
     says(&free, &[&posed], compat(), "a gradient for `view`");
     // Without a graph there is nothing to refuse.
     tch::no_grad(|| render(&free, &posed, &compat())).unwrap();
     let none: &[&Camera] = &[];
     let text = render_batch(&free, none, &Settings::default()).unwrap_err().to_string();
     assert!(text.contains("0 cameras"), "{text}");
-    let wide = Camera::new(splat_core::Camera { width: 99, ..common::camera() }, Device::Cpu).unwrap();
+    let wide = Camera::new(splat_core::Camera { width: 99, ..crate::common::camera() }, Device::Cpu).unwrap();
     let text = render_batch(&free, &[&camera, &wide], &Settings::default()).unwrap_err().to_string();
     assert!(text.contains("camera 1 is 99x29") && text.contains("37x29"), "{text}");
     let tall = l.means3d.narrow(0, 0, 4);

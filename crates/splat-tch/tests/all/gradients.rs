@@ -1,9 +1,7 @@
 //! Gradients through torch are those of the engine called directly, bit for bit on the CPU; `means2d` is in
 //! NDC units; inputs that require none get none.
 
-mod common;
-
-use common::{Scene, assert_same_bits, camera, camera_on, numbers, weighted, weights};
+use crate::common::{Scene, assert_same_bits, camera, camera_on, numbers, weighted, weights};
 use splat_core::Upstream;
 use splat_cpu::host;
 use splat_tch::{Background, Color, Gaussians, Mode, Settings, render};
@@ -155,7 +153,8 @@ fn means2d_gradients_are_in_ndc_units() {
     let ramp = |n: u32| Tensor::arange(i64::from(n), (Kind::Float, Device::Cpu)) / f64::from(n);
     for axis in 0..2 {
         let scene = Scene::new(12);
-        let weight = if axis == 0 { ramp(common::WIDTH) } else { ramp(common::HEIGHT).unsqueeze(1) };
+        let weight =
+            if axis == 0 { ramp(crate::common::WIDTH) } else { ramp(crate::common::HEIGHT).unsqueeze(1) };
         let loss = |camera: &splat_core::Camera| {
             let camera = splat_tch::Camera::new(camera.clone(), Device::Cpu).unwrap();
             let got = render(&scene.gaussians(false, false), &camera, &Settings::default()).unwrap();

@@ -1,13 +1,11 @@
 //! The autograd graph: threads, re-entrant backward, no_grad, retained and repeated backward, in-place changes,
 //! and double backward, which is refused.
 
-mod common;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use common::engines::hooked;
-use common::{Scene, assert_same_bits, camera_on, numbers, weighted, weights};
+use crate::common::engines::hooked;
+use crate::common::{Scene, assert_same_bits, camera_on, numbers, weighted, weights};
 use splat_engine::EngineError;
 use splat_tch::{Backend, Rendered, Settings, render};
 use tch::{Device, Kind, Tensor};

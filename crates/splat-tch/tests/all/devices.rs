@@ -1,12 +1,10 @@
 //! Two backends of one process work at once: two CPU backends in two threads, and two GPUs where there are two.
 #![expect(clippy::print_stdout, reason = "says what is skipped")]
 
-mod common;
-
 use std::sync::{Arc, Barrier};
 
-use common::engines::hooked;
-use common::{Scene, assert_same_bits, camera_on, numbers, weighted, weights};
+use crate::common::engines::hooked;
+use crate::common::{Scene, assert_same_bits, camera_on, numbers, weighted, weights};
 use splat_tch::{AdamGroup, Backend, Settings, adam_step, photometric, render};
 use tch::{Device, Kind, Tensor};
 

@@ -1,9 +1,7 @@
 //! Adam and SSIM through the engine of the tensors' device, against the same in torch's own operations.
 
-mod common;
-
-use common::engines::hooked;
-use common::{Scene, camera_on, numbers};
+use crate::common::engines::hooked;
+use crate::common::{Scene, camera_on, numbers};
 use splat_tch::{AdamGroup, Backend, Settings, adam_step, photometric, render, ssim};
 use tch::{Device, Kind, Tensor};
 

@@ -1,9 +1,7 @@
 //! The weights per Gaussian are those with which it contributes to the pixels: a feature that only one Gaussian has, rendered,
 //! is that Gaussian's weight in every pixel.
 
-mod common;
-
-use common::{HEIGHT, Random, Scene, WIDTH, camera, camera_on, numbers};
+use crate::common::{HEIGHT, Random, Scene, WIDTH, camera, camera_on, numbers};
 use splat_tch::{Camera, Settings, render, render_batch};
 use tch::{Device, Kind, Tensor};
 

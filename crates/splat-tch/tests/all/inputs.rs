@@ -1,10 +1,8 @@
 //! What callers hand in: strides, empty scenes, nothing visible, and everything that is refused with a sentence
 //! naming both values.
 
-mod common;
-
-use common::engines::hooked;
-use common::{Scene, assert_same_bits, blind_camera, camera_on, numbers, weighted, weights};
+use crate::common::engines::hooked;
+use crate::common::{Scene, assert_same_bits, blind_camera, camera_on, numbers, weighted, weights};
 use splat_engine::{Abilities, Channels};
 use splat_tch::{Backend, Background, Color, Gaussians, Settings, Shape, mark_visible, render};
 use tch::{Device, Kind, Tensor};
@@ -26,14 +24,14 @@ fn transposed_and_expanded_inputs_render_as_their_copies_do() {
     let mut dense = hooked();
     dense.capabilities.abilities = Abilities::DETERMINISTIC.with(Abilities::EXACT);
     dense.forward = Box::new(|args| {
-        let gaussians = common::engines::gaussians(args);
+        let gaussians = crate::common::engines::gaussians(args);
         assert_eq!(gaussians.means3d.stride, [3, 1, 0]);
         assert_eq!(gaussians.rotations.stride, [4, 1, 0]);
         assert_eq!(gaussians.sh.stride, [48, 3, 1]);
         Ok(())
     });
     dense.backward = Box::new(|args| {
-        assert!(!common::engines::color(args).gradient.is_null());
+        assert!(!crate::common::engines::color(args).gradient.is_null());
         Ok(())
     });
     let scene = Scene::new(20);
@@ -230,7 +228,7 @@ fn settings_that_contradict_the_scene_or_the_engine_are_named() {
         &refused(&plain, &Settings { alpha: true, ..Settings::new(&engine.backend()) }),
         &["`alpha` was asked for", "engine `hooked` produces color, inv_depth"],
     );
-    let mut flat = common::camera();
+    let mut flat = crate::common::camera();
     flat.width = 0;
     let camera = splat_tch::Camera::new(flat, Device::Cpu).unwrap();
     assert_says(&render(&plain, &camera, &Settings::default()).unwrap_err().to_string(), &["0x29"]);

@@ -1,9 +1,7 @@
 //! Engines that fail: their text reaches the caller, in render and in backward, and a panic ends nothing.
 
-mod common;
-
-use common::engines::{Hooked, hooked};
-use common::{Scene, camera_on};
+use crate::common::engines::{Hooked, hooked};
+use crate::common::{Scene, camera_on};
 use splat_engine::EngineError;
 use splat_tch::{Error, Settings, render};
 use tch::{Device, Kind};
