@@ -33,9 +33,9 @@ cd "$work"
 cp "$repo/Cargo.lock" .
 cargo test --release --workspace "$@"
 # By path also with the features that splat-tch asks for alone; by git what the line above built is enough.
-alone=()
-[ "$mode" = git ] || alone=(-p with-tch)
-cargo run --release "${alone[@]}" --bin with-tch "$@" -- cpu
-cargo run --release "${alone[@]}" --example own-loss "$@"
+package=
+[ "$mode" = git ] || package=with-tch
+cargo run --release ${package:+-p "$package"} --bin with-tch "$@" -- cpu
+cargo run --release ${package:+-p "$package"} --example own-loss "$@"
 cargo run --release --bin through-library "$@"
 echo "downstream ($mode): ok"
