@@ -250,6 +250,20 @@ pub fn torch_releases_of(cuda: &Version) -> Option<(&'static str, &'static str)>
     Some(range)
 }
 
+/// The series of a companion package that is released for this torch: `0.19` of torchvision for torch 2.4. torchaudio 2.11
+/// is the last series of its own: it is built on torch's stable interface, declares no torch, and serves later ones.
+pub fn companion(name: &str, torch: &Version) -> Option<Version> {
+    let minor = torch.minor();
+    let series = match (name, torch.major()) {
+        ("torchvision", 2) => [0, minor + 15],
+        ("torchvision", 1) => [0, minor + 1],
+        ("torchaudio", 2) => [2, minor.min(11)],
+        ("torchaudio", 1) => [0, minor],
+        _ => return None,
+    };
+    Some(Version::new(&series))
+}
+
 /// Of the versions that an index lists, the newest that bears the local label of that CUDA: `2.6.0+cu124`.
 pub fn newest_labelled<'a>(versions: impl IntoIterator<Item = &'a str>, cuda: &Version) -> Option<&'a str> {
     let label = format!("cu{}{}", cuda.major(), cuda.minor());
@@ -342,6 +356,21 @@ mod tests {
         let listed = ["2.6.0+cu126", "2.5.1+cu124", "2.6.0+cu124", "2.4.0+cu124", "2.7.0"];
         assert_eq!(newest_labelled(listed, &cuda("12.4")), Some("2.6.0+cu124"));
         assert_eq!(newest_labelled(listed, &cuda("11.8")), None);
+    }
+
+    #[test]
+    fn companions_are_those_that_were_released_together() {
+        let of = |name: &str, torch: &str| companion(name, &torch.parse().unwrap()).map(|v| v.to_string());
+        for (torch, vision, audio) in [
+            ("2.4.0", "0.19", "2.4"),
+            ("2.0.1", "0.15", "2.0"),
+            ("2.11.0", "0.26", "2.11"),
+            ("2.14.1", "0.29", "2.11"),
+        ] {
+            assert_eq!(of("torchvision", torch).as_deref(), Some(vision));
+            assert_eq!(of("torchaudio", torch).as_deref(), Some(audio));
+        }
+        assert_eq!(of("torchtext", "2.4.0"), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! From a folder of wheels into an environment: checks first (hashes, tags, completeness), then pip lays the packages
-//! out in a folder of its own, then both are exchanged ([`super::swap`]), then torch is imported; what fails is undone.
+//! out in a folder of its own, then both are exchanged ([`super::swap`]), then torch and its companions are imported; what fails is undone.
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +24,7 @@ use super::{
 use crate::{ext::Target, hint::hinted, provision::pip, ui};
 
 /// Only environments of the user's own: a system's Python belongs to its packages.
-pub(super) fn check_environment(target: &Target) -> Result<()> {
+pub(crate) fn check_environment(target: &Target) -> Result<()> {
     let own = target.prefix.join("pyvenv.cfg").is_file() || target.prefix.join("conda-meta").is_dir();
     if own {
         return Ok(());
@@ -46,24 +46,68 @@ pub(super) fn from_folder(pip: &Pip, target: &Target, folder: &Path) -> Result<S
     }
     check_archives(folder, &chosen, target)?;
     let exchange = swap::Exchange::begin(&target.prefix)?;
-    stage(pip, folder, &chosen, exchange.stage())?;
+    let paths: Vec<PathBuf> = chosen.iter().map(|wheel| folder.join(&wheel.file)).collect();
+    stage(pip, &paths, exchange.stage())?;
     let names: BTreeSet<String> = chosen.iter().map(|wheel| wheel.name.clone()).collect();
     let old = swap::installed(target, &names)?;
     let exchanged = exchange.exchange(&old)?;
-    match import(target) {
-        Ok(version) => {
-            exchanged.keep()?;
-            let list: Vec<String> = chosen.iter().map(|w| format!("{} {}", w.name, w.version)).collect();
-            Ok(format!("torch {version} imports; installed: {}", list.join(", ")))
-        }
-        Err(said) => {
-            exchanged.undo()?;
-            Err(hinted(
-                format!("the new torch does not import, and the old packages are back in place: {said}"),
-                "cargo xtask doctor",
-            ))
+    let mut imported = Vec::new();
+    for name in TOGETHER {
+        // One that was there before and is not exchanged must not be broken by its new neighbour either.
+        match import(target, name) {
+            Import::Absent => {}
+            Import::Of(version) => imported.push(format!("{name} {version}")),
+            Import::Fails(said) => {
+                exchanged.undo()?;
+                let hint = if name == "torch" || names.contains(name) {
+                    "cargo xtask doctor".to_owned()
+                } else {
+                    format!(
+                        "install the {name} of that torch with it, or remove the old one first: `{} -m pip uninstall -y {name}`",
+                        target.executable.display()
+                    )
+                };
+                return Err(hinted(
+                    format!(
+                        "beside the new torch, {name} does not import, and the old packages are back in place: {said}"
+                    ),
+                    hint,
+                ));
+            }
         }
     }
+    exchanged.keep()?;
+    let list: Vec<String> = chosen.iter().map(|w| format!("{} {}", w.name, w.version)).collect();
+    Ok(format!("these import: {}; installed: {}", imported.join(", "), list.join(", ")))
+}
+
+/// What must import together before an installation counts.
+const TOGETHER: [&str; 3] = ["torch", "torchvision", "torchaudio"];
+
+/// Puts wheels into an environment, all of them or none: if one of the modules does not import there afterwards, the old
+/// state comes back.
+pub(crate) fn put_in(target: &Target, wheels: &[PathBuf], modules: &[String]) -> Result<()> {
+    check_environment(target)?;
+    swap::recover(&target.prefix)?;
+    let pip = Pip::of(target)?;
+    let exchange = swap::Exchange::begin(&target.prefix)?;
+    stage(&pip, wheels, exchange.stage())?;
+    let name = |wheel: &PathBuf| Some(WheelName::parse(&wheel.file_name()?.to_string_lossy())?.name);
+    let old = swap::installed(target, &wheels.iter().filter_map(name).collect())?;
+    let exchanged = exchange.exchange(&old)?;
+    for module in modules {
+        if let Import::Fails(said) = import(target, module) {
+            exchanged.undo()?;
+            return Err(hinted(
+                format!(
+                    "`import {module}` fails in `{}`, which is as it was before: {said}",
+                    target.prefix.display()
+                ),
+                "cargo xtask explain, with that message",
+            ));
+        }
+    }
+    exchanged.keep()
 }
 
 fn wheels(folder: &Path) -> Result<Vec<String>> {
@@ -166,8 +210,7 @@ fn check_tags(files: &[String], target: &Target) -> Result<Vec<String>> {
             "cargo xtask torch plan --urls names it",
         ));
     }
-    let with = ["torch", "torchvision", "torchaudio"];
-    Ok(with
+    Ok(TOGETHER
         .iter()
         .filter_map(|name| {
             let here =
@@ -197,9 +240,8 @@ fn check_archives(folder: &Path, chosen: &[Pinned], target: &Target) -> Result<(
 }
 
 /// pip lays the packages out below `stage`, as they will lie below the environment's own folder.
-fn stage(pip: &Pip, folder: &Path, chosen: &[Pinned], stage: &Path) -> Result<()> {
+fn stage(pip: &Pip, paths: &[PathBuf], stage: &Path) -> Result<()> {
     let stage = stage.display().to_string();
-    let paths: Vec<PathBuf> = chosen.iter().map(|wheel| folder.join(&wheel.file)).collect();
     let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     let mut arguments = vec![
         "install",
@@ -228,24 +270,36 @@ fn stage(pip: &Pip, folder: &Path, chosen: &[Pinned], stage: &Path) -> Result<()
     ))
 }
 
-/// The version that the environment's interpreter now imports.
-fn import(target: &Target) -> std::result::Result<String, String> {
+/// What the environment's interpreter says to one import.
+enum Import {
+    Absent,
+    Of(String),
+    Fails(String),
+}
+
+fn import(target: &Target, name: &str) -> Import {
+    let program = format!(
+        "import importlib, importlib.util as u, sys\nif u.find_spec('{name}'.split('.')[0]) is None: print('SPLATWRIGHT-ABSENT'); sys.exit()\nimport torch; m = importlib.import_module('{name}'); print('SPLATWRIGHT-VERSION', getattr(m, '__version__', ''))"
+    );
     let output = Command::new(&target.executable)
-        .args(["-c", "import torch; print('SPLATWRIGHT-TORCH ' + torch.__version__)"])
+        .args(["-c", &program])
+        .env_remove("PYTHONPATH")
         .current_dir(std::env::temp_dir())
-        .output()
-        .map_err(|error| error.to_string())?;
+        .output();
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => return Import::Fails(error.to_string()),
+    };
     let text = String::from_utf8_lossy(&output.stdout);
-    if let (true, Some(version)) =
-        (output.status.success(), text.lines().find_map(|line| line.strip_prefix("SPLATWRIGHT-TORCH ")))
-    {
-        return Ok(version.trim().to_owned());
+    if output.status.success() {
+        if let Some(version) = text.lines().find_map(|line| line.strip_prefix("SPLATWRIGHT-VERSION")) {
+            return Import::Of(version.trim().to_owned());
+        }
+        if text.contains("SPLATWRIGHT-ABSENT") {
+            return Import::Absent;
+        }
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(said
-        .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or("it ended without a word")
-        .to_owned())
+    let last = said.lines().rev().find(|line| !line.trim().is_empty());
+    Import::Fails(last.unwrap_or("it ended without a word").to_owned())
 }

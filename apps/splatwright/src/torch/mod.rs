@@ -1,6 +1,7 @@
 //! `cargo xtask torch`: PyTorch for an existing environment where the network is bad. `plan` names the exact wheels,
 //! `install` puts them in, from a folder or from the index, all of them or none. pip resolves; nothing is guessed.
 
+mod elsewhere;
 mod fetch;
 mod install;
 mod resolve;
@@ -14,6 +15,8 @@ use splat_toolchain::{
     Version,
     wheels::{Interpreter, Pinned},
 };
+
+pub(crate) use install::{check_environment, put_in};
 
 use crate::{ext::Target, ui};
 
@@ -33,18 +36,15 @@ enum What {
 /// What is asked of pip's resolver.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Wanted {
-    /// The environment: an interpreter, or the folder of a virtual or conda environment
-    #[arg(long, value_name = "PYTHON|VENV")]
-    python: PathBuf,
     /// A PyTorch built with this CUDA, such as 12.4 (default: what the index offers first)
     #[arg(long)]
     cuda: Option<Version>,
     /// This PyTorch release, such as 2.7.1
     #[arg(long, value_name = "VERSION")]
     torch: Option<String>,
-    /// Packages that must go with it
-    #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "torchvision,torchaudio")]
-    with: Vec<String>,
+    /// Packages that must go with it (default: torchvision and torchaudio, of the same release, where there are such)
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    with: Option<Vec<String>>,
     /// PyTorch alone
     #[arg(long)]
     alone: bool,
@@ -53,14 +53,40 @@ pub struct Wanted {
     extra_index_url: Vec<String>,
 }
 
+impl Wanted {
+    /// The packages beside torch.
+    fn companions(&self) -> Vec<&str> {
+        match &self.with {
+            _ if self.alone => Vec::new(),
+            Some(names) => names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect(),
+            None => vec!["torchvision", "torchaudio"],
+        }
+    }
+}
+
 /// List the wheels, with sizes and hashes
 ///
 /// Asks pip's own resolver, with the indexes that pip is configured for, for torch, torchvision and torchaudio that belong
 /// together, for this interpreter and platform. pip from 24.1 on downloads no wheel for that, where the index has the
 /// wheels' metadata apart; older ones do, into their own cache. `--save DIR` writes `splatwright-torch.json` for
-/// `torch install --from DIR`, which then checks every file against it.
+/// `torch install --from DIR`, which then checks every file against it. `--platform win_amd64 --python-version 3.12` plans
+/// for a machine that is not this one.
 #[derive(Debug, clap::Args)]
 pub struct PlanArgs {
+    /// The environment: an interpreter, or the folder of a virtual or conda environment
+    #[arg(
+        long,
+        value_name = "PYTHON|VENV",
+        required_unless_present = "platform",
+        conflicts_with = "platform"
+    )]
+    python: Option<PathBuf>,
+    /// Another machine's system
+    #[arg(long, value_parser = elsewhere::PLATFORMS, requires = "python_version")]
+    platform: Option<String>,
+    /// That machine's Python, such as 3.12
+    #[arg(long, value_name = "VERSION", requires = "platform")]
+    python_version: Option<Version>,
     #[command(flatten)]
     wanted: Wanted,
     /// Print addresses for a download manager: `plain` (wget -i, aria2c -i) or `aria2`, with file names and checksums
@@ -79,9 +105,12 @@ pub struct PlanArgs {
 /// With `--from DIR` nothing is fetched: the folder holds the wheels (and, from `torch plan --save`, their hashes).
 /// Without it the wheels are downloaded first; an interrupted download continues where it stopped. Wheels for another
 /// Python or platform are refused. The new packages are made ready beside the old ones and exchanged at the end; if
-/// anything fails, `import torch` included, the old state stands.
+/// anything fails, the imports of torch, torchvision and torchaudio included, the old state stands.
 #[derive(Debug, clap::Args)]
 pub struct InstallArgs {
+    /// The environment: an interpreter, or the folder of a virtual or conda environment
+    #[arg(long, value_name = "PYTHON|VENV")]
+    python: PathBuf,
     #[command(flatten)]
     wanted: Wanted,
     /// The folder with the wheels
@@ -112,9 +141,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn plan(args: &PlanArgs) -> anyhow::Result<()> {
-    let target = Target::ask(&args.wanted.python)?;
-    let pip = resolve::Pip::of(&target)?;
-    let mut plan = resolve::online(&pip, &target, &args.wanted)?;
+    let (pip, interpreter) = match (&args.platform, &args.python_version, &args.python) {
+        (Some(platform), Some(version), _) => {
+            let elsewhere = elsewhere::Elsewhere::new(platform, version);
+            let interpreter = elsewhere.interpreter.clone();
+            (resolve::Pip::for_elsewhere(elsewhere)?, interpreter)
+        }
+        (_, _, python) => {
+            let target = Target::ask(python.as_deref().unwrap_or_else(|| "python3".as_ref()))?;
+            (resolve::Pip::of(&target)?, target.for_wheels())
+        }
+    };
+    let mut plan = resolve::online(&pip, &interpreter, &args.wanted)?;
     fetch::sizes(&pip, &mut plan)?;
     if let Some(folder) = &args.save {
         fs_err::create_dir_all(folder)?;
@@ -156,7 +194,7 @@ fn table(plan: &TorchPlan) -> String {
 }
 
 fn install(args: &InstallArgs) -> anyhow::Result<()> {
-    let target = Target::ask(&args.wanted.python)?;
+    let target = Target::ask(&args.python)?;
     install::check_environment(&target)?;
     if swap::recover(&target.prefix)? {
         ui::note("an installation that was interrupted has been undone; the old packages are in place");
@@ -164,7 +202,7 @@ fn install(args: &InstallArgs) -> anyhow::Result<()> {
     let pip = resolve::Pip::of(&target)?;
     let folder = match &args.from {
         Some(folder) => std::path::absolute(folder)?,
-        None => fetch::download(&pip, &resolve::online(&pip, &target, &args.wanted)?, &target)?,
+        None => fetch::download(&pip, &resolve::online(&pip, &target.for_wheels(), &args.wanted)?, &target)?,
     };
     let told = install::from_folder(&pip, &target, &folder)?;
     ui::data(&told)

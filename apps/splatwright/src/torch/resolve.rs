@@ -1,15 +1,16 @@
 //! pip's own resolver, asked for a report instead of an installation: with the user's indexes, or offline with a
-//! folder. Chooses requirements from the CUDA version that was asked for, and nothing else.
+//! folder. Chooses requirements from the torch and the CUDA version that were asked for, and pins the companions that
+//! were released with that torch, because not all of them declare it.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use splat_toolchain::{
     Env, Request, Version,
-    wheels::{self, Pinned},
+    wheels::{self, Interpreter, Pinned},
 };
 
-use super::{TorchPlan, Wanted};
+use super::{TorchPlan, Wanted, elsewhere::Elsewhere};
 use crate::{
     ext::Target,
     hint::hinted,
@@ -22,28 +23,25 @@ const REPORTS: [u32; 2] = [22, 2];
 /// The first that reports from the index's metadata, without the wheels.
 const FRUGAL: [u32; 2] = [24, 1];
 
-/// A pip that serves the environment: its own, or another interpreter's told to work for it.
+/// A pip that serves the environment: its own, or another interpreter's told to work for it, or for another machine.
 #[derive(Debug)]
 pub(super) struct Pip {
     python: PathBuf,
     /// Given to `--python`, where the pip is another interpreter's.
     for_python: Option<PathBuf>,
+    elsewhere: Option<Elsewhere>,
+    /// Whether pip is told how often it should try again; by itself it goes on for minutes.
+    patient: bool,
 }
 
 impl Pip {
     /// The environment's own pip if it is new enough, else the machine's.
     pub(super) fn of(target: &Target) -> Result<Self> {
         if version(&target.executable).is_some_and(|version| version >= Version::new(&REPORTS)) {
-            return Ok(Self { python: target.executable.clone(), for_python: None });
+            return Ok(Self::run_by(target.executable.clone(), None, None));
         }
-        let repo = repository::facts();
-        let machine = splat_toolchain::probe(&Env::real(), &repo, &Request::default());
-        let others = machine.pythons.into_iter().map(|python| python.path);
-        // `--python` came with 22.3.
-        let other =
-            others.into_iter().find(|path| version(path).is_some_and(|v| v >= Version::new(&[22, 3])));
-        match other {
-            Some(python) => Ok(Self { python, for_python: Some(target.executable.clone()) }),
+        match any() {
+            Some(python) => Ok(Self::run_by(python, Some(target.executable.clone()), None)),
             None => Err(hinted(
                 format!(
                     "`{}` has no pip from 22.2 on, and no other Python here has",
@@ -57,6 +55,21 @@ impl Pip {
         }
     }
 
+    /// The machine's pip, working for another machine.
+    pub(super) fn for_elsewhere(elsewhere: Elsewhere) -> Result<Self> {
+        let python = any().ok_or_else(|| {
+            hinted("no Python here has pip 22.3 or later", "python3 -m pip install --upgrade pip")
+        })?;
+        Ok(Self::run_by(python, None, Some(elsewhere)))
+    }
+
+    fn run_by(python: PathBuf, for_python: Option<PathBuf>, elsewhere: Option<Elsewhere>) -> Self {
+        let mut command = pip::module(&python, "pip");
+        command.args(["config", "list"]);
+        let patient = pip::run(command, false).is_ok_and(|said| said.stdout.contains("retries="));
+        Self { python, for_python, elsewhere, patient }
+    }
+
     /// The interpreter that runs it.
     pub(super) fn python(&self) -> &Path {
         &self.python
@@ -64,13 +77,22 @@ impl Pip {
 
     /// Runs `pip <arguments>`; variables that would install something else, or elsewhere, are taken away.
     pub(super) fn run(&self, arguments: &[&str]) -> Result<Finished> {
-        let mut command = pip::module(&self.python, "pip");
-        if let Some(other) = &self.for_python {
-            command.arg("--python").arg(other);
-        }
-        command.args(arguments);
+        let mut command = match &self.elsewhere {
+            Some(elsewhere) => elsewhere.pip(&self.python, arguments),
+            None => {
+                let mut command = pip::module(&self.python, "pip");
+                if let Some(other) = &self.for_python {
+                    command.arg("--python").arg(other);
+                }
+                command.args(arguments);
+                command
+            }
+        };
         for name in pip::NOT_OURS {
             command.env_remove(name);
+        }
+        if !self.patient {
+            command.env("PIP_RETRIES", "1");
         }
         command.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("PIP_NO_INPUT", "1");
         pip::run(command, false)
@@ -87,12 +109,12 @@ impl Pip {
         arguments.extend(requirements.iter().map(String::as_str));
         let finished = self.run(&arguments)?;
         if !finished.status.success() {
-            return Err(self.refusal(&finished, requirements));
+            return Err(self.refusal(&finished, requirements, None));
         }
         Ok(wheels::parse_report(&fs_err::read_to_string(&file)?)?)
     }
 
-    fn refusal(&self, finished: &Finished, requirements: &[String]) -> anyhow::Error {
+    fn refusal(&self, finished: &Finished, requirements: &[String], cuda: Option<&Version>) -> anyhow::Error {
         let text = format!("{}{}", finished.stdout, finished.stderr);
         let asked = requirements.join(" ");
         let list = format!("{} -m pip config list", self.python.display());
@@ -102,8 +124,11 @@ impl Pip {
                 format!("see which sources pip asks: `{list}`"),
             ),
             pip::Cause::Network => (
-                "the package index could not be reached".into(),
-                format!("check the network and pip's settings (`{list}`)"),
+                format!("the package index at {} could not be reached", unreachable_host(&text)),
+                format!(
+                    "check the network, the proxy and pip's settings (`{list}`){}",
+                    cuda.map(|cuda| format!("; {}", index_of(cuda))).unwrap_or_default()
+                ),
             ),
             _ => (
                 format!("pip found no set of packages for `{asked}`"),
@@ -114,6 +139,36 @@ impl Pip {
     }
 }
 
+/// The host that pip's words name: `HTTPSConnectionPool(host='mirror.example', port=443)`.
+fn unreachable_host(text: &str) -> String {
+    let named = text.split_once("host='").and_then(|(_, after)| {
+        let (host, rest) = after.split_once('\'')?;
+        let port: String = rest.strip_prefix(", port=")?.chars().take_while(char::is_ascii_digit).collect();
+        Some(format!("{host}:{port}"))
+    });
+    named.unwrap_or_else(|| "pip's address".into())
+}
+
+/// Where the builds for one CUDA version lie, as far as it can be said without naming a server.
+fn index_of(cuda: &Version) -> String {
+    let label = label(cuda);
+    format!(
+        "PyTorch has an index for each CUDA version, and the one for CUDA {cuda} ends in `/whl/{label}` (the selector on pytorch.org names it, and mirrors keep copies): `--extra-index-url URL`"
+    )
+}
+
+/// `cu124`.
+fn label(cuda: &Version) -> String {
+    format!("cu{}{}", cuda.major(), cuda.minor())
+}
+
+/// The first Python here whose pip can work for another one: `--python` came with 22.3.
+fn any() -> Option<PathBuf> {
+    let machine = splat_toolchain::probe(&Env::real(), &repository::facts(), &Request::default());
+    let mut others = machine.pythons.into_iter().map(|python| python.path);
+    others.find(|path| version(path).is_some_and(|v| v >= Version::new(&[22, 3])))
+}
+
 fn version(python: &Path) -> Option<Version> {
     let mut command = pip::module(python, "pip");
     command.arg("--version");
@@ -122,7 +177,7 @@ fn version(python: &Path) -> Option<Version> {
 }
 
 /// Asks the user's indexes.
-pub(super) fn online(pip: &Pip, target: &Target, wanted: &Wanted) -> Result<TorchPlan> {
+pub(super) fn online(pip: &Pip, interpreter: &Interpreter, wanted: &Wanted) -> Result<TorchPlan> {
     if let Some(old) = version(&pip.python).filter(|version| *version < Version::new(&FRUGAL)) {
         ui::note(&format!(
             "pip {old} downloads wheels to read what they need; from 24.1 on it does not, where the index has that apart"
@@ -132,13 +187,54 @@ pub(super) fn online(pip: &Pip, target: &Target, wanted: &Wanted) -> Result<Torc
     for url in &wanted.extra_index_url {
         options.extend(["--extra-index-url", url]);
     }
-    let mut requirements = vec![requirement(pip, target, wanted)?];
-    if !wanted.alone {
-        requirements.extend(wanted.with.iter().filter(|name| !name.is_empty()).cloned());
+    let mut torch = requirement(pip, interpreter, wanted)?;
+    let names = wanted.companions();
+    // torchaudio may declare no torch: those that do choose the release, and it is pinned to that.
+    let (last, first): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| **name == "torchaudio");
+    if wanted.torch.is_none() && !last.is_empty() {
+        let mut requirements = vec![torch.clone()];
+        requirements.extend(first.iter().map(|name| (*name).to_owned()));
+        let chosen = pip.report(&options, &requirements)?;
+        let found = chosen.iter().find(|wheel| wheel.name == "torch");
+        torch = format!("torch=={}", found.context("pip's answer holds no torch")?.version);
+    }
+    let mut requirements = vec![torch.clone()];
+    for name in names {
+        requirements.extend(paired(pip, wanted, name, torch.strip_prefix("torch==").unwrap_or_default())?);
     }
     let wheels = pip.report(&options, &requirements)?;
-    check_cuda(&wheels, target, wanted.cuda.as_ref())?;
-    Ok(TorchPlan { interpreter: target.for_wheels(), wheels })
+    check_cuda(&wheels, interpreter, wanted.cuda.as_ref())?;
+    Ok(TorchPlan { interpreter: interpreter.clone(), wheels })
+}
+
+/// `torchaudio==2.4.*` for torch 2.4.0; nothing, and a note, where nobody asked for it by name and there is none.
+fn paired(pip: &Pip, wanted: &Wanted, name: &str, torch: &str) -> Result<Option<String>> {
+    let release: Version = torch.split('+').next().unwrap_or_default().parse().unwrap_or_default();
+    let Some(series) = wheels::companion(name, &release) else { return Ok(Some(name.to_owned())) };
+    let versions = listed(pip, wanted, name)?;
+    let mut fitting = versions
+        .iter()
+        .filter(|text| text.parse::<Version>().is_ok_and(|version| version.starts_with(&series)))
+        .peekable();
+    if fitting.peek().is_none() && !versions.is_empty() {
+        let message = format!("there is no {name} {series}, which belongs to torch {release}");
+        if wanted.with.is_none() {
+            ui::note(&format!("{message}; it is left out"));
+            return Ok(None);
+        }
+        return Err(hinted(
+            message,
+            format!("name a torch that has one: `--torch`; {name} is offered as {}", versions.join(", ")),
+        ));
+    }
+    // One that declares no torch does not follow torch's label by itself.
+    if let Some((_, label)) = torch.split_once('+').filter(|_| name == "torchaudio")
+        && series >= Version::new(&[2, 11])
+        && let Some(exact) = fitting.find(|text| text.ends_with(&format!("+{label}")))
+    {
+        return Ok(Some(format!("{name}=={exact}")));
+    }
+    Ok(Some(format!("{name}=={series}.*")))
 }
 
 /// Asks a folder of wheels alone; what is installed already counts.
@@ -148,44 +244,45 @@ pub(super) fn offline(pip: &Pip, folder: &Path, requirements: &[String]) -> Resu
 }
 
 /// `torch==2.6.0+cu124`, `torch>=2.5,<2.7`, `torch`.
-fn requirement(pip: &Pip, target: &Target, wanted: &Wanted) -> Result<String> {
+fn requirement(pip: &Pip, interpreter: &Interpreter, wanted: &Wanted) -> Result<String> {
     if let Some(release) = &wanted.torch {
-        let label = wanted.cuda.as_ref().map(|cuda| format!("+cu{}{}", cuda.major(), cuda.minor()));
-        let exact = label.map(|label| format!("{release}{label}"));
-        return Ok(match exact.filter(|exact| listed(pip, wanted).contains(exact)) {
-            Some(exact) => format!("torch=={exact}"),
-            None => format!("torch=={release}"),
-        });
+        let exact = wanted.cuda.as_ref().map(|cuda| format!("{release}+{}", label(cuda)));
+        if let Some(exact) = exact
+            && listed(pip, wanted, "torch")?.contains(&exact)
+        {
+            return Ok(format!("torch=={exact}"));
+        }
+        return Ok(format!("torch=={release}"));
     }
     let Some(cuda) = &wanted.cuda else { return Ok("torch".into()) };
-    let versions = listed(pip, wanted);
+    let versions = listed(pip, wanted, "torch")?;
     if let Some(labelled) = wheels::newest_labelled(versions.iter().map(String::as_str), cuda) {
         return Ok(format!("torch=={labelled}"));
     }
-    match wheels::torch_releases_of(cuda).filter(|_| target.platform.starts_with("linux")) {
+    match wheels::torch_releases_of(cuda).filter(|_| interpreter.platform.starts_with("linux")) {
         Some((least, below)) => Ok(format!("torch>={least},<{below}")),
         None => Err(hinted(
-            format!(
-                "none of pip's package sources offers a torch built with CUDA {cuda} for {}",
-                target.for_wheels()
-            ),
-            format!(
-                "PyTorch has an index for each CUDA; give pip the one for cu{}{}: `--extra-index-url URL` (the selector on pytorch.org names it)",
-                cuda.major(),
-                cuda.minor()
-            ),
+            format!("none of pip's package sources offers a torch built with CUDA {cuda} for {interpreter}"),
+            index_of(cuda),
         )),
     }
 }
 
-/// Every torch that the sources list; empty where pip cannot say.
-fn listed(pip: &Pip, wanted: &Wanted) -> Vec<String> {
-    let mut arguments = vec!["index", "versions", "torch"];
+/// Every version of a package that the sources list; empty where pip cannot say.
+///
+/// # Errors
+/// The network fails.
+fn listed(pip: &Pip, wanted: &Wanted, package: &str) -> Result<Vec<String>> {
+    let mut arguments = vec!["index", "versions", package];
     for url in &wanted.extra_index_url {
         arguments.extend(["--extra-index-url", url]);
     }
-    let Ok(finished) = pip.run(&arguments) else { return Vec::new() };
-    parse_versions(&finished.stdout)
+    let finished = pip.run(&arguments)?;
+    let said = format!("{}{}", finished.stdout, finished.stderr);
+    if !finished.status.success() && pip::cause(&said) == pip::Cause::Network {
+        return Err(pip.refusal(&finished, &[package.to_owned()], wanted.cuda.as_ref()));
+    }
+    Ok(parse_versions(&finished.stdout))
 }
 
 /// `Available versions: 2.11.0, 2.10.0+cu128, ...`.
@@ -195,22 +292,26 @@ fn parse_versions(text: &str) -> Vec<String> {
 }
 
 /// The CUDA of the chosen torch must be the one that was asked for; a CPU build is none at all (E04).
-fn check_cuda(chosen: &[Pinned], target: &Target, asked: Option<&Version>) -> Result<()> {
-    let Some(asked) = asked else { return Ok(()) };
+fn check_cuda(chosen: &[Pinned], interpreter: &Interpreter, asked: Option<&Version>) -> Result<()> {
     let torch = chosen.iter().find(|wheel| wheel.name == "torch").context("pip's answer holds no torch")?;
     let of = cuda_of(chosen);
+    let Some(asked) = asked else {
+        if of.is_none() && interpreter.platform.starts_with("win") {
+            ui::note(&format!(
+                "torch {} for {interpreter} is a CPU build (E04): for one with CUDA say which, such as `--cuda 12.6`",
+                torch.version
+            ));
+        }
+        return Ok(());
+    };
     if of.as_ref().is_some_and(|cuda| cuda.series() == asked.series()) {
         return Ok(());
     }
     let of = of
         .map_or_else(|| "a CPU build (E04)".to_owned(), |cuda| format!("built with CUDA {}", cuda.series()));
     Err(hinted(
-        format!(
-            "CUDA {asked} was asked for, and torch {} for {} is {of}",
-            torch.version,
-            target.for_wheels()
-        ),
-        "name an index that has it: `--extra-index-url URL`",
+        format!("CUDA {asked} was asked for, and torch {} for {interpreter} is {of}", torch.version),
+        index_of(asked),
     ))
 }
 
@@ -251,6 +352,14 @@ mod tests {
         let with = [pinned("torch", "2.7.1"), pinned("nvidia-cuda-runtime-cu12", "12.6.77")];
         assert_eq!(of(&with).as_deref(), Some("12.6"));
         assert_eq!(of(&[pinned("torch", "2.7.1")]), None);
+    }
+
+    #[test]
+    fn the_host_that_does_not_answer_is_named() {
+        let said =
+            "WARNING: Retrying: HTTPSConnectionPool(host='mirror.example', port=8443): Max retries exceeded";
+        assert_eq!(unreachable_host(said), "mirror.example:8443");
+        assert_eq!(unreachable_host("ERROR"), "pip's address");
     }
 
     #[test]

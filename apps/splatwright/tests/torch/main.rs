@@ -37,6 +37,131 @@ fn a_plan_names_files_sizes_and_hashes() {
 }
 
 #[test]
+fn companions_that_declare_no_torch_are_those_of_its_release() {
+    let place = Place::new();
+    place.wheel("torch", "2.4.0", "py3-none-any", "", &[]);
+    place.wheel("torch", "2.11.0", "py3-none-any", "", &[]);
+    for version in ["0.19.0", "0.26.0"] {
+        place.wheel("torchvision", version, "py3-none-any", "", &[]);
+    }
+    for version in ["2.4.0", "2.11.0"] {
+        place.wheel("torchaudio", version, "py3-none-any", "", &[]);
+    }
+    let chosen = |arguments: &[&str]| {
+        let said = place.folder_only(&[&["torch", "plan", "--json"], arguments].concat()).succeeded();
+        let plan: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+        let pair = |w: &serde_json::Value| {
+            format!("{} {}", w["name"].as_str().unwrap(), w["version"].as_str().unwrap())
+        };
+        let mut wheels: Vec<String> = plan["wheels"].as_array().unwrap().iter().map(pair).collect();
+        wheels.sort();
+        wheels
+    };
+    assert_eq!(chosen(&["--torch", "2.4.0"]), ["torch 2.4.0", "torchaudio 2.4.0", "torchvision 0.19.0"]);
+    assert_eq!(chosen(&[]), ["torch 2.11.0", "torchaudio 2.11.0", "torchvision 0.26.0"]);
+    // Where there is none of that release it is left out with a word; asked for by name, it is an error.
+    place.wheel("torch", "2.7.1", "py3-none-any", "", &[]);
+    assert_eq!(chosen(&["--torch", "2.7.1"]), ["torch 2.7.1"]);
+    place.folder_only(&["torch", "plan", "--torch", "2.7.1", "--with", "torchaudio"]).failed_saying(&[
+        "torchaudio 2.7",
+        "torch 2.7.1",
+        "2.4.0",
+    ]);
+}
+
+#[test]
+fn companions_must_import_too_or_nothing_changes() {
+    let place = Place::new();
+    place.wheel("torch", "2.4.0", "py3-none-any", "", &[]);
+    place.wheel(
+        "torchaudio",
+        "2.4.0",
+        "py3-none-any",
+        "import torch; assert torch.__version__ == '2.4.0', 'libcudart.so.12'",
+        &[],
+    );
+    let said = place.install_folder().succeeded();
+    assert!(said.stdout.contains("torch 2.4.0, torchaudio 2.4.0"), "{}", said.stdout);
+    let before = place.state();
+    // Another torch alone would leave an audio package that no longer imports.
+    place.clear();
+    place.wheel("torch", "2.11.0", "py3-none-any", "", &[]);
+    place.install_folder().failed_saying(&[
+        "torchaudio does not import",
+        "libcudart.so.12",
+        "old packages are back",
+    ]);
+    assert_eq!(place.state(), before);
+    place.wheel(
+        "torchaudio",
+        "2.11.0",
+        "py3-none-any",
+        "raise ImportError('libcudart.so.13: cannot open')",
+        &[],
+    );
+    place.install_folder().failed_saying(&["torchaudio does not import", "libcudart.so.13"]);
+    assert_eq!(place.state(), before);
+}
+
+#[test]
+fn an_index_that_does_not_answer_is_named_with_the_one_that_has_the_wheels() {
+    let place = Place::new();
+    // A port that nobody listens on.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    place
+        .indexed(
+            &format!("http://127.0.0.1:{port}/simple"),
+            &["torch", "plan", "--torch", "2.4.0", "--cuda", "12.4"],
+        )
+        .failed_saying(&[&format!("127.0.0.1:{port} could not be reached"), "proxy", "/whl/cu124"]);
+}
+
+#[test]
+fn a_plan_for_a_machine_that_is_not_here() {
+    let place = Place::new();
+    place.wheel(
+        "torch",
+        "2.7.1",
+        "cp312-cp312-win_amd64",
+        "",
+        &["nvidia_runtime; platform_system == 'Linux'", "colorama; sys_platform == 'win32'"],
+    );
+    place.wheel(
+        "torch",
+        "2.7.1",
+        "cp312-cp312-manylinux_2_28_x86_64",
+        "",
+        &["nvidia_runtime; platform_system == 'Linux'", "colorama; sys_platform == 'win32'"],
+    );
+    place.wheel("nvidia_runtime", "12.6", "py3-none-any", "", &[]);
+    place.wheel("colorama", "0.4", "py3-none-any", "", &[]);
+    let links = place.wheels().display().to_string();
+    let files = |platform: &str| {
+        let said = place.splatwright(
+            &[
+                "torch",
+                "plan",
+                "--platform",
+                platform,
+                "--python-version",
+                "3.12",
+                "--alone",
+                "--urls",
+                "aria2",
+            ],
+            &[("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", &links)],
+        );
+        said.succeeded().stdout
+    };
+    let windows = files("win_amd64");
+    assert!(windows.contains("out=torch-2.7.1-cp312-cp312-win_amd64.whl"), "{windows}");
+    assert!(windows.contains("colorama") && !windows.contains("nvidia_runtime"), "{windows}");
+    let linux = files("linux_x86_64");
+    assert!(linux.contains("out=torch-2.7.1-cp312-cp312-manylinux_2_28_x86_64.whl"), "{linux}");
+    assert!(!linux.contains("colorama") && linux.contains("nvidia_runtime"), "{linux}");
+}
+
+#[test]
 fn packages_are_installed_and_replaced_whole() {
     let place = Place::new();
     place.wheel("torch", "1.0", "py3-none-any", "old = True", &[]);
@@ -46,7 +171,7 @@ fn packages_are_installed_and_replaced_whole() {
     place.wheel("torch", "2.0", "py3-none-any", "", &["nvidia_runtime"]);
     place.wheel("nvidia_runtime", "12.6", "py3-none-any", "", &[]);
     let said = place.install_folder().succeeded();
-    assert!(said.stdout.contains("torch 2.0 imports"), "{}", said.stdout);
+    assert!(said.stdout.contains("these import: torch 2.0;"), "{}", said.stdout);
     assert_eq!(
         place.python("import torch, nvidia_runtime; print(torch.__version__, hasattr(torch, 'old'))"),
         "2.0 False"
