@@ -175,7 +175,7 @@ fn everything_built(target: &Path) -> Vec<Item> {
 fn cached(bucket: &Path, all: bool) -> Vec<Item> {
     let ours = |name: &str| {
         let is = |item: &managed::ManagedItem| name.starts_with(&format!("{}-", item.name));
-        is(&managed::INRIA)
+        [managed::INRIA, managed::GLM].iter().any(is)
             || (all && (managed::ITEMS.iter().any(is) || name == "downloads" || name == "tmp"))
     };
     let because = if all { "--cache" } else { "--vendor" };

@@ -147,10 +147,20 @@ pub const INRIA: ManagedItem = ManagedItem {
     ],
 };
 
+/// GLM alone, out of the same archive: lent to extensions whose tree lacks theirs. Its licence (MIT) asks for nothing.
+pub const GLM: ManagedItem = ManagedItem {
+    name: "glm-0.9.9.9",
+    version: "0.9.9.9",
+    requirements: "vendor/sources.toml",
+    per_python: false,
+    bytes: 5 * MB,
+    markers: &["glm/glm.hpp"],
+};
+
 impl ManagedItem {
     /// The item of that name.
     pub fn named(name: &str) -> Option<Self> {
-        ITEMS.iter().chain([&INRIA]).find(|item| item.name == name).copied()
+        ITEMS.iter().chain([&INRIA, &GLM]).find(|item| item.name == name).copied()
     }
 
     /// Its folder: a pure function of what is pinned, so two machines with one pin agree.
@@ -248,7 +258,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_survive_json() {
-        for item in ITEMS.iter().chain([&INRIA]) {
+        for item in ITEMS.iter().chain([&INRIA, &GLM]) {
             let json = serde_json::to_string(item).unwrap();
             assert_eq!(serde_json::from_str::<ManagedItem>(&json).unwrap(), *item);
         }

@@ -22,7 +22,7 @@ use splat_toolchain::machine::Python;
 pub use self::{
     cache::Cache,
     consent::{Accepted, Consent},
-    original::{Original, ensure_original},
+    original::{Original, ensure_glm, ensure_original},
     packages::ensure_managed,
     progress::{Progress, Step, Terminal},
     viewer::ensure_viewer,

@@ -3,9 +3,14 @@
 use std::{env, fmt::Write as _, path::Path};
 
 use anyhow::Result;
-use splat_toolchain::managed::{INRIA, ManagedItem};
+use splat_toolchain::managed::ManagedItem;
 
-use super::{Context, cache, packages::Package, sources::Sources, stamp::State};
+use super::{
+    Context, cache,
+    packages::Package,
+    sources::{Part, Sources},
+    stamp::State,
+};
 use crate::hint::hinted;
 
 /// An item that is not whole in the cache.
@@ -27,7 +32,8 @@ pub struct Missing {
 pub fn missing(context: &Context<'_>, items: &[ManagedItem]) -> Result<Vec<Missing>> {
     let mut missing = Vec::new();
     for item in items {
-        let (state, sizes, bring) = if *item == INRIA {
+        let part = [Part::Rasterizer, Part::Glm].into_iter().find(|part| part.item() == *item);
+        let (state, sizes, bring) = if let Some(part) = part {
             let sources = Sources::read(context.repo)?;
             if sources.archive_in(context.cache).is_some() {
                 continue;
@@ -36,7 +42,7 @@ pub fn missing(context: &Context<'_>, items: &[ManagedItem]) -> Result<Vec<Missi
                 "python3 -m pip install unearth && python3 -m unearth --no-binary --download DIR '{}'",
                 sources.requirement()
             );
-            (sources.state(context.cache), cache::sizes(sources.bytes, item.bytes), bring)
+            (sources.state(part, context.cache), cache::sizes(sources.bytes, item.bytes), bring)
         } else {
             let package = Package::of(context, item)?;
             let sizes = cache::sizes(package.download, package.installed);

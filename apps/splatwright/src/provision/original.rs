@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use fs_err as fs;
 use sha2::{Digest, Sha256};
-use splat_toolchain::managed::{INRIA, TOOLS, hex};
+use splat_toolchain::managed::{TOOLS, hex};
 
 use super::{
     Context, archive,
@@ -17,7 +17,7 @@ use super::{
     packages::ensure_managed,
     pip,
     progress::{Progress, Step},
-    sources::Sources,
+    sources::{Part, Sources},
     stamp::{self, Extracted, State},
 };
 use crate::{
@@ -41,8 +41,6 @@ pub struct Original {
     pub pinned: bool,
     /// `gaussian-splatting 2.11.0`, or what is known of a checkout.
     pub version: String,
-    /// Whether `rasterizer.h` takes `antialiasing`, as the adapter's calls do.
-    pub antialiasing: bool,
     /// sha256 over the names and contents of `cuda_rasterizer/` and of GLM.
     pub hash: String,
     /// What users should know: the licence's acceptance, leftovers that are ignored, where GLM came from.
@@ -64,13 +62,12 @@ pub fn ensure_original(
         use_checkout(context, &checkout, progress)?
     } else {
         let sources = Sources::read(context.repo)?;
-        let dir = ensure_pinned(context, &sources, progress)?;
+        let dir = ensure_pinned(context, &sources, Part::Rasterizer, progress)?;
         Original {
             glm: dir.join("third_party/glm"),
             license: Some(dir.join("LICENSE.md")),
             pinned: true,
             version: format!("{} {}", sources.package, sources.version),
-            antialiasing: true,
             hash: String::new(),
             notes: Vec::new(),
             path: dir,
@@ -96,10 +93,14 @@ fn use_checkout(context: &Context<'_>, dir: &Path, progress: &mut dyn Progress) 
         ));
     };
     let mut notes = vec![format!("`{CHECKOUT}` is used as it is: nothing pins what it holds")];
-    let antialiasing = text.contains("antialiasing");
-    if !antialiasing {
-        notes.push(format!(
-            "`{CHECKOUT}` is of the generation without antialiasing; the adapter is written for the later one"
+    if !text.contains("antialiasing") {
+        return Err(hinted(
+            format!(
+                "`{CHECKOUT}` is of the first generation (2023): its `rasterizer.h` knows no antialiasing and no inverse depth, which the engine's adapter calls for"
+            ),
+            format!(
+                "take the later one: `git -C {CHECKOUT} checkout dr_aa`; or move the folder away, and the pinned sources are used"
+            ),
         ));
     }
     let stale = leftovers(dir)?;
@@ -107,29 +108,73 @@ fn use_checkout(context: &Context<'_>, dir: &Path, progress: &mut dyn Progress) 
         notes.push(format!("ignored in it, as left by other builds: {}", stale.join(", ")));
     }
     let own = dir.join("third_party/glm");
+    let mut path = std::path::absolute(dir)?;
     let glm = if own.join("glm/glm.hpp").exists() {
         own
     } else {
-        let sources = Sources::read(context.repo)?;
-        let pinned = ensure_pinned(context, &sources, progress).with_hint(
+        let pinned = ensure_glm(context, progress).with_hint(
             format!(
                 "`{CHECKOUT}` lacks GLM (`third_party/glm/glm/glm.hpp`), and the pinned one is not to be had"
             ),
             format!("`git -C {CHECKOUT} submodule update --init --recursive`"),
         )?;
-        notes.push(format!(
-            "it lacks GLM (a download without submodules does); the one of {} {} is used",
-            sources.package, sources.version
-        ));
-        pinned.join("third_party/glm")
+        notes.push(
+            "it lacks GLM (a download without submodules does); the pinned 0.9.9.9 is lent to it".into(),
+        );
+        // The engine's build looks for both in one folder, and nothing is written into what is the user's.
+        path = context.repo.join("target/inria-with-glm");
+        lay_out(&dir.join("cuda_rasterizer"), &path.join("cuda_rasterizer"))?;
+        let glm = path.join("third_party/glm");
+        lay_out(&pinned.join("glm"), &glm.join("glm"))?;
+        glm
     };
     let license = Some(dir.join("LICENSE.md")).filter(|path| path.exists());
     let version = match git_head(dir) {
         Some(head) => format!("unpinned checkout, git {head:.12}"),
         None => "unpinned checkout".to_owned(),
     };
-    let path = std::path::absolute(dir)?;
-    Ok(Original { path, glm, license, pinned: false, version, antialiasing, hash: String::new(), notes })
+    Ok(Original { path, glm, license, pinned: false, version, hash: String::new(), notes })
+}
+
+/// The include folder of the pinned GLM: that of the rasterizer's sources if they are in the cache, else GLM alone.
+///
+/// # Errors
+/// It is not at hand and cannot be fetched, or the cache cannot be written.
+pub fn ensure_glm(context: &Context<'_>, progress: &mut dyn Progress) -> Result<PathBuf> {
+    let sources = Sources::read(context.repo)?;
+    if sources.state(Part::Rasterizer, context.cache) == State::Whole {
+        return Ok(sources.dir(Part::Rasterizer, context.cache).join("third_party/glm"));
+    }
+    ensure_pinned(context, &sources, Part::Glm, progress)
+}
+
+/// Makes `to` a copy of `from`. A file that is the same already keeps its time, so that nothing is compiled again.
+fn lay_out(from: &Path, to: &Path) -> Result<()> {
+    let mut wanted = Vec::new();
+    stamp::walk(from, &mut |path, _| {
+        wanted.push(path.to_owned());
+        Ok(())
+    })?;
+    if to.is_dir() {
+        stamp::walk(to, &mut |path, _| {
+            if !wanted.iter().any(|known| known == path) {
+                fs::remove_file(to.join(path))?;
+            }
+            Ok(())
+        })?;
+    }
+    for path in wanted {
+        let (source, copy) = (from.join(&path), to.join(&path));
+        let bytes = fs::read(&source)?;
+        if fs::read(&copy).is_ok_and(|there| there == bytes) {
+            continue;
+        }
+        if let Some(folder) = copy.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(&copy, bytes)?;
+    }
+    Ok(())
 }
 
 /// Products of setuptools in a checkout. We never build there, so they only mislead readers.
@@ -186,14 +231,19 @@ enum Origin {
     Index(Index, PathBuf),
 }
 
-fn find_origin(context: &Context<'_>, sources: &Sources, progress: &mut dyn Progress) -> Result<Origin> {
+fn find_origin(
+    context: &Context<'_>,
+    sources: &Sources,
+    part: Part,
+    progress: &mut dyn Progress,
+) -> Result<Origin> {
     if sources.archive_in(context.cache).is_some() {
         return Ok(Origin::Cache);
     }
     if context.offline && !offline::pip_needs_no_network() {
-        return Err(offline::refusal(context, &[INRIA])?);
+        return Err(offline::refusal(context, &[part.item()])?);
     }
-    context.cache.writable(INRIA.name)?;
+    context.cache.writable(part.item().name)?;
     let index = Index::of_pip(&context.python.path)?;
     let here = index.find_links.iter().map(|link| Path::new(link).join(&sources.archive));
     if let Some(file) = here.into_iter().find(|file| file.is_file()) {
@@ -203,16 +253,21 @@ fn find_origin(context: &Context<'_>, sources: &Sources, progress: &mut dyn Prog
 }
 
 /// The pinned sources in the cache. Returns their folder.
-fn ensure_pinned(context: &Context<'_>, sources: &Sources, progress: &mut dyn Progress) -> Result<PathBuf> {
+fn ensure_pinned(
+    context: &Context<'_>,
+    sources: &Sources,
+    part: Part,
+    progress: &mut dyn Progress,
+) -> Result<PathBuf> {
     let cache = context.cache;
-    let dir = sources.dir(cache);
-    if sources.state(cache) == State::Whole {
+    let dir = sources.dir(part, cache);
+    if sources.state(part, cache) == State::Whole {
         return Ok(dir);
     }
     // Before the lock: bringing unearth takes the lock itself.
-    let origin = find_origin(context, sources, progress)?;
-    let lock = cache.lock(&format!("bringing {}", INRIA.name), progress)?;
-    match sources.state(cache) {
+    let origin = find_origin(context, sources, part, progress)?;
+    let lock = cache.lock(&format!("bringing {}", part.item().name), progress)?;
+    match sources.state(part, cache) {
         State::Whole => return Ok(dir),
         State::Damaged(why) => progress.say(&format!(
             "the original sources in the cache are not what was extracted, and are extracted again: {why} \
@@ -220,12 +275,12 @@ fn ensure_pinned(context: &Context<'_>, sources: &Sources, progress: &mut dyn Pr
         )),
         State::Absent => {}
     }
-    let result = bring(context, sources, &origin, &dir, &lock, progress);
+    let result = bring(context, sources, part, &origin, &dir, &lock, progress);
     match result {
         Err(error) if cache::is_disk_full(&error) => Err(error.context(format!(
             "the disk of `{}` is full: the original sources need {}",
             cache.root().display(),
-            cache::sizes(sources.bytes, INRIA.bytes)
+            cache::sizes(sources.bytes, part.item().bytes)
         ))),
         other => other.map(|()| dir),
     }
@@ -234,13 +289,14 @@ fn ensure_pinned(context: &Context<'_>, sources: &Sources, progress: &mut dyn Pr
 fn bring(
     context: &Context<'_>,
     sources: &Sources,
+    part: Part,
     origin: &Origin,
     dir: &Path,
     lock: &Lock,
     progress: &mut dyn Progress,
 ) -> Result<()> {
-    let cache = context.cache;
-    let scratch = cache.scratch(lock, INRIA.name)?;
+    let (cache, item) = (context.cache, part.item());
+    let scratch = cache.scratch(lock, item.name)?;
     progress.step(Step::Prepared);
     let archive = match (sources.archive_in(cache), origin) {
         (Some(path), _) => path,
@@ -259,19 +315,19 @@ fn bring(
     let tree = scratch.path().join("tree");
     fs::create_dir(&tree)?;
     let file = fs::File::open(&archive)?;
-    let keep = |path: &str| sources.keep(path);
+    let keep = |path: &str| sources.keep(part, path);
     let files = archive::extract(file, &sources.top, &keep, &tree, archive::Limits::default()).with_hint(
         format!("`{}` was not extracted", sources.archive),
         "report this: an archive with the pinned hash must not contain that",
     )?;
-    let lacks = INRIA.lacks(&tree);
+    let lacks = item.lacks(&tree);
     ensure!(lacks.is_empty(), "`{}` lacks {}", sources.archive, lacks.join(", "));
     progress.step(Step::Filled);
-    let stamp = Extracted { name: INRIA.name.to_owned(), archive: sources.sha256.clone(), files };
+    let stamp = Extracted { name: item.name.to_owned(), archive: sources.sha256.clone(), files };
     stamp::write(&tree, &stamp)?;
     progress.step(Step::Stamped);
     cache::place(&tree, dir, &scratch, progress)?;
-    progress.say(&format!("{}: {} files, at `{}`", INRIA.name, stamp.files.len(), dir.display()));
+    progress.say(&format!("{}: {} files, at `{}`", item.name, stamp.files.len(), dir.display()));
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use fs_err as fs;
 use serde::Deserialize;
-use splat_toolchain::managed::INRIA;
+use splat_toolchain::managed::{GLM, INRIA, ManagedItem};
 
 use super::{
     cache::Cache,
@@ -16,6 +16,24 @@ use super::{
 #[derive(Deserialize)]
 struct File {
     original: Sources,
+}
+
+/// What is taken of the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The rasterizer with its GLM, under its own licence.
+    Rasterizer,
+    /// GLM alone.
+    Glm,
+}
+
+impl Part {
+    pub fn item(self) -> ManagedItem {
+        match self {
+            Self::Rasterizer => INRIA,
+            Self::Glm => GLM,
+        }
+    }
 }
 
 /// The pins of the original rasterizer.
@@ -58,14 +76,14 @@ impl Sources {
         format!("{}=={}", self.package, self.version)
     }
 
-    /// The folder in the cache that the files are extracted to.
-    pub fn dir(&self, cache: &Cache) -> PathBuf {
-        INRIA.dir(cache.root(), &self.text, "")
+    /// The folder in the cache that a part's files are extracted to.
+    pub fn dir(&self, part: Part, cache: &Cache) -> PathBuf {
+        part.item().dir(cache.root(), &self.text, "")
     }
 
     /// Whether that folder is whole and unaltered.
-    pub fn state(&self, cache: &Cache) -> State {
-        Extracted::state(&self.dir(cache), &self.sha256)
+    pub fn state(&self, part: Part, cache: &Cache) -> State {
+        Extracted::state(&self.dir(part, cache), &self.sha256)
     }
 
     /// The archive, if it lies in the cache with the pinned hash.
@@ -74,12 +92,16 @@ impl Sources {
         (stamp::sha256(&path).ok()? == self.sha256).then_some(path)
     }
 
-    /// Where a file of the archive (below `top`) goes, if it is taken.
-    pub fn keep(&self, path: &str) -> Option<String> {
+    /// Where a file of the archive (below `top`) goes, if the part takes it.
+    pub fn keep(&self, part: Part, path: &str) -> Option<String> {
         if path == self.license {
-            return Some("LICENSE.md".to_owned());
+            return (part == Part::Rasterizer).then(|| "LICENSE.md".to_owned());
         }
         let inside = path.strip_prefix(&self.subfolder)?.strip_prefix('/')?;
+        if part == Part::Glm {
+            let glm = inside.strip_prefix("third_party/glm/")?;
+            return (glm.starts_with("glm/") || glm == "copying.txt").then(|| glm.to_owned());
+        }
         let taken = self.take.iter().any(|take| {
             inside.strip_prefix(take.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         });
@@ -96,7 +118,7 @@ mod tests {
         let repo = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let sources = Sources::read(repo).unwrap();
         assert_eq!(sources.sha256, "cb3345828988ae93e1131e82112a438c9ec1ba6011f78609917e352bbbf1e792");
-        let keep = |path: &str| sources.keep(path);
+        let keep = |path: &str| sources.keep(Part::Rasterizer, path);
         let below = |path: &str| format!("{}/{path}", sources.subfolder);
         for path in ["cuda_rasterizer/forward.cu", "third_party/glm/glm/glm.hpp"] {
             assert_eq!(keep(&below(path)).as_deref(), Some(path));
@@ -107,5 +129,9 @@ mod tests {
         }
         assert_eq!(keep(&below("third_party/glm/doc/manual.pdf")), None);
         assert_eq!(keep(&below("cuda_rasterizer2/forward.cu")), None);
+        let glm = |path: &str| sources.keep(Part::Glm, path);
+        assert_eq!(glm(&below("third_party/glm/glm/glm.hpp")).as_deref(), Some("glm/glm.hpp"));
+        assert_eq!(glm(&below("cuda_rasterizer/forward.cu")), None);
+        assert_eq!(glm("LICENSE.md"), None);
     }
 }

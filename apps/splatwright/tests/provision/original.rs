@@ -139,15 +139,28 @@ fn a_checkout_without_glm_gets_the_pinned_one() {
     let fixture = Fixture::new();
     let dir = checkout(&fixture, false);
     let ended = fixture.run(&fixture.original()).succeeded();
-    assert_eq!(Path::new(ended.line("path: ")), dir);
-    let glm = Path::new(ended.line("glm: "));
-    assert!(glm.starts_with(&fixture.home) && glm.join("glm/glm.hpp").exists());
+    // Both lie in one folder, as the engine's build looks for them.
+    let path = Path::new(ended.line("path: "));
+    assert!(
+        path.join("third_party/glm/glm/glm.hpp").exists()
+            && path.join("cuda_rasterizer/rasterizer.h").exists()
+    );
+    assert_eq!(Path::new(ended.line("glm: ")), path.join("third_party/glm"));
     assert!(ended.says("note: it lacks GLM"), "{}", ended.text());
     assert!(!dir.join("third_party/glm/glm").exists(), "nothing is written into the checkout");
 
     let offline = Order { offline: true, home: fixture.dir.path().join("empty"), ..fixture.original() };
     let ended = fixture.start_with(&offline, |_| {}).end().failed_saying(&["lacks GLM"]);
     assert!(ended.line("hint: ").contains("submodule update --init"), "{}", ended.text());
+}
+
+#[test]
+fn a_checkout_of_the_first_generation_is_named_before_anything_is_compiled() {
+    let fixture = Fixture::new();
+    let dir = checkout(&fixture, true);
+    fs::write(dir.join("cuda_rasterizer/rasterizer.h"), "static int forward(bool prefiltered)").unwrap();
+    let ended = fixture.run(&fixture.original()).failed_saying(&["first generation", "no antialiasing"]);
+    assert!(ended.line("hint: ").contains("checkout dr_aa"), "{}", ended.text());
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub(crate) fn managed(cache_root: &Path) -> Vec<ManagedState> {
     let mut found: Vec<ManagedState> = entries
         .filter_map(|entry| {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let items = ITEMS.iter().chain([&crate::managed::INRIA]);
+            let items = ITEMS.iter().chain([&crate::managed::INRIA, &crate::managed::GLM]);
             // `torch-2.1` would also begin `torch-2.11`: the dash after the name decides.
             let item = *items.into_iter().find(|item| name.starts_with(&format!("{}-", item.name)))?;
             let dir = entry.path();
