@@ -7,11 +7,11 @@ use serde::Serialize;
 use splat_toolchain::{
     Choice, Env, Explained, Fact, Finding, Machine, Plan, Repo, Request, Severity, Version,
     ext::{self, ExtPlan, ExtRequest},
-    finding, plan,
+    finding, managed, plan,
     rules::{self, tree::Tree},
 };
 
-use crate::{hint::WithHint, repository, ui};
+use crate::{hint::WithHint, provision::stamp::Installed, repository, ui};
 
 /// Show what this machine has, what a build would use, and what is missing
 ///
@@ -47,6 +47,9 @@ pub struct Args {
     /// With `--for ext`: this CUDA toolkit (a version or a folder) instead of the best
     #[arg(long)]
     cuda: Option<String>,
+    /// Also read every byte that was installed into the cache and compare it with what was installed (up to a minute)
+    #[arg(long)]
+    deep: bool,
     /// Print on stderr every program that was started and how long it took
     #[arg(long)]
     timing: bool,
@@ -116,7 +119,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     env.pythons.extend(args.python.clone());
     let start = std::time::Instant::now();
-    let snapshot = Snapshot::of(&env, request);
+    let mut snapshot = Snapshot::of(&env, request);
+    if args.deep {
+        snapshot.plan.findings.extend(altered(&snapshot.machine));
+    }
     if args.timing {
         for (program, time) in env.started() {
             ui::note(&format!("{:7.1} ms  {program}", time.as_secs_f64() * 1e3));
@@ -144,6 +150,26 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ui::data(&format!("\n{}", verdict(findings)))?;
     }
     Ok(exit_code(findings))
+}
+
+/// S15: installations in the cache that are not, byte for byte, what was installed. Each is said when it is looked at.
+fn altered(machine: &Machine) -> Vec<Finding> {
+    let packages = machine
+        .managed
+        .iter()
+        .filter(|state| state.lacks.is_empty() && ![managed::INRIA, managed::GLM].contains(&state.item));
+    packages
+        .filter_map(|state| {
+            ui::note(&format!("comparing every byte of {}", state.dir.display()));
+            let why = Installed::deep(&state.dir).err()?;
+            let message = format!("{} in the cache is not what was installed: {why:#}", state.item.name);
+            Some(
+                Finding::new("S15", Severity::Broken, message)
+                    .evidence(state.dir.display().to_string())
+                    .hint("delete that folder; the next `cargo xtask build` brings it again"),
+            )
+        })
+        .collect()
 }
 
 fn for_extension(args: &Args, snapshot: &Snapshot) -> anyhow::Result<ExitCode> {

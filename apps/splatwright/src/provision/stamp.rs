@@ -1,10 +1,12 @@
 //! Stamps: the last file written into a folder before it is renamed into place, and how a folder is compared
-//! with its stamp. Two kinds: installed packages (sizes of the markers and of every large file, cheap enough
-//! for every build), and extracted sources (the sha256 of every file).
+//! with its stamp. Two kinds: installed packages (sizes of the markers and of every large file; unless they are huge, as
+//! torch is, also every file's size, time and sha256, which is computed again where size or time changed), and extracted
+//! sources (the sha256 of every file).
 
 use std::{collections::BTreeMap, io::Read, path::Path};
 
 use anyhow::{Context, Result};
+use base64::Engine as _;
 use fs_err as fs;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -28,7 +30,22 @@ pub struct Installed {
     pub bytes: u64,
     /// Bytes of the markers and of the large files, by path with `/`.
     pub sizes: BTreeMap<String, u64>,
+    /// Every file, unless there are more than [`HELD`] bytes of them; empty in stamps of older versions too.
+    #[serde(default)]
+    pub held: BTreeMap<String, Held>,
 }
+
+/// A file as it was installed.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub bytes: u64,
+    /// Nanoseconds since 1970.
+    pub time: u64,
+    pub sha256: String,
+}
+
+/// Installations up to this size hold every file: the compiler, cmake, node, the viewer.
+const HELD: u64 = 500_000_000;
 
 /// What an extraction of pinned sources was.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +82,7 @@ impl Installed {
             files: 0,
             bytes: 0,
             sizes: BTreeMap::new(),
+            held: BTreeMap::new(),
         };
         walk(dir, &mut |path, length| {
             stamp.files += 1;
@@ -80,7 +98,57 @@ impl Installed {
             })?;
             stamp.sizes.insert(marker.clone(), length.len());
         }
+        if stamp.bytes <= HELD {
+            walk(dir, &mut |path, bytes| {
+                let file = dir.join(path);
+                let held = Held { bytes, time: time(&file)?, sha256: sha256(&file)? };
+                stamp.held.insert(path.to_owned(), held);
+                Ok(())
+            })?;
+        }
         Ok(stamp)
+    }
+
+    /// Compares every file with what is held of it, by size and time, and by hash where those differ or `deep` asks.
+    fn compare(&self, dir: &Path, deep: bool) -> Result<()> {
+        if self.held.is_empty() {
+            return if deep { compare_records(dir) } else { Ok(()) };
+        }
+        let mut found = 0;
+        walk(dir, &mut |path, bytes| {
+            // What Python compiles as it runs is no part of an installation.
+            if path == FILE || path.ends_with(".pyc") && !self.held.contains_key(path) {
+                return Ok(());
+            }
+            let held = self.held.get(path).with_context(|| format!("`{path}` was added"))?;
+            let file = dir.join(path);
+            let touched = bytes != held.bytes || time(&file)? != held.time;
+            if deep || touched {
+                let hash = sha256(&file)?;
+                anyhow::ensure!(
+                    hash == held.sha256,
+                    "`{path}` was altered: its sha256 is {hash}, and {} was installed",
+                    held.sha256
+                );
+            }
+            found += 1;
+            Ok(())
+        })?;
+        let gone = || self.held.keys().find(|path| !dir.join(path).exists()).map_or("a file", String::as_str);
+        anyhow::ensure!(found == self.held.len(), "`{}` is gone", gone());
+        Ok(())
+    }
+
+    /// Reads every byte of an installation and compares hashes: with its stamp, else with the packages' own records.
+    ///
+    /// # Errors
+    /// The first file that is not what was installed, or there is no stamp.
+    pub fn deep(dir: &Path) -> Result<()> {
+        match read::<Self>(dir) {
+            Ok(Some(stamp)) => stamp.compare(dir, true),
+            Ok(None) => anyhow::bail!("there is no folder"),
+            Err(why) => anyhow::bail!(why),
+        }
     }
 
     /// Compares `dir` with its stamp, and the stamp with the requirements' hash.
@@ -111,8 +179,55 @@ impl Installed {
                 Err(error) => return State::Damaged(format!("`{path}` is gone ({error})")),
             }
         }
-        State::Whole
+        match stamp.compare(dir, false) {
+            Ok(()) => State::Whole,
+            Err(error) => State::Damaged(error.to_string()),
+        }
     }
+}
+
+/// Every file that the packages' RECORD gives a hash, with that hash.
+fn compare_records(dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let record = entry?.path().join("RECORD");
+        let Ok(text) = fs::read_to_string(&record) else { continue };
+        for line in text.lines() {
+            let mut fields = line.rsplitn(3, ',');
+            let (_, sum, path) = (fields.next(), fields.next(), fields.next());
+            let Some((expected, path)) = sum.and_then(|sum| sum.strip_prefix("sha256=")).zip(path) else {
+                continue;
+            };
+            let path = path.trim_matches('"');
+            // pip puts programs elsewhere than RECORD says when it installs into a folder.
+            let Ok(mut file) = fs::File::open(dir.join(path)) else { continue };
+            let mut hasher = Sha256::new();
+            std::io::copy(&mut file, &mut Writer(&mut hasher))?;
+            let got = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(hasher.finalize());
+            anyhow::ensure!(
+                got == expected,
+                "`{path}` was altered: its sha256 is {got}, and RECORD says {expected}"
+            );
+        }
+    }
+    Ok(())
+}
+
+struct Writer<'a>(&'a mut Sha256);
+
+impl std::io::Write for Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn time(file: &Path) -> Result<u64> {
+    let since = fs::metadata(file)?.modified()?.duration_since(std::time::UNIX_EPOCH);
+    Ok(since.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
 }
 
 impl Extracted {
@@ -244,6 +359,59 @@ mod tests {
         assert!(why.contains("has 7 bytes, and 1048576 were"), "{why}");
         fs::remove_file(dir.path().join("lib/a.so")).unwrap();
         assert!(damage(Installed::state(dir.path(), "h", &markers)).contains("`lib/a.so` is gone"));
+    }
+
+    #[test]
+    fn every_file_is_held_and_hashed_where_size_or_time_changed() {
+        let dir = folder();
+        let (small, markers) = (dir.path().join("lib/a.so"), ["lib/big.so".to_owned()]);
+        write(dir.path(), &Installed::measure(dir.path(), "x", "h", "3.11", &markers).unwrap()).unwrap();
+        let state = || Installed::state(dir.path(), "h", &markers);
+        assert_eq!(state(), State::Whole);
+        // Touched and not altered.
+        fs::write(&small, [0; 100]).unwrap();
+        assert_eq!(state(), State::Whole);
+        // One bit, as a copy tool or a person would change it.
+        let mut bytes = vec![0; 100];
+        bytes[50] = 1;
+        fs::write(&small, &bytes).unwrap();
+        assert!(damage(state()).contains("`lib/a.so` was altered"));
+        fs::write(&small, [0; 100]).unwrap();
+        fs::write(dir.path().join("lib/new.so"), "").unwrap();
+        assert!(damage(state()).contains("`lib/new.so` was added"));
+        fs::remove_file(dir.path().join("lib/new.so")).unwrap();
+        fs::remove_file(&small).unwrap();
+        assert!(damage(state()).contains("`lib/a.so` is gone"));
+    }
+
+    #[test]
+    fn a_bit_that_a_disk_flipped_is_seen_by_the_deep_look_alone() {
+        let dir = folder();
+        let small = dir.path().join("lib/a.so");
+        write(dir.path(), &Installed::measure(dir.path(), "x", "h", "3.11", &[]).unwrap()).unwrap();
+        let before = fs::metadata(&small).unwrap().modified().unwrap();
+        fs::write(&small, [2; 100]).unwrap();
+        fs::OpenOptions::new().write(true).open(&small).unwrap().file().set_modified(before).unwrap();
+        assert_eq!(Installed::state(dir.path(), "h", &[]), State::Whole);
+        assert!(Installed::deep(dir.path()).unwrap_err().to_string().contains("`lib/a.so` was altered"));
+    }
+
+    #[test]
+    fn a_huge_installation_is_looked_at_through_its_packages_records() {
+        let dir = folder();
+        let mut stamp = Installed::measure(dir.path(), "x", "h", "3.11", &[]).unwrap();
+        stamp.held.clear();
+        write(dir.path(), &stamp).unwrap();
+        fs::create_dir(dir.path().join("a-1.dist-info")).unwrap();
+        let hash = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(Sha256::digest([0; 100]));
+        fs::write(
+            dir.path().join("a-1.dist-info/RECORD"),
+            format!("lib/a.so,sha256={hash},100\na-1.dist-info/RECORD,,\n"),
+        )
+        .unwrap();
+        Installed::deep(dir.path()).unwrap();
+        fs::write(dir.path().join("lib/a.so"), [3; 100]).unwrap();
+        assert!(Installed::deep(dir.path()).unwrap_err().to_string().contains("RECORD says"));
     }
 
     #[test]
