@@ -40,11 +40,25 @@ set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_CUDA_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+# Not every Windows has Visual Studio's runtime libraries.
+set(CMAKE_MSVC_RUNTIME_LIBRARY MultiThreaded)
 
 # libstdc++ inside the shared libraries, where the compiler has it as an archive: they then load beside any other.
 include(CheckLinkerFlag)
 if(UNIX)
   check_linker_flag(CXX "-static-libstdc++" SPLAT_STATIC_LIBSTDCXX)
+endif()
+# On GNU/Linux they are linked for an older C library than this machine's, so that they load on other machines too.
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT CMAKE_CROSSCOMPILING)
+  set(splat_old_glibc "${CMAKE_BINARY_DIR}/old-glibc")
+  execute_process(
+    COMMAND ${CMAKE_COMMAND} -E env "CC=${CMAKE_CXX_COMPILER}"
+      sh "${splat_engine_build}/old-glibc.sh" "${splat_old_glibc}"
+    RESULT_VARIABLE splat_failed ERROR_VARIABLE splat_said OUTPUT_QUIET)
+  if(splat_failed)
+    message(STATUS "linking for this machine's C library alone: ${splat_said}")
+    unset(splat_old_glibc)
+  endif()
 endif()
 
 # splat_engine_library(NAME EXPORTS SOURCES...): the static library that Rust links, and the shared one with the C function
@@ -84,7 +98,13 @@ function(splat_engine_library name exports)
       "LINKER:--version-script=${map}" LINKER:--no-undefined LINKER:--gc-sections)
     set_target_properties(${name}_shared PROPERTIES LINK_DEPENDS "${map}")
     if(SPLAT_STATIC_LIBSTDCXX)
-      target_link_options(${name}_shared PRIVATE -static-libstdc++ -static-libgcc)
+      target_link_options(${name}_shared PRIVATE -static-libstdc++)
+    endif()
+    if(splat_old_glibc)
+      target_link_options(${name}_shared PRIVATE "-L${splat_old_glibc}" LINKER:--no-as-needed -shared-libgcc)
+      target_link_libraries(${name}_shared PRIVATE "${splat_old_glibc}/shims.o")
+    elseif(SPLAT_STATIC_LIBSTDCXX)
+      target_link_options(${name}_shared PRIVATE -static-libgcc)
     endif()
   endif()
   install(TARGETS ${name} ${name}_shared

@@ -143,6 +143,6 @@ fn readable(_: &Path) -> anyhow::Result<()> {
 }
 
 /// As RECORD writes it: SHA-256 in URL-safe base64 without padding.
-pub(super) fn hash(bytes: &[u8]) -> String {
+pub(crate) fn hash(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(bytes))
 }

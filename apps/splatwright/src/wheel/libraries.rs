@@ -1,4 +1,5 @@
-//! The engine libraries that go into a wheel: `cpu` compiled anew without paths of this machine, `cuda` as the row has it.
+//! The engine libraries that go into a wheel: `cpu` compiled anew without paths of this machine and for old C libraries,
+//! `cuda` as the row has it.
 //!
 //! The CPU engine has a target folder of its own (`target/wheel`), as other flags would recompile the row. The CUDA
 //! engine holds no paths and is the row's library.
@@ -7,6 +8,7 @@ use std::{
     collections::BTreeMap,
     env,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::Context as _;
@@ -30,13 +32,13 @@ const WINDOWS: &str = "x86_64-pc-windows-gnu";
 /// Compiles; returns the names that the package looks for, with the files.
 pub(super) fn build(root: &Path, args: &Args, engines: Engines) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let mut libraries = Vec::new();
-    if args.platform == Platform::WinAmd64 && args.engines.contains(&EngineName::Cuda) {
+    if args.platform == Platform::WinAmd64 && args.engines().contains(&EngineName::Cuda) {
         return Err(hinted(
             "engine `cuda` is not built for Windows from here: nvcc needs Visual Studio's compiler",
             "cargo xtask wheel --platform win_amd64 --engines cpu",
         ));
     }
-    if args.engines.contains(&EngineName::Cuda) {
+    if args.engines().contains(&EngineName::Cuda) {
         let folder = match &args.engine_dir {
             Some(folder) => folder.clone(),
             None => engines(EngineName::Cuda, args.arch.as_deref())?,
@@ -44,7 +46,7 @@ pub(super) fn build(root: &Path, args: &Args, engines: Engines) -> anyhow::Resul
         let name = name_on("cuda", args.platform);
         libraries.push((name.clone(), folder.join(name)));
     }
-    if args.engines.contains(&EngineName::Cpu) {
+    if args.engines().contains(&EngineName::Cpu) {
         libraries.push((name_on("cpu", args.platform), cpu(root, args.platform)?));
     }
     libraries.sort();
@@ -75,13 +77,14 @@ fn cpu(root: &Path, platform: Platform) -> anyhow::Result<PathBuf> {
             "x86_64-w64-mingw32-gcc".to_owned(),
         );
     }
-    environment.insert("CARGO_ENCODED_RUSTFLAGS".to_owned(), flags(root));
+    environment.insert("CARGO_ENCODED_RUSTFLAGS".to_owned(), flags(root, platform)?);
     let made = compile::run_in(root, &arguments, &environment)?;
     made.libraries.get("splat-cpu").cloned().context("cargo built no library for engine `cpu`")
 }
 
-/// rustc's flags that take this machine's folders out of panic messages: the crates' sources and the repository.
-fn flags(root: &Path) -> String {
+/// rustc's flags that take this machine's folders out of panic messages (the crates' sources and the repository), and on
+/// GNU/Linux link for an older C library than this machine's.
+fn flags(root: &Path, platform: Platform) -> anyhow::Result<String> {
     let mut flags: Vec<String> = match (env::var("CARGO_ENCODED_RUSTFLAGS"), env::var("RUSTFLAGS")) {
         (Ok(encoded), _) if !encoded.is_empty() => encoded.split('\x1f').map(str::to_owned).collect(),
         (_, Ok(plain)) => plain.split_whitespace().map(str::to_owned).collect(),
@@ -98,7 +101,29 @@ fn flags(root: &Path) -> String {
         }
     }
     remap(root, "splatwright");
-    flags.join("\x1f")
+    if platform == Platform::Host && cfg!(all(windows, target_env = "msvc")) {
+        // Not every Windows has Visual Studio's runtime libraries.
+        flags.push("-Ctarget-feature=+crt-static".to_owned());
+    }
+    if platform == Platform::Host && cfg!(all(target_os = "linux", target_env = "gnu")) {
+        let folder = root.join("target/wheel/old-glibc");
+        let script = root.join("crates/engine-build/old-glibc.sh");
+        let output = Command::new("sh").arg(&script).arg(&folder).output().context("cannot start sh")?;
+        anyhow::ensure!(
+            output.status.success(),
+            "`{}` failed: {}",
+            script.display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        let arguments = [
+            format!("-L{}", folder.display()),
+            folder.join("shims.o").display().to_string(),
+            // cargo links the build scripts this way too; this machine's libgcc_s wants this machine's C library.
+            "-Wl,--allow-shlib-undefined".to_owned(),
+        ];
+        flags.extend(arguments.iter().map(|argument| format!("-Clink-arg={argument}")));
+    }
+    Ok(flags.join("\x1f"))
 }
 
 /// Where cargo keeps the sources of crates.

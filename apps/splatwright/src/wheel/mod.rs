@@ -19,6 +19,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use splat_toolchain::{EngineName, probe};
 
+pub(crate) use archive::hash as record_hash;
 pub use check::check;
 pub use libraries::{Platform, library_name};
 pub use tag::{Library, platform_tag};
@@ -46,9 +47,9 @@ pub struct Args {
     /// The folder for the wheels
     #[arg(long, value_name = "FOLDER", default_value = "dist")]
     pub(crate) wheel_dir: PathBuf,
-    /// Engines inside: cpu, cuda
-    #[arg(long, value_delimiter = ',', default_value = "cpu,cuda")]
-    pub(crate) engines: Vec<EngineName>,
+    /// Engines inside: cpu, cuda (default: both; for Windows cpu)
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) engines: Option<Vec<EngineName>>,
     /// GPU architectures to compile for, such as 80,90 (default: those of the row, as `cargo xtask build`)
     #[arg(long, value_delimiter = ',')]
     pub(crate) arch: Option<Vec<u32>>,
@@ -66,7 +67,17 @@ pub struct Args {
 impl Args {
     /// The host's wheels in `wheel_dir`, for commands that need some.
     pub(crate) fn of(wheel_dir: PathBuf, engines: Vec<EngineName>) -> Self {
+        let engines = Some(engines);
         Self { wheel_dir, engines, arch: None, engine_dir: None, platform: Platform::Host, json: false }
+    }
+
+    /// What was asked for, else what can be built for the platform from here.
+    pub(crate) fn engines(&self) -> Vec<EngineName> {
+        match (&self.engines, self.platform) {
+            (Some(engines), _) => engines.clone(),
+            (None, Platform::Host) => vec![EngineName::Cpu, EngineName::Cuda],
+            (None, Platform::WinAmd64) => vec![EngineName::Cpu],
+        }
     }
 }
 
@@ -111,7 +122,7 @@ pub fn run(args: &Args, engines: Engines) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// As [`run`].
 pub(crate) fn make(root: &Path, args: &Args, engines: Engines) -> anyhow::Result<Vec<Wheel>> {
-    if let Some(other) = args.engines.iter().find(|e| !matches!(e, EngineName::Cpu | EngineName::Cuda)) {
+    if let Some(other) = args.engines().iter().find(|e| !matches!(e, EngineName::Cpu | EngineName::Cuda)) {
         return Err(hinted(
             format!("no wheel contains engine `{other}`: its licence is not ours"),
             "cargo xtask wheel --engines cpu,cuda",

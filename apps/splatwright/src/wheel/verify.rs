@@ -106,8 +106,12 @@ pub fn verify(python: &Path, wheels: Option<&Path>, engines: Engines) -> anyhow:
         command
     };
     let names = ["diff_gaussian_rasterization", "simple_knn", "fused_ssim"];
-    let mut install = pip(&["install", "--quiet", "--no-index", "--no-deps", "--find-links"]);
-    run(install.arg(wheels).args(names), || "cargo xtask wheel".into())?;
+    // Whatever the interpreter has installed of these names is seen through the .pth file, and does not count here.
+    let mut install =
+        pip(&["install", "--quiet", "--no-index", "--no-deps", "--ignore-installed", "--find-links"]);
+    run(install.arg(wheels).args(names), || {
+        format!("`{}` must hold the three wheels: cargo xtask wheel --wheel-dir {0}", wheels.display())
+    })?;
     let mut program = Command::new(&inside.executable);
     program.args(["-c", PROGRAM]).arg(root.join("crates/splat-verify/data/golden")).current_dir(&environment);
     program.env("PYTHONDONTWRITEBYTECODE", "1");
@@ -117,12 +121,16 @@ pub fn verify(python: &Path, wheels: Option<&Path>, engines: Engines) -> anyhow:
     let said = run(&mut program, || format!("{} -m {}", inside.executable.display(), super::PACKAGE))?;
     let line = said.lines().last().unwrap_or_default();
     let mut report: Report = serde_json::from_str(line).with_context(|| format!("it printed `{line}`"))?;
-    ensure!(
-        report.module.starts_with(&site) || report.module.starts_with(fs_err::canonicalize(&site)?),
-        "imported `{}`, but the wheel was installed to `{}`",
-        report.module.display(),
-        site.display()
-    );
+    if !(report.module.starts_with(&site) || report.module.starts_with(fs_err::canonicalize(&site)?)) {
+        return Err(hinted(
+            format!(
+                "imported `{}`, but the wheel was installed to `{}`",
+                report.module.display(),
+                site.display()
+            ),
+            "unset PYTHONPATH and remove that module from the folder it lies in",
+        ));
+    }
     run(pip(&["uninstall", "--quiet", "--yes"]).args(names), || "cargo xtask wheel".into())?;
     let left: Vec<String> = listing(&site)?.difference(&before).cloned().collect();
     ensure!(left.is_empty(), "after `pip uninstall` there is still {}", left.join(", "));
