@@ -28,6 +28,9 @@ pub struct ExtRequest {
     pub archs: Option<Vec<u32>>,
     /// A version (`12.6`), a folder, or `managed`.
     pub cuda: Option<String>,
+    /// A toolkit of another major version than torch's is taken where none of torch's is there: its runtime is then
+    /// linked statically, and what differs between the majors must not cross the border to torch.
+    pub mismatch: bool,
 }
 
 /// What the extension is built with, and why.
@@ -41,11 +44,19 @@ pub struct ExtPlan {
     pub cc: Option<PathBuf>,
     pub archs: Vec<u32>,
     pub jobs: usize,
+    /// Why so many.
+    pub jobs_because: String,
     pub choices: Vec<Explained>,
     pub findings: Vec<Finding>,
 }
 
 impl ExtPlan {
+    /// Whether the toolkit's major version is not torch's, as it was asked for.
+    pub fn mismatched(&self) -> bool {
+        let majors = self.cuda.version().zip(self.torch.cuda.as_ref());
+        majors.is_some_and(|(toolkit, torch)| toolkit.major() != torch.major())
+    }
+
     /// Findings that stop the build.
     pub fn blockers(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.severity >= Severity::Error)
@@ -88,6 +99,7 @@ pub fn plan(machine: &Machine, torch: &Torch, request: &ExtRequest, repo: &Repo)
         cc: None,
         archs: Vec::new(),
         jobs: 1,
+        jobs_because: String::new(),
         choices: Vec::new(),
         findings,
     };
@@ -110,11 +122,50 @@ pub fn plan(machine: &Machine, torch: &Torch, request: &ExtRequest, repo: &Repo)
         chosen.archs = archs.choice;
         chosen.findings.extend(minor(torch, &version));
     }
-    let by_memory = machine.memory.as_ref().map_or(usize::MAX, |memory| (memory.value / JOB_MEMORY) as usize);
-    chosen.jobs = machine.cpus.min(by_memory).max(1);
+    (chosen.jobs, chosen.jobs_because) = jobs(machine);
+    chosen.findings.extend(absent_compiler(machine));
     chosen.choices = choices;
     chosen.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     chosen
+}
+
+/// The user's own MAX_JOBS, else what cores and memory allow.
+fn jobs(machine: &Machine) -> (usize, String) {
+    let stated = machine.user_env.get("MAX_JOBS");
+    if let Some(jobs) = stated.and_then(|text| text.trim().parse().ok()).filter(|jobs| *jobs > 0) {
+        return (jobs, "MAX_JOBS says so".into());
+    }
+    let by_memory = machine.memory.as_ref().map_or(usize::MAX, |memory| (memory.value / JOB_MEMORY) as usize);
+    (machine.cpus.min(by_memory).max(1), "cores, and 3 GB of memory each".into())
+}
+
+/// S02: CXX or CC names what is not there; another compiler in its place would be a silent one.
+fn absent_compiler(machine: &Machine) -> Option<Finding> {
+    if machine.os == "windows" {
+        return None;
+    }
+    let answers = |list: &[HostCompiler], name: &str, stated: &str| {
+        // One that is also found by another name bears that name's source.
+        let last = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        list.iter().any(|compiler| {
+            compiler.source == name
+                || stated.split_whitespace().any(|word| last(Path::new(word)) == last(&compiler.path))
+        })
+    };
+    let lists = [("CXX", &machine.host_compilers), ("CC", &machine.c_compilers)];
+    let (name, stated) = lists.into_iter().find_map(|(name, list)| {
+        let stated = machine.user_env.get(name).filter(|stated| !stated.trim().is_empty())?;
+        (!answers(list, name, stated)).then_some((name, stated))
+    })?;
+    Some(
+        Finding::new(
+            "S02",
+            Severity::Error,
+            format!("{name} is `{stated}`, and no such compiler answers here"),
+        )
+        .evidence(name)
+        .hint(format!("correct it, or take one that is here: `unset {name}`")),
+    )
 }
 
 /// The toolkit of torch's major version: what was asked for, what the user set, the nearest minor version, or ours.
@@ -136,6 +187,10 @@ fn toolkit(
         let by = asked.map_or_else(|| chosen.sources.join(", "), |asked| format!("--cuda {asked}"));
         explained.because = format!("{by} names it");
         let Some((code, why)) = unfit(context, chosen, of_torch, archs) else { return installed(chosen) };
+        if code == "E01" && request.mismatch && of_our_major(context, chosen, archs) {
+            findings.push(allowed(of_torch, &installed(chosen)));
+            return installed(chosen);
+        }
         let instead =
             ranked(context, of_torch, archs).into_iter().next().and_then(|other| other.version.as_ref());
         let hint = match instead {
@@ -164,6 +219,9 @@ fn toolkit(
             .hint("`cargo xtask switch list` shows what there is"),
         );
         return Choice::Missing;
+    }
+    if let Some(choice) = other_major(context, of_torch, request, explained, findings) {
+        return choice;
     }
     for toolkit in toolkits {
         if let Some((_, why)) = unfit(context, toolkit, of_torch, archs) {
@@ -205,13 +263,56 @@ fn toolkit(
     Choice::Missing
 }
 
+/// Where no toolkit of torch's major version is there and a mismatch is allowed: ours, or an installed one that takes
+/// the compiler.
+fn other_major(
+    context: &Context<'_>,
+    of_torch: &Version,
+    request: &ExtRequest,
+    explained: &mut Explained,
+    findings: &mut Vec<Finding>,
+) -> Option<Choice> {
+    let archs = request.archs.as_deref().unwrap_or_default();
+    if !request.mismatch || !ranked(context, of_torch, archs).is_empty() {
+        return None;
+    }
+    let ours = context.managed_choice(CUDA, "nvidia/cu13").filter(|_| our_major() != of_torch.major());
+    let near = context.machine.toolkits.iter().find(|toolkit| of_our_major(context, toolkit, archs));
+    let choice = near.map(installed).or(ours)?;
+    explained.because =
+        "another major version than torch's was allowed, and no toolkit of torch's is here".into();
+    findings.push(allowed(of_torch, &choice));
+    Some(choice)
+}
+
+fn our_major() -> u32 {
+    CUDA.version.parse::<Version>().unwrap_or_default().major()
+}
+
+/// Whether a toolkit is of the major version that Splatwright itself brings, and fits otherwise.
+fn of_our_major(context: &Context<'_>, toolkit: &Toolkit, archs: &[u32]) -> bool {
+    let version = toolkit.version.as_ref().map(|fact| fact.value.clone()).unwrap_or_default();
+    version.major() == our_major() && unfit(context, toolkit, &version, archs).is_none()
+}
+
+fn allowed(of_torch: &Version, choice: &Choice) -> Finding {
+    let version = choice.version().map(|version| version.series().to_string()).unwrap_or_default();
+    let message = format!(
+        "torch was built with CUDA {of_torch} and CUDA {version} compiles: torch's check is passed, the runtime is linked statically, and the result is refused if it shares with torch what differs between the two"
+    );
+    Finding::new("E01", Severity::Warning, message)
+        .hint(format!("the safe way is a toolkit of torch's own version: {}", remedy(of_torch)))
+}
+
 /// What brings a toolkit of that major version.
 fn remedy(of_torch: &Version) -> String {
+    let series = of_torch.series();
     match of_torch.major() {
         13.. => "`--cuda managed` takes the compiler that Splatwright brings".into(),
         major => format!(
-            "install a CUDA {major}.x toolkit beside the others (conda: `conda install -c nvidia/label/cuda-{}.0 cuda-nvcc cuda-cudart-dev`), or a torch built with another CUDA: `cargo xtask torch plan --cuda 13.0`",
-            of_torch.series()
+            "install a CUDA {major}.x toolkit beside the others, and it is found: `conda install -c nvidia/label/cuda-{series}.0 cuda-nvcc cuda-cudart-dev`, `sudo apt install cuda-toolkit-{}` (NVIDIA's repository), `winget install Nvidia.CUDA --version {series}` (Windows); or allow CUDA {} where the extension permits it: `--runtime-major-mismatch`; or take a torch built with another CUDA than {major}.x: `cargo xtask torch plan --cuda 13.0`",
+            series.to_string().replace('.', "-"),
+            CUDA.version,
         ),
     }
 }
@@ -302,7 +403,8 @@ fn cpu_only(torch: &Torch) -> Finding {
 }
 
 fn minor(torch: &Torch, toolkit: &Version) -> Option<Finding> {
-    let of_torch = torch.cuda.as_ref().filter(|cuda| cuda.series() != toolkit.series())?;
+    let differs = |cuda: &&Version| cuda.series() != toolkit.series() && cuda.major() == toolkit.major();
+    let of_torch = torch.cuda.as_ref().filter(differs)?;
     Some(Finding::new(
         "E02",
         Severity::Info,
@@ -356,6 +458,8 @@ pub struct Surroundings {
     pub libs: Vec<PathBuf>,
     /// Folders put before PATH: the toolkit's `bin`, ninja's.
     pub programs: Vec<PathBuf>,
+    /// Variables that setup.py reads and that mean architectures, with their values.
+    pub answers: Vec<(String, String)>,
     /// PATH, CPATH, LIBRARY_PATH, INCLUDE, LIB, NVCC_PREPEND_FLAGS, CFLAGS, CL as they were.
     pub before: BTreeMap<String, String>,
     /// `windows`, `linux`, `macos`.
@@ -390,6 +494,9 @@ pub fn environment(plan: &ExtPlan, around: &Surroundings) -> BTreeMap<String, St
     set("MAX_JOBS", plan.jobs.to_string());
     // Many setup.py leave the CUDA part out where no GPU is visible, unless this says otherwise.
     set("FORCE_CUDA", "1".into());
+    for (name, value) in &around.answers {
+        set(name, value.clone());
+    }
     set("PATH", paths(&around.programs, "PATH"));
     let mut includes = around.includes.clone();
     includes.splice(0..0, around.forced_headers.clone());

@@ -1,6 +1,7 @@
 //! Known faults in the sources of other people's extensions, found by reading them: names whose header is not
-//! included (older compilers brought it along by chance) and submodules that a download left empty. Pure functions
-//! of paths and text. Sources are never edited: what is missing is forced in by the compiler's own flag.
+//! included (older compilers brought it along by chance), names that CCCL 3 removed, and submodules that a download left
+//! empty. Pure functions of paths and text. Sources are never edited: what is missing is forced in by the compiler's own
+//! flag.
 
 use crate::finding::{Finding, Severity};
 
@@ -47,6 +48,28 @@ const HEADERS: &[Header] = &[
     Header { code: "E40", header: "cstring", c: "string.h", names: &["memcpy", "memset", "memmove"] },
 ];
 
+/// What CCCL 3 removed and [`forced_header`] brings back.
+const REMOVED: &[&str] = &[
+    "cub::Max",
+    "cub::Min",
+    "cub::Sum",
+    "cub::Equality",
+    "cub::Inequality",
+    "cub::Difference",
+    "cub::Division",
+    "cub::CountingInputIterator",
+    "cub::ConstantInputIterator",
+    "cub::TransformInputIterator",
+    "cub::DiscardOutputIterator",
+    "thrust::unary_function",
+    "thrust::binary_function",
+    "CUB_MAX",
+    "CUB_MIN",
+];
+
+/// Definitions of [`REMOVED`], active only where they are gone.
+const BROUGHT_BACK: &str = include_str!("cccl3.h");
+
 /// Endings of files that compilers read.
 const ENDINGS: &[&str] = &["cu", "cuh", "cpp", "cc", "cxx", "c", "h", "hpp", "hh", "inl"];
 
@@ -80,12 +103,23 @@ pub fn faults(path: &str, text: &str) -> Vec<Finding> {
     found
 }
 
-/// A header that includes all of them, in C and in C++; `-include` puts it before every file.
-pub fn forced_header() -> String {
+/// E14: a name of CUB or Thrust that CCCL 3 (CUDA 13) no longer has.
+pub fn removed(path: &str, text: &str) -> Option<Finding> {
+    let (line, name) = code_lines(text)
+        .find_map(|(number, line)| Some((number, *REMOVED.iter().find(|name| has_word(line, name))?)))?;
+    let message =
+        format!("{path} uses {name}, which CUB 3 and Thrust 3 (CUDA 13) removed; it is brought back");
+    Some(Finding::new("E14", Severity::Info, message).evidence(format!("{path}:{line}")))
+}
+
+/// A header that includes all of them, in C and in C++; `-include` puts it before every file. With `removed`, also what
+/// CCCL 3 removed.
+pub fn forced_header(removed: bool) -> String {
     let list = |pick: fn(&Header) -> &'static str| {
         HEADERS.iter().map(|header| format!("#include <{}>\n", pick(header))).collect::<String>()
     };
-    format!("#pragma once\n#ifdef __cplusplus\n{}#else\n{}#endif\n", list(|h| h.header), list(|h| h.c))
+    let back = if removed { BROUGHT_BACK } else { "" };
+    format!("#pragma once\n#ifdef __cplusplus\n{}#else\n{}#endif\n{back}", list(|h| h.header), list(|h| h.c))
 }
 
 /// Submodules that `.gitmodules` names and that are empty in this tree: `files` are all paths below the root.
@@ -97,6 +131,9 @@ pub fn empty_submodules(gitmodules: &str, files: &[String], has_git: bool) -> Ve
     paths
         .filter(|path| !files.iter().any(|file| file.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/'))))
         .map(|path| {
+            if path.ends_with("glm") {
+                return lent_glm(format!("the submodule `{path}` is empty")).evidence(".gitmodules");
+            }
             let hint = if has_git {
                 "git submodule update --init --recursive"
             } else {
@@ -107,6 +144,12 @@ pub fn empty_submodules(gitmodules: &str, files: &[String], has_git: bool) -> Ve
                 .hint(hint)
         })
         .collect()
+}
+
+/// E42: GLM is not in the tree, which stops nobody here.
+pub(crate) fn lent_glm(what: String) -> Finding {
+    Finding::new("E42", Severity::Info, format!("{what}; the pinned GLM 0.9.9.9 is lent to the build"))
+        .hint("by hand: `git submodule update --init --recursive`, or `sudo apt install libglm-dev`")
 }
 
 /// The name in `#include <name>` or `#include "name"`.
@@ -152,19 +195,34 @@ mod tests {
 
     #[test]
     fn the_forced_header_serves_both_languages() {
-        let text = forced_header();
+        let text = forced_header(false);
         let (cxx, c) = text.split_once("#else").unwrap();
         assert!(cxx.contains("<cfloat>") && cxx.contains("<cstdint>") && c.contains("<float.h>"));
+        assert!(!text.contains("cub"));
+    }
+
+    #[test]
+    fn what_cccl_3_removed_is_seen_and_every_name_is_brought_back() {
+        let found = removed("k.cu", "#include <cub/cub.cuh>\nr.Reduce(x, cub::Max());\n").unwrap();
+        assert_eq!((found.code.as_str(), found.evidence.as_str()), ("E14", "k.cu:2"));
+        assert!(removed("k.cu", "// cub::Max\ncub::MaxPolicy p; cub::DeviceScan::Sum(x);").is_none());
+        let text = forced_header(true);
+        for name in REMOVED {
+            let bare = name.rsplit(':').next().unwrap();
+            assert!(has_word(&text, bare), "{name}");
+        }
     }
 
     #[test]
     fn an_empty_submodule_is_named_and_a_full_one_is_not() {
         let gitmodules =
-            "[submodule \"glm\"]\n\tpath = third_party/glm\n\turl = x\n[submodule \"a\"]\n\tpath = a\n";
-        let files = ["a/x.h".to_owned(), "third_party/glmx/y.h".to_owned()];
+            "[submodule \"eigen\"]\n\tpath = third_party/eigen\n\turl = x\n[submodule \"a\"]\n\tpath = a\n";
+        let files = ["a/x.h".to_owned(), "third_party/eigenx/y.h".to_owned()];
         let found = empty_submodules(gitmodules, &files, true);
         assert_eq!(found.len(), 1);
-        assert!(found[0].message.contains("third_party/glm") && found[0].hint.contains("submodule update"));
+        assert!(found[0].message.contains("third_party/eigen") && found[0].hint.contains("submodule update"));
         assert!(empty_submodules(gitmodules, &files, false)[0].hint.contains("without git"));
+        let glm = &empty_submodules("[submodule \"g\"]\n\tpath = third_party/glm\n", &files, true)[0];
+        assert!(glm.severity == Severity::Info && glm.message.contains("lent"), "{glm:?}");
     }
 }

@@ -111,6 +111,50 @@ pub fn foreign_cuda(needed: &[String], torch_major: u32) -> Vec<&str> {
         .collect()
 }
 
+/// What an extension of another CUDA major version must not share with torch: torch's functions that hand out structs
+/// or handles whose layout or library belongs to one major version, and the libraries behind such handles. The first
+/// symbol or library that does.
+pub fn crosses_majors<'a>(symbols: &'a BTreeSet<String>, needed: &'a [String]) -> Option<&'a str> {
+    let handed_out = [
+        "getCurrentDeviceProperties",
+        "getDeviceProperties",
+        "getCurrentCUDABlasHandle",
+        "getCurrentCUDABlasLtHandle",
+        "getCurrentCUDASparseHandle",
+        "getCurrentCUDASolverDnHandle",
+        "getCudnnHandle",
+        "CUDAGraph",
+    ];
+    let libraries = ["cublas", "cusparse", "cusolver", "cufft", "curand", "cudnn", "nccl"];
+    let symbol = symbols.iter().map(String::as_str).find(|symbol| {
+        (is_torch(symbol) && handed_out.iter().any(|name| symbol.contains(name)))
+            || libraries.iter().any(|library| symbol.starts_with(library))
+    });
+    let library = || {
+        let foreign = |name: &&str| {
+            let stem = name.strip_prefix("lib").unwrap_or(name);
+            stem.starts_with("cudart") || libraries.iter().any(|library| stem.starts_with(library))
+        };
+        needed.iter().map(String::as_str).find(foreign)
+    };
+    symbol.or_else(library)
+}
+
+/// Words of a source that lead to them, for those who look before compiling.
+pub const MAJOR_WORDS: &[&str] = &[
+    "getCurrentDeviceProperties",
+    "getDeviceProperties",
+    "getCurrentCUDABlasHandle",
+    "getCurrentCUDASparseHandle",
+    "getCurrentCUDASolverDnHandle",
+    "cublasHandle_t",
+    "cusparseHandle_t",
+    "cublas_v2.h",
+    "cusparse.h",
+    "cusolverDn.h",
+    "cudnn.h",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +188,17 @@ mod tests {
     #[test]
     fn torch_is_known_in_both_manglings() {
         assert!(is_torch(GONE) && is_torch("?sym@Tensor@at@@QEBAXXZ") && !is_torch("_ZSt4cout"));
+    }
+
+    #[test]
+    fn what_differs_between_majors_must_not_be_shared() {
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let plain = set(&["_ZN3c104cuda20getCurrentCUDAStreamEa", "cudaMalloc", GONE]);
+        assert_eq!(crosses_majors(&plain, &["libc10.so".into(), "libtorch_cuda.so".into()]), None);
+        let properties = set(&["_ZN2at4cuda26getCurrentDevicePropertiesEv"]);
+        assert!(crosses_majors(&properties, &[]).unwrap().contains("DeviceProperties"));
+        assert_eq!(crosses_majors(&set(&["cublasSgemm_v2"]), &[]), Some("cublasSgemm_v2"));
+        assert_eq!(crosses_majors(&plain, &["libcudart.so.13".into()]), Some("libcudart.so.13"));
     }
 
     #[test]

@@ -22,6 +22,25 @@ pub struct Architectures {
     pub ptx: Vec<u32>,
 }
 
+/// The code that a GPU takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// Machine code of that architecture.
+    Sass(u32),
+    /// Intermediate code, which the driver compiles at first use.
+    Ptx(u32),
+}
+
+impl Architectures {
+    /// What a GPU of this architecture runs, the nearest first.
+    #[must_use]
+    pub fn code_for(&self, arch: u32) -> Option<Code> {
+        let sass = self.sass.iter().rev().find(|&&code| code / 10 == arch / 10 && code <= arch);
+        let ptx = || self.ptx.iter().rev().find(|&&code| code <= arch);
+        sass.map(|&code| Code::Sass(code)).or_else(|| ptx().map(|&code| Code::Ptx(code)))
+    }
+}
+
 /// The architectures in a `.nv_fatbin` section. Bytes that are no container are skipped, an entry that runs over
 /// its container ends it: a damaged section has fewer architectures, and none if there is nothing to be read.
 #[must_use]
@@ -90,6 +109,15 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gpu_runs_code_of_its_own_major_version_else_what_the_driver_compiles() {
+        let inside = Architectures { sass: vec![75, 80, 89], ptx: vec![80] };
+        assert_eq!(inside.code_for(86), Some(Code::Sass(80)));
+        assert_eq!(inside.code_for(89), Some(Code::Sass(89)));
+        assert_eq!(inside.code_for(90), Some(Code::Ptx(80)));
+        assert_eq!(inside.code_for(70), None);
+    }
 
     /// An entry with `payload` bytes, as nvcc 13.0 writes it: machine code has 64 bytes of header, PTX 80.
     fn entry(kind: u16, architecture: u32, payload: usize) -> Vec<u8> {

@@ -14,6 +14,7 @@ pub mod config;
 pub mod env;
 pub mod explain;
 pub mod ext;
+pub mod ext_setup;
 pub mod ext_sources;
 pub mod ext_symbols;
 pub mod fatbin;

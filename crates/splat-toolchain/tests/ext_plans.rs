@@ -78,10 +78,10 @@ fn of_several_minor_versions_the_nearest_below_wins_then_above() {
     assert_eq!(cuda(&plan(&machine, &ExtRequest::default())), "12.3.107");
     machine.toolkit("usr/local/cuda-12.4", "12.4.131", 13);
     assert_eq!(cuda(&plan(&machine, &ExtRequest::default())), "12.4.131");
-    let asked = ExtRequest { cuda: Some("12.8".into()), archs: Some(vec![120]) };
+    let asked = ExtRequest { cuda: Some("12.8".into()), archs: Some(vec![120]), ..ExtRequest::default() };
     assert_eq!(cuda(&plan(&machine, &asked)), "12.8.93");
     // What no toolkit near torch's compiles is not silently left out: the one that can is taken.
-    let blackwell = ExtRequest { archs: Some(vec![120]), cuda: None };
+    let blackwell = ExtRequest { archs: Some(vec![120]), ..ExtRequest::default() };
     assert_eq!(cuda(&plan(&machine, &blackwell)), "12.8.93");
 }
 
@@ -95,7 +95,7 @@ fn an_explicit_toolkit_that_cannot_serve_is_an_error_with_the_one_that_can() {
         (finding.code.as_str(), finding.hint.as_str()),
         ("E01", "name the one that fits: `--cuda 12.6`")
     );
-    let absent = self::plan(&machine, &ExtRequest { cuda: Some("12.9".into()), archs: None });
+    let absent = self::plan(&machine, &ExtRequest { cuda: Some("12.9".into()), ..ExtRequest::default() });
     assert!(blockers(&absent)[0].starts_with("E03: CUDA `12.9`"), "{:?}", blockers(&absent));
 }
 
@@ -137,12 +137,14 @@ fn the_environment_sets_both_compilers_and_keeps_what_was_there() {
         includes: vec!["/opt/inc".into()],
         libs: vec!["/opt/lib".into()],
         programs: vec!["/opt/cuda/bin".into()],
+        answers: vec![("CUDA_ARCHITECTURES".into(), "80;86".into())],
         before: BTreeMap::from([("PATH".into(), "/usr/bin".into()), ("CFLAGS".into(), "-O1".into())]),
         os: "linux".into(),
     };
     let env = ext::environment(&plan, &around);
     for (name, value) in [
         ("CPATH", "/tmp/sw/forced:/opt/inc"),
+        ("CUDA_ARCHITECTURES", "80;86"),
         ("PATH", "/opt/cuda/bin:/usr/bin"),
         ("LIBRARY_PATH", "/opt/lib"),
         ("CFLAGS", "-include splatwright_forced.h -O1"),
@@ -176,5 +178,46 @@ fn lists_of_numbers_are_read_and_others_left_to_people() {
     assert_eq!(ext::parse_arch_list("9.0a 8.0"), Some(vec![80, 90]));
     for text in ["Ampere", "sm_86", "86", "", "native", "8.6;All"] {
         assert_eq!(ext::parse_arch_list(text), None, "{text}");
+    }
+}
+
+#[test]
+fn another_major_version_is_taken_only_when_it_is_allowed_and_both_ways_are_told() {
+    let mut machine = Fixture::usual();
+    machine.torch("site", "2.4.0+cu121", Some("12.1"));
+    machine.toolkit("usr/local/cuda-13.0", "13.0.88", 15);
+    let refused = plan(&machine, &ExtRequest::default());
+    let hint = &refused.blockers().next().unwrap().hint;
+    for way in ["conda install", "apt install cuda-toolkit-12-1", "winget", "--runtime-major-mismatch"] {
+        assert!(hint.contains(way), "{way}: {hint}");
+    }
+    let allow = ExtRequest { mismatch: true, ..ExtRequest::default() };
+    let allowed = plan(&machine, &allow);
+    assert_eq!((cuda(&allowed).as_str(), blockers(&allowed)), ("13.0.88", Vec::new()));
+    assert!(allowed.mismatched());
+    assert!(allowed.findings.iter().any(|f| f.code == "E01" && f.severity == Severity::Warning));
+    // A toolkit of torch's own version goes before.
+    machine.toolkit("usr/local/cuda-12.1", "12.1.105", 12);
+    let own = plan(&machine, &allow);
+    assert_eq!((cuda(&own).as_str(), own.mismatched()), ("12.1.105", false));
+    // One that the user named is taken as well.
+    machine.set("CUDA_HOME", &machine.at("usr/local/cuda-13.0").display().to_string());
+    assert_eq!(cuda(&plan(&machine, &allow)), "13.0.88");
+}
+
+#[test]
+fn max_jobs_is_the_users_and_a_compiler_that_is_not_there_is_refused() {
+    let mut machine = founding();
+    machine.set("MAX_JOBS", "7");
+    let plan = plan(&machine, &ExtRequest::default());
+    assert_eq!((plan.jobs, plan.jobs_because.as_str()), (7, "MAX_JOBS says so"));
+    let env = ext::environment(&plan, &Surroundings { os: "linux".into(), ..Surroundings::default() });
+    assert_eq!(env["MAX_JOBS"], "7");
+    for name in ["CXX", "CC"] {
+        let mut machine = founding();
+        machine.set(name, "/opt/none/g++-77");
+        let plan = self::plan(&machine, &ExtRequest::default());
+        let said = blockers(&plan).join("\n");
+        assert!(said.contains(name) && said.contains("g++-77"), "{said}");
     }
 }

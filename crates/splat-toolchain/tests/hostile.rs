@@ -173,7 +173,7 @@ proptest! {
             files: files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect(),
             has_git: false,
         };
-        let against = Against { windows: true, torch: None, toolkit: None, python: None };
+        let against = Against { windows: true, mismatched: true, torch: None, toolkit: None, python: None };
         prop_assert!(all(&tree, &against).iter().all(|finding| !finding.code.is_empty()));
     }
 }

@@ -13,7 +13,7 @@ use splat_toolchain::{
     ext_sources,
 };
 
-use super::Setting;
+use super::{Setting, source::Source};
 
 /// Where the packages that torch brings along keep their libraries.
 pub(crate) const LIBRARIES: &[&str] = &["lib", "bin", "bin/x86_64"];
@@ -33,13 +33,14 @@ pub(crate) fn cuda_folders(torch: &Path, inner: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// The surroundings of a build in `scratch`, inside Visual Studio's prompt where there is one.
+/// The surroundings of a build, inside Visual Studio's prompt where there is one.
 pub(crate) fn surroundings(
     setting: &Setting,
-    scratch: &Path,
+    source: &Source,
     forced_headers: bool,
     prompt: &BTreeMap<String, String>,
 ) -> Result<Surroundings> {
+    let scratch = source.scratch.path();
     let mut around = Surroundings { os: setting.machine.os.clone(), ..Surroundings::default() };
     for name in ["PATH", "CPATH", "LIBRARY_PATH", "INCLUDE", "LIB", "NVCC_PREPEND_FLAGS", "CFLAGS", "CL"] {
         if let Some(value) = prompt.get(name).cloned().or_else(|| std::env::var(name).ok()) {
@@ -49,7 +50,9 @@ pub(crate) fn surroundings(
     if forced_headers {
         let folder = scratch.join("forced");
         fs::create_dir_all(&folder)?;
-        fs::write(folder.join(ext::FORCED), ext_sources::forced_header())?;
+        let removed = setting.plan.cuda.version().is_some_and(|version| version.major() >= 13);
+        let header = ext_sources::forced_header(removed && source.tree.uses_removed());
+        fs::write(folder.join(ext::FORCED), header)?;
         around.forced_headers = Some(folder);
     }
     let root = setting.plan.cuda.path().map(Path::to_owned).unwrap_or_default();
@@ -57,6 +60,8 @@ pub(crate) fn surroundings(
     let own = toolkit.and_then(|toolkit| toolkit.include.clone()).unwrap_or_else(|| root.join("include"));
     let packages = cuda_folders(&setting.plan.torch.root, &["include"]);
     around.includes = includes(&root, own, &packages);
+    around.includes.extend(source.glm.clone());
+    around.answers = source.answers(&setting.plan.archs);
     around.libs = libraries(setting, &root, toolkit.and_then(|toolkit| toolkit.lib.clone()), scratch)?;
     around.programs.push(root.join("bin"));
     if let Some(ninja) = setting.machine.ninja.first().and_then(|tool| tool.path.parent()) {

@@ -10,9 +10,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use fs_err as fs;
-use splat_toolchain::ext;
+use splat_toolchain::{ext, ext_setup};
 
-use super::{Setting, around, source::Source};
+use super::{Setting, around, source::Source, tagged};
 use crate::{hint::hinted, provision::pip, ui, windows};
 
 /// Calls PEP 517's `build_wheel`. Standard error joins standard output, so that the log keeps its order.
@@ -35,6 +35,17 @@ missing = [r for r in order['requires'] if not there(r)]
 if missing:
     print('SPLATWRIGHT-MISSING ' + ', '.join(missing), flush=True)
     sys.exit(3)
+if order['cudart']:
+    # Another CUDA major version than torch's, which was asked for: its check is passed, its runtime is not shared.
+    import torch.utils.cpp_extension as extension
+    extension._check_cuda_version = lambda *a, **k: None
+    made = extension.CUDAExtension
+    def apart(*a, **k):
+        one = made(*a, **k)
+        one.libraries = [name for name in one.libraries if name != 'cudart']
+        one.extra_link_args = list(one.extra_link_args or []) + [order['cudart'], '-ldl', '-lrt', '-lpthread']
+        return one
+    extension.CUDAExtension = apart
 module, _, attribute = order['backend'].partition(':')
 backend = importlib.import_module(module)
 for part in filter(None, attribute.split('.')):
@@ -67,6 +78,21 @@ impl Made {
         self.wheel_dir.join(self.wheel.file_name().unwrap_or_default())
     }
 
+    /// Writes the verdict below the build's own words.
+    pub(crate) fn conclude(&self, verdict: &str) -> Result<()> {
+        let mut file = fs::OpenOptions::new().append(true).open(&self.log)?;
+        Ok(writeln!(file, "\n{}", anstream::adapter::strip_str(verdict))?)
+    }
+
+    /// Puts a wheel that did not pass apart from those that did.
+    pub(crate) fn set_aside(&self) -> Result<PathBuf> {
+        let folder = self.wheel_dir.join("refused");
+        fs::create_dir_all(&folder)?;
+        let place = folder.join(self.wheel.file_name().unwrap_or_default());
+        fs::copy(&self.wheel, &place)?;
+        Ok(place)
+    }
+
     /// Puts the wheel into its folder, whole or not at all.
     pub(crate) fn hand_over(&self) -> Result<()> {
         let place = self.place();
@@ -87,9 +113,12 @@ pub(crate) fn run(source: &Source, setting: &Setting, options: &Options) -> Resu
         path.push(build_tools(setting, scratch, options.offline)?);
     }
     let mut env = windows::build_environment(setting.plan.compiler.as_ref())?;
-    let around = around::surroundings(setting, scratch, options.forced_headers, &env)?;
+    let around = around::surroundings(setting, source, options.forced_headers, &env)?;
     env.extend(ext::environment(&setting.plan, &around));
     env.extend(options.env.iter().cloned());
+    if let Some(told) = ext_setup::told(source.tree.setup(), &env) {
+        ui::note(&ui::finding(&told));
+    }
     path.extend(source.backend.path.iter().map(|inner| source.dir.join(inner)));
     if source.backend.name.ends_with("__legacy__") {
         path.push(source.dir.clone());
@@ -99,8 +128,12 @@ pub(crate) fn run(source: &Source, setting: &Setting, options: &Options) -> Resu
         "requires": source.backend.requires,
         "backend": source.backend.name,
         "out": out,
+        "cudart": static_runtime(setting)?,
     });
-    let log = options.wheel_dir.join(format!("{}.log", source.name));
+    let mut inputs: Vec<String> = options.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    inputs.push(format!("forced headers: {}", options.forced_headers));
+    let local = source.local_version(setting, &inputs)?;
+    let log = options.wheel_dir.join(format!("{}-{local}.log", source.name));
     let started = std::time::Instant::now();
     let mut command = Command::new(&setting.target.executable);
     command.args(["-c", DRIVER, &order.to_string()]).current_dir(&source.dir);
@@ -114,13 +147,30 @@ pub(crate) fn run(source: &Source, setting: &Setting, options: &Options) -> Resu
     }
     match last("SPLATWRIGHT-WHEEL").filter(|_| ok) {
         Some(name) => Ok(Made {
-            wheel: out.join(name),
+            wheel: tagged::tag(&out.join(name), &local)?,
             log,
             seconds: started.elapsed().as_secs(),
             wheel_dir: options.wheel_dir.clone(),
         }),
         None => Err(failure(&source.name, &text, &log)),
     }
+}
+
+/// The archive of the CUDA runtime, where the toolkit's major version is not torch's.
+fn static_runtime(setting: &Setting) -> Result<Option<PathBuf>> {
+    if !setting.plan.mismatched() {
+        return Ok(None);
+    }
+    let root = setting.plan.cuda.path().unwrap_or_else(|| "/".as_ref());
+    let places = ["lib64", "lib", "targets/x86_64-linux/lib", "lib/x86_64-linux-gnu"];
+    let found =
+        places.iter().map(|inner| root.join(inner).join("libcudart_static.a")).find(|path| path.is_file());
+    found.map(Some).with_context(|| {
+        format!(
+            "`{}` has no libcudart_static.a, without which two CUDA majors cannot share a process",
+            root.display()
+        )
+    })
 }
 
 /// Runs the child with these variables; its output goes to our stderr and to the log.
@@ -202,6 +252,54 @@ fn failure(name: &str, text: &str, log: &Path) -> anyhow::Error {
             ))
         })
         .collect();
-    let why = if told.is_empty() { pip::last_lines(text, 15) } else { told.join("\n  ") };
+    let mut why = errors(text);
+    why.extend(told);
+    let why = if why.is_empty() { pip::last_lines(text, 15) } else { why.join("\n  ") };
     hinted(format!("`{name}` was not built:\n  {why}"), format!("the whole log: {}", log.display()))
+}
+
+/// The first lines in which a compiler or linker itself says what is wrong; Python's traceback below them says nothing.
+fn errors(text: &str) -> Vec<String> {
+    let signs = [
+        ": error:",
+        ": fatal error:",
+        "nvcc fatal",
+        ": error C",
+        ": fatal error C",
+        "undefined reference to",
+        "error LNK",
+        "ld: cannot find",
+    ];
+    let cuda = |line: &str| line.contains("): error") || line.contains("): catastrophic error");
+    let mut found: Vec<String> = Vec::new();
+    for line in text.lines().map(str::trim) {
+        let sign = signs.iter().any(|sign| line.contains(sign)) || cuda(line);
+        if sign && !found.iter().any(|known| known == line) {
+            found.push(line.to_owned());
+        }
+    }
+    let more = found.len().saturating_sub(5);
+    found.truncate(5);
+    if more > 0 {
+        found.push(format!("(and {more} more errors)"));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compilers_own_errors_come_first() {
+        let text = "[1/2] nvcc\n/src/forward.cu(12): error: namespace \"cub\" has no member \"Max\"\n1 error detected\n\
+                    Traceback (most recent call last):\nRuntimeError: Error compiling objects for extension\n";
+        assert_eq!(errors(text), ["/src/forward.cu(12): error: namespace \"cub\" has no member \"Max\""]);
+        let said = failure("fork", text, Path::new("/w/fork.log")).to_string();
+        let first = said.lines().nth(1).unwrap();
+        assert!(first.contains("has no member"), "{said}");
+        assert!(!said.contains("Traceback"), "{said}");
+        let many: String = (0..9).map(|i| format!("a.cpp:{i}:1: error: x{i}\n")).collect();
+        assert_eq!(errors(&many).last().unwrap(), "(and 4 more errors)");
+    }
 }

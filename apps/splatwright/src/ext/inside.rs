@@ -11,7 +11,7 @@ use object::{
     NameOrOrdinal, Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache, ReadRef,
     read::elf::{Dyn as _, FileHeader as _},
 };
-use splat_toolchain::fatbin;
+use splat_toolchain::fatbin::{self, Architectures};
 
 /// One module.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,7 @@ pub(crate) struct Inside {
     pub(crate) needed: Vec<String>,
     /// `sm_86`, `compute_86`.
     pub(crate) archs: Vec<String>,
+    pub(crate) code: Architectures,
     pub(crate) windows: bool,
 }
 
@@ -51,10 +52,14 @@ pub(crate) fn module(path: &Path) -> Result<Inside> {
             let found = fatbin::architectures(section.data()?);
             inside.archs.extend(found.sass.iter().map(|arch| format!("sm_{arch}")));
             inside.archs.extend(found.ptx.iter().map(|arch| format!("compute_{arch}")));
+            inside.code.sass.extend(found.sass);
+            inside.code.ptx.extend(found.ptx);
         }
     }
     inside.archs.sort();
     inside.archs.dedup();
+    inside.code.sass.sort_unstable();
+    inside.code.ptx.sort_unstable();
     Ok(inside)
 }
 

@@ -7,6 +7,7 @@ mod build;
 mod inside;
 mod report;
 mod source;
+mod tagged;
 mod target;
 mod verify;
 
@@ -15,10 +16,11 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use clap::Subcommand;
 use splat_toolchain::{
-    Env, Finding, Machine, Repo, Request,
+    Env, Finding, Machine, Repo, Request, Severity,
     ext::{self, ExtPlan, ExtRequest},
     managed::TOOLS,
     probe,
+    rules::{self, tree::Tree},
 };
 
 pub use self::{report::Report, target::Target};
@@ -43,8 +45,8 @@ enum What {
 }
 
 /// What an extension is built for, and with.
-#[derive(Debug, clap::Args)]
-struct For {
+#[derive(Clone, Debug, clap::Args)]
+pub struct For {
     /// The environment to build for: an interpreter, or the folder of a virtual or conda environment
     #[arg(long, value_name = "PYTHON|VENV")]
     python: PathBuf,
@@ -54,6 +56,10 @@ struct For {
     /// The CUDA toolkit: a version, a folder, or `managed`
     #[arg(long)]
     cuda: Option<String>,
+    /// Where no toolkit of torch's CUDA major version is here, compile with another major version: the runtime is linked
+    /// statically, and a module that shares with torch what differs between the two is refused
+    #[arg(long)]
+    runtime_major_mismatch: bool,
 }
 
 /// Prove a wheel that was built elsewhere or earlier
@@ -76,7 +82,8 @@ pub struct VerifyArgs {
 /// sources so that a stale build folder cannot matter; adds headers that the sources forgot; builds without
 /// isolation against the torch of the environment. Then checks the wheel: every undefined symbol against what torch
 /// exports, the ABI, the architectures, the libraries it needs, and an import in a process of its own. Only a wheel
-/// that passes is put into the wheel folder. A failing build's log is explained.
+/// that passes is put into the wheel folder, under a local version that names torch and the sources, so that none
+/// overwrites another. A failing build's log is explained.
 #[derive(Debug, clap::Args)]
 pub struct BuildArgs {
     /// A source folder, or a package with its version: simple-knn/ or chamferdist==1.0.3
@@ -98,7 +105,10 @@ pub struct BuildArgs {
     /// Fetch nothing
     #[arg(long)]
     offline: bool,
-    /// Print the plan and stop
+    /// Keep the build folder, and a wheel that does not pass
+    #[arg(long)]
+    keep: bool,
+    /// Print the plan and everything that would stop the build, and stop
     #[arg(long)]
     dry_run: bool,
     /// Print the plan, or after a build the report, as JSON on stdout
@@ -126,28 +136,82 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
+impl BuildArgs {
+    /// The order for one source, with everything else as by default.
+    pub(crate) fn of(source: String, target: For, wheel_dir: PathBuf, offline: bool) -> Self {
+        Self {
+            source,
+            target,
+            wheel_dir,
+            offline,
+            subfolder: None,
+            env: Vec::new(),
+            no_forced_headers: false,
+            keep: false,
+            dry_run: false,
+            json: false,
+        }
+    }
+
+    /// As it was named.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+}
+
 fn run_build(args: &BuildArgs) -> anyhow::Result<ExitCode> {
-    let mut setting = setting(&args.target)?;
     if args.dry_run {
+        let setting = look(args)?;
         if args.json {
             ui::json(&setting.plan)?
         } else {
             ui::data(&report::plan(&setting.plan))?
         }
+        if !PathBuf::from(&args.source).is_dir() {
+            ui::note(
+                "the sources of a package are looked at when they are fetched, which a dry run does not do",
+            );
+        }
         return Ok(ExitCode::from(u8::from(setting.plan.blockers().next().is_some())));
     }
-    ui::note(&report::plan(&setting.plan));
-    let blockers: Vec<String> = setting.plan.blockers().map(ui::finding).collect();
-    if !blockers.is_empty() {
-        return Err(hinted(
-            format!("this extension cannot be built here:\n{}", blockers.join("\n")),
-            first_hint(&setting.plan),
-        ));
+    let report = build(args)?;
+    if args.json {
+        ui::json(&report)?
+    } else {
+        ui::data(&report::table(&report))?
     }
+    Ok(ExitCode::from(u8::from(!report.ok)))
+}
+
+/// The plan, with everything that the rules say to the machine and to a source folder.
+pub(crate) fn look(args: &BuildArgs) -> anyhow::Result<Setting> {
+    let mut setting = setting(&args.target)?;
+    let tree = source::look(&args.source, args.subfolder.as_deref())?;
+    setting.judge(tree.as_ref(), args.offline);
+    Ok(setting)
+}
+
+/// Builds and proves; the wheel is in its place if the report says that it passed.
+pub(crate) fn build(args: &BuildArgs) -> anyhow::Result<Report> {
+    let mut setting = look(args)?;
+    ui::note(&report::plan(&setting.plan));
+    setting.stop_if_blocked()?;
     bring(args, &mut setting)?;
-    let source = source::prepare(&args.source, args.subfolder.as_deref(), &setting, args.offline)?;
-    for finding in &source.findings {
-        ui::note(&ui::finding(finding));
+    let mut source = source::prepare(&args.source, args.subfolder.as_deref(), &setting, args.offline)?;
+    source.scratch.disable_cleanup(args.keep);
+    if !PathBuf::from(&args.source).is_dir() {
+        let before = setting.plan.findings.clone();
+        setting.judge(Some(&source.tree), args.offline);
+        for finding in setting.plan.findings.iter().filter(|finding| !before.contains(finding)) {
+            ui::note(&ui::finding(finding));
+        }
+        setting.stop_if_blocked()?;
+    }
+    if source.tree.lacks_glm() {
+        source.glm = Some(lent_glm(&setting, args.offline)?);
+    }
+    if args.keep {
+        ui::note(&format!("the build folder stays: {}", source.scratch.path().display()));
     }
     let made = build::run(
         &source,
@@ -159,18 +223,31 @@ fn run_build(args: &BuildArgs) -> anyhow::Result<ExitCode> {
             offline: args.offline,
         },
     )?;
-    let proof = verify::prove(&made.wheel, source.scratch.path(), &setting, source.findings.clone())?;
-    let report =
+    let findings = setting.plan.findings.iter().filter(|finding| finding.severity == Severity::Warning);
+    let proof = verify::prove(&made.wheel, source.scratch.path(), &setting, findings.cloned().collect())?;
+    let mut report =
         Report { wheel: made.place(), seconds: Some(made.seconds), log: Some(made.log.clone()), ..proof };
+    if setting.plan.mismatched() {
+        report.findings.push(unproved(&setting));
+    }
     if report.ok {
         made.hand_over()?;
+    } else if args.keep {
+        ui::note(&format!("the refused wheel: {}", made.set_aside()?.display()));
     }
-    if args.json {
-        ui::json(&report)?
+    made.conclude(&report::table(&report))?;
+    Ok(report)
+}
+
+/// How far a module of another CUDA major version than torch's was proved.
+fn unproved(setting: &Setting) -> Finding {
+    let message = if setting.machine.gpus.is_empty() {
+        "two CUDA major versions share this process: symbols and import are proved; no GPU is here, so nothing ran on one"
     } else {
-        ui::data(&report::table(&report))?
-    }
-    Ok(ExitCode::from(u8::from(!report.ok)))
+        "two CUDA major versions share this process: symbols, import, and that both see the GPU are proved; its kernels were not run"
+    };
+    Finding::new("E64", Severity::Warning, message)
+        .hint("run its own tests on a GPU, or build it with a toolkit of torch's version")
 }
 
 fn run_verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
@@ -187,6 +264,16 @@ fn run_verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         ui::data(&report::table(&report))?
     }
     Ok(ExitCode::from(u8::from(!report.ok)))
+}
+
+/// The include folder of the pinned GLM, brought if it is not there.
+fn lent_glm(setting: &Setting, offline: bool) -> anyhow::Result<PathBuf> {
+    let python = setting.machine.pythons.first().context("there is no Python that could bring GLM")?;
+    let root = setting.machine.cache_root.as_ref().context("there is no place for the cache")?;
+    let cache = Cache::open(&root.value)?;
+    let pins = repository::with_pins(&cache)?;
+    let context = provision::Context { repo: &pins, cache: &cache, python, offline };
+    provision::ensure_glm(&context, &mut Terminal)
 }
 
 fn first_hint(plan: &ExtPlan) -> String {
@@ -220,7 +307,7 @@ fn setting(args: &For) -> anyhow::Result<Setting> {
         .find(|torch| torch.explicit && !torch.full_version.is_empty())
         .with_context(|| format!("`{}` holds no readable torch (no version.py)", torch_root.display()))?;
     let archs = args.arch.clone().or_else(|| stated_archs(&env));
-    let request = ExtRequest { archs, cuda: args.cuda.clone() };
+    let request = ExtRequest { archs, cuda: args.cuda.clone(), mismatch: args.runtime_major_mismatch };
     let plan = ext::plan(&machine, torch, &request, &repo);
     Ok(Setting { target, plan, machine, repo })
 }
@@ -233,7 +320,7 @@ fn stated_archs(env: &Env) -> Option<Vec<u32>> {
         ui::note(&ui::finding(
             &Finding::new(
                 "E55",
-                splat_toolchain::Severity::Warning,
+                Severity::Warning,
                 format!("TORCH_CUDA_ARCH_LIST=`{stated}` is not a list of numbers and is not used"),
             )
             .hint("name them with `--arch 86,90`"),
@@ -261,11 +348,37 @@ fn bring(args: &BuildArgs, setting: &mut Setting) -> anyhow::Result<()> {
     for item in items {
         provision::ensure_managed(&context, &item, &mut Terminal)?;
     }
+    let findings = std::mem::take(&mut setting.plan.findings);
     *setting = self::setting(&args.target)?;
+    setting.plan.findings = findings;
     Ok(())
 }
 
 impl Setting {
+    /// Holds the machine, the plan and the sources against every rule, as `doctor --for ext` does; the findings go to
+    /// the plan.
+    fn judge(&mut self, sources: Option<&Tree>, offline: bool) {
+        self.plan.findings = rules::ext::all(&self.machine, &self.plan, sources);
+        if offline && sources.is_some_and(Tree::lacks_glm) && lent_glm(self, true).is_err() {
+            let message = "the sources include GLM, which is neither in their tree nor in the cache, and nothing may be fetched";
+            self.plan.findings.insert(
+                0,
+                Finding::new("E42", Severity::Error, message).hint("git submodule update --init --recursive"),
+            );
+        }
+    }
+
+    fn stop_if_blocked(&self) -> anyhow::Result<()> {
+        let blockers: Vec<String> = self.plan.blockers().map(ui::finding).collect();
+        if blockers.is_empty() {
+            return Ok(());
+        }
+        Err(hinted(
+            format!("this extension cannot be built here:\n{}", blockers.join("\n")),
+            first_hint(&self.plan),
+        ))
+    }
+
     /// Names of the variables that `.cargo/toolchain.toml` gives to this repository's own builds.
     pub(crate) fn repo_variables(&self) -> impl Iterator<Item = String> {
         cargo::given(&self.repo.root).keys().cloned().chain(["CARGO_MANIFEST_DIR".to_owned()])

@@ -50,7 +50,7 @@ pub(crate) fn plan(plan: &ExtPlan) -> String {
             rows.push(vec![String::new(), format!("not {candidate}"), why.clone()]);
         }
     }
-    rows.push(vec!["jobs".into(), plan.jobs.to_string(), "cores, and 3 GB of memory each".into()]);
+    rows.push(vec!["jobs".into(), plan.jobs.to_string(), plan.jobs_because.clone()]);
     let mut text = ui::table(&["plan", "chosen", "because"], rows);
     for finding in &plan.findings {
         text += &format!("\n{}", ui::finding(finding));
@@ -75,7 +75,10 @@ pub(crate) fn table(report: &Report) -> String {
     let wheel = report.wheel.display();
     text += &match (report.ok, report.seconds, &report.log) {
         (true, Some(seconds), _) => format!("\n{wheel} (built in {seconds} s)"),
-        (false, _, Some(log)) => format!("\nno wheel is handed over; the log: {}", log.display()),
+        (false, _, Some(log)) => format!(
+            "\nno wheel is handed over; the log: {}; `--keep` keeps the wheel and the build folder",
+            log.display()
+        ),
         (true, None, _) => format!("\n{wheel} holds what it should"),
         (false, _, None) => format!("\n{wheel} cannot be used in this environment"),
     };

@@ -1,12 +1,17 @@
 //! The extension's sources: a folder, or a source package that is fetched without executing anything of it. They are
-//! copied to a place without history (no `build`, no `*.egg-info`, no objects) and read for known faults.
+//! copied to a place without history (no `build`, no `*.egg-info`, no objects) and read; the rules judge them.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use fs_err as fs;
 use serde::Deserialize;
-use splat_toolchain::{Finding, Severity, ext, ext_sources, managed::TOOLS};
+use sha2::{Digest as _, Sha256};
+use splat_toolchain::{
+    Version, ext, ext_setup,
+    managed::{TOOLS, hex},
+    rules::tree::Tree,
+};
 use tempfile::TempDir;
 
 use super::Setting;
@@ -24,7 +29,51 @@ pub(crate) struct Source {
     pub(crate) dir: PathBuf,
     pub(crate) name: String,
     pub(crate) backend: Backend,
-    pub(crate) findings: Vec<Finding>,
+    /// What was read of it.
+    pub(crate) tree: Tree,
+    /// The include folder of the GLM that is lent to it.
+    pub(crate) glm: Option<PathBuf>,
+}
+
+impl Source {
+    /// Variables that its setup.py reads and that mean architectures, with their values.
+    pub(crate) fn answers(&self, archs: &[u32]) -> Vec<(String, String)> {
+        let setup = self.tree.setup();
+        ext_setup::variables(setup)
+            .into_iter()
+            .filter_map(|variable| {
+                let value = ext_setup::architectures(&variable.name, setup, archs)?;
+                Some((variable.name, value))
+            })
+            .collect()
+    }
+
+    /// `pt24cu121.s1a2b3c4d`: torch, and a hash of the sources and of everything that they are built with.
+    pub(crate) fn local_version(&self, setting: &Setting, options: &[String]) -> Result<String> {
+        let mut files = Vec::new();
+        list(&self.dir, &self.dir, &mut files)?;
+        let mut hasher = Sha256::new();
+        for file in files {
+            hasher.update(format!("{file}\n"));
+            hasher.update(Sha256::digest(fs::read(self.dir.join(&file))?));
+        }
+        let plan = &setting.plan;
+        let compiler = plan
+            .compiler
+            .as_ref()
+            .map(|compiler| format!("{} {}", compiler.path.display(), compiler.version));
+        hasher.update(format!(
+            "{} {:?} {:?} {} {compiler:?} {options:?}",
+            plan.torch.full_version,
+            plan.torch.cuda,
+            plan.cuda.version(),
+            plan.arch_list()
+        ));
+        let digits = |version: &Version| format!("{}{}", version.major(), version.minor());
+        let cuda =
+            plan.torch.cuda.as_ref().map_or_else(|| "cpu".into(), |cuda| format!("cu{}", digits(cuda)));
+        Ok(format!("pt{}{cuda}.s{}", digits(&plan.torch.version), &hex(&hasher.finalize())[..8]))
+    }
 }
 
 /// PEP 517's `[build-system]`, with its defaults.
@@ -39,26 +88,23 @@ pub(crate) struct Backend {
 const LEFT_OUT: &[&str] = &["build", "dist", ".eggs", "__pycache__", ".git", ".venv", "venv", ".tox"];
 const PRODUCTS: &[&str] = &["o", "obj", "pyc", "pyd", "egg"];
 
-/// Finds or fetches the sources, copies them, and looks for faults.
+/// Finds or fetches the sources, copies them, and reads them.
 pub(crate) fn prepare(
     source: &str,
     subfolder: Option<&str>,
     setting: &Setting,
     offline: bool,
 ) -> Result<Source> {
-    let folder = Path::new(source);
     let scratch = scratch(&setting.machine.os)?;
     let dir = scratch.path().join("src");
-    let below = |root: &Path| subfolder.map_or_else(|| root.to_owned(), |inner| root.join(inner));
     let mut has_git = false;
-    let name = if folder.is_dir() {
-        let from = std::path::absolute(below(folder))?;
+    let name = if let Some(from) = folder(source, subfolder)? {
         has_git = from.join(".git").exists();
         copy(&from, &dir)?;
         from.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|| "extension".into())
     } else if let Some((package, version)) = source.split_once("==") {
         let unpacked = fetch(package, version, setting, scratch.path(), offline)?;
-        copy(&below(&unpacked), &dir)?;
+        copy(&subfolder.map_or_else(|| unpacked.clone(), |inner| unpacked.join(inner)), &dir)?;
         subfolder.and_then(|inner| inner.rsplit('/').next()).unwrap_or(package).to_owned()
     } else {
         return Err(hinted(
@@ -67,11 +113,28 @@ pub(crate) fn prepare(
         ));
     };
     let backend = backend(&dir)?;
-    let findings = faults(&dir, has_git)?;
-    if let Some(finding) = findings.iter().find(|finding| finding.severity >= Severity::Error) {
-        return Err(hinted(format!("{}: {}", finding.code, finding.message), finding.hint.clone()));
+    let tree = Tree { has_git, ..Tree::read(&dir) };
+    Ok(Source { scratch, dir, name, backend, tree, glm: None })
+}
+
+/// The folder that a source names, if it names one.
+fn folder(source: &str, subfolder: Option<&str>) -> Result<Option<PathBuf>> {
+    let folder = Path::new(source);
+    if !folder.is_dir() {
+        return Ok(None);
     }
-    Ok(Source { scratch, dir, name, backend, findings })
+    Ok(Some(std::path::absolute(subfolder.map_or_else(|| folder.to_owned(), |inner| folder.join(inner)))?))
+}
+
+/// What stands in a source folder, read where it lies, for plans; `None` for a package, which is looked at once it is
+/// fetched.
+///
+/// # Errors
+/// The folder is no project of setuptools.
+pub(crate) fn look(source: &str, subfolder: Option<&str>) -> Result<Option<Tree>> {
+    let Some(folder) = folder(source, subfolder)? else { return Ok(None) };
+    backend(&folder)?;
+    Ok(Some(Tree::read(&folder)))
 }
 
 /// A folder whose path harms no tool (E56, E91, E92).
@@ -174,28 +237,6 @@ fn extensions_below(dir: &Path) -> Vec<String> {
         .collect();
     found.sort();
     found
-}
-
-fn faults(dir: &Path, has_git: bool) -> Result<Vec<Finding>> {
-    let mut files = Vec::new();
-    list(dir, dir, &mut files)?;
-    let mut findings = Vec::new();
-    if let Ok(text) = fs::read_to_string(dir.join(".gitmodules")) {
-        findings.extend(ext_sources::empty_submodules(&text, &files, has_git));
-    }
-    for file in files.iter().filter(|file| ext_sources::is_source(file)) {
-        let bytes = fs::read(dir.join(file))?;
-        findings.extend(ext_sources::faults(file, &String::from_utf8_lossy(&bytes)));
-    }
-    // One line a header is enough: which of a hundred files forgot it changes nothing.
-    let mut seen = Vec::new();
-    findings.retain(|finding| {
-        let key = (finding.code.clone(), finding.message.rsplit('<').next().unwrap_or_default().to_owned());
-        let new = finding.severity >= Severity::Error || !seen.contains(&key);
-        seen.push(key);
-        new
-    });
-    Ok(findings)
 }
 
 fn list(root: &Path, dir: &Path, files: &mut Vec<String>) -> Result<()> {

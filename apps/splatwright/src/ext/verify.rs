@@ -1,5 +1,5 @@
 //! Proves a wheel: every module in it is looked into, each symbol that it needs is found in what torch, CUDA and the
-//! system export, its GPU code is what was asked for, and it imports in a process of its own. Installs nothing.
+//! system export, its GPU code serves the GPUs that were asked for, and it imports in a process of its own. Installs nothing.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use fs_err as fs;
-use splat_toolchain::{Finding, Severity, ext_symbols};
+use splat_toolchain::{Finding, Severity, ext_symbols, fatbin::Code};
 
 use super::{
     Setting,
@@ -84,22 +84,18 @@ fn look(
             .hint("build it with a toolkit of torch's major version"),
         );
     }
-    let expected = setting.plan.archs.iter().map(|arch| format!("sm_{arch}"));
-    let lacking: Vec<String> = expected.filter(|arch| !inside.archs.contains(arch)).collect();
-    if !inside.archs.is_empty() && !lacking.is_empty() {
+    if setting.plan.mismatched()
+        && let Some(shared) = ext_symbols::crosses_majors(&inside.undefined, &inside.needed)
+    {
+        let message = format!(
+            "{file} was compiled with another CUDA major version than torch's, and shares `{shared}` with it, which is not the same in both"
+        );
         findings.push(
-            Finding::new(
-                "E50",
-                Severity::Broken,
-                format!(
-                    "{file} has GPU code for {}, and {} was asked for too",
-                    inside.archs.join(" "),
-                    lacking.join(" ")
-                ),
-            )
-            .hint("its setup.py sets architectures of its own; look for `arch` or `gencode` in it"),
+            Finding::new("E64", Severity::Broken, message)
+                .hint("build it with a toolkit of torch's major version"),
         );
     }
+    findings.extend(gpu_code(file, &inside, &setting.plan.archs));
     let name = module_name(file, &setting.target.suffix);
     let import = import(&name, unpacked, setting)?;
     if let Err(said) = &import {
@@ -115,6 +111,44 @@ fn look(
         unresolved: unresolved.into_iter().collect(),
         imports: import.is_ok(),
     })
+}
+
+/// E50: an architecture that was asked for and for which there is no code that runs there. Code of the same major
+/// version runs, and the driver compiles PTX; both are said.
+fn gpu_code(file: &str, inside: &Inside, archs: &[u32]) -> Vec<Finding> {
+    if inside.archs.is_empty() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let mut lacking = Vec::new();
+    for arch in archs {
+        match inside.code.code_for(*arch) {
+            Some(Code::Sass(code)) if code == *arch => {}
+            Some(Code::Sass(code)) => {
+                let message = format!("{file} has no code for sm_{arch}; its sm_{code} code runs there");
+                found.push(Finding::new("E50", Severity::Info, message));
+            }
+            Some(Code::Ptx(code)) => {
+                let message = format!(
+                    "{file} has no code for sm_{arch}; the driver compiles its compute_{code} code at first use, which takes a while and needs a driver as new as the toolkit"
+                );
+                found.push(Finding::new("E50", Severity::Warning, message));
+            }
+            None => lacking.push(format!("sm_{arch}")),
+        }
+    }
+    if !lacking.is_empty() {
+        let message = format!(
+            "{file} has GPU code for {}, none of which runs on {}",
+            inside.archs.join(" "),
+            lacking.join(" ")
+        );
+        found.push(
+            Finding::new("E50", Severity::Broken, message)
+                .hint("its setup.py sets architectures of its own; look for `arch` or `gencode` in it"),
+        );
+    }
+    found
 }
 
 /// The wheel is a zip archive; the environment's Python unpacks it.
@@ -242,8 +276,11 @@ fn missing_library(file: &str, name: &str, windows: bool) -> Finding {
 
 /// Imports the module after torch, as its users will; what Python said if it fails.
 fn import(name: &str, unpacked: &Path, setting: &Setting) -> Result<std::result::Result<(), String>> {
+    // Of two CUDA runtimes in one process, both must find the GPU, where there is one.
+    let both = "torch.cuda.is_available() and (torch.zeros(1, device='cuda'), torch.cuda.synchronize())";
+    let both = if setting.plan.mismatched() { both } else { "None" };
     let order = format!(
-        "import torch, importlib, sys; importlib.import_module({name:?}); print('SPLATWRIGHT-IMPORTED')"
+        "import torch, importlib, sys; {both}; importlib.import_module({name:?}); {both}; print('SPLATWRIGHT-IMPORTED')"
     );
     let mut command = Command::new(&setting.target.executable);
     command.args(["-c", &order]).current_dir(unpacked).env_remove("PYTHONHOME");
@@ -259,7 +296,27 @@ fn import(name: &str, unpacked: &Path, setting: &Setting) -> Result<std::result:
 
 #[cfg(test)]
 mod tests {
-    use super::module_name;
+    use splat_toolchain::fatbin::Architectures;
+
+    use super::*;
+
+    #[test]
+    fn code_that_runs_is_accepted_with_a_note() {
+        let code = Architectures { sass: vec![75, 80], ptx: vec![80] };
+        let inside = Inside { archs: vec!["sm_75".into(), "sm_80".into()], code, ..Inside::default() };
+        let found = |archs: &[u32]| -> Vec<_> {
+            gpu_code("_C.so", &inside, archs).into_iter().map(|f| (f.severity, f.message)).collect()
+        };
+        assert!(found(&[80]).is_empty());
+        let same_major = found(&[86]);
+        assert_eq!(same_major[0].0, Severity::Info);
+        assert!(
+            same_major[0].1.contains("sm_86") && same_major[0].1.contains("sm_80 code runs"),
+            "{same_major:?}"
+        );
+        assert_eq!(found(&[90])[0].0, Severity::Warning);
+        assert_eq!(found(&[70])[0].0, Severity::Broken);
+    }
 
     #[test]
     fn modules_are_named_as_python_imports_them() {

@@ -30,8 +30,12 @@ fn toolsets_of_two_visual_studios_are_found_and_ranked_by_the_toolkit() {
         .collect();
     assert_eq!(msvc, ["19.50.35717", "19.42.34433", "19.38.33130"]);
     let torch = machine.torches.iter().find(|torch| torch.explicit).unwrap();
-    let plan =
-        ext::plan(&machine, torch, &ExtRequest { archs: Some(vec![86]), cuda: None }, &Repo::default());
+    let plan = ext::plan(
+        &machine,
+        torch,
+        &ExtRequest { archs: Some(vec![86]), ..ExtRequest::default() },
+        &Repo::default(),
+    );
     assert_eq!(plan.cuda.version().unwrap().to_string(), "12.6.77", "{:?}", plan.findings);
     let compiler = plan.compiler.as_ref().unwrap();
     assert_eq!(compiler.version.to_string(), "19.42.34433", "12.6 takes no 19.50: {:?}", plan.choices);

@@ -104,8 +104,13 @@ pub fn all(machine: &Machine, plan: &ExtPlan, sources: Option<&Tree>) -> Vec<Fin
     found.extend(common::code_page(machine));
     found.extend(common::silent(machine));
     if let Some(sources) = sources {
-        let against =
-            Against { windows: facts.windows, torch: Some(&plan.torch), toolkit, python: facts.python };
+        let against = Against {
+            windows: facts.windows,
+            mismatched: plan.mismatched(),
+            torch: Some(&plan.torch),
+            toolkit,
+            python: facts.python,
+        };
         found.extend(tree::all(sources, &against));
     }
     let mut once: Vec<Finding> = Vec::new();
@@ -341,7 +346,8 @@ fn arch_list(facts: &Facts<'_>) -> Option<Finding> {
         facts.machine.user_env.get("TORCH_CUDA_ARCH_LIST").filter(|list| list.as_str() != "native")
     else {
         let unset = !facts.machine.user_env.contains_key("TORCH_CUDA_ARCH_LIST");
-        return (unset && facts.machine.gpus.is_empty()).then(|| {
+        // Without a toolkit there is no list yet.
+        return (unset && facts.machine.gpus.is_empty() && !facts.plan.archs.is_empty()).then(|| {
             let list = facts.plan.arch_list();
             let message = format!(
                 "no GPU is visible and TORCH_CUDA_ARCH_LIST is not set, at which torch stops; `{list}` is set"

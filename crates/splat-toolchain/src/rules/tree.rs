@@ -66,6 +66,33 @@ impl Tree {
         Some(name.to_lowercase().replace(['-', '.'], "_"))
     }
 
+    /// Whether the sources want GLM and the tree has none.
+    pub fn lacks_glm(&self) -> bool {
+        self.includes("glm/", |_| true).is_some()
+            && !self.names.iter().any(|name| name.ends_with("glm/glm.hpp"))
+    }
+
+    /// Whether they use what CCCL 3 removed.
+    pub fn uses_removed(&self) -> bool {
+        self.sources().any(|(path, text)| ext_sources::removed(path, text).is_some())
+    }
+
+    /// The first place that shares with torch what differs between CUDA majors: `path:line`, and the word.
+    pub fn crosses_majors(&self) -> Option<(String, &'static str)> {
+        self.sources().find_map(|(path, text)| {
+            let hit =
+                |line: &str| crate::ext_symbols::MAJOR_WORDS.iter().copied().find(|word| line.contains(word));
+            let (number, word) =
+                text.lines().enumerate().find_map(|(number, line)| Some((number + 1, hit(line)?)))?;
+            Some((format!("{path}:{number}"), word))
+        })
+    }
+
+    /// The text of setup.py; empty where there is none.
+    pub fn setup(&self) -> &str {
+        self.files.get("setup.py").map(String::as_str).unwrap_or_default()
+    }
+
     fn sources(&self) -> impl Iterator<Item = (&str, &str)> {
         let sources =
             self.files.iter().filter(|(path, _)| ext_sources::is_source(path) && !third_party(path));
@@ -84,8 +111,9 @@ impl Tree {
     }
 }
 
+/// Others' libraries inside the tree, which are not this project's faults: GLM's own tests, say.
 fn third_party(path: &str) -> bool {
-    path.split('/').any(|part| part == "third_party" || part == "build")
+    path.split('/').any(|part| matches!(part, "third_party" | "thirdparty" | "external" | "build" | "glm"))
 }
 
 fn is_read(path: &str) -> bool {
@@ -98,6 +126,8 @@ fn is_read(path: &str) -> bool {
 #[derive(Debug)]
 pub struct Against<'a> {
     pub windows: bool,
+    /// Whether the toolkit's major version is not torch's.
+    pub mismatched: bool,
     pub torch: Option<&'a Torch>,
     pub toolkit: Option<&'a Toolkit>,
     pub python: Option<&'a Python>,
@@ -106,11 +136,15 @@ pub struct Against<'a> {
 /// Every rule about sources.
 pub fn all(tree: &Tree, against: &Against<'_>) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
+    let cccl3 = against.toolkit.is_none_or(|toolkit| toolkit.cccl.is_some());
     for (path, text) in tree.sources() {
         for finding in ext_sources::faults(path, text) {
             if !found.iter().any(|known| known.code == finding.code) {
                 found.push(finding);
             }
+        }
+        if cccl3 && !found.iter().any(|known| known.code == "E14") {
+            found.extend(ext_sources::removed(path, text));
         }
     }
     let modules = tree.files.get(".gitmodules").map(String::as_str).unwrap_or_default();
@@ -122,6 +156,7 @@ pub fn all(tree: &Tree, against: &Against<'_>) -> Vec<Finding> {
     found.extend(leftovers(tree));
     found.extend(isolation(tree));
     found.extend(other_fork(tree, against));
+    found.extend(other_major(tree, against));
     found.extend(spelling(tree, against.windows));
     found
 }
@@ -143,9 +178,8 @@ fn glm(tree: &Tree) -> Option<Finding> {
         let named = tree.files.get(".gitmodules").is_some_and(|text| text.contains("glm"));
         let there = tree.names.iter().any(|name| name.ends_with("glm/glm.hpp"));
         return (!named && !there).then(|| {
-            let message = "the sources include GLM, which is not in this tree";
-            finding("E42", Severity::Error, message, wanted)
-                .hint("`sudo apt install libglm-dev`, or unpack GLM into third_party/glm")
+            ext_sources::lent_glm("the sources include GLM, which is not in this tree".into())
+                .evidence(wanted)
         });
     };
     let number = |name: &str| -> Option<u32> {
@@ -246,6 +280,15 @@ fn other_fork(tree: &Tree, against: &Against<'_>) -> Option<Finding> {
         finding("E45", Severity::Warning, message, origin.clone())
             .hint(format!("`python -m pip uninstall -y {package}`, or an environment for each project"))
     })
+}
+
+/// E01: sources that share with torch what differs between CUDA majors, where the majors differ.
+fn other_major(tree: &Tree, against: &Against<'_>) -> Option<Finding> {
+    let (place, word) = tree.crosses_majors().filter(|_| against.mismatched)?;
+    let message = format!(
+        "the sources use `{word}`, which is not the same in torch's CUDA and in the toolkit's: they cannot be built across major versions"
+    );
+    Some(finding("E01", Severity::Error, message, place).hint("a CUDA toolkit of torch's own major version"))
 }
 
 /// E56, E91, E92: the spelling of the folder alone.
