@@ -3,7 +3,7 @@
 use std::{env, path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use splatwright::{doctor, explain, ext, plan, repository, switch, torch, ui, wheel};
+use splatwright::{commands, repository, ui};
 use xtask::{bench, build, bundle, clean, codegen, release, test, tidy, verify};
 
 /// Builds, checks and tests Splatwright. Start with `cargo xtask doctor`, then `cargo xtask build`.
@@ -16,19 +16,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Doctor(doctor::Args),
-    Plan(plan::Args),
-    Explain(explain::Args),
-    Switch(switch::Args),
+    #[command(flatten)]
+    Anywhere(commands::Command),
     Build(build::Args),
-    Torch(torch::Args),
     VerifyImport(verify::Args),
     Test(test::Args),
     Clean(clean::Args),
     Bundle(bundle::Args),
     Bench(bench::Args),
-    Wheel(wheel::Args),
-    Ext(ext::Args),
     Codegen(codegen::Args),
     Tidy(tidy::Args),
     Release(release::Args),
@@ -40,19 +35,13 @@ fn main() -> ExitCode {
     repository::name(Path::new(&package).parent().unwrap_or(Path::new(".")).to_owned());
     let cli = Cli::parse();
     let result = match cli.command {
+        Command::Anywhere(command) => command.run(build::engine_for_wheel),
         Command::Build(args) => build::run(&args),
-        Command::Torch(args) => torch::run(&args),
+        Command::VerifyImport(args) => verify::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Clean(args) => clean::run(&args),
         Command::Bundle(args) => bundle::run(&args),
         Command::Bench(args) => bench::run(&args),
-        Command::Wheel(args) => wheel::run(&args, build::engine_for_wheel),
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Plan(args) => plan::run(&args),
-        Command::Explain(args) => explain::run(&args),
-        Command::Ext(args) => ext::run(&args),
-        Command::Test(args) => test::run(&args),
-        Command::VerifyImport(args) => verify::run(&args),
-        Command::Switch(args) => switch::run(&args),
-        Command::Clean(args) => clean::run(&args),
         Command::Codegen(args) => codegen::run(&args),
         Command::Tidy(args) => tidy::run(&args),
         Command::Release(args) => release::run(&args),

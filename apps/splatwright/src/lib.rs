@@ -2,10 +2,12 @@
 //! `run`. The program `splatwright` runs them anywhere; `cargo xtask` runs the same code inside a clone.
 
 pub mod cargo;
+pub mod commands;
 pub mod compile;
 pub mod doctor;
 pub mod explain;
 pub mod ext;
+pub mod fix;
 pub mod hint;
 pub mod plan;
 pub mod program;

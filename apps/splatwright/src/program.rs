@@ -3,10 +3,10 @@
 
 use std::{borrow::Cow, sync::OnceLock};
 
-use clap::builder::StyledStr;
+use clap::{Subcommand as _, builder::StyledStr};
 
-/// The commands that both programs have.
-const COMMANDS: [&str; 7] = ["doctor", "explain", "ext", "plan", "switch", "torch", "wheel"];
+use crate::commands::Command;
+
 const XTASK: &str = "cargo xtask ";
 
 static SPLATWRIGHT: OnceLock<()> = OnceLock::new();
@@ -32,7 +32,7 @@ fn renamed(text: &str) -> Cow<'_, str> {
     let mut renamed = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let command = part.split(|c: char| !c.is_ascii_lowercase() && c != '-').next().unwrap_or_default();
-        renamed += if COMMANDS.contains(&command) { "splatwright " } else { XTASK };
+        renamed += if Command::has_subcommand(command) { "splatwright " } else { XTASK };
         renamed += part;
     }
     renamed.into()
