@@ -8,6 +8,8 @@ use cargo_metadata::{DependencyKind, Metadata, Package};
 use serde::Serialize;
 use splatwright::{cargo, hint::hinted, repository, ui};
 
+use crate::tidy;
+
 /// Show what a release would hold, and what stands in the way
 ///
 /// For each crate in the order of dependencies: its version, the files that its package would carry, and what a registry
@@ -165,10 +167,23 @@ fn lacks(package: &Package, order: &[&Package], files: &[String], bytes: u64) ->
     lacks
 }
 
-/// Packs every crate and builds each from its packed files; cargo lets packed siblings stand in for published ones.
+/// Packs every crate and builds each from its packed files. cargo lets packed siblings stand in for published ones unless
+/// they are marked `publish = false`, so it works on a copy of the files without that mark.
 fn pack(root: &Path, order: &[&Package]) -> anyhow::Result<()> {
+    let copy = root.join("target/release-check");
+    if copy.exists() {
+        fs_err::remove_dir_all(&copy)?;
+    }
+    for file in tidy::files(root)?.iter().filter(|file| root.join(file).is_file()) {
+        let to = copy.join(file);
+        fs_err::create_dir_all(to.parent().context("a file lies in a folder")?)?;
+        fs_err::copy(root.join(file), to)?;
+    }
+    let manifest = copy.join("Cargo.toml");
+    let text = fs_err::read_to_string(&manifest)?;
+    fs_err::write(&manifest, text.replace("\npublish = false\n", "\npublish = true\n"))?;
     let mut command = cargo::command(root);
-    command.args(["package", "--allow-dirty"]);
+    command.current_dir(&copy).args(["package", "--allow-dirty"]);
     command.args(order.iter().flat_map(|package| ["--package", package.name.as_str()]));
     match command.status().context("cannot start cargo")?.success() {
         true => Ok(()),

@@ -114,7 +114,7 @@ fn exceptions(root: &Path) -> anyhow::Result<Exceptions> {
 }
 
 /// What git tracks, and what it would: new files that it does not ignore.
-fn files(root: &Path) -> anyhow::Result<Vec<String>> {
+pub(crate) fn files(root: &Path) -> anyhow::Result<Vec<String>> {
     let shell = Shell::new()?;
     shell.change_dir(root);
     let listed = cmd!(shell, "git ls-files -z --cached --others --exclude-standard")
