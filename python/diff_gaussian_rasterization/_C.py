@@ -1,4 +1,4 @@
-"""The three functions of the original's extension module, for callers that bypass its autograd operation.
+"""The functions of the original's extension module, for callers that bypass its autograd operation.
 
 Positional arguments only, in both generations: before `antialiasing` and with it. Missing inputs are empty tensors. The
 three buffers are opaque uint8 tensors; they share nothing with the original's but their number.
@@ -8,7 +8,7 @@ import ctypes as c
 
 import torch
 
-from . import _abi, _call, _inputs
+from . import _abi, _call, _inputs, _optimize
 from ._settings import GaussianRasterizationSettings
 
 
@@ -84,6 +84,28 @@ def mark_visible(means3D, viewmatrix, projmatrix):
         return _call.mark_visible(_call.engine_for(means), means,
                                   _inputs.numbers("viewmatrix", viewmatrix, 16, means.device),
                                   _inputs.numbers("projmatrix", projmatrix, 16, means.device))
+
+
+def fusedssim(C1, C2, img1, img2):
+    """The similarity of every pixel, of the shape of img1 [..., H, W]; graphdeco's trainer calls it if it is there."""
+    with torch.no_grad():
+        return _optimize.ssim_map(*_images(C1, C2, img1, img2))[0].reshape(img1.shape)
+
+
+def fusedssim_backward(C1, C2, img1, img2, opt_grad):
+    """The gradient of `fusedssim` for img1, from that of its map."""
+    with torch.no_grad():
+        image, target = _images(C1, C2, img1, img2)
+        partials = _optimize.ssim_map(image, target, True)[1]
+        grad = opt_grad.to(torch.float32).reshape(image.shape).contiguous()
+        return _optimize.ssim_map_backward(image, target, partials, grad).reshape(img1.shape)
+
+
+def _images(c1, c2, img1, img2):
+    if abs(c1 - 0.01 ** 2) > 1e-9 or abs(c2 - 0.03 ** 2) > 1e-9 or img1.shape != img2.shape:
+        raise ValueError("C1 and C2 are {} and {} for images of {} and {}, but they are 0.0001 and 0.0009 for images of one "
+                         "shape\nhint: use the constants of Wang et al.".format(c1, c2, list(img1.shape), list(img2.shape)))
+    return [t.to(torch.float32).reshape((-1,) + tuple(img1.shape[-2:])).contiguous() for t in (img1, img2)]
 
 
 def _read(means, opacities, sh, colors, scales, rotations, cov3d, settings):

@@ -5,6 +5,7 @@ reports inputs that were changed in place, and saved-tensor hooks (offloading, c
 """
 
 import functools
+import itertools
 import sys
 
 import torch
@@ -12,93 +13,97 @@ from torch.autograd.function import once_differentiable
 
 from . import _call, _outputs
 
-# Order of the node's tensor inputs: as in the original's operation, then what its forks added.
-ORDER = ("means3d", "means2d", "sh", "colors", "opacities", "scales", "rotations", "cov3d", "sh_rest", "features",
-         "means2d_abs", "theta", "rho")
-# Those that receive gradients and are not read.
-GHOSTS = ("means2d", "means2d_abs", "theta", "rho")
-SUMS = ("weight", "marked")
+# Inputs that receive gradients and are not read.
+GHOSTS = frozenset(("means2d", "means2d_abs", "theta", "rho"))
+SUMS = frozenset(("weight", "marked"))
 
 
 class Rasterize(torch.autograd.Function):
-    """apply(engine, view, names, *tensors of ORDER or None) -> (radii, *channels of `names`)."""
+    """apply(engine, view, names, inputs, *tensors) -> (radii, *channels of `names`); `inputs` names the tensors: those of
+    _call.INPUTS, then those of GHOSTS."""
 
     @staticmethod
-    def forward(ctx, engine, view, names, *tensors):
+    def forward(ctx, engine, view, names, inputs, *tensors):
         ctx.set_materialize_grads(False)
-        scene = {n: t for n, t in zip(ORDER, tensors) if t is not None and n not in GHOSTS}
-        ctx.shapes = [t.shape if t is not None and n in GHOSTS else None for n, t in zip(ORDER, tensors)]
+        scene, ctx.ghosts = split(inputs, tensors)
         out, ctx.state, blocks = _call.forward(engine, _call.without_empty(scene), view, names)
-        ctx.engine, ctx.view, ctx.scene, ctx.names = engine, view, tuple(scene), names
-        ctx.save_for_backward(out["radii"], *view.tensors(), *scene.values(), *blocks)
-        ctx.mark_non_differentiable(out["radii"], *[out[n] for n in names if n in SUMS])
-        return (out["radii"],) + tuple(out[n] for n in names)
+        ctx.engine, ctx.view, ctx.inputs, ctx.names, ctx.read = engine, view, inputs, names, len(scene)
+        radii = out["radii"]
+        ctx.save_for_backward(radii, *view.tensors(), *scene.values(), *blocks)
+        images = [out[n] for n in names]
+        if SUMS.isdisjoint(names):
+            ctx.mark_non_differentiable(radii)
+        else:
+            ctx.mark_non_differentiable(radii, *[out[n] for n in names if n in SUMS])
+        return (radii, *images)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, _radii, *upstream):
         radii, view, proj, campos, background, *rest = ctx.saved_tensors
-        scene = dict(zip(ctx.scene, rest))
-        needed = [n for n, need in zip(ORDER, ctx.needs_input_grad[3:]) if need]
+        scene = dict(zip(ctx.inputs, rest[:ctx.read]))
+        needed = list(itertools.compress(ctx.inputs, ctx.needs_input_grad[4:]))
         given = given_gradients(ctx.names, upstream)
-        if radii.numel() == 0 or not given:
-            grads = zero_gradients(scene, needed, ctx.shapes)
+        if radii.shape[0] == 0 or not given:
+            means = scene["means3d"]
+            grads = {n: means.new_zeros(scene[n].shape if n in scene else ctx.ghosts[n]) for n in needed}
         else:
             view = ctx.view.with_tensors(view, proj, campos, background)
-            grads = _call.backward(ctx.engine, scene, view, ctx.state, rest[len(scene):], radii, given,
+            grads = _call.backward(ctx.engine, scene, view, ctx.state, rest[ctx.read:], radii, given,
                                    without_twist(needed))
-            add_twist(grads, view.view, needed, ctx.shapes)
-        return (None, None, None) + tuple(grads.get(n) for n in ORDER)
+            add_twist(grads, view.view, ctx.ghosts)
+        return (None, None, None, None, *map(grads.get, ctx.inputs))
+
+
+def split(inputs, tensors):
+    """The tensors that are read, by name, and the shapes of the others."""
+    scene = dict(zip(inputs, tensors))
+    return scene, {n: scene.pop(n).shape for n in GHOSTS.intersection(inputs)}
 
 
 def given_gradients(names, upstream):
     """The gradients of images that are not None, as engines take them."""
-    return {n: g.to(torch.float32).contiguous() for n, g in zip(names, upstream) if g is not None and n not in SUMS}
-
-
-def zero_gradients(scene, needed, shapes):
-    means = scene["means3d"]
-    return {n: means.new_zeros(scene[n].shape if n in scene else shapes[ORDER.index(n)]) for n in needed}
+    return {n: g if g.dtype == torch.float32 and g.is_contiguous() else g.to(torch.float32).contiguous()
+            for n, g in zip(names, upstream) if g is not None and n not in SUMS}
 
 
 def without_twist(needed):
     """What the engine is asked for: the gradient of the pose comes from that of the view matrix."""
-    wanted = [n for n in needed if n != "theta" and n != "rho"]
-    return wanted + ["view"] if len(wanted) < len(needed) else wanted
+    if "theta" in needed or "rho" in needed:
+        return [n for n in needed if n != "theta" and n != "rho"] + ["view"]
+    return needed
 
 
-def add_twist(grads, view, needed, shapes):
+def add_twist(grads, view, shapes):
     """Replaces the gradient `view` by those for the rotation `theta` and translation `rho` of a motion of the world in
-    camera coordinates.
+    camera coordinates; `shapes` has those of the two.
 
     The world-to-camera matrix V becomes exp(rho, theta) V, so at zero dV = [theta]x V + [0 | rho]. `view` and its
     gradient hold V and dL/dV column after column: with columns v_j and g_j the gradient for theta is the sum of
     v_j x g_j over the four columns, that for rho is g_3.
     """
-    if "view" not in grads:
-        return
-    columns, slopes = view.reshape(4, 4)[:, :3], grads.pop("view").reshape(4, 4)[:, :3]
-    twist = {"theta": torch.cross(columns, slopes, dim=1).sum(0), "rho": slopes[3]}
-    grads.update({n: twist[n].reshape(shapes[ORDER.index(n)]) for n in needed if n in twist})
+    if "view" in grads:
+        columns, slopes = view.reshape(4, 4)[:, :3], grads.pop("view").reshape(4, 4)[:, :3]
+        twist = {"theta": torch.cross(columns, slopes, dim=1).sum(0), "rho": slopes[3]}
+        grads.update({n: g.reshape(shapes[n]) for n, g in twist.items() if n in shapes})
 
 
-def linked(scene, ghosts):
-    """The node's tensor inputs in ORDER if one of them wants a gradient, else None."""
+def linked(tensors):
+    """Whether gradients are on and one of the tensors wants one."""
     if torch.is_grad_enabled():
-        tensors = dict(scene, **ghosts)
-        if any(t is not None and t.requires_grad for t in tensors.values()):
-            return [tensors.get(n) for n in ORDER]
-    return None
+        for tensor in tensors:
+            if tensor.requires_grad:
+                return True
+    return False
 
 
 def channels(engine, scene, view, ghosts, names):
-    """`radii` and the channels of `names` by name, in the graph if a gradient is wanted."""
-    tensors = linked(scene, ghosts)
-    if tensors is None:
+    """`radii` and the channels of `names`, a tuple, by name; in the graph if a gradient is wanted."""
+    tensors = (*scene.values(), *ghosts.values())
+    if not linked(tensors):
         with torch.no_grad():
             return _call.forward(engine, _call.without_empty(scene), view.forward_only(), names)[0]
-    names = tuple(names)
-    return dict(zip(("radii",) + names, Rasterize.apply(engine, view, names, *tensors)))
+    return dict(zip(("radii", *names), Rasterize.apply(engine, view, names, (*scene, *ghosts), *tensors)))
 
 
 def _asker():

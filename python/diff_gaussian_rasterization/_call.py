@@ -21,13 +21,6 @@ CHANNELS = {"color": _abi.COLOR, "invdepth": _abi.INV_DEPTH, "depth": _abi.DEPTH
             "features": _abi.FEATURES, "weight": _abi.WEIGHT_SUM, "marked": _abi.WEIGHT_IMAGE}
 _SUMS = ("weight", "marked")
 
-_SHARED = dict(context=_abi.Context, cameras=_abi.Camera, gaussians=_abi.Gaussians, settings=_abi.Settings,
-               channels=_abi.Channel * len(CHANNELS), saved=_abi.Saved)
-_FORWARD = Layout(args=_abi.ForwardArgs, **_SHARED)
-_BACKWARD = Layout(args=_abi.BackwardArgs, gradients=_abi.Gradients, **_SHARED)
-_SAVED = c.sizeof(_abi.Saved)
-
-
 class View:
     """A camera and its settings. view, proj [16], campos and background [3] are f32, contiguous, on the device.
 
@@ -61,12 +54,16 @@ class View:
 
 class State:
     """What forward left: the bytes of its splat_saved, the addresses of the blocks that it points into, how many
-    Gaussian-tile intersections there were (-1 if unknown), and the names of the channels."""
+    Gaussian-tile intersections there were (-1: not known; None: `saved` has it), and the names of the channels."""
 
-    __slots__ = ("saved", "bases", "rendered", "names")
+    __slots__ = ("saved", "bases", "_rendered", "names")
 
     def __init__(self, saved, bases, rendered, names):
-        self.saved, self.bases, self.rendered, self.names = saved, bases, rendered, names
+        self.saved, self.bases, self._rendered, self.names = saved, bases, rendered, names
+
+    @property
+    def rendered(self):
+        return _abi.Saved.from_buffer_copy(self.saved).rendered if self._rendered is None else self._rendered
 
 
 def engine_for(tensor):
@@ -113,62 +110,94 @@ def _check(engine, arena, status):
     engine.check(status)
 
 
-def _positions(layout):
-    """Where `_fill` writes: inputs with the places of data and strides; then the first number of each struct."""
-    at = layout.at
-    inputs = [(name, at["gaussians.{}.data".format(name)], dims) for name, dims in INPUTS.items()]
-    channels = [at["channels.{}.source".format(i)] for i in range(len(CHANNELS))]
-    return (inputs, channels, at["args.camera_count"], at["args.radii"], at["context.device"], at["cameras.width"],
-            at["gaussians.count"], at["settings.flags"])
-
-
-_PLACES = {layout: _positions(layout) for layout in (_FORWARD, _BACKWARD)}
+_SAVED = c.sizeof(_abi.Saved)
 _SOURCE, _DATA, _GRADIENT, _IMAGE = range(4)  # of a channel's numbers
 
 
-def _fill(layout, scene, view, names, radii, index, stream, number):
-    """The list of a call's values with what forward and backward share, and the places of its channels."""
-    v = layout.values()
-    inputs, channels, counts, radius, context, camera, count, settings = _PLACES[layout]
-    v[counts:counts + 2] = 1, len(names)
-    v[radius] = radii.data_ptr() or _memory.ALIGN
-    v[context:context + 5] = index, stream, 0, _memory.ALLOC, number
-    v[camera:camera + 8] = (view.width, view.height, view.tan_fovx, view.tan_fovy, _abi.PINHOLE, view.view.data_ptr(),
-                            view.proj.data_ptr(), view.campos.data_ptr())
-    v[count] = scene["means3d"].shape[0]
-    coeffs = 0
-    for name, place, dims in inputs:
-        tensor = scene.get(name)
-        if tensor is not None:
-            v[place] = tensor.data_ptr()
-            v[place + 1:place + 1 + dims] = tensor.stride()[:dims]
-            if dims == 3:
-                coeffs += tensor.shape[1]
-    v[count + 1] = coeffs
-    if "features" in scene:
-        v[count + 2] = scene["features"].shape[1]
-    v[settings:settings + 4] = view.flags, view.background.data_ptr(), view.scale_modifier, view.sh_degree
-    for place, name in zip(channels, names):
-        v[place + _SOURCE] = CHANNELS[name]
-        if name == "marked":
-            v[place + _IMAGE] = view.marks.data_ptr()
-    return v, dict(zip(names, channels))
+class _Plan:
+    """How the structs of a call are written that has these inputs and channels: a Layout of what such a call sets, and
+    positions in it."""
+
+    def __init__(self, args, inputs, names, **more):
+        absent = tuple("gaussians.{}.".format(n) for n in INPUTS if n not in inputs)
+        self.layout = Layout(
+            lambda path: path.startswith(absent) or (path.startswith("saved.") and path != "saved.struct_size"),
+            args=args, context=_abi.Context, cameras=_abi.Camera, gaussians=_abi.Gaussians, settings=_abi.Settings,
+            channels=_abi.Channel * max(len(names), 1), saved=_abi.Saved, **more)
+        at = self.layout.at
+        self.names = names
+        self.inputs = [(n, at["gaussians.{}.data".format(n)], INPUTS[n]) for n in INPUTS if n in inputs]
+        self.channels = [at["channels.{}.source".format(i)] for i in range(len(names))]
+        self.counts, self.radii, self.context = at["args.camera_count"], at["args.radii"], at["context.device"]
+        self.workspace, self.camera, self.count = at["context.workspace"], at["cameras.width"], at["gaussians.count"]
+        self.settings, self.saved = at["settings.flags"], self.layout.offset["saved.struct_size"]
+        self.gradients = {n: at["gradients." + n] for n in tuple(INPUTS) + ("means2d", "means2d_abs", "view")
+                          } if more else None
+
+    def values(self, scene, view, radii, index, stream, number):
+        """The list of a call's values with what forward and backward share."""
+        v = self.layout.values()
+        at = self.counts
+        v[at], v[at + 1] = 1, len(self.names)
+        v[self.radii] = radii.data_ptr() or _memory.ALIGN
+        at = self.context
+        v[at:at + 5] = index, stream, 0, _memory.ALLOC, number
+        at = self.camera
+        v[at:at + 8] = (view.width, view.height, view.tan_fovx, view.tan_fovy, _abi.PINHOLE, view.view.data_ptr(),
+                        view.proj.data_ptr(), view.campos.data_ptr())
+        coeffs = 0
+        for name, at, dims in self.inputs:
+            tensor = scene[name]
+            v[at] = tensor.data_ptr()
+            stride = tensor.stride()
+            v[at + 1] = stride[0]
+            if dims > 1:
+                v[at + 2] = stride[1]
+                if dims > 2:
+                    v[at + 3] = stride[2]
+                    coeffs += tensor.shape[1]
+        at = self.count
+        v[at], v[at + 1] = scene["means3d"].shape[0], coeffs
+        if "features" in scene:
+            v[at + 2] = scene["features"].shape[1]
+        at = self.settings
+        v[at:at + 4] = view.flags, view.background.data_ptr(), view.scale_modifier, view.sh_degree
+        for at, name in zip(self.channels, self.names):
+            v[at + _SOURCE] = CHANNELS[name]
+            if name == "marked":
+                v[at + _IMAGE] = view.marks.data_ptr()
+        return v
 
 
-_WORKSPACE = _FORWARD.at["context.workspace"]
-_SAVED_AT = _FORWARD.offset["saved.struct_size"]
+_plans = {}
+
+
+def _plan(kind, scene, names):
+    """The _Plan of a call of _FORWARD or _BACKWARD. There are as many as ways to call: a few."""
+    key = (kind, names, *scene)
+    found = _plans.get(key)
+    if found is None:
+        # In the order in which engines are asked.
+        ordered = tuple(n for n in CHANNELS if n in names)
+        found = _plans[key] = (_Plan(_abi.ForwardArgs, tuple(scene), ordered) if kind == _FORWARD else
+                               _Plan(_abi.BackwardArgs, tuple(scene), ordered, gradients=_abi.Gradients))
+    return found
+
+
+_FORWARD, _BACKWARD = range(2)
 
 
 def shape(name, scene, view):
     """Of an output: `color` [3,H,W], `features` [F,H,W], other images [1,H,W], `weight` and `marked` [P]."""
+    if name == "color":
+        return (3, view.height, view.width)
     if name in _SUMS:
         return (scene["means3d"].shape[0],)
-    planes = 3 if name == "color" else scene["features"].shape[1] if name == "features" else 1
-    return (planes, view.height, view.width)
+    return (scene["features"].shape[1] if name == "features" else 1, view.height, view.width)
 
 
 def forward(engine, scene, view, names):
-    """Renders; `scene` maps names of INPUTS to tensors (absent ones left out), `names` are of CHANNELS.
+    """Renders; `scene` maps names of INPUTS to tensors (absent ones left out), `names` is a tuple of CHANNELS.
 
     Returns the outputs by name (`radii` int32 [P] and those of `names`), the State, and the blocks of memory that it
     points into (uint8 tensors; none with FORWARD_ONLY).
@@ -177,32 +206,33 @@ def forward(engine, scene, view, names):
     device, count = means.device, means.shape[0]
     index, stream = _device(engine, device)
     number = next(_memory.numbers)
+    plan = _plan(_FORWARD, scene, names)
     radii = means.new_empty((count,), dtype=torch.int32)
-    names = tuple(n for n in CHANNELS if n in names)
-    values, channels = _fill(_FORWARD, scene, view, names, radii, index, stream, number)
+    values = plan.values(scene, view, radii, index, stream, number)
     out = {"radii": radii}
-    for name, place in channels.items():
-        out[name] = means.new_empty(shape(name, scene, view))
-        values[place + _DATA] = out[name].data_ptr() or _memory.ALIGN
-    kind = _memory.kind_of(engine, (index, view.width, view.height, count.bit_length(), names, view.flags))
+    for at, name in zip(plan.channels, plan.names):
+        tensor = out[name] = means.new_empty(shape(name, scene, view))
+        values[at + _DATA] = tensor.data_ptr() or _memory.ALIGN
+    kind = _memory.kind_of(engine, (index, view.width, view.height, count.bit_length(), plan.names, view.flags))
     workspace = None
     if index >= 0 and count and engine.has(_abi.CAN_WORKSPACE):
         workspace = kind.workspace(engine, index)
-        values[_WORKSPACE] = workspace.raw.value
+        values[plan.workspace] = workspace.raw.value
         workspace.look_back()
     try:
         while True:
-            buffer = _FORWARD.write(values)
+            buffer = plan.layout.write(values)
             arena = _memory.arenas[number] = _memory.Arena(device, kind.guess)
             try:
                 _check(engine, arena, engine.forward(buffer))
             finally:
                 del _memory.arenas[number]
             kind.guess = tuple(arena.used)
-            saved = buffer[_SAVED_AT:_SAVED_AT + _SAVED]
-            rendered = _abi.Saved.from_buffer_copy(saved).rendered if workspace is None else -1
+            saved = buffer[plan.saved:plan.saved + _SAVED]
             if workspace is None:
+                rendered = None
                 break
+            rendered = -1
             if not view.wait or torch.cuda.is_current_stream_capturing():
                 workspace.last = saved
                 break
@@ -215,11 +245,7 @@ def forward(engine, scene, view, names):
         if workspace is not None:
             kind.spare.append(workspace)
     blocks = arena.blocks[_abi.MEM_SAVED]
-    return out, State(saved, [b.data_ptr() for b in blocks], rendered, names), blocks
-
-
-_GRADS = {n: _BACKWARD.at["gradients." + n] for n in tuple(INPUTS) + ("means2d", "means2d_abs", "view")}
-_SAVED_IN = _BACKWARD.offset["saved.struct_size"]
+    return out, State(saved, [b.data_ptr() for b in blocks], rendered, plan.names), blocks
 
 
 def backward(engine, scene, view, state, blocks, radii, upstream, wanted):
@@ -232,17 +258,19 @@ def backward(engine, scene, view, state, blocks, radii, upstream, wanted):
     device = means.device
     index, stream = _device(engine, device)
     number = next(_memory.numbers)
-    values, channels = _fill(_BACKWARD, scene, view, state.names, radii, index, stream, number)
-    out = {}
+    plan = _plan(_BACKWARD, scene, state.names)
+    values = plan.values(scene, view, radii, index, stream, number)
+    out, places = {}, plan.gradients
     for name in wanted:
-        out[name] = empty_gradient(name, scene)
-        values[_GRADS[name]] = out[name].data_ptr() or _memory.ALIGN
-    for name, tensor in upstream.items():
-        values[channels[name] + _GRADIENT] = tensor.data_ptr()
+        tensor = out[name] = empty_gradient(name, scene)
+        values[places[name]] = tensor.data_ptr() or _memory.ALIGN
+    for at, name in zip(plan.channels, plan.names):
+        if name in upstream:
+            values[at + _GRADIENT] = upstream[name].data_ptr()
     kind = _memory.kind_of(engine, (index, "backward", view.width, view.height, means.shape[0].bit_length()))
-    buffer = _BACKWARD.write(values)
+    buffer = plan.layout.write(values)
     saved, alive = saved_bytes(state, blocks)
-    c.memmove(c.addressof(buffer) + _SAVED_IN, saved, _SAVED)
+    c.memmove(c.addressof(buffer) + plan.saved, saved, _SAVED)
     arena = _memory.arenas[number] = _memory.Arena(device, kind.guess)
     try:
         _check(engine, arena, engine.backward(buffer))
@@ -257,16 +285,14 @@ def empty_gradient(name, scene):
     """Memory for a gradient: of its input's shape, `means2d_abs` [P,2], `view` [16]; `means2d`, and colours that SH
     gave, [P,3]."""
     means = scene["means3d"]
-    if name == "view":
-        return means.new_empty((16,))
-    if name == "means2d_abs":
-        return means.new_empty((means.shape[0], 2))
-    return means.new_empty(scene.get(name, means).shape)
+    if name == "view" or name == "means2d_abs":
+        return means.new_empty((16,) if name == "view" else (means.shape[0], 2))
+    return torch.empty_like(scene.get(name, means), memory_format=torch.contiguous_format)
 
 
 def saved_bytes(state, blocks):
     """The bytes of splat_saved for blocks that saved-tensor hooks may have moved, and what must stay alive."""
-    if all(b.data_ptr() == base for b, base in zip(blocks, state.bases)):
+    if [b.data_ptr() for b in blocks] == state.bases:
         return state.saved, blocks
     saved = _abi.Saved.from_buffer_copy(state.saved)
     blocks = [_aligned(b) for b in blocks]

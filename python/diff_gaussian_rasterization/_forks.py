@@ -16,21 +16,19 @@ class ForkError(TypeError, ValueError):
 
 
 class Fork(NamedTuple):
-    """A contract: `outputs` by number, the usual number first; `keywords` by which its callers are recognised;
+    """A contract: `outputs` by number, and the `usual` ones; `keywords` by which its callers are recognised;
     `channels` of its image of features if the caller passes none (0: it has to)."""
 
     name: str
     keywords: Tuple[str, ...]
     outputs: Dict[int, Tuple[str, ...]]
     channels: int = 0
-
-    @property
-    def usual(self):
-        return next(iter(self.outputs.values()))
+    usual: Tuple[str, ...] = ()
 
 
 def _fork(name, keywords, *outputs, channels=0):
-    return Fork(name, tuple(keywords.split()), {len(o.split()): tuple(o.split()) for o in outputs}, channels)
+    names = [tuple(o.split()) for o in outputs]
+    return Fork(name, tuple(keywords.split()), {len(n): n for n in names}, channels, names[0])
 
 
 # The first that fits is taken, so those with the more special keywords come first.

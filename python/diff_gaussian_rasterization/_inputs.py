@@ -43,6 +43,8 @@ def centres(means3D):
 
 def _exactly_one(out):
     """Refuses colours, or shapes, that are given in both ways or not at all."""
+    if ("sh" in out) != ("colors" in out) and "scales" in out and "rotations" in out and "cov3d" not in out:
+        return  # the usual case
     if ("sh" in out) == ("colors" in out):
         refuse("exactly one of `shs` and `colors_precomp` is needed, but {}".format(
             "both are given" if "sh" in out else "none is given"), "leave out the one you do not mean, or pass None")
@@ -57,8 +59,9 @@ def _exactly_one(out):
 
 
 def scene(engine, means3D, opacities, sh, colors, scales, rotations, cov3d, dc=None):
-    """The Gaussians as f32 tensors by the names of _call.INPUTS; absent inputs are left out."""
-    out = {"means3d": centres(means3D)}
+    """The Gaussians as f32 tensors by the names of _call.INPUTS; absent inputs are left out. `means3D` is checked already
+    (`centres`)."""
+    out = {"means3d": _f32(means3D)}
     count, device = means3D.shape[0], means3D.device
     given = dict(opacities=opacities, sh=sh, colors=colors, scales=scales, rotations=rotations, cov3d=cov3d)
     if dc is not None and not absent(dc):
@@ -68,9 +71,8 @@ def scene(engine, means3D, opacities, sh, colors, scales, rotations, cov3d, dc=N
         out.update({name: _f32(t) for name, t in given.items() if t is not None})
         return out
     for name, tensor in given.items():
-        if absent(tensor):
+        if tensor is None or tensor.numel() == 0:
             continue
-        public, needed = _SPLATS[name]
         shape = tuple(tensor.shape)
         if name == "opacities":
             good = shape in ((count, 1), (count,))
@@ -78,6 +80,7 @@ def scene(engine, means3D, opacities, sh, colors, scales, rotations, cov3d, dc=N
             good = shape == (count, _WIDTH[name])
         else:
             good = len(shape) == 3 and shape[0] == count and shape[2] == 3
+        public, needed = _SPLATS[name]
         if name == "sh" and "sh_rest" in given:
             public, needed, good = "dc", "[P, 1, 3]", good and shape[1] == 1
         if not good:

@@ -29,21 +29,23 @@ def _members(kind, path, offset):
 
 class Layout:
     """Several structs, or arrays of structs, one behind the other in a buffer. Where the first one has a pointer with
-    the name of another part, `write` makes it point there.
+    the name of another part, `write` makes it point there. Members that `without` (a function of the path) names stay
+    zero and have no position.
 
     at: the position of a member, by its path (`gaussians.means3d.data`, `channels.0.source`), in a list as `values`
         gives it; offset: its place in the buffer, in bytes; size: of the buffer.
     """
 
-    def __init__(self, **parts):
+    def __init__(self, without=None, **parts):
         members, starts, end = [], {}, 0
         for name, kind in parts.items():
             starts[name] = end
             members += _members(kind, name, end)
             end += c.sizeof(kind) + -c.sizeof(kind) % _ALIGN
         self.size = end
-        self.at = {path: i for i, (path, _, _, _) in enumerate(members)}
         self.offset = {path: offset for path, offset, _, _ in members}
+        members = [m for m in members if without is None or not without(m[0])]
+        self.at = {path: i for i, (path, _, _, _) in enumerate(members)}
         first = next(iter(parts))
         self._links = [(self.at["{}.{}".format(first, name)], start) for name, start in starts.items()
                        if "{}.{}".format(first, name) in self.at]

@@ -33,6 +33,21 @@ def ssim_backward(image, target, valid, partials, grad):
     return out
 
 
+def ssim_map(image, target, saved=False):
+    """(the similarity of every pixel [planes,H,W], partials as in ssim_forward)"""
+    out = torch.empty_like(image)
+    partials = torch.empty((3,) + tuple(image.shape), dtype=torch.float32, device=image.device) if saved else None
+    _ssim("ssim", image, target=target, map=out, partials=partials)
+    return out, partials
+
+
+def ssim_map_backward(image, target, partials, grad):
+    """The gradient [planes,H,W] of ssim_map with respect to `image`; `grad` [planes,H,W] is the upstream one."""
+    out = torch.empty_like(image)
+    _ssim("ssim_backward", image, target=target, partials=partials, grad_map=grad, grad_image=out)
+    return out
+
+
 # A graph from before the step then reports that its input has changed; torch before 2.1 cannot be told.
 _changed = getattr(torch.autograd.graph, "increment_version", lambda tensor: None)
 # At a late step the factors of bias correction are 1, as in the original's optimizer, which has none.

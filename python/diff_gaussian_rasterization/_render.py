@@ -24,13 +24,15 @@ class Render:
         self.engine, self.scene, self.view, self.ghosts = engine, scene, view, ghosts
         self.fork, self.features, self.wide = fork, features, wide
         self.filter = _inputs.mip_filter(settings, view, scene["means3d"].device)
+        if self.filter is not None:
+            view.flags &= ~_abi.ANTIALIASING  # the filter compensates itself
         view.marks = _inputs.marks(settings, view, scene["means3d"].device)
 
     def __call__(self, names):
         """The outputs by name; `radii` is always among them."""
         if self.features is None and self.wide is None and "features" not in names and "marked" not in names:
-            wanted = [_CHANNEL.get(n, n) for n in names if n != "radii"]
-            out = self._channels(self.scene, wanted or ["color"], self.ghosts)
+            wanted = tuple([_CHANNEL.get(n, n) for n in names if n != "radii"])
+            out = self._channels(self.scene, wanted or ("color",), self.ghosts)
         else:
             out = self._blended(names)
         if "weight" in out:
@@ -60,9 +62,9 @@ class Render:
         joined, count = (torch.cat(parts, dim=1) if len(parts) > 1 else parts[0] if parts else None), len(self)
         first = self.scene
         if joined is not None and count > 0:
-            first = dict(first, features=joined[:, :_abi.MAX_FEATURES])
+            first = dict(first, features=self._part(joined, 0))
             wanted.add("features")
-        out = self._channels(first, sorted(wanted) or ["color"], self.ghosts)
+        out = self._channels(first, tuple(sorted(wanted)) or ("color",), self.ghosts)
         if joined is not None:
             image = self._whole(joined, out.pop("features", None))
             width = 0
@@ -85,6 +87,11 @@ class Render:
     def __len__(self):
         return self.scene["means3d"].shape[0]
 
+    def _part(self, joined, start):
+        """MAX_FEATURES columns, as the engine reads them."""
+        part = joined[:, start:start + _abi.MAX_FEATURES] if joined.shape[1] > _abi.MAX_FEATURES else joined
+        return part if self.engine.has(_abi.STRIDED_INPUTS) else part.contiguous()
+
     def _whole(self, joined, image):
         """[F,H,W] from the image of the first MAX_FEATURES features."""
         if image is None:  # no Gaussians; the sum keeps the graph
@@ -92,8 +99,8 @@ class Render:
         images, most = [image], _abi.MAX_FEATURES
         ghosts = {n: t for n, t in self.ghosts.items() if n != "means2d_abs"}
         for start in range(most, joined.shape[1], most):
-            scene = dict(self.scene, features=joined[:, start:start + most])
-            images.append(self._channels(scene, ["features"], ghosts)["features"])
+            scene = dict(self.scene, features=self._part(joined, start))
+            images.append(self._channels(scene, ("features",), ghosts)["features"])
         return torch.cat(images) if len(images) > 1 else image
 
 

@@ -133,9 +133,9 @@ def outputs(of, chosen=None):
     """
     source = "GaussianRasterizer.outputs"
     if chosen is None:
-        chosen = os.environ.get(VARIABLE)
-        if not chosen:
+        if VARIABLE not in os.environ or not os.environ[VARIABLE]:  # faster than `get`
             return of.usual
+        chosen = os.environ[VARIABLE]
         source = "$" + VARIABLE
     if isinstance(chosen, str):
         chosen = int(chosen) if chosen.strip().isdigit() else [n.strip() for n in chosen.split(",")]
@@ -151,4 +151,4 @@ def outputs(of, chosen=None):
 
 def waits(chosen=None):
     """Whether forward on CUDA may wait for its counts: `GaussianRasterizer.wait`, or else $DGR_WAIT, or else yes."""
-    return os.environ.get(WAIT, "1") != "0" if chosen is None else bool(chosen)
+    return (WAIT not in os.environ or os.environ[WAIT] != "0") if chosen is None else bool(chosen)

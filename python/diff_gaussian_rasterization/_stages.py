@@ -56,15 +56,13 @@ def radii(records):
 
 
 class Project(torch.autograd.Function):
-    """apply(engine, view, *tensors of _autograd.ORDER or None) -> records."""
+    """apply(engine, view, inputs, *tensors) -> records; as _autograd.Rasterize."""
 
     @staticmethod
-    def forward(ctx, engine, view, *tensors):
-        order, ghosts = _autograd.ORDER, _autograd.GHOSTS
-        scene = {n: t for n, t in zip(order, tensors) if t is not None and n not in ghosts}
-        ctx.shapes = [t.shape if t is not None and n in ghosts else None for n, t in zip(order, tensors)]
+    def forward(ctx, engine, view, inputs, *tensors):
+        scene, ctx.ghosts = _autograd.split(inputs, tensors)
         records = project(engine, scene, view)
-        ctx.engine, ctx.view, ctx.scene = engine, view, tuple(scene)
+        ctx.engine, ctx.view, ctx.inputs = engine, view, inputs
         ctx.save_for_backward(records, *view.tensors(), *scene.values())
         return records
 
@@ -72,17 +70,17 @@ class Project(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         records, *rest = ctx.saved_tensors
-        scene = dict(zip(ctx.scene, rest[4:]))
+        scene = dict(zip(ctx.inputs, rest[4:]))
         view = ctx.view.with_tensors(*rest[:4])
-        needed = [n for n, need in zip(_autograd.ORDER, ctx.needs_input_grad[2:]) if need]
+        needed = [n for n, need in zip(ctx.inputs, ctx.needs_input_grad[3:]) if need]
         upstream = grad[:, :_GRADIENT].contiguous()
         grads = {n: _call.empty_gradient(n, scene) for n in _autograd.without_twist(needed)}
         gradients = _abi.Gradients(**{n: t.data_ptr() for n, t in grads.items()})
         args = _abi.ProjectBackwardArgs(records=records.data_ptr(), record_gradients=upstream.data_ptr(),
                                         gradients=_pointer(gradients), **_structs(scene, view))
         _call.run(ctx.engine, ctx.engine.require("project_backward"), args, records.device)
-        _autograd.add_twist(grads, view.view, needed, ctx.shapes)
-        return (None, None) + tuple(grads.get(n) for n in _autograd.ORDER)
+        _autograd.add_twist(grads, view.view, ctx.ghosts)
+        return (None, None, None, *map(grads.get, ctx.inputs))
 
 
 def _rasterize_args(view, records, features, saved, rows):
@@ -146,17 +144,14 @@ def channels(engine, scene, view, ghosts, names, kernel, offset):
     compensation, and pixel centres moved by `offset` [2] (pixels; None: not)."""
     scene = _call.without_empty(scene)
     features = scene.pop("features", None)
-    names = tuple(names)
-    tensors = _autograd.linked(dict(scene, **({} if features is None else {"features": features})), ghosts)
-    if tensors is None:
+    tensors = (*scene.values(), *ghosts.values())
+    if not _autograd.linked(tensors if features is None else (features, *tensors)):
         with torch.no_grad():
             view = view.forward_only()
             records = filtered(project(engine, scene, view), view, kernel, offset)
             out = Blend.apply(engine, view, names, False, records, features)
     else:
-        # With no input but the features wanting a gradient, records need none: nothing flows back.
-        tensors = [None if n == "features" else t for n, t in zip(_autograd.ORDER, tensors)]
-        records = filtered(Project.apply(engine, view, *tensors), view, kernel, offset)
+        records = filtered(Project.apply(engine, view, (*scene, *ghosts), *tensors), view, kernel, offset)
         out = Blend.apply(engine, view, names, "means2d_abs" in ghosts, records, features)
     return dict(zip(names, out), radii=radii(records.detach()))
 

@@ -12,7 +12,7 @@ except ImportError as e:
     raise ImportError("fused_ssim needs torch, which cannot be imported: {}\n"
                       "hint: install torch 2.0 or newer into this Python".format(e)) from e
 try:
-    from diff_gaussian_rasterization import _autograd, _optimize
+    from diff_gaussian_rasterization import _C, _autograd, _optimize
 except ImportError as e:
     if "hint: " in str(e):
         raise
@@ -20,7 +20,9 @@ except ImportError as e:
                       "hint: install the two wheels of the same release".format(e)) from e
 
 __version__ = "0.1.0"
-__all__ = ["fused_ssim"]
+__all__ = ["FusedSSIMMap", "allowed_padding", "fused_ssim", "fused_ssim3d"]
+
+allowed_padding = ["same", "valid"]
 
 # Pixels nearer to a border than this see padding.
 _REACH = 5
@@ -42,6 +44,31 @@ class _Mean(torch.autograd.Function):
         image, target, partials = ctx.saved_tensors
         grad = grad.to(torch.float32).contiguous()
         return _optimize.ssim_backward(image, target, ctx.valid, partials, grad), None, None
+
+
+class FusedSSIMMap(torch.autograd.Function):
+    """apply(C1, C2, img1, img2, padding, train) -> the similarity of every pixel: of the images' shape, or with padding
+    "valid" of the pixels whose window lies inside. C1 and C2 are 0.01^2 and 0.03^2."""
+
+    @staticmethod
+    def forward(ctx, C1, C2, img1, img2, padding="same", train=True):
+        ctx.constants, ctx.inside = (C1, C2), slice(_REACH, -_REACH) if padding == "valid" else slice(None)
+        ctx.save_for_backward(img1, img2)
+        return _C.fusedssim(C1, C2, img1, img2)[..., ctx.inside, ctx.inside].contiguous()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        img1, img2 = ctx.saved_tensors
+        whole = torch.zeros_like(img1, dtype=torch.float32)
+        whole[..., ctx.inside, ctx.inside] = grad
+        return None, None, _C.fusedssim_backward(*ctx.constants, img1, img2, whole), None, None, None
+
+
+def fused_ssim3d(*_args, **_named):
+    """Not served: raises NotImplementedError."""
+    raise NotImplementedError("this fused_ssim has no similarity of volumes\n"
+                              "hint: build fused-ssim itself with `splatwright ext build SOURCE`")
 
 
 @_autograd.eager

@@ -3,6 +3,7 @@ gradients that are the slopes of what was rendered.
 """
 
 import os
+import sys
 import unittest
 import warnings
 from unittest import mock
@@ -11,7 +12,7 @@ import common
 import torch
 from common import GaussianRasterizationSettings, GaussianRasterizer, HEIGHT, TAN, WIDTH, projection, settings, weights
 
-from diff_gaussian_rasterization import ForkError, _forks, _render
+from diff_gaussian_rasterization import ForkError, _abi, _call, _engine, _forks, _outputs, _render
 
 GEOMETRY = ("means3D", "shs", "opacities", "scales", "rotations")
 
@@ -341,6 +342,23 @@ class Features(Case):
                                       language_feature_precomp=values[:, 0, :3])
         self.same(language, expected[:3])
 
+    def test_an_engine_that_reads_no_strides_gets_dense_features(self):
+        inputs = {n: t.detach() for n, t in common.smooth().items()}
+        engine, forward, seen = _engine.engine("cpu"), _call.forward, []
+
+        def watched(engine, scene, *rest):
+            seen.append(all(t.is_contiguous() for t in scene.values()))
+            return forward(engine, scene, *rest)
+
+        values = self.features(140, (8, 1, 140))
+        expected = call(inputs, settings(degree=3), semantic_feature=values)[1]
+        with mock.patch.object(engine, "features", engine.features & ~_abi.STRIDED_INPUTS), \
+                mock.patch.object(_call, "forward", watched):
+            out = call(inputs, settings(degree=3), semantic_feature=values[..., ::2].repeat_interleave(2, dim=-1))
+            again = call(inputs, settings(degree=3), semantic_feature=values.transpose(0, 2).contiguous().transpose(0, 2))
+        self.assertEqual((len(seen), all(seen), out[1].shape[0]), (6, True, 140))
+        self.same(again[1], expected)
+
     def test_callers_that_pass_no_features_get_zeros(self):
         inputs = common.smooth()
         image, language, radii = call(inputs, settings(degree=3, include_feature=False),
@@ -461,25 +479,71 @@ class Recognition(Case):
         self.assertIs(type(pickle.loads(pickle.dumps(out))), tuple)
         self.assertEqual(len(copy.deepcopy(out)), 2)
 
-    def test_a_caller_far_away_can_unpack_and_the_next_call_renders_once(self):
+    def test_unpacking_is_read_under_tracers_and_in_code_that_python_has_specialised(self):
+        fork, place = _forks.PLAIN, []
+
+        def deliver():
+            return _outputs.deliver(lambda names: {n: n for n in names}, fork, fork.usual)
+
+        def often():
+            for _ in range(60):
+                (a, b), (c, d, e), (f, g, h, i) = deliver(), deliver(), deliver()
+                place.append((e, h, i))
+        often()
+        sys.settrace(lambda *_: lambda *_: None)
+        try:
+            often()
+        finally:
+            sys.settrace(None)
+        self.assertEqual(set(place), {("depth", "depth", "alpha")})
+
+    def test_what_is_unpacked_at_once_is_rendered_once_and_what_is_unpacked_later_is_rendered_then(self):
         counted = mock.Mock(side_effect=_render.Render.__call__, autospec=True)
 
         def render():
             return GaussianRasterizer(settings(degree=3))(**common.smooth())
 
         with mock.patch.object(_render.Render, "__call__", lambda *a: counted(*a)):
-            for expected in (2, 1, 1):
-                counted.reset_mock()
-                color, radii, depth, alpha = render()
-                self.assertEqual(counted.call_count, expected)
-        # Gradients of the two renders of a first call add up to those of one.
+            color, radii, depth, alpha = GaussianRasterizer(raster_settings=settings(degree=3))(
+                **common.smooth())
+            self.assertEqual(counted.call_count, 1)
+            color, radii, depth, alpha = render()
+            self.assertEqual(counted.call_count, 3)
+            color, radii = render()
+            self.assertEqual(counted.call_count, 4)
+        # Gradients of two renders add up to those of one.
         inputs = common.smooth()
-        color, radii, depth = call(inputs, settings(degree=3))
+        out = call(inputs, settings(degree=3))
+        color, radii, depth = out
+        self.assertIs(out[0], color)
         apart = common.gradients(inputs, (color, depth))
         rasterizer = GaussianRasterizer(settings(degree=3))
         rasterizer.outputs = "color,depth"
         for name, grad in common.gradients(inputs, rasterizer(**inputs)).items():
             self.assertLess((apart[name] - grad).abs().max().item(), 1e-4 * grad.abs().max().item() + 1e-12, name)
+
+    def test_checkpoints_render_again_as_they_did(self):
+        from torch.utils.checkpoint import checkpoint
+        inputs = common.smooth()
+        names = list(inputs)
+
+        def near(*tensors):
+            color, _radii, depth, alpha = GaussianRasterizer(settings(degree=3))(**dict(zip(names, tensors)))
+            return color.sum() + depth.sum() + alpha.sum()
+
+        def far(*tensors):
+            color, _radii, depth, alpha = call(dict(zip(names, tensors)), settings(degree=3))
+            return color.sum() + depth.sum() + alpha.sum()
+
+        for work in (near, far):
+            expected = torch.autograd.grad(work(*inputs.values()), list(inputs.values()))
+            for reentrant in (False, True):
+                got = dict(inputs)
+                for t in inputs.values():
+                    t.grad = None
+                checkpoint(work, *got.values(), use_reentrant=reentrant).backward()
+                for t, grad in zip(inputs.values(), expected):
+                    self.assertLess((t.grad - grad).abs().max().item(), 1e-5 * grad.abs().max().item() + 1e-12)
 
     def test_every_fork_of_the_table_is_in_the_documentation(self):
         readme = common.PACKAGES / "README.md"

@@ -71,6 +71,41 @@ class FusedSsim(unittest.TestCase):
         one = fused_ssim(a[0], b[0])
         self.assertEqual(one.item(), fused_ssim(a[:1], b[:1]).item())
 
+    def test_the_map_of_newer_callers_and_of_graphdeco_s_trainer(self):
+        from diff_gaussian_rasterization import _C
+        from fused_ssim import FusedSSIMMap, allowed_padding, fused_ssim3d
+        c1, c2 = 0.01**2, 0.03**2
+        for padding in allowed_padding:
+            a, b = images(2, 3, 23, 31)
+            leaf, other = a.clone().requires_grad_(), a.clone().requires_grad_()
+            image = FusedSSIMMap.apply(c1, c2, leaf, b, padding)
+            self.assertEqual(tuple(image.shape), (2, 3, 23, 31) if padding == "same" else (2, 3, 13, 21))
+            mean = fused_ssim(other, b, padding)
+            self.assertAlmostEqual(image.mean().item(), mean.item(), places=6)
+            image.mean().backward()
+            mean.backward()
+            self.assertLess((leaf.grad - other.grad).abs().max().item(), 1e-7)
+
+        class Trainer(torch.autograd.Function):  # as graphdeco's loss writes it
+            @staticmethod
+            def forward(ctx, img1, img2):
+                ctx.save_for_backward(img1.detach(), img2)
+                return _C.fusedssim(c1, c2, img1, img2)
+
+            @staticmethod
+            def backward(ctx, grad):
+                return _C.fusedssim_backward(c1, c2, *ctx.saved_tensors, grad), None
+
+        a, b = images(3, 20, 24)
+        leaf, other = a.clone().requires_grad_(), a.clone().requires_grad_()
+        Trainer.apply(leaf, b).mean().backward()
+        fused_ssim(other, b).backward()
+        self.assertLess((leaf.grad - other.grad).abs().max().item(), 1e-7)
+        with self.assertRaisesRegex(ValueError, "C1 and C2 are 0.1 .*\nhint: "):
+            _C.fusedssim(0.1, c2, a, b)
+        with self.assertRaisesRegex(NotImplementedError, "volumes\nhint: "):
+            fused_ssim3d(a, b)
+
     def test_errors_name_the_input(self):
         a, b = images(1, 3, 20, 24)
         for words, call in (("`img2` is", lambda: fused_ssim(a, b[..., :5])), ("`img1` is [20, 24]", lambda: fused_ssim(
