@@ -31,10 +31,10 @@ impl std::fmt::Display for Place {
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused to read; the text names the path.
-    #[error(transparent)]
+    #[error("{}", printable(&.0.to_string()))]
     Read(#[from] std::io::Error),
     /// The operating system refused to write. The destination is unchanged.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {source}", shown(path))]
     Write {
         /// The destination.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file is too short.
-    #[error("{}: at byte {offset}: expected {expected}, but only {left} bytes are left", path.display())]
+    #[error("{}: at byte {offset}: expected {expected}, but only {left} bytes are left", shown(path))]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -56,7 +56,7 @@ pub enum Error {
     /// A file claims more records than fit into it.
     #[error(
         "{}: at byte {offset}: the file claims {count} {records} of at least {each} bytes, but only {left} bytes follow",
-        path.display()
+        shown(path)
     )]
     Count {
         /// The file.
@@ -73,7 +73,7 @@ pub enum Error {
         left: u64,
     },
     /// A file contains something that its format does not allow or that makes no sense.
-    #[error("{}: at {place}: {message}", path.display())]
+    #[error("{}: at {place}: {}", shown(path), printable(message))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -83,7 +83,12 @@ pub enum Error {
         message: String,
     },
     /// A camera model that cannot be undistorted to a pinhole.
-    #[error("{}: {camera} has the model {model}, which is not supported", path.display())]
+    #[error(
+        "{}: {} has the model {}, which is not supported",
+        shown(path),
+        printable(camera),
+        printable(model)
+    )]
     CameraModel {
         /// The file that describes the camera.
         path: PathBuf,
@@ -93,7 +98,7 @@ pub enum Error {
         model: String,
     },
     /// An invalid pose or invalid intrinsics.
-    #[error("{}: {camera}: {message}", path.display())]
+    #[error("{}: {}: {}", shown(path), printable(camera), printable(message))]
     Camera {
         /// The file that describes the camera.
         path: PathBuf,
@@ -102,10 +107,29 @@ pub enum Error {
         /// What was found and what was expected.
         message: String,
     },
+    /// Frames have no usable pose or intrinsics, and the call is strict or there are no others.
+    #[error(
+        "{}: {broken} of {total} frames have no usable camera; the first is {}: {}",
+        shown(path),
+        printable(first),
+        printable(message)
+    )]
+    BrokenFrames {
+        /// The file that describes the frames.
+        path: PathBuf,
+        /// How many are unusable.
+        broken: usize,
+        /// How many there are.
+        total: usize,
+        /// The name of the first unusable one.
+        first: String,
+        /// What was found there and what was expected.
+        message: String,
+    },
     /// The aspect ratio of a photograph is not that of its camera.
     #[error(
         "{}: the image is {}x{}, but its camera is {}x{}: the aspect ratios differ",
-        path.display(), image.0, image.1, camera.0, camera.1
+        shown(path), image.0, image.1, camera.0, camera.1
     )]
     Aspect {
         /// The photograph.
@@ -118,7 +142,7 @@ pub enum Error {
     /// The aspect ratio of a mask or depth map is not that of its photograph.
     #[error(
         "{}: the {what} is {}x{}, but its photograph is {}x{}: the aspect ratios differ",
-        path.display(), size.0, size.1, photo.0, photo.1
+        shown(path), size.0, size.1, photo.0, photo.1
     )]
     Companion {
         /// The mask or depth map.
@@ -131,7 +155,10 @@ pub enum Error {
         photo: (u32, u32),
     },
     /// A JPEG file ends before its image does.
-    #[error("{}: the image is cut off: the file ends after {bytes} bytes without an end-of-image marker", path.display())]
+    #[error(
+        "{}: the image is cut off: the file ends after {bytes} bytes without an end-of-image marker",
+        shown(path)
+    )]
     CutOff {
         /// The file.
         path: PathBuf,
@@ -139,7 +166,7 @@ pub enum Error {
         bytes: u64,
     },
     /// A photograph cannot be decoded.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}", shown(path))]
     Decode {
         /// The photograph.
         path: PathBuf,
@@ -147,7 +174,7 @@ pub enum Error {
         source: image::ImageError,
     },
     /// A photograph has changed its size since the dataset was opened.
-    #[error("{}: the image is {}x{} now, but it was {}x{} when the dataset was opened", path.display(), now.0, now.1, then.0, then.1)]
+    #[error("{}: the image is {}x{} now, but it was {}x{} when the dataset was opened", shown(path), now.0, now.1, then.0, then.1)]
     Changed {
         /// The photograph.
         path: PathBuf,
@@ -157,7 +184,11 @@ pub enum Error {
         then: (u32, u32),
     },
     /// Photographs that the poses name do not exist.
-    #[error("{missing} of {total} photographs are missing in {}; the first is {first}", folder.display())]
+    #[error(
+        "{missing} of {total} photographs are missing in {}; the first is {}",
+        shown(folder),
+        printable(first)
+    )]
     MissingImages {
         /// Where they were looked for.
         folder: PathBuf,
@@ -169,13 +200,13 @@ pub enum Error {
         first: String,
     },
     /// There are poses, but no folder of photographs.
-    #[error("{}: there are poses, but no folder `images` or `images_N` with the photographs", path.display())]
+    #[error("{}: there are poses, but no folder `images` or `images_N` with the photographs", shown(path))]
     NoImagesFolder {
         /// The folder in which it was looked for.
         path: PathBuf,
     },
     /// A folder that [`OpenOptions`](crate::OpenOptions) names does not exist.
-    #[error("{}: there is no such folder of {what}", path.display())]
+    #[error("{}: there is no such folder of {what}", shown(path))]
     MissingFolder {
         /// The folder.
         path: PathBuf,
@@ -183,7 +214,7 @@ pub enum Error {
         what: &'static str,
     },
     /// Every view is held out, so there is none to train on.
-    #[error("{}: there are {views} views, and all of them are held out", path.display())]
+    #[error("{}: there are {views} views, and all of them are held out", shown(path))]
     AllHeldOut {
         /// The folder of the photographs.
         path: PathBuf,
@@ -193,7 +224,7 @@ pub enum Error {
         remedy: Remedy,
     },
     /// The folder does not contain a dataset of a known format.
-    #[error("{}: {message}", path.display())]
+    #[error("{}: {}", shown(path), printable(message))]
     NotADataset {
         /// The folder.
         path: PathBuf,
@@ -203,7 +234,7 @@ pub enum Error {
         hint: &'static str,
     },
     /// The format of a file of Gaussians is not known.
-    #[error("{}: {message}; known formats are {known}", path.display())]
+    #[error("{}: {}; known formats are {known}", shown(path), printable(message))]
     UnknownFormat {
         /// The file or folder.
         path: PathBuf,
@@ -213,7 +244,7 @@ pub enum Error {
         known: String,
     },
     /// A format that cannot hold these Gaussians.
-    #[error("cannot write {} as {format}: {message}", path.display())]
+    #[error("cannot write {} as {format}: {message}", shown(path))]
     Unwritable {
         /// The destination.
         path: PathBuf,
@@ -238,7 +269,8 @@ pub enum Remedy {
     SetMasks,
     /// Set [`OpenOptions::depths`](crate::OpenOptions::depths) to the folder that holds the depth maps.
     SetDepths,
-    /// Clear [`OpenOptions::strict`](crate::OpenOptions::strict): views without a photograph are then left out.
+    /// Clear [`OpenOptions::strict`](crate::OpenOptions::strict): views without a photograph or a usable camera are then
+    /// left out.
     ClearStrict,
     /// Set [`OpenOptions::test_list`](crate::OpenOptions::test_list) to an empty list, which holds out no view.
     EmptyTestList,
@@ -254,11 +286,11 @@ impl Remedy {
             Self::SetImages => "set `OpenOptions::images` to the folder that holds the photographs",
             Self::SetMasks => "set `OpenOptions::masks` to the folder that holds the masks",
             Self::SetDepths => "set `OpenOptions::depths` to the folder that holds the depth maps",
-            Self::ClearStrict => "clear `OpenOptions::strict` to leave out the views without a photograph",
+            Self::ClearStrict => "clear `OpenOptions::strict` to leave out such views",
             Self::EmptyTestList => "hold out no view: set `OpenOptions::test_list` to an empty list",
             Self::ZeroTestEvery => "hold out no view: set `OpenOptions::test_every` to 0",
             Self::ReplacePicture => {
-                "copy the file again, or remove it: views without a photograph are left out"
+                "copy the file again, or move it elsewhere: views without a photograph are left out"
             }
         }
     }
@@ -272,6 +304,7 @@ impl Error {
             Self::NoImagesFolder { .. } => Remedy::SetImages,
             Self::MissingImages { missing, total, .. } if missing == total => Remedy::SetImages,
             Self::MissingImages { .. } => Remedy::ClearStrict,
+            Self::BrokenFrames { broken, total, .. } if broken < total => Remedy::ClearStrict,
             Self::MissingFolder { what: "masks", .. } => Remedy::SetMasks,
             Self::MissingFolder { .. } => Remedy::SetDepths,
             Self::AllHeldOut { remedy, .. } => *remedy,
@@ -311,35 +344,32 @@ impl Error {
                                     reductions; `colmap image_undistorter` writes a matching pair"
                 .into(),
             Self::NotADataset { hint, .. } => (*hint).into(),
-            Self::Decode { path, .. } => {
-                let (from, to) = (path.display(), path.with_extension("png"));
-                format!("convert it: magick \"{from}\" \"{}\" && rm \"{from}\"", to.display())
-            }
-            Self::Malformed { path, .. } | Self::Camera { path, .. } => {
+            Self::Decode { path, .. } => undecodable(path),
+            Self::Malformed { path, .. } | Self::Camera { path, .. } | Self::BrokenFrames { path, .. } => {
                 let is = |extension: &str| path.extension().is_some_and(|e| e == extension);
                 match path.file_stem().and_then(|s| s.to_str()) {
                     Some("cameras" | "images" | "points3D") => {
-                        "export the model again: colmap model_converter --input_path MODEL --output_path MODEL \
-                         --output_type BIN"
+                        "export the model again, into a new folder: colmap model_converter --input_path MODEL \
+                         --output_path NEW --output_type BIN"
                             .into()
                     }
                     _ if is("json") => {
-                        format!("look at it with: python3 -m json.tool \"{}\"", path.display())
+                        format!("look at it with: python3 -m json.tool {}", quoted(path))
                     }
                     _ => "write it again with the program that made it, or copy it again".into(),
                 }
             }
             Self::UnknownFormat { path, .. } if path.is_file() => {
-                format!("find out what it is: file \"{}\"", path.display())
+                format!("find out what it is: file {}", quoted(path))
             }
             Self::Write { path, source } => {
                 let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 match source.kind() {
                     std::io::ErrorKind::NotFound => {
-                        format!("make the folder: mkdir -p \"{}\"", folder.display())
+                        format!("make the folder: mkdir -p {}", quoted(folder))
                     }
                     std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                        format!("free some space there: df -h \"{}\"", folder.display())
+                        format!("free some space there: df -h {}", quoted(folder))
                     }
                     _ => return None,
                 }
@@ -348,4 +378,69 @@ impl Error {
             _ => return None,
         })
     }
+}
+
+/// What to do with a picture that is not read. The file is kept: it is renamed to what it is, and a copy is converted.
+fn undecodable(path: &Path) -> String {
+    use std::io::Read;
+    let mut head = [0; 12];
+    let length = std::fs::File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or_default();
+    if length == 0 {
+        return "the file is empty: copy it again".into();
+    }
+    let kinds: [(usize, &[u8], &str, &str); 7] = [
+        (4, b"ftypavif", "AVIF", "avif"),
+        (4, b"ftyp", "HEIC", "heic"),
+        (0, b"II*\0", "TIFF", "tif"),
+        (0, b"MM\0*", "TIFF", "tif"),
+        (0, b"BM", "BMP", "bmp"),
+        (0, b"GIF8", "GIF", "gif"),
+        (0, b"v/1\x01", "EXR", "exr"),
+    ];
+    let Some((.., name, extension)) = kinds.iter().find(|(at, magic, ..)| head[*at..].starts_with(magic))
+    else {
+        return "copy it again, or convert the photographs into PNG or JPEG files in a new folder".into();
+    };
+    // A name that is free: nothing may be overwritten.
+    let mut kept = path.with_extension(extension);
+    for n in 2.. {
+        if !kept.exists() {
+            break;
+        }
+        kept = path.with_extension(format!("{n}.{extension}"));
+    }
+    let png = path.with_extension("png");
+    // Where a PNG file of this name is another photograph, only the renaming is safe.
+    let convert = if png == path || !png.exists() {
+        format!(" && magick {} {}", quoted(&kept), quoted(&png))
+    } else {
+        String::new()
+    };
+    format!(
+        "it is a {name} file; keep it under that name and convert it: mv {} {}{convert}",
+        quoted(path),
+        quoted(&kept)
+    )
+}
+
+/// A path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", printable(&path.display().to_string()).replace('\'', "'\\''"))
+}
+
+/// A path without control characters.
+fn shown(path: &Path) -> String {
+    printable(&path.display().to_string())
+}
+
+/// `text` with control characters, and those that reorder text, written as escapes: names in datasets come from strangers
+/// and must not reach a terminal as commands.
+pub(crate) fn printable(text: &str) -> String {
+    let reorders =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || reorders(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
 }
