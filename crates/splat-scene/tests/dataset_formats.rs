@@ -248,12 +248,9 @@ fn frames_that_cannot_be_are_named() {
     };
     assert!(attempt(&|_| ()).is_ok());
     type Change = fn(&mut Value);
-    let cases: [(Change, &str); 12] = [
+    let cases: [(Change, &str); 9] = [
         (|f| f["frames"][1]["transform_matrix"][0][0] = json!(3.0), "images/b.png: its 3x3 part"),
         (|f| f["frames"][1]["transform_matrix"][0][0] = json!(-1), "reflection"),
-        (|f| f["frames"][1]["transform_matrix"][0][3] = json!(1e300), "finite"),
-        (|f| f["frames"][1]["transform_matrix"][0][3] = json!(3e38), "too large"),
-        (|f| f["frames"][1]["transform_matrix"] = json!([[1, 2], [3, 4]]), "expected 4x4"),
         (|f| f["fl_x"] = json!(0), "focal lengths are 0"),
         (|f| f["fl_x"] = json!(1e300), "too large"),
         (|f| f["w"] = json!(1e18), "a side of the image"),
@@ -266,11 +263,17 @@ fn frames_that_cannot_be_are_named() {
         let error = attempt(&change).unwrap_err().to_string();
         assert!(error.contains("transforms.json") && error.contains(says), "{says}: {error}");
     }
-    for text in ["", "{", "[]", "{\"frames\": 3}", "{\"frames\": [{\"file_path\": 3}]}", "{\"frames\":[NaN]}"]
-    {
+    for (text, says) in [
+        ("", "line "),
+        ("{", "line "),
+        ("[]", "line "),
+        ("{\"frames\": 3}", "line "),
+        ("{\"frames\": [{\"file_path\": 3}]}", "frame 0"),
+        ("{\"frames\":[NaN]}", "frame 0"),
+    ] {
         fs::write(dir.path().join("transforms.json"), text).unwrap();
         let error = open(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("transforms.json") && error.contains("line "), "{text}: {error}");
+        assert!(error.contains("transforms.json") && error.contains(says), "{text}: {error}");
     }
     // What is not fatal is warned about.
     let d = attempt(&|f| f["frames"][1]["file_path"] = json!("images/a.png")).unwrap();
@@ -284,11 +287,8 @@ fn frames_that_cannot_be_are_named() {
     };
     (0..9).for_each(|i| photo(&dir.path().join(format!("images/{i}.png")), 40, 20));
     let d = attempt(&far).unwrap();
-    assert!(
-        d.warnings[0].contains("1000 times farther") && d.warnings[0].contains("8.png"),
-        "{:?}",
-        d.warnings
-    );
+    let far_out = |w: &String| w.contains("1000 times farther") && w.contains("8.png");
+    assert!(d.warnings.iter().any(far_out), "{:?}", d.warnings);
     assert!(d.scene_extent < 10.0, "a camera at infinity does not decide the extent: {}", d.scene_extent);
     let d = attempt(&|f| f["camera_angle_x"] = json!(0.0)).unwrap();
     assert!(

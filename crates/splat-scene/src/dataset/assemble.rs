@@ -1,24 +1,37 @@
-//! From what a format lists to views that can be loaded: photographs found and measured, intrinsics scaled to the size
-//! that is read, masks and depth maps matched, views split. Oddities become warnings.
+//! From what a format lists to views that can be loaded: photographs found and measured, an origin chosen, intrinsics
+//! scaled to the size that is read, masks and depth maps matched, views split. Oddities become warnings.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
 use splat_core::Camera;
 
-use super::capture::{Capture, Posed};
-use super::companions::Companions;
+use super::capture::{Broken, Capture, Posed, WorldPoint};
+use super::companions::{Companions, UNDECLARED};
+use super::find::{Finder, is_renamed};
 use super::photos;
+use super::poses::{FARTHEST, usable};
+use super::split::{extent, far, far_out, split};
 use crate::image::photo;
 use crate::image::picture::{Recipe, same_shape};
 use crate::image::warp::Warp;
-use crate::{Dataset, Error, OpenOptions, Origin, Remedy, Result, View};
+use crate::{Dataset, Error, OpenOptions, Origin, Point, Remedy, Result, View};
 
-/// Squares of distances between points farther out overflow an `f32`.
-const FARTHEST: f32 = 1e15;
+/// Names of frames and photographs that a warning is about.
+#[derive(Default)]
+struct Oddities {
+    renamed: Vec<String>,
+    scaled: Vec<(String, f64)>,
+    not_rotated: Vec<String>,
+    lost: Vec<String>,
+    missing: Vec<String>,
+    broken: Vec<Broken>,
+}
 
 pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Dataset> {
-    let Capture { source, root, file, mut posed, mut points, photos, depth, mut warnings } = capture;
+    let Capture { source, root, file, mut posed, broken, unused, points, photos, mut warnings } = capture;
+    let finder = Finder::default();
     posed.sort_by(|a, b| a.name.cmp(&b.name));
     let listed = posed.len();
     posed.dedup_by(|b, a| a.name == b.name);
@@ -29,7 +42,7 @@ pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Datase
             listed - posed.len()
         ));
     }
-    let total = posed.len();
+    let total = posed.len() + broken.len();
     if let Some(wanted) = options.downscale
         && photos.reduction > wanted
     {
@@ -38,89 +51,50 @@ pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Datase
             photos.path.display()
         ));
     }
-    let companions = Companions::find(&root, photos.reduction, options)?;
-    let (mut views, mut held, mut missing) = (Vec::with_capacity(total), Vec::new(), Vec::new());
-    let (mut not_rotated, mut lost) = (Vec::new(), Vec::new());
-    for mut p in posed {
-        let Some(path) = photos::locate(&photos.path, &p.name) else {
-            missing.push(p.name);
-            continue;
-        };
-        let mut meaning = depth;
-        for what in [&mut p.mask, &mut p.depth] {
-            if let Some(file) = what.take_if(|file| !file.is_file()) {
-                lost.push(file);
-            }
+    let companions = Companions::find(&finder, &root, photos.reduction, options)?;
+    let points = usable_points(points, &mut warnings);
+    let origin = choose_origin(&posed, &points);
+    let (mut views, mut held) = (Vec::with_capacity(total), Vec::new());
+    let mut odd = Oddities { broken, ..Oddities::default() };
+    for p in posed {
+        let held_out = p.held_out;
+        if let Some(view) = view(p, &finder, &photos.path, &companions, origin, options, &mut odd)? {
+            held.push(held_out);
+            views.push(view);
         }
-        p.mask = p.mask.or_else(|| companions.mask(&p.name));
-        if p.depth.is_none()
-            && let Some((path, means)) = companions.depth(&p.name)
-        {
-            (p.depth, meaning) = (Some(path), means);
-        }
-        held.push(p.held_out);
-        let header = photo::header(&path)?;
-        let turn = turn(&p, header);
-        if turn == Orientation::NoTransforms && header.orientation != turn {
-            not_rotated.push(p.name.clone());
-        }
-        let broken = |message| Error::Camera { path: file.clone(), camera: p.name.clone(), message };
-        let (w, h) = header.size;
-        let upright = if photo::swaps(turn) { (h, w) } else { (w, h) };
-        let (size, intrinsics) = p.intrinsics.resolve(upright).map_err(broken)?;
-        if !photos::same_aspect(upright, size) {
-            return Err(Error::Aspect { path, image: upright, camera: size });
-        }
-        let working = photos::target(upright, size, options.downscale);
-        let scale = [f64::from(working.0) / size.0 as f64, f64::from(working.1) / size.1 as f64];
-        let mut intrinsics: [f64; 4] = std::array::from_fn(|k| intrinsics[k] * scale[k % 2]);
-        let mut final_size = working;
-        let warp = p.lens.map(|lens| Warp::new(lens, intrinsics, working));
-        if let Some(warp) = &warp {
-            (intrinsics, final_size) = (warp.to, warp.size);
-        }
-        let camera =
-            Camera::from_pinhole(final_size.0, final_size.1, intrinsics, p.pose.rotation, p.pose.translation);
-        let tangents = [camera.tan_fovx, camera.tan_fovy];
-        let numbers = camera.view.iter().chain(&camera.proj).chain(&camera.campos).chain(&tangents);
-        if !numbers.copied().all(f32::is_finite) {
-            return Err(broken(format!(
-                "the numbers are too large to compute with: intrinsics {intrinsics:?}, centre {:?}",
-                p.pose.center()
-            )));
-        }
-        if let Some(mask) = &p.mask {
-            same_shape(mask, "mask", photo::header(mask)?.size, working)?;
-        }
-        // The sizes of NumPy files are checked when they are loaded.
-        if let Some(depth) = p.depth.as_ref().filter(|d| d.extension().is_some_and(|e| e != "npy")) {
-            same_shape(depth, "depth map", photo::header(depth)?.size, working)?;
-        }
-        let recipe = Recipe { file_size: header.size, turn, working, warp, depth: meaning };
-        let center = p.pose.center();
-        views.push(View { name: p.name, path, camera, center, mask: p.mask, depth: p.depth, recipe });
     }
-    if !missing.is_empty() || views.is_empty() {
-        let first = missing.first().cloned().unwrap_or_default();
-        let error =
-            Error::MissingImages { folder: photos.path.clone(), missing: missing.len(), total, first };
-        if options.strict || views.is_empty() {
+    let missing = odd.missing.first().map(|first| Error::MissingImages {
+        folder: photos.path.clone(),
+        missing: odd.missing.len(),
+        total,
+        first: first.clone(),
+    });
+    let refused = odd.broken.first().map(|first| Error::BrokenFrames {
+        path: file.clone(),
+        broken: odd.broken.len(),
+        total,
+        first: first.name.clone(),
+        message: first.message.clone(),
+    });
+    let nothing = views.is_empty();
+    if let Some(error) = refused {
+        if options.strict || nothing && missing.is_none() {
+            return Err(error);
+        }
+        warnings.push(format!("{error}; left out: {}", names(odd.broken.iter().map(|b| b.name.as_str()))));
+    }
+    if let Some(error) = missing {
+        if options.strict || nothing {
             return Err(error);
         }
         warnings.push(format!("{error}; these views are left out"));
     }
-    warn_about(&mut warnings, &not_rotated, |n, first| {
-        format!(
-            "{n} photographs have an EXIF orientation that is not applied, because their cameras match the image as \
-             it is stored; the first is {first}"
-        )
-    });
-    let lost: Vec<String> = lost.iter().map(|p| p.display().to_string()).collect();
-    warn_about(&mut warnings, &lost, |n, first| {
-        format!("{n} masks or depth maps that the dataset names are missing; the first is {first}")
-    });
+    odd.say(&mut warnings);
+    let known: Vec<&str> = odd.broken.iter().map(|b| &b.name).chain(&unused).map(String::as_str).collect();
+    without_pose(&finder, &photos.path, &views, &known, &mut warnings);
+    let has_masks = companions.has_masks() || views.iter().any(|v| v.mask.is_some());
     for (has, what, present) in [
-        (companions.has_masks(), "mask", (|v| v.mask.is_some()) as fn(&View) -> bool),
+        (has_masks, "mask", (|v| v.mask.is_some()) as fn(&View) -> bool),
         (companions.has_depths(), "usable depth map", |v| v.depth.is_some()),
     ] {
         let without: Vec<String> =
@@ -128,14 +102,6 @@ pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Datase
         warn_about(&mut warnings, &without, |n, first| {
             format!("{n} of {} views have no {what}; the first is {first}", views.len())
         });
-    }
-    let before = points.len();
-    points.retain(|p| p.position.iter().all(|x| x.abs() < FARTHEST));
-    if points.len() < before {
-        warnings.push(format!(
-            "{} of {before} points are left out: their coordinates are not finite or beyond {FARTHEST:e}",
-            before - points.len()
-        ));
     }
     let (train, test) = split(&views, &held, options, &mut warnings);
     if train.is_empty() {
@@ -150,8 +116,118 @@ pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Datase
     let near: Vec<usize> = train.iter().copied().filter(|i| !far.contains(i)).collect();
     let counted = if near.is_empty() { &train } else { &near };
     let scene_extent = extent(counted.iter().map(|&i| views[i].center));
-    let origin = Origin::default();
+    let local = |p: &WorldPoint| Point { position: origin.to_local(p.position), color: p.color };
+    let points = points.iter().map(local).collect();
+    // Names of foreign origin reach terminals through warnings.
+    let warnings = warnings.iter().map(|w| crate::error::printable(w)).collect();
     Ok(Dataset { source, views, train, test, origin, points, scene_extent, warnings })
+}
+
+/// The view of `p`; `None` if it is left out.
+fn view(
+    mut p: Posed,
+    finder: &Finder,
+    folder: &Path,
+    companions: &Companions,
+    origin: Origin,
+    options: &OpenOptions,
+    odd: &mut Oddities,
+) -> Result<Option<View>> {
+    let Some(path) = finder.photo(folder, &p.name) else {
+        odd.missing.push(p.name);
+        return Ok(None);
+    };
+    if is_renamed(&path, &p.name) {
+        odd.renamed.push(format!("{}, whose file is {}", p.name, path.display()));
+    }
+    if p.pose.scale != 1.0 {
+        odd.scaled.push((p.name.clone(), p.pose.scale));
+    }
+    let variant = |path: &Path| finder.below(path.parent()?, path.file_name()?.to_str()?);
+    for file in [p.mask.as_mut(), p.depth.as_mut().map(|(file, _)| file)].into_iter().flatten() {
+        match variant(file) {
+            Some(found) => *file = found,
+            None => odd.lost.push(file.display().to_string()),
+        }
+    }
+    let beside = path.parent().unwrap_or(folder);
+    let last = path.file_name().unwrap_or_default().to_string_lossy();
+    let mask = p.mask.filter(|m| m.is_file());
+    let mask =
+        mask.or_else(|| companions.mask(finder, &p.name)).or_else(|| finder.mask_beside(beside, &last));
+    let depth = p.depth.filter(|(d, _)| d.is_file()).or_else(|| companions.depth(finder, &p.name));
+    let header = photo::header(&path)?;
+    let turn = turn(p.intrinsics.size, header);
+    if turn == Orientation::NoTransforms && header.orientation != turn {
+        odd.not_rotated.push(p.name.clone());
+    }
+    let (w, h) = header.size;
+    let upright = if photo::swaps(turn) { (h, w) } else { (w, h) };
+    let (size, intrinsics) = match p.intrinsics.resolve(upright) {
+        Ok(resolved) => resolved,
+        Err(message) => {
+            odd.broken.push(Broken { name: p.name, message });
+            return Ok(None);
+        }
+    };
+    if !photos::same_aspect(upright, size) {
+        return Err(Error::Aspect { path, image: upright, camera: size });
+    }
+    let working = photos::target(upright, size, options.downscale);
+    let scale = [f64::from(working.0) / size.0 as f64, f64::from(working.1) / size.1 as f64];
+    let mut intrinsics: [f64; 4] = std::array::from_fn(|k| intrinsics[k] * scale[k % 2]);
+    let mut final_size = working;
+    let warp = p.lens.map(|lens| Warp::new(lens, intrinsics, working));
+    if let Some(warp) = &warp {
+        (intrinsics, final_size) = (warp.to, warp.size);
+    }
+    let pose = p.pose.relative_to(origin.offset);
+    let center = pose.center();
+    let camera =
+        Camera::from_pinhole(final_size.0, final_size.1, intrinsics, pose.rotation, pose.translation);
+    let tangents = [camera.tan_fovx, camera.tan_fovy];
+    let numbers = camera.view.iter().chain(&camera.proj).chain(&camera.campos).chain(&tangents);
+    if !numbers.copied().all(f32::is_finite) {
+        let message = format!(
+            "the numbers are too large to compute with: intrinsics {intrinsics:?}, centre {:?}",
+            p.pose.center()
+        );
+        odd.broken.push(Broken { name: p.name, message });
+        return Ok(None);
+    }
+    if let Some(mask) = &mask {
+        same_shape(mask, "mask", photo::header(mask)?.size, working)?;
+    }
+    // The sizes of NumPy files are checked when they are loaded.
+    if let Some((depth, _)) = depth.as_ref().filter(|(d, _)| d.extension().is_some_and(|e| e != "npy")) {
+        same_shape(depth, "depth map", photo::header(depth)?.size, working)?;
+    }
+    let meaning = depth.as_ref().map_or(UNDECLARED, |(_, meaning)| *meaning);
+    let recipe = Recipe { file_size: header.size, turn, working, warp, depth: meaning };
+    Ok(Some(View { name: p.name, path, camera, center, mask, depth: depth.map(|(d, _)| d), recipe }))
+}
+
+impl Oddities {
+    fn say(&self, warnings: &mut Vec<String>) {
+        warn_about(warnings, &self.renamed, |n, first| {
+            format!("{n} photographs have names that differ in case or Unicode form; the first is {first}")
+        });
+        if let Some((first, scale)) = self.scaled.first() {
+            warnings.push(format!(
+                "the rotations of {} poses are multiplied by a scale, which is taken out; the first is {first}, by {scale:.4}",
+                self.scaled.len()
+            ));
+        }
+        warn_about(warnings, &self.not_rotated, |n, first| {
+            format!(
+                "{n} photographs have an EXIF orientation that is not applied, because their cameras match the image \
+                 as it is stored; the first is {first}"
+            )
+        });
+        warn_about(warnings, &self.lost, |n, first| {
+            format!("{n} masks or depth maps that the dataset names are missing; the first is {first}")
+        });
+    }
 }
 
 /// Adds a warning about `names`, if there are any.
@@ -161,11 +237,48 @@ fn warn_about(warnings: &mut Vec<String>, names: &[String], say: impl Fn(usize, 
     }
 }
 
+/// The first few names, and how many more there are.
+fn names<'a>(all: impl Iterator<Item = &'a str> + Clone) -> String {
+    let some: Vec<&str> = all.clone().take(5).collect();
+    match all.count() - some.len() {
+        0 => some.join(", "),
+        n => format!("{} and {n} more", some.join(", ")),
+    }
+}
+
+/// The points with coordinates that can be computed with.
+fn usable_points(mut points: Vec<WorldPoint>, warnings: &mut Vec<String>) -> Vec<WorldPoint> {
+    let before = points.len();
+    points.retain(|p| p.position.iter().all(|&x| usable(x)));
+    if points.len() < before {
+        warnings.push(format!(
+            "{} of {before} points are left out: their coordinates are not finite or beyond {FARTHEST:e}",
+            before - points.len()
+        ));
+    }
+    points
+}
+
+/// The origin for cameras and points. Cameras far out, and on each axis the outer tenth of the points, do not count: a
+/// single stray one would make the scene look large enough to stay where it is.
+fn choose_origin(posed: &[Posed], points: &[WorldPoint]) -> Origin {
+    let centers: Vec<[f64; 3]> = posed.iter().map(|p| p.pose.center()).collect();
+    let far = far_out(&centers);
+    let near = centers.iter().enumerate().filter(|(i, _)| !far.contains(i)).map(|(_, c)| *c);
+    let bounds: [[f64; 2]; 3] = std::array::from_fn(|k| {
+        let mut axis: Vec<f64> = points.iter().map(|p| p.position[k]).collect();
+        axis.sort_by(f64::total_cmp);
+        let n = axis.len();
+        if n == 0 { [f64::NAN; 2] } else { [axis[n / 20], axis[n - 1 - n / 20]] }
+    });
+    Origin::choose(near.chain([0, 1].map(|end| bounds.map(|axis| axis[end]))))
+}
+
 /// The rotation to apply to a photograph. The EXIF orientation counts only if the camera has the shape of the rotated
 /// image and not that of the stored one: some reconstruction programs apply it, and COLMAP does not.
-fn turn(posed: &Posed, header: photo::Header) -> Orientation {
+fn turn(camera: Option<(u64, u64)>, header: photo::Header) -> Orientation {
     let (w, h) = header.size;
-    match posed.intrinsics.size {
+    match camera {
         Some(camera)
             if photo::swaps(header.orientation)
                 && !photos::same_aspect((w, h), camera)
@@ -177,67 +290,21 @@ fn turn(posed: &Posed, header: photo::Header) -> Orientation {
     }
 }
 
-/// Training and held-out views: by the list, by the dataset's own split, or by every N-th view.
-fn split(
-    views: &[View],
-    held: &[Option<bool>],
-    options: &OpenOptions,
-    warnings: &mut Vec<String>,
-) -> (Vec<usize>, Vec<usize>) {
-    if let Some(list) = &options.test_list {
-        let stem = |name: &str| Path::new(name).with_extension("");
-        let is = |view: &View, name: &str| view.name == name || stem(&view.name) == Path::new(name);
-        let unknown: Vec<String> = list.iter().filter(|n| !views.iter().any(|v| is(v, n))).cloned().collect();
-        warn_about(warnings, &unknown, |n, first| {
-            format!(
-                "{n} of {} names in the list of held-out views match no view; the first is {first}",
-                list.len()
-            )
-        });
-        return (0..views.len()).partition(|&i| !list.iter().any(|n| is(&views[i], n)));
-    }
-    if held.contains(&Some(true)) {
-        return (0..views.len()).partition(|&i| held[i] != Some(true));
-    }
-    if views.len() == 1 && options.test_every > 0 {
-        warnings.push("there is only one view, so none is held out".into());
-        return (vec![0], Vec::new());
-    }
-    let held_out = |i: &usize| options.test_every > 0 && i.is_multiple_of(options.test_every as usize);
-    (0..views.len()).partition(|i| !held_out(i))
-}
-
-fn distance(a: [f64; 3], b: [f64; 3]) -> f64 {
-    (0..3).map(|k| (a[k] - b[k]).powi(2)).sum::<f64>().sqrt()
-}
-
-/// Cameras more than a thousand times farther out than half of all cameras; each is warned about. A single one would
-/// determine the scene's extent, and through it a learning rate of positions that flings every Gaussian out of sight.
-fn far(views: &[View], warnings: &mut Vec<String>) -> Vec<usize> {
-    let middle = |mut numbers: Vec<f64>| {
-        numbers.sort_by(f64::total_cmp);
-        numbers[numbers.len() / 2]
+/// A warning about the photographs beside those of `views` that no pose names; `known` are listed, but not used.
+fn without_pose(finder: &Finder, folder: &Path, views: &[View], known: &[&str], warnings: &mut Vec<String>) {
+    let mut used: BTreeSet<PathBuf> = views.iter().map(|v| v.path.clone()).collect();
+    used.extend(views.iter().flat_map(|v| [&v.mask, &v.depth]).flatten().cloned());
+    used.extend(known.iter().filter_map(|n| finder.photo(folder, &photos::in_folder(finder, folder, n))));
+    let folders: BTreeSet<&Path> = views.iter().filter_map(|v| v.path.parent()).collect();
+    // Renders come with their depths and normals, and captures with masks, in the same folder.
+    let is_companion = |p: &PathBuf| {
+        let name = p.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        ["mask", "depth", "normal", "alpha"].iter().any(|word| name.contains(word))
     };
-    let center = std::array::from_fn(|k| middle(views.iter().map(|v| v.center[k]).collect()));
-    let distances: Vec<f64> = views.iter().map(|v| distance(v.center, center)).collect();
-    let usual = middle(distances.clone());
-    let far: Vec<usize> =
-        (0..views.len()).filter(|&i| usual > 0.0 && distances[i] > 1000.0 * usual).collect();
-    let names: Vec<String> = far.iter().map(|&i| views[i].name.clone()).collect();
-    warn_about(warnings, &names, |n, first| {
-        format!(
-            "{n} cameras are over 1000 times farther out than half of the cameras and are ignored for the scene's \
-             extent; the first is {first}"
-        )
+    let pictures = folders.iter().flat_map(|f| finder.pictures(f));
+    let idle: Vec<String> =
+        pictures.filter(|p| !used.contains(p) && !is_companion(p)).map(|p| p.display().to_string()).collect();
+    warn_about(warnings, &idle, |n, first| {
+        format!("{n} photographs have no pose and are not used; the first is {first}")
     });
-    far
-}
-
-/// 1.1 times the largest distance from the mean, or 1 if that is 0 (a single camera), so that learning rates scaled by
-/// it do not vanish.
-fn extent(centers: impl Iterator<Item = [f64; 3]> + Clone) -> f64 {
-    let n = centers.clone().count() as f64;
-    let mean = centers.clone().fold([0.0; 3], |m, c| std::array::from_fn(|k| m[k] + c[k] / n));
-    let largest = centers.map(|c| distance(c, mean)).fold(0.0, f64::max);
-    if largest > 1e-9 { 1.1 * largest } else { 1.0 }
 }

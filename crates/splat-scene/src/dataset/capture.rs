@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::photos;
 use super::poses::Pose;
-use crate::Point;
 use crate::image::depth::Meaning;
 use crate::image::lens::Lens;
 
@@ -18,9 +17,27 @@ pub(crate) struct Posed {
     pub(crate) pose: Pose,
     /// The dataset's own split, if it has one.
     pub(crate) held_out: Option<bool>,
-    /// Files that the dataset names for this view.
+    /// The mask that the dataset names for this view.
     pub(crate) mask: Option<PathBuf>,
-    pub(crate) depth: Option<PathBuf>,
+    /// The depth map that the dataset names for this view, and what its numbers mean.
+    pub(crate) depth: Option<(PathBuf, Meaning)>,
+}
+
+/// A frame that is left out.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Broken {
+    /// The name of its photograph, or its place in the file.
+    pub(crate) name: String,
+    /// What was found and what was expected.
+    pub(crate) message: String,
+}
+
+/// A point in world coordinates, as precise as the file has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct WorldPoint {
+    pub(crate) position: [f64; 3],
+    /// RGB, 0 to 255.
+    pub(crate) color: [u8; 3],
 }
 
 /// Intrinsics, as far as the format states them.
@@ -75,9 +92,11 @@ pub(crate) struct Capture {
     /// The file that the poses come from, for messages.
     pub(crate) file: PathBuf,
     pub(crate) posed: Vec<Posed>,
-    pub(crate) points: Vec<Point>,
+    /// Frames that have no usable camera.
+    pub(crate) broken: Vec<Broken>,
+    /// Names of frames that the dataset itself leaves out.
+    pub(crate) unused: Vec<String>,
+    pub(crate) points: Vec<WorldPoint>,
     pub(crate) photos: photos::Folder,
-    /// What the numbers in the depth maps mean that the dataset names.
-    pub(crate) depth: Meaning,
     pub(crate) warnings: Vec<String>,
 }

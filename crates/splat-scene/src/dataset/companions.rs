@@ -1,7 +1,8 @@
 //! Masks and depth maps beside the photographs: which file belongs to which view, and what its numbers mean.
 //!
-//! Masks are in `masks` (or `masks_N` or `mask`), named `a.jpg.png`, `a.png` or `a.jpg`; black is ignored. Depth maps
-//! are in `depths` (or `depth`), as 16-bit PNG or `.npy`. With a `depth_params.json` (in that folder, beside it or
+//! Masks are in `masks` (or `masks_N`, `mask` or another name of [`MASKS`]) in the naming of any exporter, or beside the
+//! photographs under a name that says `mask`; black is ignored. A `dynamic_mask_a.png`, as instant-ngp defines it, is
+//! the opposite. Depth maps are in `depths` (or `depth`), as 16-bit PNG or `.npy`. With a `depth_params.json` (in that folder, beside it or
 //! beside the COLMAP model) they hold inverse depths, as the original trainer defines them. Without one they hold
 //! depths along the camera's z axis: PNG in thousandths of a world unit, `.npy` in world units.
 
@@ -10,10 +11,30 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::photos;
+use super::capture::WorldPoint;
+use super::find::Finder;
 use crate::files::json;
 use crate::image::depth::Meaning;
-use crate::{Error, OpenOptions, Result};
+use crate::{Error, OpenOptions, Result, ply};
+
+/// Folders of masks.
+const MASKS: [&str; 5] = ["masks", "mask", "images_masks", "images_mask", "image_masks"];
+
+/// Files of points beside the poses, as their exporters name them.
+const CLOUDS: [&str; 4] = ["points3D.ply", "sparse_pc.ply", "pointcloud.ply", "sparse.ply"];
+
+/// The points of the first file of points that is in one of `folders`, and that file.
+pub(crate) fn cloud(finder: &Finder, folders: &[&Path]) -> Result<Option<(PathBuf, Vec<WorldPoint>)>> {
+    let mut files = CLOUDS.iter().flat_map(|name| folders.iter().map(move |folder| (folder, name)));
+    let Some(path) = files.find_map(|(folder, name)| finder.file(folder, name)) else { return Ok(None) };
+    read_cloud(&path).map(|points| Some((path, points)))
+}
+
+/// The points of the PLY file `path`.
+pub(crate) fn read_cloud(path: &Path) -> Result<Vec<WorldPoint>> {
+    let world = |p: crate::Point| WorldPoint { position: p.position.map(f64::from), color: p.color };
+    Ok(ply::read_points(path)?.into_iter().map(world).collect())
+}
 
 /// What the numbers of depth maps mean when the dataset says nothing about them.
 pub(crate) const UNDECLARED: Meaning = Meaning::Depth { png: 1e-3, npy: 1.0 };
@@ -34,16 +55,16 @@ struct Params {
 
 impl Companions {
     /// The folders that `options` name, or else the usual ones in `root` for photographs at 1/`reduction`.
-    pub(crate) fn find(root: &Path, reduction: u32, options: &OpenOptions) -> Result<Self> {
+    pub(crate) fn find(finder: &Finder, root: &Path, reduction: u32, options: &OpenOptions) -> Result<Self> {
         let given = |folder: &Option<PathBuf>, what| match folder {
             Some(path) if !path.is_dir() => Err(Error::MissingFolder { path: path.clone(), what }),
             other => Ok(other.clone()),
         };
-        let usual = |names: &[String]| names.iter().map(|n| root.join(n)).find(|p| p.is_dir());
+        let usual = |names: &[&str]| names.iter().find_map(|n| finder.folder(root, n));
         let masks = given(&options.masks, "masks")?
-            .or_else(|| usual(&[format!("masks_{reduction}"), "masks".into(), "mask".into()]));
-        let depths =
-            given(&options.depths, "depth maps")?.or_else(|| usual(&["depths".into(), "depth".into()]));
+            .or_else(|| usual(&[&format!("masks_{reduction}")]))
+            .or_else(|| usual(&MASKS));
+        let depths = given(&options.depths, "depth maps")?.or_else(|| usual(&["depths", "depth"]));
         let params = match &depths {
             Some(folder) => params(&[folder, root, &root.join("sparse/0"), &root.join("sparse")])?,
             None => None,
@@ -61,15 +82,15 @@ impl Companions {
         self.depths.is_some()
     }
 
-    /// The mask file of the view `name`.
-    pub(crate) fn mask(&self, name: &str) -> Option<PathBuf> {
-        photos::locate_mask(self.masks.as_deref()?, name)
+    /// The mask file of the view `name` in the folder of masks.
+    pub(crate) fn mask(&self, finder: &Finder, name: &str) -> Option<PathBuf> {
+        finder.mask(self.masks.as_deref()?, name)
     }
 
     /// The depth map file of the view `name` and what its numbers mean. A map whose scale is not above 0, or more than
     /// five times off the median scale, is left out: fitting it to the points has failed.
-    pub(crate) fn depth(&self, name: &str) -> Option<(PathBuf, Meaning)> {
-        let path = photos::locate_depth(self.depths.as_deref()?, name)?;
+    pub(crate) fn depth(&self, finder: &Finder, name: &str) -> Option<(PathBuf, Meaning)> {
+        let path = finder.depth(self.depths.as_deref()?, name)?;
         let Some(params) = &self.params else { return Some((path, UNDECLARED)) };
         let stem = Path::new(name).with_extension("");
         let &Params { scale, offset } = params.get(stem.to_str()?).or_else(|| params.get(name))?;

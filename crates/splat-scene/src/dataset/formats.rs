@@ -5,15 +5,17 @@
 //!    points, where the photographs are). Everything after that is shared: `assemble.rs` finds and measures the
 //!    photographs, scales cameras, matches masks and depth maps and splits the views.
 //! 2. Add a row to [`FORMATS`] at the place of its priority, and a line to the documentation of [`Dataset::open`].
-//! 3. Add a small dataset to `tests/dataset_formats.rs` and to `datasets` in `tests/fuzz.rs`.
-//! 4. Name the format in `docs/train.md`.
+//! 3. List what its files can say in `dataset/keys/tables.rs`, and call `keys::warnings`.
+//! 4. Add a small dataset to `tests/dataset_formats.rs` and to `datasets` in `tests/fuzz.rs`.
+//! 5. Name the format in `docs/train.md` and `docs/datasets.md`.
 //!
 //! [`Dataset::open`]: crate::Dataset::open
 
 use std::path::{Path, PathBuf};
 
 use super::capture::Capture;
-use super::{OpenOptions, colmap, opencv_cameras, polycam, transforms};
+use super::find::Finder;
+use super::{OpenOptions, colmap, opencv_cameras, polycam, record3d, transforms};
 use crate::{Error, Result};
 
 /// A dataset format.
@@ -27,9 +29,9 @@ struct Format {
 }
 
 /// The first format whose `find` succeeds is read.
-const FORMATS: [Format; 6] = [
+static FORMATS: [Format; 7] = [
     Format {
-        looks_for: "cameras.bin or cameras.txt in sparse/0, sparse or the folder itself",
+        looks_for: "cameras.bin or cameras.txt in sparse/0, sparse/1, ..., sparse or the folder itself",
         find: |folder| colmap::find(folder),
         read: colmap::capture::read,
     },
@@ -49,16 +51,17 @@ const FORMATS: [Format; 6] = [
         read: opencv_cameras::read,
     },
     Format { looks_for: "keyframes/cameras", find: polycam::find, read: polycam::read },
+    Format { looks_for: "metadata beside rgbd", find: record3d::find, read: record3d::read },
     // Where nerfstudio's tools leave the model.
     Format {
         looks_for: "colmap/sparse",
-        find: |folder| colmap::find(folder.join("colmap")),
+        find: |folder| colmap::find(Finder::default().folder(folder, "colmap")?),
         read: colmap::capture::read,
     },
 ];
 
 fn file(folder: &Path, name: &str) -> Option<PathBuf> {
-    Some(folder.join(name)).filter(|path| path.is_file())
+    Finder::default().file(folder, name)
 }
 
 /// Reads the dataset in the folder `path`, or the one that the JSON file `path` describes.
@@ -74,10 +77,17 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Capture> {
             hint: "give the folder that holds `sparse` and `images`, or a transforms.json",
         });
     }
-    FORMATS
-        .iter()
-        .find_map(|format| (format.find)(path).map(|found| (format.read)(path, &found, options)))
-        .unwrap_or_else(|| Err(unknown(path)))
+    let found = FORMATS.iter().find_map(|format| Some((format, (format.find)(path)?)));
+    let (format, found) = found.ok_or_else(|| unknown(path))?;
+    let mut capture = (format.read)(path, &found, options)?;
+    // What was looked for, and what was found in its place.
+    let files = capture.file.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
+    if files.chars().any(char::is_uppercase) {
+        capture
+            .warnings
+            .push(format!("{} is read, whose name has other capitals than usual", capture.file.display()));
+    }
+    Ok(capture)
 }
 
 fn unknown(path: &Path) -> Error {
@@ -86,6 +96,17 @@ fn unknown(path: &Path) -> Error {
             path: path.into(),
             message: "there is a COLMAP database, but no reconstruction".into(),
             hint: "reconstruct first: colmap automatic_reconstructor",
+        };
+    }
+    // Exports of programs whose own formats are not read.
+    let finder = Finder::default();
+    let exported = ["cameras.xml", "bundle.out", "sfm_data.json", "reconstruction.json", "meta_data.json"];
+    if let Some(other) = exported.iter().find_map(|name| finder.file(path, name)) {
+        return Error::NotADataset {
+            path: path.into(),
+            message: format!("{} is not read", other.file_name().unwrap_or_default().to_string_lossy()),
+            hint: "export the cameras in COLMAP's format (Metashape and RealityScan offer it), or as transforms.json with \
+                   nerfstudio's ns-process-data",
         };
     }
     let looked_for: Vec<_> = FORMATS.iter().map(|format| format.looks_for).collect();

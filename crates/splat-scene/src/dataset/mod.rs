@@ -1,9 +1,10 @@
 //! Datasets: posed photographs, ready to train on.
 //!
 //! - `formats`: the table of dataset formats. **Start there to add one**; each format has a module of its own
-//!   ([`colmap`], `transforms`, `opencv_cameras`, `polycam`) that reads into a `capture::Capture`.
-//! - `assemble`: from a `Capture` to a [`Dataset`]: photographs found and measured (`photos`), cameras scaled to the
-//!   size that is read, masks and depth maps matched (`companions`), views split.
+//!   ([`colmap`], `transforms`, `opencv_cameras`, `polycam`, `record3d`) that reads into a `capture::Capture`. `keys` is
+//!   the table of what these formats can say and of what is made of it; `text` forgives encodings.
+//! - `assemble`: from a `Capture` to a [`Dataset`]: photographs found and measured (`photos`, `find`), an origin chosen,
+//!   cameras scaled to the size that is read, masks and depth maps matched (`companions`), views split (`split`).
 //! - `poses`: pose conventions. `overview`: a dataset seen from above. [`cameras_json`]: the pose files that 3DGS
 //!   trainers write.
 //!
@@ -15,12 +16,18 @@ pub mod cameras_json;
 mod capture;
 pub mod colmap;
 mod companions;
+mod find;
 mod formats;
+mod frame;
+mod keys;
 mod opencv_cameras;
 mod overview;
 pub(crate) mod photos;
 mod polycam;
 mod poses;
+mod record3d;
+mod split;
+mod text;
 mod transforms;
 
 use std::path::{Path, PathBuf};
@@ -47,7 +54,7 @@ pub struct OpenOptions {
     pub test_every: u32,
     /// The names of the views to hold out, with or without extension. If given, nothing else decides about the split.
     pub test_list: Option<Vec<String>>,
-    /// Whether missing photographs are an error rather than a warning.
+    /// Whether missing photographs and frames without a usable camera are an error rather than a warning.
     pub strict: bool,
 }
 
@@ -120,25 +127,30 @@ pub struct Dataset {
 
 impl Dataset {
     /// Opens the dataset in the folder `path`. The first of these formats that is found is read:
-    /// - COLMAP, binary or text, any perspective camera model: in `sparse/0`, `sparse` or `path` itself (or, tried last,
-    ///   in `colmap/...`), with the photographs in `images` or `images_N` in `path` (or up to two folders above the
-    ///   model);
+    /// - COLMAP, binary or text, any perspective camera model: in `sparse/0`, `sparse/1`, ..., `sparse` or `path` itself,
+    ///   whichever has the most images (or, tried last, in `colmap/...`), with the photographs in `images` or `images_N`
+    ///   in `path` (or up to two folders above the model), or else beside the model or in another folder of `path`;
     /// - nerfstudio and instant-ngp: `transforms.json` (`path` may also be the file itself);
     /// - NeRF-synthetic: `transforms_train.json`, with `transforms_test.json` as the held-out views;
     /// - `opencv_cameras.json`: world-to-camera matrices;
-    /// - Polycam's raw data: `keyframes/cameras`.
+    /// - Polycam's raw data: `keyframes/cameras`;
+    /// - Record3D's captures: `metadata` beside `rgbd`.
     ///
-    /// Masks and depth maps are those that the dataset names, or else those in `masks` and `depths`.
+    /// Masks and depth maps are those that the dataset names, or else those in `masks` and `depths`. Names may differ in
+    /// case and Unicode form. A dataset far from the world's origin is read in `f64` and shifted to an
+    /// [`origin`](Self::origin) of its own. Frames without a usable pose or intrinsics are left out with a warning.
     ///
     /// # Errors
-    /// No known dataset; a damaged file; an invalid camera; a photograph whose aspect ratio is not its camera's, or a
+    /// No known dataset; a damaged file; poses that are no rotations; frames without a usable camera, if there are no
+    /// others or `options.strict` is set; a photograph whose aspect ratio is not its camera's, or a
     /// mask or depth map whose aspect ratio is not its photograph's; missing photographs, if all are missing or
     /// `options.strict` is set. [`Error::remedy`](crate::Error::remedy) names the option that helps.
     pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self> {
         assemble::assemble(formats::open(path.as_ref(), options)?, options)
     }
 
-    /// A hash, as 32 hexadecimal digits, of what a trained scene depends on: the names, cameras and split of the views.
+    /// A hash, as 32 hexadecimal digits, of what a trained scene depends on: the names, cameras and split of the views, and
+    /// the origin of their coordinates.
     /// Neither the contents nor the location of the photographs enters it.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -149,6 +161,9 @@ impl Dataset {
             hash.update(view.camera.width.to_le_bytes());
             hash.update(view.camera.height.to_le_bytes());
             view.camera.view.iter().chain(&view.camera.proj).for_each(|x| hash.update(x.to_le_bytes()));
+        }
+        if !self.origin.is_zero() {
+            self.origin.offset.iter().for_each(|x| hash.update(x.to_le_bytes()));
         }
         for split in [&self.train, &self.test] {
             hash.update((split.len() as u64).to_le_bytes());

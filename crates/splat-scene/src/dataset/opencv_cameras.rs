@@ -3,64 +3,86 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use super::capture::{Capture, Intrinsics, Posed};
-use super::poses::Pose;
-use super::{companions, photos};
-use crate::files::json;
+use super::capture::{Broken, Capture, Intrinsics, Posed};
+use super::find::Finder;
+use super::poses::{Fault, Pose};
+use super::text::{number, read_json};
+use super::transforms::parts;
+use super::{companions, keys, photos};
 use crate::{Error, OpenOptions, Result};
 
-#[derive(Deserialize)]
-struct File {
-    frames: Vec<Frame>,
-}
-
-#[derive(Deserialize)]
-struct Frame {
-    w: u32,
-    h: u32,
-    fx: f64,
-    fy: f64,
-    cx: f64,
-    cy: f64,
-    w2c: Vec<Vec<f64>>,
-    file_path: String,
-}
-
 pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Capture> {
-    let file: File = json::parse(path, &fs_err::read(path)?, "list of cameras")?;
-    if file.frames.is_empty() {
+    let finder = Finder::default();
+    let value = read_json(path, "list of cameras")?;
+    let (whole, frames) = parts(path, &value)?;
+    if frames.is_empty() {
         return Err(Error::NotADataset {
             path: path.into(),
             message: "the file has no frames".into(),
             hint: "export the cameras again: the list `frames` is empty",
         });
     }
-    let posed = |frame: &Frame| {
-        let wrong = |message| Error::Camera { path: path.into(), camera: frame.file_path.clone(), message };
-        if frame.w == 0 || frame.h == 0 {
-            return Err(wrong(format!("the image is {}x{}", frame.w, frame.h)));
+    let (mut posed, mut broken) = (Vec::new(), Vec::new());
+    let nothing = Map::new();
+    for (k, frame) in frames.iter().enumerate() {
+        let frame = frame.as_object().unwrap_or(&nothing);
+        let listed = frame.get("file_path").and_then(Value::as_str).unwrap_or_default();
+        let name =
+            if listed.is_empty() { format!("frame {k}") } else { photos::below(&finder, root, listed) };
+        match camera(frame) {
+            Ok(_) if listed.is_empty() => {
+                broken.push(Broken { name, message: "it has no `file_path` that names a file".into() });
+            }
+            Ok((pose, intrinsics)) => {
+                posed.push(Posed {
+                    name,
+                    intrinsics,
+                    lens: None,
+                    pose,
+                    held_out: None,
+                    mask: None,
+                    depth: None,
+                });
+            }
+            Err(Fault::Broken(message)) => broken.push(Broken { name, message }),
+            Err(Fault::Contradiction(message)) => {
+                return Err(Error::Camera { path: path.into(), camera: name, message });
+            }
         }
-        let size = (frame.w.into(), frame.h.into());
-        Ok(Posed {
-            name: photos::below(root, &frame.file_path),
-            intrinsics: Intrinsics::known(size, [frame.fx, frame.fy, frame.cx, frame.cy]),
-            lens: None,
-            pose: Pose::world_to_camera(&frame.w2c).map_err(wrong)?,
-            held_out: None,
-            mask: None,
-            depth: None,
-        })
-    };
+    }
+    let objects: Vec<&Map<String, Value>> = frames.iter().filter_map(Value::as_object).collect();
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(Capture {
         source: "OpenCV cameras, opencv_cameras.json".into(),
         root: root.into(),
         file: path.into(),
-        posed: file.frames.iter().map(posed).collect::<Result<_>>()?,
-        points: Vec::new(),
+        posed,
+        broken,
+        unused: Vec::new(),
+        points: companions::cloud(&finder, &[root])?.map(|(_, points)| points).unwrap_or_default(),
         photos: photos::Folder { path: options.images.clone().unwrap_or_else(|| root.into()), reduction: 1 },
-        depth: companions::UNDECLARED,
-        warnings: Vec::new(),
+        warnings: keys::warnings(keys::OPENCV, &file, whole, &objects),
     })
+}
+
+fn camera(frame: &Map<String, Value>) -> Result<(Pose, Intrinsics), Fault> {
+    let get = |key: &str| frame.get(key).and_then(number);
+    let need = |key: &str| get(key).ok_or_else(|| Fault::Broken(format!("it has no number `{key}`")));
+    let size = match (get("w"), get("h")) {
+        (Some(w), Some(h)) if w >= 1.0 && h >= 1.0 && w.max(h) <= 1048576.0 => Some((w as u64, h as u64)),
+        (Some(w), Some(h)) => {
+            return Err(Fault::Broken(format!("the image is {w}x{h}, expected 1 to 1048576")));
+        }
+        _ => None,
+    };
+    let known = Intrinsics::known((1, 1), [need("fx")?, need("fy")?, need("cx")?, need("cy")?]);
+    let row = |row: &Value| {
+        let row = row.as_array().into_iter().flatten();
+        row.map(|x| number(x).unwrap_or(f64::NAN)).collect()
+    };
+    let rows = frame.get("w2c").and_then(Value::as_array).into_iter().flatten();
+    let pose = Pose::world_to_camera(&rows.map(row).collect::<Vec<Vec<f64>>>())?;
+    Ok((pose, Intrinsics { size, ..known }))
 }

@@ -1,10 +1,12 @@
 //! Which folder the photographs are read from, at which size, and which file belongs to which name.
 //!
 //! Datasets come with `images` (at the size that the poses were computed at) and reductions of it, `images_2`,
-//! `images_4`, ..., or with only some of these.
+//! `images_4`, ..., or with only some of these. Names are looked for by [`Finder`], which forgives what file systems
+//! forgive.
 
 use std::path::{Component, Path, PathBuf};
 
+use super::find::Finder;
 use crate::{Error, Result};
 
 /// A folder of photographs.
@@ -22,7 +24,8 @@ pub(crate) fn choose(root: &Path, downscale: Option<u32>) -> Result<Folder> {
     for entry in fs_err::read_dir(root)? {
         let entry = entry?;
         let name = entry.file_name();
-        let Some(rest) = name.to_str().and_then(|n| n.strip_prefix("images")) else { continue };
+        let lower = name.to_str().unwrap_or_default().to_ascii_lowercase();
+        let Some(rest) = lower.strip_prefix("images") else { continue };
         let reduction = match rest.strip_prefix('_') {
             None if rest.is_empty() => 1,
             Some(n) => match n.parse() {
@@ -35,6 +38,8 @@ pub(crate) fn choose(root: &Path, downscale: Option<u32>) -> Result<Folder> {
             folders.push(Folder { path: entry.path(), reduction });
         }
     }
+    // Of `images` and `Images`, always the same one.
+    folders.sort_by(|a, b| b.path.cmp(&a.path));
     let wanted = downscale.unwrap_or(1);
     folders
         .into_iter()
@@ -46,49 +51,32 @@ pub(crate) fn choose(root: &Path, downscale: Option<u32>) -> Result<Folder> {
         .ok_or_else(|| Error::NoImagesFolder { path: root.into() })
 }
 
-/// The file of the photograph `name` in `folder`: with exactly that name, or with another extension (reductions of
-/// `a.JPG` are often `a.png`, and names in NeRF-synthetic have none). `None` if there is no such file, or if `name`
-/// leads out of the folder.
-pub(crate) fn locate(folder: &Path, name: &str) -> Option<PathBuf> {
-    find(folder, name, &["jpg", "JPG", "png", "PNG", "jpeg", "JPEG", "webp", "WEBP"])
-}
-
-/// The mask of the photograph `name`: `a.jpg.png` (COLMAP), or `a` with any extension.
-pub(crate) fn locate_mask(folder: &Path, name: &str) -> Option<PathBuf> {
-    let twice = [".png", ".PNG", ".jpg"].map(|e| format!("{name}{e}"));
-    twice.iter().find_map(|n| find(folder, n, &[])).or_else(|| locate(folder, name))
-}
-
-/// The depth map of the photograph `name`.
-pub(crate) fn locate_depth(folder: &Path, name: &str) -> Option<PathBuf> {
-    let stem = Path::new(name).with_extension("");
-    find(folder, stem.to_str()?, &["png", "npy", "PNG"])
-        .or_else(|| find(folder, &format!("{name}.png"), &[]))
-        .or_else(|| find(folder, &format!("{name}.npy"), &[]))
-}
-
-fn find(folder: &Path, name: &str, extensions: &[&str]) -> Option<PathBuf> {
-    let name = Path::new(name);
-    if !name.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
-        return None;
-    }
-    let exact = folder.join(name);
-    if exact.is_file() {
-        return Some(exact);
-    }
-    // Appending comes first: the dot in `frame_0.25` does not begin an extension.
-    let appended = extensions.iter().map(|e| {
-        let mut path = exact.clone().into_os_string();
-        path.push(".");
-        path.push(e);
-        PathBuf::from(path)
-    });
-    appended.chain(extensions.iter().map(|e| exact.with_extension(e))).find(|p| p.is_file())
+/// Where the photographs `names` lie if there is no folder `images`: of the folder of the poses, the dataset's folder
+/// and the folders in it, the one that holds most of them.
+pub(crate) fn search(finder: &Finder, root: &Path, poses: &Path, names: &[&str]) -> Option<Folder> {
+    let mut folders = vec![poses.to_path_buf(), root.to_path_buf()];
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let others = |p: &Path| {
+        let name = p.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        ["mask", "depth", "normal"].iter().any(|word| name.contains(word))
+    };
+    let mut inner: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| p.is_dir() && !others(p)).collect();
+    inner.sort();
+    folders.extend(inner);
+    // A few names tell the folder, and datasets have thousands.
+    let some: Vec<&str> = names.iter().step_by(names.len().div_ceil(32).max(1)).copied().collect();
+    let holds = |folder: &Path| {
+        some.iter().filter(|n| finder.photo(folder, &in_folder(finder, folder, n)).is_some()).count()
+    };
+    let counts: Vec<usize> = folders.iter().map(|f| holds(f)).collect();
+    let most = counts.iter().copied().max().filter(|&n| n > 0)?;
+    let first = counts.iter().position(|&n| n == most)?;
+    Some(Folder { path: folders.swap_remove(first), reduction: 1 })
 }
 
 /// The listed path as a name below `root`. A relative path stays as it is. Of a path that is absolute or leaves
 /// `root` (because the dataset was moved), the longest tail that exists below `root` is taken, or else its last part.
-pub(crate) fn below(root: &Path, listed: &str) -> String {
+pub(crate) fn below(finder: &Finder, root: &Path, listed: &str) -> String {
     let listed = listed.replace('\\', "/");
     let path = Path::new(&listed);
     let normal: Vec<&str> = path
@@ -105,7 +93,7 @@ pub(crate) fn below(root: &Path, listed: &str) -> String {
     }
     (0..normal.len())
         .map(|i| normal[i..].join("/"))
-        .find(|end| locate(root, end).is_some())
+        .find(|end| finder.photo(root, end).is_some())
         .unwrap_or_else(|| normal.last().copied().unwrap_or_default().to_owned())
 }
 
@@ -114,15 +102,19 @@ pub(crate) fn below(root: &Path, listed: &str) -> String {
 /// - the path as it is;
 /// - what [`below`] makes of it, for a model made elsewhere or on Windows;
 /// - the path without a leading `images`, for a model made one folder up.
-pub(crate) fn in_folder(folder: &Path, listed: &str) -> String {
-    let there = |name: &str| locate(folder, name).is_some();
+pub(crate) fn in_folder(finder: &Finder, folder: &Path, listed: &str) -> String {
+    let there = |name: &str| finder.photo(folder, name).is_some();
     if there(listed) {
         return listed.into();
     }
-    let inside = below(folder, listed);
-    let shorter =
-        inside.split_once('/').filter(|(first, _)| first.starts_with("images")).map(|(_, rest)| rest);
+    let inside = below(finder, folder, listed);
+    let shorter = inside.split_once('/').filter(|(first, _)| is_images(first)).map(|(_, rest)| rest);
     if there(&inside) { inside } else { shorter.filter(|s| there(s)).unwrap_or(listed).into() }
+}
+
+/// Whether a folder's name begins with `images`, in any case.
+fn is_images(name: &str) -> bool {
+    name.get(..6).is_some_and(|n| n.eq_ignore_ascii_case("images"))
 }
 
 /// The size to read at: that of the file, or `camera / downscale` if the file is larger than that by more than

@@ -1,52 +1,41 @@
 //! Polycam's raw data (its developer mode): `keyframes/images/N.jpg` with `keyframes/cameras/N.json`, and
 //! `keyframes/depth/N.png` in millimetres.
 //!
-//! `corrected_cameras` and `corrected_images` are preferred; they exist where Polycam's own bundle adjustment ran. Poses
-//! are camera-to-world with OpenGL axes, in metres, y up, as ARKit gives them. The format has no points.
+//! `corrected_cameras` and `corrected_images` are preferred; they exist where Polycam's own bundle adjustment ran, and
+//! their cameras do not state the size of the photographs. Poses are camera-to-world with OpenGL axes, in metres, y up,
+//! as ARKit gives them. The format has no points.
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use super::capture::{Capture, Intrinsics, Posed};
-use super::photos;
-use super::poses::Pose;
-use crate::files::json;
+use super::capture::{Broken, Capture, Intrinsics, Posed};
+use super::find::Finder;
+use super::poses::{Fault, Pose};
+use super::text::{number, read_json};
+use super::{companions, keys, photos};
 use crate::image::depth::Meaning;
+use crate::image::photo;
 use crate::{Error, OpenOptions, Result};
 
-#[derive(Deserialize)]
-struct Camera {
-    fx: f64,
-    fy: f64,
-    cx: f64,
-    cy: f64,
-    width: u32,
-    height: u32,
-    t_00: f64,
-    t_01: f64,
-    t_02: f64,
-    t_03: f64,
-    t_10: f64,
-    t_11: f64,
-    t_12: f64,
-    t_13: f64,
-    t_20: f64,
-    t_21: f64,
-    t_22: f64,
-    t_23: f64,
-}
-
-/// `keyframes`, if it holds cameras.
+/// The folder `keyframes`, if it holds cameras.
 pub(crate) fn find(root: &Path) -> Option<PathBuf> {
-    let folder = root.join("keyframes");
-    ["corrected_cameras", "cameras"].iter().any(|c| folder.join(c).is_dir()).then_some(folder)
+    let finder = Finder::default();
+    let folder = finder.folder(root, "keyframes")?;
+    ["corrected_cameras", "cameras"].iter().any(|c| finder.folder(&folder, c).is_some()).then_some(folder)
 }
 
 pub(crate) fn read(root: &Path, folder: &Path, options: &OpenOptions) -> Result<Capture> {
-    let corrected = folder.join("corrected_cameras").is_dir();
-    let [cameras, photos] = ["cameras", "images"]
-        .map(|name| folder.join(if corrected { format!("corrected_{name}") } else { name.to_owned() }));
+    let finder = Finder::default();
+    let pair = |prefix: &str| {
+        let part = |name: &str| finder.folder(folder, &format!("{prefix}{name}"));
+        Some((part("cameras")?, part("images")?))
+    };
+    let corrected = pair("corrected_");
+    let kind = if corrected.is_some() { "corrected_cameras" } else { "cameras" };
+    let (cameras, photos) =
+        corrected.or_else(|| pair("")).unwrap_or_else(|| (folder.join("cameras"), folder.join("images")));
+    let photos = options.images.clone().unwrap_or(photos);
     let mut files: Vec<PathBuf> = Vec::new();
     for entry in fs_err::read_dir(&cameras)? {
         let path = entry?.path();
@@ -55,48 +44,97 @@ pub(crate) fn read(root: &Path, folder: &Path, options: &OpenOptions) -> Result<
         }
     }
     files.sort();
-    let posed = files.iter().map(|path| view(path, folder)).collect::<Result<Vec<_>>>()?;
-    if posed.is_empty() {
+    if files.is_empty() {
         return Err(Error::NotADataset {
             path: cameras,
             message: "the folder has no camera files".into(),
             hint: "export Polycam's raw data again",
         });
     }
-    let photos = options.images.clone().unwrap_or(photos);
+    let (mut posed, mut broken, mut objects) = (Vec::new(), Vec::new(), Vec::new());
+    for path in &files {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let object = match read_json(path, "Polycam camera") {
+            Ok(Value::Object(object)) => object,
+            Ok(_) => Map::new(),
+            // The file of one frame.
+            Err(Error::Malformed { message, .. }) => {
+                broken.push(Broken { name, message });
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        match view(&finder, folder, &photos, &name, &object) {
+            Ok(view) => posed.push(view),
+            Err(Fault::Broken(message)) => broken.push(Broken { name, message }),
+            Err(Fault::Contradiction(message)) => {
+                return Err(Error::Camera { path: path.clone(), camera: name, message });
+            }
+        }
+        objects.push(object);
+    }
+    let frames: Vec<&Map<String, Value>> = objects.iter().collect();
     Ok(Capture {
-        source: format!("Polycam, keyframes/{}", if corrected { "corrected_cameras" } else { "cameras" }),
+        source: format!("Polycam, keyframes/{kind}"),
         root: root.into(),
         file: cameras,
         posed,
-        points: Vec::new(),
+        broken,
+        unused: Vec::new(),
+        points: companions::cloud(&finder, &[root, folder])?.map(|(_, points)| points).unwrap_or_default(),
         photos: photos::Folder { path: photos, reduction: 1 },
-        depth: Meaning::Depth { png: 1e-3, npy: 1.0 },
-        warnings: Vec::new(),
+        warnings: keys::warnings(keys::POLYCAM, kind, &Map::new(), &frames),
     })
 }
 
-fn view(path: &Path, folder: &Path) -> Result<Posed> {
-    let c: Camera = json::parse(path, &fs_err::read(path)?, "Polycam camera")?;
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let wrong = |message| Error::Camera { path: path.into(), camera: name.clone(), message };
-    if c.width == 0 || c.height == 0 {
-        return Err(wrong(format!("the image is {}x{}", c.width, c.height)));
+/// The frame `name` from its camera file.
+fn view(
+    finder: &Finder,
+    folder: &Path,
+    photos: &Path,
+    name: &str,
+    camera: &Map<String, Value>,
+) -> Result<Posed, Fault> {
+    let get = |key: &str| {
+        camera.get(key).and_then(number).ok_or_else(|| Fault::Broken(format!("it has no number `{key}`")))
+    };
+    let [fx, fy, cx, cy] = [get("fx")?, get("fy")?, get("cx")?, get("cy")?];
+    let mut matrix = vec![vec![0.0; 4]; 3];
+    for (r, row) in matrix.iter_mut().enumerate() {
+        for (c, x) in row.iter_mut().enumerate() {
+            *x = get(&format!("t_{r}{c}"))?;
+        }
     }
-    let matrix = [
-        [c.t_00, c.t_01, c.t_02, c.t_03],
-        [c.t_10, c.t_11, c.t_12, c.t_13],
-        [c.t_20, c.t_21, c.t_22, c.t_23],
-    ];
-    let pose = Pose::opengl_to_world(&matrix.map(Vec::from)).map_err(wrong)?;
-    let depth = folder.join("depth").join(format!("{name}.png"));
+    let size = match size(camera)? {
+        Some(size) => Some(size),
+        None => sibling_size(finder, folder, photos, name),
+    };
+    let depth = finder.below(folder, &format!("depth/{name}.png"));
     Ok(Posed {
-        intrinsics: Intrinsics::known((c.width.into(), c.height.into()), [c.fx, c.fy, c.cx, c.cy]),
+        intrinsics: Intrinsics { size, ..Intrinsics::known((1, 1), [fx, fy, cx, cy]) },
         lens: None,
-        pose,
+        pose: Pose::opengl_to_world(&matrix)?,
         held_out: None,
         mask: None,
-        depth: depth.is_file().then_some(depth),
-        name,
+        depth: depth.map(|path| (path, Meaning::Depth { png: 1e-3, npy: 1.0 })),
+        name: name.into(),
     })
+}
+
+fn size(camera: &Map<String, Value>) -> Result<Option<(u64, u64)>, Fault> {
+    match (camera.get("width").and_then(number), camera.get("height").and_then(number)) {
+        (Some(w), Some(h)) if w >= 1.0 && h >= 1.0 && w.max(h) <= 1048576.0 => Ok(Some((w as u64, h as u64))),
+        (Some(w), Some(h)) => Err(Fault::Broken(format!("the image is {w}x{h}, expected 1 to 1048576"))),
+        _ => Ok(None),
+    }
+}
+
+/// The size that the uncorrected camera states, if the corrected photograph has its shape: it may have been reduced since.
+/// Otherwise the intrinsics are for the photograph as it is.
+fn sibling_size(finder: &Finder, folder: &Path, photos: &Path, name: &str) -> Option<(u64, u64)> {
+    let sibling =
+        read_json(&finder.below(folder, &format!("cameras/{name}.json"))?, "Polycam camera").ok()?;
+    let stated = size(sibling.as_object()?).ok()??;
+    let file = photo::header(&finder.photo(photos, name)?).ok()?.size;
+    photos::same_aspect(file, stated).then_some(stated)
 }

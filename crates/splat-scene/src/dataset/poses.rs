@@ -1,5 +1,36 @@
 //! Poses from files, checked and converted to the convention of this crate: world-to-camera with OpenCV axes (x right,
 //! y down, z forward), `x_camera = rotation * x_world + translation`.
+//!
+//! A pose whose rotation is multiplied by one scale is normalised, and the scale is kept for a warning. What is wrong
+//! with a frame is a [`Fault`].
+
+/// Coordinates farther out than this are taken for damage: squares of such distances overflow an `f32`.
+pub(crate) const FARTHEST: f64 = 1e15;
+
+/// What is wrong with a frame; the text names the numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Fault {
+    /// The frame has no usable camera. The others do not depend on it, so it can be left out.
+    Broken(String),
+    /// The numbers are there, but they mean something else than the format says, so the other frames are suspect too.
+    Contradiction(String),
+}
+
+impl Fault {
+    /// The text.
+    pub(crate) fn message(self) -> String {
+        match self {
+            Self::Broken(message) | Self::Contradiction(message) => message,
+        }
+    }
+}
+
+/// Text alone describes a frame without a usable camera.
+impl From<String> for Fault {
+    fn from(message: String) -> Self {
+        Self::Broken(message)
+    }
+}
 
 /// A world-to-camera transform.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -7,66 +38,105 @@ pub(crate) struct Pose {
     /// Row-major, orthonormal.
     pub(crate) rotation: [[f64; 3]; 3],
     pub(crate) translation: [f64; 3],
+    /// The scale that the file multiplied the rotation by and that was taken out of it.
+    pub(crate) scale: f64,
 }
 
-/// The upper 3x4 part of a matrix with 3 or 4 rows of 4 numbers; the error says what is wrong with it.
-fn rows(matrix: &[Vec<f64>]) -> Result<[[f64; 4]; 3], String> {
+/// The upper 3x4 part of a matrix with 3 or 4 rows of 4 numbers.
+fn rows(matrix: &[Vec<f64>]) -> Result<[[f64; 4]; 3], Fault> {
     let shaped = (3..=4).contains(&matrix.len()) && matrix.iter().all(|row| row.len() == 4);
     if !shaped {
         let widths: Vec<usize> = matrix.iter().take(5).map(Vec::len).collect();
-        return Err(format!("the matrix has {} rows with {widths:?} numbers, expected 4x4", matrix.len()));
+        let message = format!("the matrix has {} rows with {widths:?} numbers, expected 4x4", matrix.len());
+        return Err(Fault::Broken(message));
     }
     let m: [[f64; 4]; 3] = std::array::from_fn(|r| std::array::from_fn(|c| matrix[r][c]));
-    // Finite in `f32`, the type that cameras are computed with.
-    if m.iter().flatten().any(|&x| !(x as f32).is_finite()) {
-        return Err(format!("the matrix is {m:?}, expected finite numbers"));
+    if m.iter().flatten().any(|&x| !usable(x)) {
+        return Err(Fault::Broken(format!(
+            "the matrix is {m:?}, expected finite numbers up to {FARTHEST:e}"
+        )));
     }
     Ok(m)
 }
 
-/// The matrix without its rounding errors; the error says why it is not a rotation.
-pub(crate) fn rotation(m: [[f64; 3]; 3]) -> Result<[[f64; 3]; 3], String> {
+/// Whether a number of a pose is finite and near enough to compute with.
+pub(crate) fn usable(x: f64) -> bool {
+    x.abs() < FARTHEST
+}
+
+/// The matrix as a rotation without rounding errors, and the scale it was multiplied by.
+pub(crate) fn rotation(m: [[f64; 3]; 3]) -> Result<([[f64; 3]; 3], f64), Fault> {
     let dot = |a: [f64; 3], b: [f64; 3]| a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+    let cross = |a: [f64; 3], b: [f64; 3]| {
+        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+    };
+    let lengths = m.map(|row| dot(row, row).sqrt());
+    let scale = lengths.iter().sum::<f64>() / 3.0;
+    if scale < 1e-9 {
+        return Err(Fault::Broken(format!("its 3x3 part is {m:?}, expected a rotation")));
+    }
+    let unit = |v: [f64; 3]| v.map(|x| x / dot(v, v).sqrt());
     let near = |x: f64, to: f64| (x - to).abs() < 1e-2;
-    let orthonormal = (0..3).all(|a| (0..3).all(|b| near(dot(m[a], m[b]), f64::from(u8::from(a == b)))));
+    let s = m.map(|row| row.map(|x| x / scale));
+    let orthonormal = (0..3).all(|a| (0..3).all(|b| near(dot(s[a], s[b]), f64::from(u8::from(a == b)))));
     if !orthonormal {
-        return Err(format!("its 3x3 part is {m:?}, expected a rotation (orthonormal to 1e-2)"));
+        let angle = |a: usize, b: usize| dot(unit(m[a]), unit(m[b])).clamp(-1.0, 1.0).acos().to_degrees();
+        return Err(Fault::Contradiction(format!(
+            "its 3x3 part is {m:?}, expected a rotation: its rows have the lengths {:.4}, {:.4} and {:.4}, and the \
+             angles {:.2}, {:.2} and {:.2} degrees between them (a rotation has 1 and 90)",
+            lengths[0],
+            lengths[1],
+            lengths[2],
+            angle(0, 1),
+            angle(1, 2),
+            angle(0, 2)
+        )));
     }
     // Gram-Schmidt orthonormalisation.
-    let unit = |v: [f64; 3]| v.map(|x| x / dot(v, v).sqrt());
     let less = |v: [f64; 3], u: [f64; 3]| std::array::from_fn(|k| v[k] - dot(v, u) * u[k]);
-    let x = unit(m[0]);
-    let y = unit(less(m[1], x));
-    let z = unit(less(less(m[2], x), y));
-    let cross = [x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2], x[0] * y[1] - x[1] * y[0]];
-    if dot(cross, z) < 0.0 {
-        return Err(format!("its 3x3 part is {m:?}, which is a reflection, expected a rotation"));
+    let x = unit(s[0]);
+    let y = unit(less(s[1], x));
+    let z = unit(less(less(s[2], x), y));
+    if dot(cross(x, y), z) < 0.0 {
+        let message = format!("its 3x3 part is {m:?}, which is a reflection, expected a rotation");
+        return Err(Fault::Contradiction(message));
     }
-    Ok([x, y, z])
+    // Rounding errors are no scale.
+    Ok(([x, y, z], if near(scale, 1.0) { 1.0 } else { scale }))
 }
 
 impl Pose {
     /// Converts a world-to-camera matrix with OpenCV axes.
-    pub(crate) fn world_to_camera(matrix: &[Vec<f64>]) -> Result<Self, String> {
+    pub(crate) fn world_to_camera(matrix: &[Vec<f64>]) -> Result<Self, Fault> {
         let m = rows(matrix)?;
-        let rotation = rotation(m.map(|row| [row[0], row[1], row[2]]))?;
-        Ok(Self { rotation, translation: m.map(|row| row[3]) })
+        let (rotation, scale) = rotation(m.map(|row| [row[0], row[1], row[2]]))?;
+        // What is scaled is the camera's frame: depths shrink with it, and pixels stay where they are.
+        Ok(Self { rotation, translation: m.map(|row| row[3] / scale), scale })
     }
 
     /// Converts a camera-to-world matrix with OpenGL axes (x right, y up, z backward).
-    pub(crate) fn opengl_to_world(matrix: &[Vec<f64>]) -> Result<Self, String> {
+    pub(crate) fn opengl_to_world(matrix: &[Vec<f64>]) -> Result<Self, Fault> {
         let m = rows(matrix)?;
-        let r = rotation(m.map(|row| [row[0], row[1], row[2]]))?;
+        let (r, scale) = rotation(m.map(|row| [row[0], row[1], row[2]]))?;
         let sign = [1.0, -1.0, -1.0];
         // The transpose of the rotation whose columns are the OpenCV axes.
         let rotation = std::array::from_fn(|a| std::array::from_fn(|b| sign[a] * r[b][a]));
-        Ok(Self::at(rotation, m.map(|row| row[3])))
+        Ok(Self { scale, ..Self::at(rotation, m.map(|row| row[3])) })
     }
 
     /// The pose of a camera at `center`, world coordinates.
-    fn at(rotation: [[f64; 3]; 3], center: [f64; 3]) -> Self {
+    pub(crate) fn at(rotation: [[f64; 3]; 3], center: [f64; 3]) -> Self {
         let translation = rotation.map(|row: [f64; 3]| -(0..3).map(|k| row[k] * center[k]).sum::<f64>());
-        Self { rotation, translation }
+        Self { rotation, translation, scale: 1.0 }
+    }
+
+    /// The pose in coordinates whose origin is at `offset`.
+    pub(crate) fn relative_to(&self, offset: [f64; 3]) -> Self {
+        if offset == [0.0; 3] {
+            return *self;
+        }
+        let center = self.center();
+        Self { scale: self.scale, ..Self::at(self.rotation, std::array::from_fn(|k| center[k] - offset[k])) }
     }
 
     /// The camera's centre in world coordinates: `-R^T t`.
@@ -90,19 +160,45 @@ mod tests {
     }
 
     #[test]
-    fn invalid_poses_are_refused() {
-        let error = |m: [[f64; 4]; 3]| Pose::world_to_camera(&m.map(Vec::from)).unwrap_err();
-        let good = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+    fn scales_are_taken_out_and_other_matrices_are_refused() {
+        let good = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 6.0]];
         let with = |r: usize, c: usize, x: f64| {
             let mut m = good;
             m[r][c] = x;
-            error(m)
+            Pose::world_to_camera(&m.map(Vec::from)).unwrap_err()
         };
-        assert!(with(0, 3, f64::NAN).contains("finite"));
-        assert!(with(2, 3, 1e300).contains("finite"), "infinite in f32");
-        assert!(with(2, 2, -1.0).contains("reflection"));
-        assert!(with(0, 0, 2.0).contains("orthonormal") && with(0, 1, 0.5).contains("orthonormal"));
-        assert!(Pose::world_to_camera(&[vec![1.0; 4]]).unwrap_err().contains("1 rows"));
-        assert!(Pose::opengl_to_world(&vec![vec![1.0; 3]; 4]).unwrap_err().contains("[3, 3, 3, 3]"));
+        let scaled = Pose::world_to_camera(&good.map(|row| row.map(|x| x * 3.0).to_vec())).unwrap();
+        assert_eq!((scaled.translation, scaled.scale), ([0.0, 0.0, 6.0], 3.0));
+        let scaled = [[0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 0.0, 2.0], [0.0, 0.5, 0.0, 3.0]].map(Vec::from);
+        let scaled = Pose::opengl_to_world(&scaled).unwrap();
+        assert_eq!((scaled.center(), scaled.scale), ([1.0, 2.0, 3.0], 0.5), "the centre is not scaled");
+        type Kind = fn(String) -> Fault;
+        let kinds: [(Fault, Kind, &str); 7] = [
+            (with(0, 3, f64::NAN), Fault::Broken, "finite"),
+            (with(0, 0, f64::NEG_INFINITY), Fault::Broken, "finite"),
+            (with(2, 3, 1e300), Fault::Broken, "finite"),
+            (with(2, 2, -1.0), Fault::Contradiction, "reflection"),
+            (with(0, 0, 2.0), Fault::Contradiction, "lengths 2.0000, 1.0000 and 1.0000"),
+            (with(0, 1, 0.5), Fault::Contradiction, "63.43"),
+            (Pose::world_to_camera(&vec![vec![0.0; 4]; 4]).unwrap_err(), Fault::Broken, "rotation"),
+        ];
+        for (fault, kind, says) in kinds {
+            assert_eq!(fault, kind(fault.clone().message()));
+            assert!(fault.clone().message().contains(says), "{fault:?}");
+        }
+        let shape = |m: &[Vec<f64>]| Pose::opengl_to_world(m).unwrap_err().message();
+        assert!(
+            shape(&[vec![1.0; 4]]).contains("1 rows")
+                && shape(&vec![vec![1.0; 3]; 4]).contains("[3, 3, 3, 3]")
+        );
+    }
+
+    /// At the coordinates of UTM the shift costs no more than the rounding of `f64`.
+    #[test]
+    fn poses_shift_without_loss() {
+        let turn = [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]];
+        let pose = Pose::at(turn, [500_001.25, 5_400_002.5, 130.125]);
+        let local = pose.relative_to([500_000.0, 5_400_000.0, 0.0]).center();
+        assert!((0..3).all(|k| (local[k] - [1.25, 2.5, 130.125][k]).abs() < 1e-8), "{local:?}");
     }
 }

@@ -1,68 +1,25 @@
-//! `transforms.json` of instant-ngp and nerfstudio (whose tools also write it for Polycam, Record3D and others), and
-//! NeRF-synthetic's `transforms_train.json` and `transforms_test.json`.
+//! `transforms.json` of instant-ngp and nerfstudio (whose tools also write it for Polycam, Record3D, RealityCapture,
+//! Metashape and others), and NeRF-synthetic's `transforms_train.json` and `transforms_test.json`.
 //!
 //! Poses are camera-to-world with OpenGL axes (x right, y up, z backward), in the file's own world frame: nerfstudio's
 //! `applied_transform` is already applied to them and to its point cloud. Intrinsics are given per frame or once for
-//! all frames, in pixels of a `w` x `h` image. Masks are black where the photograph is to be ignored. Depth maps are
-//! in units of `depth_unit_scale_factor` world units (1/1000 by default, as in nerfstudio).
+//! all frames, in pixels of a `w` x `h` image. Masks are black where the photograph is to be ignored. The unit of depth
+//! maps depends on the dialect. Which keys are read, and what is made of the others, is the table in `keys`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use super::capture::{Capture, Intrinsics, Posed};
-use super::photos;
-use super::poses::Pose;
-use crate::files::json;
-use crate::image::depth::Meaning;
-use crate::image::lens::{CameraModel, Lens};
-use crate::{Error, OpenOptions, Result, ply};
+use super::capture::{Broken, Capture, Posed, WorldPoint};
+use super::find::Finder;
+use super::frame::{Frame, Wrong};
+use super::text::{number, read_json};
+use super::{colmap, companions, keys, photos};
+use crate::{Error, OpenOptions, Result};
 
-/// What may be given per frame or once for all frames.
-#[derive(Debug, Default, Deserialize)]
-struct Camera {
-    camera_model: Option<String>,
-    is_fisheye: Option<bool>,
-    w: Option<f64>,
-    h: Option<f64>,
-    fl_x: Option<f64>,
-    fl_y: Option<f64>,
-    cx: Option<f64>,
-    cy: Option<f64>,
-    camera_angle_x: Option<f64>,
-    camera_angle_y: Option<f64>,
-    k1: Option<f64>,
-    k2: Option<f64>,
-    k3: Option<f64>,
-    k4: Option<f64>,
-    p1: Option<f64>,
-    p2: Option<f64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Frame {
-    file_path: String,
-    transform_matrix: Vec<Vec<f64>>,
-    #[serde(alias = "mask_file_path")]
-    mask_path: Option<String>,
-    #[serde(alias = "depth_path")]
-    depth_file_path: Option<String>,
-    #[serde(flatten)]
-    camera: Camera,
-}
-
-#[derive(Debug, Deserialize)]
-struct File {
-    frames: Vec<Frame>,
-    #[serde(flatten)]
-    camera: Camera,
-    ply_file_path: Option<String>,
-    depth_unit_scale_factor: Option<f64>,
-    train_filenames: Option<Vec<String>>,
-    val_filenames: Option<Vec<String>>,
-    test_filenames: Option<Vec<String>>,
-}
+/// From COLMAP's world to that of nerfstudio's files which do not say it.
+const USUAL_TRANSFORM: [[f64; 4]; 3] = [[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0]];
 
 /// Reads the file `path` in the folder `root`.
 pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Capture> {
@@ -71,47 +28,82 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
 
 /// Reads NeRF-synthetic's `train` file in the folder `root`, and `transforms_test.json` if it exists.
 pub(crate) fn read_synthetic(root: &Path, train: &Path, options: &OpenOptions) -> Result<Capture> {
-    let test = root.join("transforms_test.json");
-    if test.is_file() { read_files(root, &[train, &test], options) } else { read(root, train, options) }
+    match Finder::default().file(root, "transforms_test.json") {
+        Some(test) => read_files(root, &[train, &test], options),
+        None => read(root, train, options),
+    }
 }
 
 /// Reads `files`; the views of the second one are held out.
 fn read_files(root: &Path, files: &[&Path], options: &OpenOptions) -> Result<Capture> {
+    let finder = Finder::default();
     let mut posed = Vec::new();
+    let (mut broken, mut unused) = (Vec::new(), Vec::new());
     let mut points = Vec::new();
     let mut warnings = Vec::new();
-    let mut unit = 1e-3;
+    let nothing = Map::new();
     for (i, path) in files.iter().enumerate() {
-        let file: File = json::parse(path, &fs_err::read(path)?, "list of cameras")?;
-        let split = Split::new(root, &file, (files.len() > 1).then_some(i > 0));
-        unit = file.depth_unit_scale_factor.unwrap_or(unit);
-        for frame in &file.frames {
-            posed.push(frame.posed(root, &file.camera, &split).map_err(|(camera, what)| match what {
-                Wrong::Model(model) => Error::CameraModel { path: (*path).into(), camera, model },
-                Wrong::Numbers(message) => Error::Camera { path: (*path).into(), camera, message },
-            })?);
-        }
-        if i == 0 {
-            let listed = file.ply_file_path.as_deref().map(|p| root.join(photos::below(root, p)));
-            let usual = root.join("sparse_pc.ply");
-            match listed.or_else(|| usual.is_file().then_some(usual)) {
-                Some(cloud) if cloud.is_file() => points = ply::read_points(&cloud)?,
-                Some(cloud) => warnings.push(format!("{} does not exist: no points", cloud.display())),
-                None => {}
+        let value = read_json(path, "list of cameras")?;
+        let (whole, frames) = parts(path, &value)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let objects: Vec<&Map<String, Value>> = frames.iter().filter_map(Value::as_object).collect();
+        warnings.extend(keys::warnings(keys::TRANSFORMS, &name, whole, &objects));
+        let split = Split::new(&finder, root, whole, (files.len() > 1).then_some(i > 0));
+        let mut undeclared = 0;
+        let before = posed.len();
+        for (k, value) in frames.iter().enumerate() {
+            let frame = Frame { own: value.as_object().unwrap_or(&nothing), all: whole };
+            let file_path = frame.own.get("file_path").and_then(Value::as_str).unwrap_or_default();
+            let listed = photos::below(&finder, root, file_path);
+            if listed.is_empty() {
+                let message = "it has no `file_path` that names a file".into();
+                broken.push(Broken { name: format!("frame {k} of {name}"), message });
+                continue;
+            }
+            let file = |listed: &str| Some(root.join(photos::below(&finder, root, listed)));
+            undeclared += usize::from(frame.depth_is_undeclared());
+            match frame.camera() {
+                Ok((pose, intrinsics, lens)) => posed.push(Posed {
+                    held_out: split.held_out(&listed),
+                    name: listed,
+                    intrinsics,
+                    lens,
+                    pose,
+                    mask: frame.mask().and_then(file),
+                    depth: frame.depth().and_then(|(listed, meaning)| Some((file(listed)?, meaning))),
+                }),
+                Err(Wrong::Broken(message)) => broken.push(Broken { name: file_path.into(), message }),
+                Err(Wrong::Contradiction(message)) => {
+                    return Err(Error::Camera { path: (*path).into(), camera: file_path.into(), message });
+                }
+                Err(Wrong::Model(model)) => {
+                    return Err(Error::CameraModel { path: (*path).into(), camera: file_path.into(), model });
+                }
             }
         }
-        let before = posed.len();
-        posed.retain(|p| !split.drops(&p.name));
-        if before > posed.len() {
+        if undeclared > 0 {
             warnings.push(format!(
-                "{} of {before} views of {} are left out: its lists of views for training and testing do not name them",
-                before - posed.len(),
+                "{undeclared} frames of {name} have a `depth_path`, but the file has no `integer_depth_scale`: the \
+                 numbers are taken for thousandths of a world unit"
+            ));
+        }
+        if i == 0 {
+            points = cloud(&finder, root, whole, &mut warnings)?;
+        }
+        let read = posed.len();
+        unused.extend(posed.iter().map(|p| p.name.clone()).filter(|name| split.drops(name)));
+        posed.retain(|p| !split.drops(&p.name));
+        if read > posed.len() {
+            warnings.push(format!(
+                "{} of {} views of {} are left out: its lists of views for training and testing do not name them",
+                read - posed.len(),
+                read - before,
                 path.display()
             ));
         }
     }
     let file: PathBuf = files[0].into();
-    if posed.is_empty() {
+    if posed.is_empty() && broken.is_empty() {
         return Err(Error::NotADataset {
             path: file,
             message: "the file has no frames".into(),
@@ -120,25 +112,67 @@ fn read_files(root: &Path, files: &[&Path], options: &OpenOptions) -> Result<Cap
     }
     let photos = photos(root, &mut posed, options)?;
     let names: Vec<_> = files.iter().map(|f| f.file_name().unwrap_or_default().to_string_lossy()).collect();
-    let synthetic = names[0] == "transforms_train.json";
+    let synthetic = names[0].eq_ignore_ascii_case("transforms_train.json");
     let format = if synthetic { "NeRF-synthetic" } else { "nerfstudio / instant-ngp" };
     Ok(Capture {
         source: format!("{format}, {}", names.join(" + ")),
         root: root.into(),
         file,
         posed,
+        broken,
+        unused,
         points,
         photos,
-        depth: Meaning::Depth { png: unit, npy: unit },
         warnings,
     })
+}
+
+/// The file's own keys and its list of frames.
+pub(super) fn parts<'a>(path: &Path, value: &'a Value) -> Result<(&'a Map<String, Value>, &'a [Value])> {
+    let parts =
+        value.as_object().and_then(|whole| Some((whole, whole.get("frames")?.as_array()?.as_slice())));
+    parts.ok_or_else(|| Error::Malformed {
+        path: path.into(),
+        place: crate::Place::Line(1),
+        message: "this is not a list of cameras: there is no list `frames`".into(),
+    })
+}
+
+/// The points that the file names, or else those beside it, or else those of nerfstudio's COLMAP model.
+fn cloud(
+    finder: &Finder,
+    root: &Path,
+    whole: &Map<String, Value>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<WorldPoint>> {
+    if let Some(listed) = whole.get("ply_file_path").and_then(Value::as_str) {
+        let name = photos::below(finder, root, listed);
+        match finder.below(root, &name) {
+            Some(path) => return companions::read_cloud(&path),
+            None => {
+                warnings.push(format!("{} does not exist: the points are missing", root.join(name).display()))
+            }
+        }
+    }
+    if let Some((_, points)) = companions::cloud(finder, &[root])? {
+        return Ok(points);
+    }
+    let Some(folder) = colmap::find(root.join("colmap")) else { return Ok(Vec::new()) };
+    let listed = |r: usize, c: usize| number(whole.get("applied_transform")?.get(r)?.get(c)?);
+    let m: [[f64; 4]; 3] =
+        std::array::from_fn(|r| std::array::from_fn(|c| listed(r, c).unwrap_or(USUAL_TRANSFORM[r][c])));
+    let scale = whole.get("applied_scale").and_then(number).unwrap_or(1.0);
+    let model = colmap::read(&folder, colmap::Tracks::Skip)?;
+    let world = |p: [f64; 3]| m.map(|row| scale * (row[0] * p[0] + row[1] * p[1] + row[2] * p[2] + row[3]));
+    Ok(model.points.iter().map(|p| WorldPoint { position: world(p.position), color: p.color }).collect())
 }
 
 /// Where the photographs are: in `images` or `images_N` if the file lists all of them there, else where it lists them.
 fn photos(root: &Path, posed: &mut [Posed], options: &OpenOptions) -> Result<photos::Folder> {
     let usual = |name: &str| {
         let (folder, _) = name.split_once('/')?;
-        let number = folder.strip_prefix("images")?.trim_start_matches('_');
+        let number = folder.to_ascii_lowercase();
+        let number = number.strip_prefix("images")?.trim_start_matches('_');
         (number.is_empty() || number.parse::<u32>().is_ok()).then_some(folder.len() + 1)
     };
     let strip = posed.iter().all(|p| usual(&p.name).is_some());
@@ -164,13 +198,13 @@ struct Split {
 }
 
 impl Split {
-    fn new(root: &Path, file: &File, all: Option<bool>) -> Self {
-        let set = |list: &Option<Vec<String>>| {
-            let list = list.as_ref().filter(|l| !l.is_empty())?;
-            Some(list.iter().map(|n| photos::below(root, n)).collect())
+    fn new(finder: &Finder, root: &Path, whole: &Map<String, Value>, all: Option<bool>) -> Self {
+        let set = |key: &str| {
+            let list = whole.get(key)?.as_array().filter(|list| !list.is_empty())?;
+            Some(list.iter().filter_map(Value::as_str).map(|n| photos::below(finder, root, n)).collect())
         };
-        let test = set(&file.test_filenames).or_else(|| set(&file.val_filenames));
-        Self { all, train: set(&file.train_filenames), test }
+        let test = set("test_filenames").or_else(|| set("val_filenames"));
+        Self { all, train: set("train_filenames"), test }
     }
 
     fn held_out(&self, name: &str) -> Option<bool> {
@@ -183,84 +217,5 @@ impl Split {
             (Some(train), Some(test)) => !train.contains(name) && !test.contains(name),
             _ => false,
         }
-    }
-}
-
-enum Wrong {
-    Model(String),
-    Numbers(String),
-}
-
-impl Frame {
-    /// The view; an error is its name and what is wrong with it.
-    fn posed(&self, root: &Path, all: &Camera, split: &Split) -> Result<Posed, (String, Wrong)> {
-        let wrong = |message| (self.file_path.clone(), Wrong::Numbers(message));
-        let pose = Pose::opengl_to_world(&self.transform_matrix).map_err(wrong)?;
-        let name = photos::below(root, &self.file_path);
-        if name.is_empty() {
-            return Err(wrong("`file_path` names no file".into()));
-        }
-        let file = |listed: &Option<String>| Some(root.join(photos::below(root, listed.as_deref()?)));
-        Ok(Posed {
-            held_out: split.held_out(&name),
-            name,
-            intrinsics: self.camera.intrinsics(all).map_err(wrong)?,
-            lens: self.camera.lens(all).map_err(|w| (self.file_path.clone(), w))?,
-            pose,
-            mask: file(&self.mask_path),
-            depth: file(&self.depth_file_path),
-        })
-    }
-}
-
-impl Camera {
-    /// The intrinsics of this frame, or else those that hold for all frames.
-    fn intrinsics(&self, all: &Self) -> Result<Intrinsics, String> {
-        let side = |n: Option<f64>| match n {
-            // Some exporters write 360.0.
-            Some(n) if n.fract() == 0.0 && (1.0..=1048576.0).contains(&n) => Ok(Some(n as u64)),
-            Some(n) => Err(format!("a side of the image is {n} pixels, expected 1 to 1048576")),
-            None => Ok(None),
-        };
-        let focal = [self.fl_x.or(all.fl_x), self.fl_y.or(all.fl_y)];
-        let angle = |a: Option<f64>| match a {
-            // Some exporters write an angle of 0 beside a focal length.
-            _ if focal != [None; 2] => Ok(None),
-            Some(a) if !(a > 0.0 && a < std::f64::consts::PI) => {
-                Err(format!("the angle of view is {a} radians, expected 0 to pi"))
-            }
-            other => Ok(other),
-        };
-        let size = side(self.w.or(all.w))?.zip(side(self.h.or(all.h))?);
-        Ok(Intrinsics {
-            size,
-            focal,
-            center: [self.cx.or(all.cx), self.cy.or(all.cy)],
-            angle: [
-                angle(self.camera_angle_x.or(all.camera_angle_x))?,
-                angle(self.camera_angle_y.or(all.camera_angle_y))?,
-            ],
-        })
-    }
-
-    fn lens(&self, all: &Self) -> Result<Option<Lens>, Wrong> {
-        let k = [self.k1.or(all.k1), self.k2.or(all.k2), self.k3.or(all.k3), self.k4.or(all.k4)];
-        let k = k.map(Option::unwrap_or_default);
-        let p = [self.p1.or(all.p1), self.p2.or(all.p2)].map(Option::unwrap_or_default);
-        let model = self.camera_model.as_deref().or(all.camera_model.as_deref());
-        let fisheye = self.is_fisheye.or(all.is_fisheye).unwrap_or(false);
-        match model {
-            Some("OPENCV_FISHEYE" | "FISHEYE") => {}
-            _ if fisheye => {}
-            None
-            | Some("OPENCV" | "PINHOLE" | "SIMPLE_PINHOLE" | "SIMPLE_RADIAL" | "RADIAL" | "PERSPECTIVE") => {
-                return Lens::polynomial(k, p).map_err(Wrong::Numbers);
-            }
-            Some(other) => return Err(Wrong::Model(other.into())),
-        }
-        let model = CameraModel::by_name("OPENCV_FISHEYE").expect("one of COLMAP's models");
-        // The focal length and principal point are not part of the lens.
-        let numbers = [1.0, 1.0, 0.0, 0.0, k[0], k[1], k[2], k[3]];
-        model.camera(&numbers).map(|(_, lens)| lens).map_err(Wrong::Numbers)
     }
 }

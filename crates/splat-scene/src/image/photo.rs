@@ -64,7 +64,8 @@ fn decode(path: &Path) -> Result<DynamicImage> {
     reader.decode().map_err(|source| Error::Decode { path: path.into(), source })
 }
 
-/// Reads a mask as one channel, `[height, width]`: brightness, multiplied by alpha if the file has it.
+/// Reads a mask as one channel, `[height, width]`: brightness, multiplied by alpha if the file has it; black is ignored.
+/// instant-ngp's `dynamic_mask_a.png` is the other way round and is inverted here.
 pub(crate) fn mask(path: &Path) -> Result<Photo> {
     let image = decode(path)?;
     let (width, height) = (image.width(), image.height());
@@ -74,6 +75,9 @@ pub(crate) fn mask(path: &Path) -> Result<Photo> {
     } else {
         image.into_luma8().into_raw()
     };
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let pixels =
+        if name.starts_with("dynamic_mask_") { pixels.iter().map(|p| 255 - p).collect() } else { pixels };
     Ok(Photo { width, height, channels: 1, pixels })
 }
 

@@ -53,7 +53,7 @@ pub fn parse_images(path: &Path, data: &[u8], tracks: Tracks) -> Result<Vec<Imag
         let id = c.u32(&format!("the id of image {i} of {n}"))?;
         let q = c.f64s(&format!("the rotation of image {id}"))?;
         let t = c.f64s(&format!("the translation of image {id}"))?;
-        let (rotation, translation) = pose(q, t).map_err(|m| c.malformed(format!("image {id}: {m}")))?;
+        let (rotation, translation) = pose(q, t);
         let camera = c.u32(&format!("the camera of image {id}"))?;
         let name = c.zero_terminated(&format!("the name of image {id}"))?.to_owned();
         let count = c.count("observations", OBSERVATION)?;

@@ -1,65 +1,123 @@
-//! A COLMAP model as a dataset: its images, with the photographs in `images` or `images_N` beside the model.
+//! A COLMAP model as a dataset: its images, with the photographs in `images` or `images_N` beside the model, or wherever
+//! they are near it; and the points of a PLY file where the model has none.
 
 use std::path::Path;
 
-use super::{Point3d, Tracks};
-use crate::dataset::capture::{Capture, Intrinsics, Posed};
+use super::models::{models, registered};
+use super::{Image, Point3d, Tracks};
+use crate::dataset::capture::{Broken, Capture, Intrinsics, Posed, WorldPoint};
+use crate::dataset::find::Finder;
 use crate::dataset::poses::Pose;
 use crate::dataset::{companions, photos};
-use crate::{Error, OpenOptions, Point, Result};
+use crate::{Error, OpenOptions, Result};
 
 /// Reads the model in `folder`, which was found in the dataset's folder `path`.
 pub(crate) fn read(path: &Path, folder: &Path, options: &OpenOptions) -> Result<Capture> {
+    let finder = Finder::default();
     let model = super::read(folder, Tracks::Skip)?;
     if model.images.is_empty() {
         return Err(Error::NotADataset {
             path: folder.into(),
             message: "a COLMAP model without images: nothing was registered".into(),
-            hint: "look at the largest model that COLMAP made: sparse/0, sparse/1, ...",
+            hint: "reconstruct again, from photographs that overlap more: colmap automatic_reconstructor",
         });
     }
     let photos = match &options.images {
         Some(given) => photos::Folder { path: given.clone(), reduction: 1 },
-        None => photo_folder(path, folder, options.downscale)?,
+        None => photo_folder(&finder, path, folder, &model.images, options.downscale)?,
     };
-    let posed = model.images.iter().map(|image| {
+    let (mut posed, mut broken) = (Vec::with_capacity(model.images.len()), Vec::new());
+    for image in &model.images {
+        let name = photos::in_folder(&finder, &photos.path, &image.name);
+        if let Some(message) = image.fault() {
+            broken.push(Broken { name, message });
+            continue;
+        }
         let camera = model.cameras[&image.camera];
-        Posed {
-            name: photos::in_folder(&photos.path, &image.name),
+        posed.push(Posed {
+            name,
             intrinsics: Intrinsics::known((camera.width, camera.height), camera.intrinsics),
             lens: camera.lens,
-            pose: Pose { rotation: image.rotation_matrix(), translation: image.translation },
+            pose: Pose { rotation: image.rotation_matrix(), translation: image.translation, scale: 1.0 },
             held_out: None,
             mask: None,
             depth: None,
-        }
-    });
-    let point = |p: &Point3d| Point { position: p.position.map(|x| x as f32), color: p.color };
-    let inside = folder.strip_prefix(path).unwrap_or(folder).display().to_string();
-    let mut warnings = Vec::new();
-    if !super::file(folder, "points3D").is_file() {
-        warnings.push(format!("{} has neither points3D.bin nor points3D.txt: no points", folder.display()));
+        });
     }
+    let point = |p: &Point3d| WorldPoint { position: p.position, color: p.color };
+    let inside = folder.strip_prefix(path).unwrap_or(folder).display().to_string();
+    let mut warnings = others(path, folder);
+    let mut points: Vec<WorldPoint> = model.points.iter().map(point).collect();
+    if points.is_empty() {
+        match companions::cloud(&finder, &[folder, path])? {
+            Some((_, cloud)) => points = cloud,
+            None if !super::file(folder, "points3D").is_file() => warnings.push(format!(
+                "{} has none of points3D.bin, points3D.txt and points3D.ply: no points",
+                folder.display()
+            )),
+            None => {}
+        }
+    }
+    // The folder of the model itself may have been given, below the photographs.
+    let root =
+        photos.path.parent().filter(|_| options.images.is_none() && photos.path != path).unwrap_or(path);
     Ok(Capture {
         source: if inside.is_empty() { "COLMAP".into() } else { format!("COLMAP, {inside}") },
-        // The folder of the model itself may have been given, below the photographs.
-        root: photos.path.parent().filter(|_| options.images.is_none()).unwrap_or(path).into(),
+        root: root.into(),
         file: super::file(folder, "images"),
-        posed: posed.collect(),
-        points: model.points.iter().map(point).collect(),
+        posed,
+        broken,
+        unused: Vec::new(),
+        points,
         photos,
-        depth: companions::UNDECLARED,
         warnings,
     })
 }
 
-/// `images*` in the dataset's folder, or above the model if the folder of the model itself was given.
-fn photo_folder(path: &Path, model: &Path, downscale: Option<u32>) -> Result<photos::Folder> {
+/// A warning about the models that are not read.
+fn others(path: &Path, folder: &Path) -> Vec<String> {
+    // Where nerfstudio's tools leave the model.
+    let above = [path.to_path_buf(), path.join("colmap")];
+    let models = above.iter().map(|p| models(p)).find(|m| m.iter().any(|m| m == folder)).unwrap_or_default();
+    if models.len() < 2 {
+        return Vec::new();
+    }
+    let name = |m: &Path| match m.strip_prefix(path) {
+        Ok(inner) if inner.as_os_str().is_empty() => "the folder itself".into(),
+        Ok(inner) => inner.display().to_string(),
+        Err(_) => m.display().to_string(),
+    };
+    let with = |m: &Path| format!("{} ({} images)", name(m), registered(m));
+    let rest: Vec<String> = models.iter().filter(|m| *m != folder).map(|m| with(m)).collect();
+    vec![format!(
+        "there are {} COLMAP models; the one with the most images is read: {}, not {}",
+        models.len(),
+        with(folder),
+        rest.join(", ")
+    )]
+}
+
+/// `images*` in the dataset's folder, or above the model if the folder of the model itself was given, or else the folder
+/// near the model that holds the photographs.
+fn photo_folder(
+    finder: &Finder,
+    path: &Path,
+    model: &Path,
+    images: &[Image],
+    downscale: Option<u32>,
+) -> Result<photos::Folder> {
     let first = photos::choose(path, downscale);
-    if first.is_ok() || model != path {
+    if first.is_ok() {
         return first;
     }
-    // Canonical, so that `.` and `a/..` have parents.
-    let full = fs_err::canonicalize(path)?;
-    full.ancestors().skip(1).take(2).find_map(|up| photos::choose(up, downscale).ok()).map_or(first, Ok)
+    if model == path {
+        // Canonical, so that `.` and `a/..` have parents.
+        let full = fs_err::canonicalize(path)?;
+        let above = full.ancestors().skip(1).take(2).find_map(|up| photos::choose(up, downscale).ok());
+        if let Some(above) = above {
+            return Ok(above);
+        }
+    }
+    let names: Vec<&str> = images.iter().map(|i| i.name.as_str()).collect();
+    photos::search(finder, path, model, &names).map_or(first, Ok)
 }

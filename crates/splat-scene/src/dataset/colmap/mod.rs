@@ -1,20 +1,26 @@
 //! COLMAP sparse models: `cameras`, `images` and `points3D`, binary or text.
 //!
 //! Poses are world-to-camera with OpenCV axes. Intrinsics are in pixels of the images that COLMAP saw, with the upper
-//! left corner of the upper left pixel at (0, 0). The files `rigs` and `frames` of later releases are not needed and
-//! not read. This module does not look for photographs; [`Dataset::open`](crate::Dataset::open) does.
+//! left corner of the upper left pixel at (0, 0). The files `rigs` and `frames` of COLMAP 3.12 and later are not needed
+//! and not read: `images` repeats the pose that they give each image. This module does not look for photographs;
+//! [`Dataset::open`](crate::Dataset::open) does.
 
 mod binary;
 pub(crate) mod capture;
+mod models;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::find::Finder;
+use super::poses::{FARTHEST, usable};
+use super::text::decode;
 use crate::image::lens::{CameraModel, Lens};
 use crate::{Error, Result};
 
 pub use binary::{parse_cameras, parse_images, parse_points};
+pub use models::find;
 pub use text::{parse_cameras_text, parse_images_text, parse_points_text};
 
 /// A camera as COLMAP has it: intrinsics without a pose. Several images may share one.
@@ -37,9 +43,9 @@ pub struct Camera {
 pub struct Image {
     /// COLMAP's image id.
     pub id: u32,
-    /// Unit quaternion, wxyz, world to camera.
+    /// Unit quaternion, wxyz, world to camera; as found in the file if it has no length, which may be NaN.
     pub rotation: [f64; 4],
-    /// World to camera, world units.
+    /// World to camera, world units; as found in the file, which may be NaN.
     pub translation: [f64; 3],
     /// The key of its camera in [`Model::cameras`].
     pub camera: u32,
@@ -84,31 +90,30 @@ pub struct Model {
     pub points: Vec<Point3d>,
 }
 
-/// The folder below (or at) `path` that holds a COLMAP model: `sparse/0`, `sparse` or `path` itself.
-#[must_use]
-pub fn find(path: impl AsRef<Path>) -> Option<PathBuf> {
-    let path = path.as_ref();
-    let has = |p: &Path| ["cameras.bin", "cameras.txt"].iter().any(|f| p.join(f).is_file());
-    [path.join("sparse/0"), path.join("sparse"), path.into()].into_iter().find(|p| has(p))
-}
-
-fn is_binary(folder: &Path) -> bool {
-    folder.join("cameras.bin").is_file()
-}
-
-/// `cameras`, `images` or `points3D` of the model in `folder`, as [`read`] reads it.
+/// `cameras`, `images` or `points3D` of the model in `folder`, as [`read`] reads it: binary if both kinds exist, and by
+/// any case of its name.
 pub(crate) fn file(folder: &Path, name: &str) -> PathBuf {
-    folder.join(name).with_extension(if is_binary(folder) { "bin" } else { "txt" })
+    let finder = Finder::default();
+    let kind = |extension: &str| {
+        let find = |name: &str| finder.file(folder, &format!("{name}.{extension}"));
+        (find("cameras").is_some() && find("images").is_some()).then(|| find(name)).flatten()
+    };
+    let usual = || if finder.file(folder, "cameras.bin").is_some() { "bin" } else { "txt" };
+    kind("bin").or_else(|| kind("txt")).unwrap_or_else(|| {
+        let name = format!("{name}.{}", usual());
+        finder.file(folder, &name).unwrap_or_else(|| folder.join(name))
+    })
 }
 
 /// Reads the model in `folder`; the binary files if both kinds exist. Without a file of points the model has none.
+/// Text may be in any encoding.
 ///
 /// # Errors
 /// A truncated, malformed or missing file (that of points may be missing); a camera model that is not a perspective
-/// one; an image whose camera does not exist; two images with the same name.
+/// one; an image whose camera does not exist; two images with the same name. An image without a usable pose is no
+/// error.
 pub fn read(folder: impl AsRef<Path>, tracks: Tracks) -> Result<Model> {
     let folder = folder.as_ref();
-    let binary = is_binary(folder);
     let [cameras_at, images_at, points_at] = ["cameras", "images", "points3D"].map(|name| file(folder, name));
     let missing: Vec<_> = [&cameras_at, &images_at]
         .into_iter()
@@ -122,24 +127,27 @@ pub fn read(folder: impl AsRef<Path>, tracks: Tracks) -> Result<Model> {
             hint: "export the whole model: colmap model_converter --output_type BIN",
         });
     }
-    let model = if binary {
-        Model {
-            cameras: parse_cameras(&cameras_at, &fs_err::read(&cameras_at)?)?,
-            images: parse_images(&images_at, &fs_err::read(&images_at)?, tracks)?,
-            points: match points_at.is_file() {
-                true => parse_points(&points_at, &fs_err::read(&points_at)?, tracks)?,
-                false => Vec::new(),
-            },
-        }
-    } else {
-        Model {
-            cameras: parse_cameras_text(&cameras_at, &fs_err::read_to_string(&cameras_at)?)?,
-            images: parse_images_text(&images_at, &fs_err::read_to_string(&images_at)?, tracks)?,
-            points: match points_at.is_file() {
-                true => parse_points_text(&points_at, &fs_err::read_to_string(&points_at)?, tracks)?,
-                false => Vec::new(),
-            },
-        }
+    let is_binary = |path: &Path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("bin"));
+    let bytes = |path: &Path| fs_err::read(path).map_err(Error::from);
+    let (cameras, images) = (bytes(&cameras_at)?, bytes(&images_at)?);
+    let model = Model {
+        cameras: if is_binary(&cameras_at) {
+            parse_cameras(&cameras_at, &cameras)?
+        } else {
+            parse_cameras_text(&cameras_at, &decode(&cameras))?
+        },
+        images: if is_binary(&images_at) {
+            parse_images(&images_at, &images, tracks)?
+        } else {
+            parse_images_text(&images_at, &decode(&images), tracks)?
+        },
+        points: if !points_at.is_file() {
+            Vec::new()
+        } else if is_binary(&points_at) {
+            parse_points(&points_at, &bytes(&points_at)?, tracks)?
+        } else {
+            parse_points_text(&points_at, &decode(&bytes(&points_at)?), tracks)?
+        },
     };
     let mut names = BTreeSet::new();
     for image in &model.images {
@@ -176,6 +184,24 @@ impl Image {
         ]
     }
 
+    /// What is wrong with the pose, if it is none.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let norm = self.rotation.iter().map(|x| x * x).sum::<f64>();
+        if (norm - 1.0).abs() > 1e-6 || norm.is_nan() {
+            return Some(format!(
+                "the rotation quaternion is {:?}, expected finite numbers that are not all 0",
+                self.rotation
+            ));
+        }
+        if self.translation.iter().any(|&x| !usable(x)) {
+            return Some(format!(
+                "the translation is {:?}, expected finite numbers up to {FARTHEST:e}",
+                self.translation
+            ));
+        }
+        None
+    }
+
     /// The camera's centre in world coordinates: `-R^T t`.
     #[must_use]
     pub fn center(&self) -> [f64; 3] {
@@ -197,15 +223,8 @@ fn camera(width: u64, height: u64, model: CameraModel, numbers: &[f64]) -> Resul
     Ok(Camera { width, height, intrinsics, lens })
 }
 
-/// The unit quaternion and the translation; the error says what is wrong with them.
-fn pose(q: [f64; 4], t: [f64; 3]) -> Result<([f64; 4], [f64; 3]), String> {
+/// The unit quaternion and the translation. Numbers that are no pose stay as they are.
+fn pose(q: [f64; 4], t: [f64; 3]) -> ([f64; 4], [f64; 3]) {
     let norm = q.iter().map(|x| x * x).sum::<f64>().sqrt();
-    if !(norm.is_finite() && norm > 1e-6) {
-        return Err(format!("the rotation quaternion is {q:?}, expected finite numbers that are not all 0"));
-    }
-    // Finite in `f32`, the type that cameras are computed with.
-    if t.iter().any(|&x| !(x as f32).is_finite()) {
-        return Err(format!("the translation is {t:?}, expected finite numbers"));
-    }
-    Ok((q.map(|x| x / norm), t))
+    if norm.is_finite() && norm > 1e-6 { (q.map(|x| x / norm), t) } else { (q, t) }
 }

@@ -1,7 +1,8 @@
 //! COLMAP's text files: pure functions of the text. `path` is only used to name the file in errors.
 //!
 //! Lines that begin with `#` are comments. In `images.txt` each image has two lines; the second one lists its
-//! observations and may be blank.
+//! observations and may be blank. Some exporters leave it out, so a line that begins a next image is not taken for
+//! observations.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,6 +38,36 @@ impl<'a> Fields<'a> {
         let mut out = [T::default(); N];
         for x in &mut out {
             *x = self.number(what)?;
+        }
+        Ok(out)
+    }
+
+    /// Whether the line begins an image rather than listing observations: it has the numbers of a pose, and is not a
+    /// list of triples.
+    fn begins_image(&self) -> bool {
+        let mut words = self.rest.split_whitespace();
+        let is = |word: Option<&str>, whole: bool| {
+            word.is_some_and(|w| w.parse::<u32>().is_ok() || !whole && w.parse::<f64>().is_ok())
+        };
+        let pose =
+            is(words.next(), true) && (0..7).all(|_| is(words.next(), false)) && is(words.next(), true);
+        let name: Vec<&str> = words.collect();
+        pose && !name.is_empty()
+            && (!name.len().is_multiple_of(3) || name.iter().any(|w| w.parse::<f64>().is_err()))
+    }
+
+    /// A number that programs may have written as NaN, in the ways of their C libraries.
+    fn reals<const N: usize>(&mut self, what: &str) -> Result<[f64; N]> {
+        let mut out = [f64::NAN; N];
+        for x in &mut out {
+            let text = self.text(what)?;
+            let bare = text.trim_start_matches('-').to_ascii_lowercase();
+            let not_a_number = bare.starts_with("nan") || bare.starts_with("1.#");
+            match text.parse() {
+                Ok(number) => *x = number,
+                Err(_) if not_a_number => {}
+                Err(_) => return Err(self.malformed(format!("{what} is {text:?}, expected a number"))),
+            }
         }
         Ok(out)
     }
@@ -95,15 +126,15 @@ pub fn parse_cameras_text(path: &Path, text: &str) -> Result<BTreeMap<u32, Camer
 /// A missing or impossible number, or observations that are not triples.
 pub fn parse_images_text(path: &Path, text: &str, tracks: Tracks) -> Result<Vec<Image>> {
     let mut images = Vec::new();
-    let mut lines = lines(path, text);
+    let mut lines = lines(path, text).peekable();
     while let Some(mut f) = lines.next() {
         if f.is_empty() {
             continue;
         }
         let id: u32 = f.number("the image's id")?;
-        let q = f.numbers("one of 4 quaternion numbers")?;
-        let t = f.numbers("one of 3 translation numbers")?;
-        let (rotation, translation) = pose(q, t).map_err(|m| f.malformed(format!("image {id}: {m}")))?;
+        let q = f.reals("one of 4 quaternion numbers")?;
+        let t = f.reals("one of 3 translation numbers")?;
+        let (rotation, translation) = pose(q, t);
         let camera = f.number("the image's camera")?;
         // Names may contain spaces: the name is the rest of the line.
         let name = f.rest.trim().to_owned();
@@ -111,7 +142,7 @@ pub fn parse_images_text(path: &Path, text: &str, tracks: Tracks) -> Result<Vec<
             return Err(f.malformed(format!("image {id} has no name")));
         }
         let mut observations = Vec::new();
-        if let Some(mut f) = lines.next() {
+        if let Some(mut f) = lines.next_if(|f| !f.begins_image()) {
             while !f.is_empty() {
                 let [x, y] = f.numbers("an observation's x or y")?;
                 let point: i64 = f.number("an observation's point id")?;
@@ -133,7 +164,7 @@ pub fn parse_points_text(path: &Path, text: &str, tracks: Tracks) -> Result<Vec<
     let mut points = Vec::new();
     for mut f in lines(path, text).filter(|f| !f.is_empty()) {
         let id = f.number("the point's id")?;
-        let position = f.numbers("one of 3 coordinates")?;
+        let position = f.reals("one of 3 coordinates")?;
         let color = f.numbers("one of 3 colours (0 to 255)")?;
         let _error: f64 = f.number("the point's error")?;
         let mut track = Vec::new();
