@@ -39,7 +39,7 @@ mod gaussians;
 mod image;
 mod origin;
 
-pub use dataset::{Dataset, OpenOptions, Point, View, cameras_json, colmap};
+pub use dataset::{Dataset, Finding, OpenOptions, Plausibility, Point, View, cameras_json, colmap};
 pub use error::{Error, Place, Remedy, Result};
 pub use files::write_atomically;
 pub use gaussians::{

@@ -187,7 +187,14 @@ fn datasets(root: &Path) -> Vec<(&'static str, PathBuf)> {
         jpeg(&polycam.1.join(format!("keyframes/images/{i}.jpg")));
         depth(&polycam.1.join(format!("keyframes/depth/{i}.png")));
     }
-    vec![text, binary, nerfstudio, synthetic, opencv, polycam]
+    let record3d = at("record3d");
+    let poses: Vec<String> = (0..VIEWS).map(|i| format!("[0.1,0,0,1,{i},0,2]")).collect();
+    (0..VIEWS).for_each(|i| jpeg(&record3d.1.join(format!("rgbd/{i}.jpg"))));
+    put(
+        &record3d.1.join("metadata"),
+        format!(r#"{{"w":24,"h":16,"K":[20,0,0,0,20,0,12,8,1],"fps":30,"poses":[{}]}}"#, poses.join(",")),
+    );
+    vec![text, binary, nerfstudio, synthetic, opencv, polycam, record3d]
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -302,6 +309,7 @@ fn try_all(path: &Path, strict: bool) -> (bool, usize) {
         }
     }
     drop(d.top_view(32));
+    drop(d.plausibility());
     assert_eq!(d.fingerprint().len(), 32);
     (true, unloadable)
 }
@@ -321,7 +329,7 @@ fn run(cases: usize, seed: u64) -> Figures {
         let (name, files, path) = &sets[case % sets.len()];
         // Half of the damage goes to the files that describe the others.
         let described =
-            |p: &&PathBuf| p.extension().is_some_and(|e| !["jpg", "png"].contains(&e.to_str().unwrap()));
+            |p: &&PathBuf| p.extension().is_none_or(|e| !["jpg", "png"].contains(&e.to_str().unwrap()));
         let describing: Vec<_> = files.iter().filter(described).collect();
         let file = if rng.below(2) == 0 {
             describing[rng.below(describing.len())]
@@ -330,7 +338,7 @@ fn run(cases: usize, seed: u64) -> Figures {
         };
         let whole = fs::read(file).unwrap();
         let mut bytes = whole.clone();
-        let text = ["txt", "json", "ply"].iter().any(|e| file.extension().is_some_and(|x| x == *e));
+        let text = file.extension().is_none_or(|e| ["txt", "json", "ply"].contains(&e.to_str().unwrap()));
         damage(&mut bytes, text, &mut rng);
         fs::write(file, &bytes).unwrap();
         let region = Region::new(ALLOCATOR);

@@ -29,6 +29,20 @@ fn snowmiku_opens_at_the_size_of_its_photographs() {
     assert_eq!(small.scene_extent, d.scene_extent);
 }
 
+/// Real datasets are plausible, and the measurement takes little of the time that opening takes.
+#[test]
+fn real_datasets_raise_no_alarm() {
+    for name in ["snowmiku", "fox", "fox-colmap", "lego", "facelift-head"] {
+        let Some(path) = shared(name) else { return };
+        let d = Dataset::open(&path, &OpenOptions::default()).unwrap();
+        let found = d.plausibility();
+        println!("{name}: {found:?}, warnings {:?}", d.warnings);
+        assert!(found.findings.is_empty(), "{name}: {found:?}");
+        assert_eq!(found.points_seen.is_some(), !d.points.is_empty());
+        assert!(d.origin.is_zero(), "{name}");
+    }
+}
+
 /// Every point with a track, projected with our camera at the size that is read, falls on its observation.
 #[test]
 fn fox_points_reproject_onto_their_observations() {

@@ -5,6 +5,7 @@
 //!   the table of what these formats can say and of what is made of it; `text` forgives encodings.
 //! - `assemble`: from a `Capture` to a [`Dataset`]: photographs found and measured (`photos`, `find`), an origin chosen,
 //!   cameras scaled to the size that is read, masks and depth maps matched (`companions`), views split (`split`).
+//! - `plausibility`: whether cameras and points go together.
 //! - `poses`: pose conventions. `overview`: a dataset seen from above. [`cameras_json`]: the pose files that 3DGS
 //!   trainers write.
 //!
@@ -23,12 +24,15 @@ mod keys;
 mod opencv_cameras;
 mod overview;
 pub(crate) mod photos;
+mod plausibility;
 mod polycam;
 mod poses;
 mod record3d;
 mod split;
 mod text;
 mod transforms;
+
+pub use plausibility::{Finding, Plausibility};
 
 use std::path::{Path, PathBuf};
 
