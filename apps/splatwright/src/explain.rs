@@ -10,14 +10,18 @@ use splat_toolchain::{
     explain::{Hit, Report, scan},
 };
 
-use crate::{hint::hinted, ui};
+use crate::{
+    hint::{WithHint as _, hinted},
+    ui,
+};
 
 /// Explain a failure: a code such as E21, or the log of a build that failed
 ///
 /// Without an argument the log is read from standard input: `pip install . 2>&1 | cargo xtask explain`.
 /// Known failures come first, the one to solve first at the top; harmless warnings come last and are marked as harmless.
 ///
-/// Exit code: 0 if a log shows nothing or only harmless warnings, 1 if it shows a failure.
+/// Exit code: 0 if the code or the log is explained, that is, if the log shows a known failure, or harmless warnings and
+/// no other error; 3 if nothing that is known explains the log; 1 if there is no such code, or the log cannot be read.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A code (E21), or a file with the log of a build; `-` or nothing for standard input
@@ -31,7 +35,10 @@ pub struct Args {
     json: bool,
 }
 
-/// A find with what is known of it.
+/// The exit code for a log that nothing known explains. Command lines that cannot be parsed have 2.
+const UNKNOWN: u8 = 3;
+
+/// A hit with what is known of it.
 #[derive(Serialize)]
 struct Told<'a> {
     #[serde(flatten)]
@@ -45,6 +52,7 @@ struct Told<'a> {
 #[derive(Serialize)]
 struct Answer<'a> {
     lines: usize,
+    explained: bool,
     first: Option<&'static str>,
     hits: Vec<Told<'a>>,
     unexplained: &'a Option<(usize, String)>,
@@ -69,20 +77,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let report = scan(&read(subject)?);
-    tell(&report, args.json)
-}
-
-/// Prints what a log shows; for other commands whose own build failed.
-///
-/// # Errors
-/// Standard output is closed.
-pub fn tell(report: &Report, json: bool) -> anyhow::Result<ExitCode> {
-    if json {
-        ui::json(&answer(report))?
+    if args.json {
+        ui::json(&answer(&report))?
     } else {
-        ui::data(&report_text(report))?
+        ui::data(&report_text(&report))?
     }
-    Ok(if report.first().is_some() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(if report.is_explained() { ExitCode::SUCCESS } else { ExitCode::from(UNKNOWN) })
 }
 
 fn read(subject: &str) -> anyhow::Result<Vec<u8>> {
@@ -92,11 +92,14 @@ fn read(subject: &str) -> anyhow::Result<Vec<u8>> {
         return Ok(bytes);
     }
     let path = PathBuf::from(subject);
-    let code_like = subject.len() <= 5 && subject.starts_with(['E', 'e', 'H', 'h', 'S', 's']);
-    if code_like && !path.exists() {
-        return Err(hinted(format!("there is no code `{subject}`"), "cargo xtask explain --list"));
+    if !path.exists() && catalogue::is_code(subject) {
+        let message = format!("the catalogue has no code `{subject}`, and there is no file of that name");
+        return Err(hinted(message, "cargo xtask explain --list"));
     }
-    Ok(fs_err::read(path)?)
+    fs_err::read(path).with_hint(
+        format!("cannot read the log `{subject}`"),
+        "name the file that holds the log, or pipe the log in: pip install . 2>&1 | cargo xtask explain",
+    )
 }
 
 fn list(json: bool) -> anyhow::Result<()> {
@@ -136,6 +139,7 @@ fn answer(report: &Report) -> Answer<'_> {
     });
     Answer {
         lines: report.lines,
+        explained: report.is_explained(),
         first: report.first().map(|hit| hit.code),
         hits: told.collect(),
         unexplained: &report.unexplained,
@@ -146,7 +150,7 @@ fn entry_text(entry: &Entry) -> String {
     let does = if entry.automatic { "done by `cargo xtask ext build`" } else { "what to do" };
     let mut rows = vec![
         vec!["why".into(), entry.cause.to_owned()],
-        vec!["then".into(), entry.consequence.to_owned()],
+        vec!["what happens".into(), entry.consequence.to_owned()],
         vec![does.into(), entry.action.to_owned()],
         vec!["in our own build".into(), entry.own.to_owned()],
     ];
@@ -154,7 +158,7 @@ fn entry_text(entry: &Entry) -> String {
         rows.push(vec!["found by".into(), "cargo xtask doctor (--for ext)".into()]);
     }
     for pattern in entry.patterns {
-        rows.push(vec!["in a log".into(), pattern.all.join(" ... ")]);
+        rows.push(vec!["in a log".into(), pattern.described()]);
     }
     if !entry.seen.is_empty() {
         rows.push(vec!["met in".into(), entry.seen.join(", ")]);
@@ -188,7 +192,10 @@ fn report_text(report: &Report) -> String {
         text +=
             &format!("no known failure; the first line that reads like an error is line {line}: {quoted}\n");
     } else if mend.is_empty() {
-        text += &format!("no known failure in {} lines\n", report.lines);
+        text += &format!(
+            "no known failure, and no line that reads like an error (lines read: {})\n",
+            report.lines
+        );
     }
     text.trim_end().to_owned()
 }
@@ -218,11 +225,17 @@ mod tests {
             text,
             "no known failure; the first line that reads like an error is line 1: my.cu(7): error: something new"
         );
-        assert_eq!(report_text(&scan(b"all is well\n")), "no known failure in 1 lines");
+        let nothing = report_text(&scan(b"all is well\n"));
+        assert_eq!(nothing, "no known failure, and no line that reads like an error (lines read: 1)");
     }
 
     #[test]
     fn a_code_that_does_not_exist_is_an_error() {
-        assert!(read("E999").unwrap_err().to_string().contains("E999"));
+        for code in ["E999", "X03"] {
+            let error = read(code).unwrap_err();
+            assert!(error.to_string().contains(&format!("the catalogue has no code `{code}`")), "{error}");
+            assert_eq!(crate::hint::of(&error), Some("cargo xtask explain --list"));
+        }
+        assert!(read("no/such.log").unwrap_err().to_string().contains("cannot read the log"));
     }
 }

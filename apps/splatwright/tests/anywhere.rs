@@ -42,6 +42,26 @@ fn commands_that_write_to_the_clone_ask_for_one() {
 }
 
 #[test]
+fn the_exit_code_of_explain_tells_known_from_unknown() {
+    let logs = tempfile::tempdir().unwrap();
+    let explained = |text: &str| {
+        let log = logs.path().join("build.log");
+        std::fs::write(&log, text).unwrap();
+        let (output, out, error) = run(&["explain", log.to_str().unwrap()]);
+        assert!(!out.is_empty() && error.is_empty(), "{out}{error}");
+        output.status.code()
+    };
+    assert_eq!(explained("x.cu: error: identifier \"FLT_MAX\" is undefined\n"), Some(0));
+    assert_eq!(explained("x.cu(201): warning #177-D: variable \"p_proj\" was declared\n"), Some(0));
+    assert_eq!(explained("x.cu(3): warning #177-D\nx.cu(7): error: something new\n"), Some(3));
+    assert_eq!(explained("all is well\n"), Some(3));
+    assert_eq!(run(&["explain", "E21"]).0.status.code(), Some(0));
+    let (output, _, error) = run(&["explain", "X03"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("the catalogue has no code `X03`"), "{error}");
+}
+
+#[test]
 fn texts_name_this_program() {
     let (_, out, _) = run(&["explain", "E21"]);
     assert!(out.contains("splatwright doctor") && !out.contains("cargo xtask doctor"), "{out}");

@@ -1,7 +1,8 @@
 //! The catalogue: every way in which a CUDA extension, PyTorch, compilers and a driver are known to fail together,
-//! under a code that never changes meaning. Text and log patterns only; rules over facts live in [`crate::rules`],
-//! reading of logs in [`crate::explain`]. Sources: the toolkits' and torch's own files, and the issue threads named
-//! by each entry (`gs#722` is an issue of the original Gaussian splatting repository; other names are short for theirs).
+//! under a code that never changes its meaning. It holds texts and the patterns of logs only: rules over facts live in
+//! [`crate::rules`], and logs are read in [`crate::explain`]. Its sources are the toolkits' and torch's own files, and
+//! the issue threads that each entry names (`gs#722` is an issue of the original Gaussian splatting repository; the
+//! other names are short for theirs).
 
 mod compiler;
 mod device;
@@ -10,12 +11,16 @@ mod harmless;
 mod linking;
 mod ours;
 mod paths;
+mod pattern;
 mod python;
 mod rust;
 mod sources;
 mod toolkit;
+pub mod wordings;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+
+pub use pattern::{CONTEXT, Given, Glob, Pattern};
 
 /// What a failure does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -29,76 +34,33 @@ pub enum Weight {
     Fatal,
 }
 
-/// One line of a log that shows a failure.
-#[derive(Clone, Copy, Debug)]
-pub struct Pattern {
-    /// All stand in the line; the first is what is searched for.
-    pub all: &'static [&'static str],
-    /// None stands in the line.
-    pub none: &'static [&'static str],
-    /// One of them stands somewhere in the log; empty for no condition.
-    pub log_has: &'static [&'static str],
-    /// A further condition on the line.
-    pub when: Option<fn(&str) -> bool>,
-}
-
 /// A failure and everything that can be said of it without looking at a machine.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Entry {
+    /// The code: `E` for failures, `H` for harmless messages, `S` for what this project's own commands find.
     pub code: &'static str,
+    /// What is wrong, in a few words.
     pub title: &'static str,
+    /// How bad it is.
     pub weight: Weight,
+    /// Why it happens.
     pub cause: &'static str,
+    /// What the user sees of it.
     pub consequence: &'static str,
     /// What to do when another project's extension is built: one command where one does it.
     pub action: &'static str,
     /// Whether `cargo xtask ext build` does it by itself.
     pub automatic: bool,
-    /// What this failure is to Splatwright's own build.
+    /// What this failure means for Splatwright's own build.
     pub own: &'static str,
-    /// A rule finds it before anything is compiled (`cargo xtask doctor`).
+    /// Whether a rule finds it before anything is compiled (`cargo xtask doctor`).
     pub rule: bool,
     /// Lines of a log that show it.
     pub patterns: &'static [Pattern],
-    /// Codes whose patterns match the same line or message and say less.
+    /// Codes that follow from this one or say less, and are left out where both are shown.
     pub supersedes: &'static [&'static str],
     /// Threads in which people met it.
     pub seen: &'static [&'static str],
-}
-
-impl Serialize for Pattern {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.all.join(" ... "))
-    }
-}
-
-/// A pattern of these texts, all in one line.
-const fn line(all: &'static [&'static str]) -> Pattern {
-    Pattern { all, none: &[], log_has: &[], when: None }
-}
-
-impl Pattern {
-    const fn without(mut self, none: &'static [&'static str]) -> Self {
-        self.none = none;
-        self
-    }
-
-    const fn in_log(mut self, log_has: &'static [&'static str]) -> Self {
-        self.log_has = log_has;
-        self
-    }
-
-    const fn when(mut self, test: fn(&str) -> bool) -> Self {
-        self.when = Some(test);
-        self
-    }
-
-    /// Whether a line shows it, as far as the line alone can tell.
-    pub fn matches(&self, line: &str) -> bool {
-        self.all.iter().all(|text| line.contains(text))
-            && !self.none.iter().any(|text| line.contains(text))
-            && self.when.is_none_or(|test| test(line))
-    }
 }
 
 const fn fatal(code: &'static str, title: &'static str) -> Entry {
@@ -143,7 +105,7 @@ impl Entry {
         self
     }
 
-    /// Something that is done by itself.
+    /// Something that `cargo xtask ext build` does by itself.
     const fn mended(mut self, action: &'static str) -> Self {
         self.action = action;
         self.automatic = true;
@@ -200,11 +162,20 @@ pub fn of(code: &str) -> Option<&'static Entry> {
     all().find(|entry| entry.code.eq_ignore_ascii_case(code.trim()))
 }
 
-/// The architecture in `compute_120`, `sm_61a`: 120, 61.
+/// Whether a text has the form of a code, known or not: one letter and up to three digits.
+pub fn is_code(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic())
+        && (2..=4).contains(&text.len())
+        && chars.all(|c| c.is_ascii_digit())
+}
+
+/// The architecture in `compute_120`, `sm_61a`, `cuda capability 6.1`: 120, 61, 61.
 fn architecture(line: &str) -> Option<u32> {
-    let after = ["compute_", "sm_"].iter().find_map(|prefix| Some(line.split_once(prefix)?.1))?;
-    let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
-    after[..end].parse().ok()
+    let after =
+        ["compute_", "sm_", "cuda capability "].iter().find_map(|prefix| Some(line.split_once(prefix)?.1))?;
+    let end = after.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(after.len());
+    after[..end].replace('.', "").parse().ok()
 }
 
 #[cfg(test)]
@@ -224,28 +195,41 @@ mod tests {
                 assert!(!text.is_empty(), "{}: no {what}", entry.code);
             }
             assert!(entry.rule || !entry.patterns.is_empty(), "{}: neither rule nor pattern", entry.code);
-            for pattern in entry.patterns {
-                assert!(pattern.all.iter().all(|text| text.len() >= 4), "{}: {:?}", entry.code, pattern.all);
+            for glob in entry.patterns.iter().flat_map(Pattern::globs) {
+                assert!(glob.anchor().len() >= 4, "{}: {glob:?}", entry.code);
             }
         }
     }
 
     #[test]
-    fn codes_are_unique_and_all_seventy_four_are_there() {
-        let codes: Vec<&str> = all().map(|entry| entry.code).collect();
-        let unique: std::collections::BTreeSet<&str> = codes.iter().copied().collect();
-        assert_eq!(unique.len(), codes.len());
-        let ranges =
-            [(1, 13), (20, 33), (40, 45), (50, 58), (60, 64), (70, 77), (80, 88), (90, 93), (100, 105)];
-        let expected: Vec<String> =
-            ranges.iter().flat_map(|(from, to)| *from..=*to).map(|n: u32| format!("E{n:02}")).collect();
-        assert_eq!(expected.len(), 74);
-        for code in &expected {
-            assert!(of(code).is_some(), "{code} is missing");
+    fn codes_are_unique_and_well_formed() {
+        let codes: std::collections::BTreeSet<&str> = all().map(|entry| entry.code).collect();
+        assert_eq!(codes.len(), all().count());
+        for code in codes {
+            assert!(code.starts_with(['E', 'H', 'S']) && is_code(code), "{code}");
         }
-        let beyond: Vec<&&str> =
-            codes.iter().filter(|c| c.starts_with('E') && !expected.contains(&(**c).to_owned())).collect();
-        assert!(beyond.is_empty(), "{beyond:?}");
+    }
+
+    #[test]
+    fn no_hint_destroys_anything() {
+        for entry in all() {
+            for word in [
+                "rm ",
+                "del ",
+                "rmdir",
+                "uninstall",
+                "delete",
+                "git reset",
+                "git clean",
+                "git checkout",
+                "--hard",
+                "mkfs",
+            ] {
+                assert!(!entry.action.contains(word), "{}: {word}", entry.code);
+            }
+            let quotes = entry.action.matches('`').count();
+            assert_eq!(quotes % 2, 0, "{}: a command is not closed", entry.code);
+        }
     }
 
     #[test]

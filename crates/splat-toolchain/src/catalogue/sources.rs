@@ -1,72 +1,105 @@
-//! E40 to E45: faults in the sources of well-known extensions.
+//! E40 to E46: faults in the sources of well-known extensions, and one extension taken for another.
 
-use super::{Entry, fatal, late, line};
+use super::{
+    Entry, fatal, late,
+    pattern::{decorated, header, name, texts},
+};
+
+/// Lines of a traceback that call a rasterizer of one of the forks.
+const RASTERIZER: &[&str] = &[
+    "rasterizer(",
+    "Rasterizer(",
+    "RasterizationSettings(",
+    "gaussian_renderer",
+    "diff_gaussian_rasterization",
+    "cov3D_precomp",
+    "rendered_image",
+];
 
 #[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
     fatal("E40", "<cstdint> is not included")
-        .because("GCC 13 no longer brings uint32_t and uintptr_t along with other headers; rasterizer_impl.h uses them")
-        .then("the C++ and CUDA files that use them fail")
+        .because("the other headers of GCC 13 and newer no longer bring uint32_t and uintptr_t along, and rasterizer_impl.h uses them")
+        .then("the C++ and CUDA files that use them do not compile")
         .mended("<cstdint> is included into every file from outside; by hand: `export CFLAGS=\"-include cstdint\" NVCC_PREPEND_FLAGS=\"-include cstdint\"`")
-        .own("<cstdint> is included into every file from outside")
+        .own("the original's files are compiled with <cstdint> included from outside")
         .ruled()
-        .logs(&[
-            line(&["identifier \"uint32_t\" is undefined"]),
-            line(&["identifier \"uint64_t\" is undefined"]),
-            line(&["has no member \"uintptr_t\""]),
-            line(&["'uint32_t' does not name a type"]),
-            line(&["‘uint32_t’ does not name a type"]),
-            line(&["'uintptr_t' is not a member of 'std'"]),
-            line(&["‘uintptr_t’ is not a member of ‘std’"]),
-        ])
+        .logs(&[name(&[
+            "uint8_t", "uint16_t", "uint32_t", "uint64_t", "int8_t", "int16_t", "int32_t", "int64_t", "uintptr_t", "std::uint8_t",
+            "std::uint16_t", "std::uint32_t", "std::uint64_t", "std::int32_t", "std::int64_t", "std::uintptr_t",
+        ])])
         .seen(&["gs#788", "dgr#49", "dgr#99", "ashawkey dgr#22", "LichtFeld-Studio#69"]),
     fatal("E41", "<cfloat> is not included")
-        .because("simple_knn.cu uses FLT_MAX without its header, which older compilers brought along")
-        .then("simple_knn.cu fails")
+        .because("simple_knn.cu uses FLT_MAX without its header, which the headers of older compilers brought along")
+        .then("simple_knn.cu does not compile")
         .mended("<cfloat> is included into every file from outside; by hand: `export NVCC_PREPEND_FLAGS=\"-include cfloat\"`")
-        .own("simple-knn is not part of it")
+        .own("simple-knn's sources are not used")
         .ruled()
-        .logs(&[
-            line(&["identifier \"FLT_MAX\" is undefined"]),
-            line(&["'FLT_MAX' was not declared"]),
-            line(&["‘FLT_MAX’ was not declared"]),
-            line(&["C2065", "FLT_MAX"]),
-        ])
+        .logs(&[name(&["FLT_MAX", "FLT_MIN", "FLT_EPSILON", "DBL_MAX", "DBL_EPSILON"])])
         .seen(&["SuGaR#222", "street_gaussians#71", "gs#1296", "simple-knn#2"]),
-    fatal("E42", "GLM is not there")
-        .because("it is a submodule, and the tree was cloned without submodules or downloaded as an archive, which never holds any")
-        .then("glm/glm.hpp is not found")
-        .mend("`git submodule update --init --recursive`; for an archive without .git: `sudo apt install libglm-dev`, or unpack GLM into third_party/glm")
+    fatal("E42", "GLM is missing")
+        .because("GLM is a submodule, and the sources were cloned without submodules or downloaded as an archive, which never contains them")
+        .then("glm/glm.hpp, or another header of GLM, is not found")
+        .mended("the pinned GLM is lent to the build; by hand: `git submodule update --init --recursive`, or for an archive without .git: `sudo apt install libglm-dev`, or unpack GLM into third_party/glm")
         .own("the pinned sources come with their GLM")
         .ruled()
-        .logs(&[
-            line(&["glm/glm.hpp", "No such file"]),
-            line(&["C1083", "glm/glm.hpp"]),
-        ])
+        .logs(&[header(&["glm/", "third_party/glm/", "../third_party/glm/"]).without(&["glm/gtx/pca.hpp"])])
         .seen(&["gs#645", "gs#874", "ManiGaussian#3", "gsplat#746", "street_gaussians#85", "Octree-AnyGS#34", "4DGaussians#2"]),
-    late("E43", "another version of GLM")
-        .because("other headers, other constructors and defaults of glm::mat than the sources were written for")
-        .then("it may compile and draw black pictures")
-        .mend("use the GLM that the repository pins (`git submodule update --init --recursive`), and look at a picture, not at the import")
-        .own("GLM is pinned, and the build is proved by a picture")
+    late("E43", "this is another version of GLM than the sources were written for")
+        .because("GLM's headers, constructors and the defaults of glm::mat changed between versions")
+        .then("the extension may compile and still draw black pictures")
+        .mend("use the GLM that the repository pins (`git submodule update --init --recursive`), and look at a picture, not only at the import")
+        .own("GLM is pinned, and the build is checked by a picture")
         .ruled()
-        .logs(&[
-            line(&["glm/gtx/pca.hpp"]),
-            line(&["GLM: GLM_GTX_", "experimental"]),
-        ])
+        .logs(&[header(&["glm/gtx/pca.hpp"]), texts(&["GLM: GLM_GTX_*experimental", "GLM: GLM_GTC_*experimental"])])
         .seen(&["RaDe-GS#6", "COGS#5", "mvsplat#60", "dreamgaussian#134"]),
-    late("E44", "the Python side and the binary are of different ages")
-        .because("a binary built from another commit than the Python files that call it")
+    late("E44", "the Python files and the binary of the extension do not belong together")
+        .because("the binary was built from another commit than the Python files that call it")
         .then("calls are refused, or pictures are black")
-        .mend("`python -m pip uninstall -y diff_gaussian_rasterization`, then build again from one tree")
-        .own("the library and its callers compare an ABI number")
-        .logs(&[line(&["rasterize_gaussians", "incompatible function arguments"])])
+        .mend("build the extension again from one set of sources, and install that over the old one: `cargo xtask ext build <folder> --python <environment>`")
+        .own("the library and its callers compare the number of their interface")
+        .logs(&[texts(&[
+            "rasterize_gaussians*incompatible function arguments",
+            "RasterizeGaussians*returned an incorrect number of gradients",
+            "module 'diff_gaussian_rasterization._C' has no attribute",
+        ])])
         .seen(&["gs#1163"]),
     late("E45", "another fork is installed under the same name")
-        .because("many forks install a package called diff_gaussian_rasterization")
-        .then("the last one installed is used by every project of that environment")
-        .mend("`python -m pip uninstall -y diff_gaussian_rasterization` before building this one, or use an environment for each project")
+        .because("many forks of the rasterizer install a package called diff_gaussian_rasterization; each has settings, arguments and outputs of its own, and this one is not the caller's")
+        .then("an argument is unknown or missing, or the number of outputs does not match; or nothing is said, and the pictures are wrong")
+        .mend("install the fork that this project's own README names into an environment that no other project uses: `python3 -m venv .venv`. `python -m pip show -f diff_gaussian_rasterization` shows which one is there. With Splatwright's own module, python/README.md lists the forks that it can stand in for")
         .own("nothing is installed into Python")
         .ruled()
-        .seen(&["feature-3dgs#62", "BlockGaussian#2"]),
+        .logs(&[
+            texts(&[
+                "GaussianRasterizationSettings*unexpected keyword argument",
+                "GaussianRasterizationSettings*required positional argument",
+                "GaussianRasterizer*unexpected keyword argument",
+                "GaussianRasterizer*required positional argument",
+                "GaussianRasterizer' object has no attribute",
+                "'GaussianRasterizationSettings' object has no attribute",
+                "cannot import name '*from 'diff_gaussian_rasterization'",
+                "ForkError: ",
+                "module 'diff_gaussian_rasterization' has no attribute",
+            ])
+            .without(&["cannot import name '_C'"]),
+            texts(&[
+                "__new__() got an unexpected keyword argument",
+                "<lambda>() got an unexpected keyword argument",
+                "forward() got an unexpected keyword argument",
+                "__new__() missing*required positional argument",
+                "forward() missing*required positional argument",
+                "ValueError: not enough values to unpack (expected",
+                "ValueError: too many values to unpack (expected",
+            ])
+            .just_before(RASTERIZER),
+        ])
+        .seen(&["feature-3dgs#62", "BlockGaussian#2", "TRELLIS#82", "MonoGS#9", "LHM#46", "GPS-Gaussian#71", "SegAnyGAussians#106", "GaussianHaircut#18", "gs#473"]),
+    fatal("E46", "data_ptr<long> does not exist on Windows")
+        .because("`long` has 32 bits on Windows, and torch has no tensor element of that type there; the sources were written on Linux")
+        .then("the linker lacks Tensor::data_ptr<long>")
+        .mend("write int64_t instead of long in the extension's sources, in data_ptr<long> and in the variables that take its result")
+        .own("does not occur")
+        .logs(&[decorated(&["data_ptr@J@"])])
+        .seen(&["StableViewSynthesis#15"]),
 ];
