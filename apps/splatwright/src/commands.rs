@@ -6,6 +6,8 @@ use clap::Subcommand;
 
 use crate::{doctor, explain, ext, fix, plan, switch, torch, wheel};
 
+// clap would show documentation written here instead of the text that each `Args` brings.
+#[allow(missing_docs)]
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Doctor(doctor::Args),

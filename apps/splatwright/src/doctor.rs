@@ -64,9 +64,13 @@ pub struct Args {
 /// Facts, request and plan of one run.
 #[derive(Debug, Serialize)]
 pub struct Snapshot {
+    /// What the machine has.
     pub machine: Machine,
+    /// What the clone, or the program itself, brings.
     pub repo: Repo,
+    /// What was asked for.
     pub request: Request,
+    /// What a build would use, and what is wrong.
     pub plan: Plan,
 }
 

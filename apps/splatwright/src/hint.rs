@@ -24,6 +24,7 @@ pub fn hinted(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Er
 
 /// Puts a message and a hint on top of an error that happened below.
 pub trait WithHint<T> {
+    /// Puts `message` and `hint` on top of the error.
     fn with_hint(self, message: impl Into<String>, hint: impl Into<String>) -> anyhow::Result<T>;
 }
 

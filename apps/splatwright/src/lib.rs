@@ -1,6 +1,8 @@
 //! The commands that look at a machine and its toolchains, one file or folder per command, each with a clap `Args` and a
 //! `run`. The program `splatwright` runs them anywhere; `cargo xtask` runs the same code inside a clone.
 
+#![deny(missing_docs)]
+
 pub mod cargo;
 pub mod commands;
 pub mod compile;

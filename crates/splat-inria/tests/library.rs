@@ -63,7 +63,9 @@ fn it_says_what_it_is_without_a_device() {
         let it = engine.capabilities();
         assert_eq!((it.name.as_str(), it.abi, it.device), ("inria", abi::ENGINE_ABI, DeviceKind::Cuda));
         assert_eq!(it.channels.0, 1 << abi::COLOR | 1 << abi::INV_DEPTH);
-        assert!(it.abilities.0 == 0 && !it.optimize && !it.image && it.max_sh_degree == abi::MAX_SH_DEGREE as u32);
+        assert!(
+            it.abilities.0 == 0 && !it.optimize && !it.image && it.max_sh_degree == abi::MAX_SH_DEGREE as u32
+        );
         assert!(!it.version.is_empty());
     }
 }

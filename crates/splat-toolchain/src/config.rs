@@ -48,8 +48,10 @@ fn quoted(value: &str) -> String {
 /// Why the file could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// The file is not TOML.
     #[error("`{PATH}` is not TOML: {0}")]
     Toml(#[from] toml::de::Error),
+    /// A value is not of the kind that its key takes.
     #[error("`{PATH}`: `[env] {0}` is neither a text nor a table with `value`")]
     Value(String),
 }
@@ -73,9 +75,13 @@ pub fn parse(text: &str) -> Result<(Settings, BTreeMap<String, String>), ConfigE
 /// A shell that `--print-env` writes for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shell {
+    /// sh, bash and zsh.
     Sh,
+    /// fish.
     Fish,
+    /// The command prompt of Windows.
     Cmd,
+    /// PowerShell.
     Powershell,
 }
 

@@ -16,10 +16,14 @@ use crate::machine::Fact;
 /// A program that has not ended after this long is ended and reported (S17).
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
+/// An operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Os {
+    /// Linux.
     Linux,
+    /// Windows.
     Windows,
+    /// macOS.
     Macos,
 }
 
@@ -33,6 +37,7 @@ impl Os {
         Self::Linux
     };
 
+    /// Its name as Rust and snapshots spell it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Linux => "linux",
@@ -49,6 +54,7 @@ pub struct Env {
     /// Variables that `.cargo/toolchain.toml` sets: cargo puts them into our environment too.
     own: BTreeMap<String, String>,
     root: PathBuf,
+    /// The operating system that is looked at.
     pub os: Os,
     /// Interpreters that the request names, besides those that are active.
     pub pythons: Vec<PathBuf>,

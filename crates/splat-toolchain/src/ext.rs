@@ -36,17 +36,23 @@ pub struct ExtRequest {
 /// What the extension is built with, and why.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExtPlan {
+    /// The torch that the extension is built for.
     pub torch: Torch,
+    /// The toolkit that compiles it.
     pub cuda: Choice,
     /// The compiler for C++ and for nvcc: torch uses one for both only where both variables say so.
     pub compiler: Option<HostCompiler>,
     /// The C compiler that belongs to it: torch hands `$CC` to nvcc.
     pub cc: Option<PathBuf>,
+    /// The architectures that machine code is made for: 86 is compute capability 8.6.
     pub archs: Vec<u32>,
+    /// How many files are compiled at once.
     pub jobs: usize,
     /// Why so many.
     pub jobs_because: String,
+    /// What was chosen, and why.
     pub choices: Vec<Explained>,
+    /// What would go wrong.
     pub findings: Vec<Finding>,
 }
 
@@ -455,6 +461,7 @@ pub struct Surroundings {
     pub forced_headers: Option<PathBuf>,
     /// Folders searched for headers and libraries after the toolkit's own.
     pub includes: Vec<PathBuf>,
+    /// The folders of libraries.
     pub libs: Vec<PathBuf>,
     /// Folders put before PATH: the toolkit's `bin`, ninja's.
     pub programs: Vec<PathBuf>,

@@ -8,6 +8,7 @@ use crate::finding::{Finding, Severity};
 /// A variable that a setup.py reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
+    /// Its name.
     pub name: String,
     /// From 1.
     pub line: usize,

@@ -33,7 +33,9 @@ impl fmt::Display for Severity {
 /// One statement of one rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
+    /// A code of the catalogue.
     pub code: String,
+    /// How much it weighs.
     pub severity: Severity,
     /// What is so, with the two values that disagree.
     pub message: String,
@@ -44,6 +46,7 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// A finding without evidence and hint.
     pub fn new(code: &str, severity: Severity, message: impl Into<String>) -> Self {
         Self {
             code: code.into(),
@@ -54,12 +57,14 @@ impl Finding {
         }
     }
 
+    /// Adds what shows it.
     #[must_use]
     pub fn evidence(mut self, evidence: impl Into<String>) -> Self {
         self.evidence = evidence.into();
         self
     }
 
+    /// Adds what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();

@@ -8,6 +8,8 @@
 //! [`managed`] (the tables), [`rules`] (what would go wrong here, by code), [`catalogue`] (what each code means),
 //! [`explain`] (which of them a log shows).
 
+#![deny(missing_docs)]
+
 pub mod catalogue;
 mod choose;
 pub mod config;

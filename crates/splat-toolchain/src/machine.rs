@@ -10,11 +10,14 @@ use crate::{managed::ManagedState, version::Version};
 /// A value and the file, variable or command that said so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact<T> {
+    /// What is so.
     pub value: T,
+    /// The file, variable or program that says so.
     pub source: String,
 }
 
 impl<T> Fact<T> {
+    /// A value and where it came from.
     pub fn new(value: T, source: impl Into<String>) -> Self {
         Self { value, source: source.into() }
     }
@@ -28,7 +31,9 @@ pub struct Machine {
     pub os: String,
     /// As Rust names it: `x86_64`, `aarch64`.
     pub arch: String,
+    /// The version of glibc, if the system has it.
     pub glibc: Option<Fact<Version>>,
+    /// How many processors a build may use.
     pub cpus: usize,
     /// Bytes that a build may use now: free memory, or what the control group leaves if that is less.
     pub memory: Option<Fact<u64>>,
@@ -40,9 +45,13 @@ pub struct Machine {
     pub managed: Vec<ManagedState>,
     /// Variables that the user set (not those that `.cargo/toolchain.toml` sets) and that a choice depends on.
     pub user_env: BTreeMap<String, String>,
+    /// Interpreters, the active one first.
     pub pythons: Vec<Python>,
+    /// Installations of torch.
     pub torches: Vec<Torch>,
+    /// CUDA toolkits.
     pub toolkits: Vec<Toolkit>,
+    /// C++ compilers.
     pub host_compilers: Vec<HostCompiler>,
     /// C compilers: `CC`, then `gcc` and `cc` on PATH. A torch extension's nvcc gets `CC`, else the first `gcc`.
     #[serde(default)]
@@ -53,8 +62,10 @@ pub struct Machine {
     /// The driver's own library (`libcuda.so.1`, `nvcuda.dll`), which no toolkit brings.
     #[serde(default)]
     pub driver_library: Option<Fact<PathBuf>>,
+    /// Installations of cuDNN.
     #[serde(default)]
     pub cudnn: Vec<Cudnn>,
+    /// Code pages and languages.
     #[serde(default)]
     pub locale: Locale,
     /// Folders that builds and caches use; their spelling alone breaks some tools.
@@ -79,10 +90,15 @@ pub struct Machine {
     pub driver: Option<Fact<Version>>,
     /// The newest CUDA that the driver runs (what `nvidia-smi` heads its table with): not a toolkit.
     pub driver_cuda: Option<Fact<Version>>,
+    /// The NVIDIA GPUs that the driver shows.
     pub gpus: Vec<Gpu>,
+    /// Programs named cmake.
     pub cmake: Vec<Tool>,
+    /// Programs named ninja.
     pub ninja: Vec<Tool>,
+    /// The Rust compiler.
     pub rustc: Option<Tool>,
+    /// Cargo.
     pub cargo: Option<Tool>,
 }
 
@@ -91,20 +107,26 @@ pub struct Machine {
 pub struct Disk {
     /// `repository` or `cache`.
     pub holds: String,
+    /// The folder asked about.
     pub path: PathBuf,
+    /// Bytes that are free there.
     pub free: u64,
 }
 
 /// A Python interpreter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Python {
+    /// The interpreter.
     pub path: PathBuf,
+    /// Its version.
     pub version: Version,
+    /// How it was found.
     pub source: String,
     /// Where its packages lie; empty if the interpreter was not run (its version is from its name then).
     pub site_packages: Vec<PathBuf>,
     /// `None`: not asked.
     pub has_pip: Option<bool>,
+    /// Whether it can make virtual environments; `None` if nobody asked.
     pub has_venv: Option<bool>,
     /// Build tools among its packages, by name: `setuptools`, `wheel`, `ninja`, `packaging`, and extensions of
     /// known sources. Read from the `*.dist-info` folders.
@@ -133,11 +155,13 @@ impl Python {
 pub struct Torch {
     /// The folder that holds `lib` and `include`: what `LIBTORCH` names.
     pub root: PathBuf,
+    /// Its version, as torch/version.py says.
     pub version: Version,
     /// As written: `2.11.0+cu130`.
     pub full_version: String,
     /// The CUDA it was built with; `None` for a CPU build.
     pub cuda: Option<Version>,
+    /// The commit that it was built from.
     pub git: Option<String>,
     /// `Some(false)`: the old libstdc++ ABI (`_GLIBCXX_USE_CXX11_ABI=0`); `None`: it does not say, so the compiler's.
     pub cxx11_abi: Option<bool>,
@@ -145,6 +169,7 @@ pub struct Torch {
     pub python_tag: Option<String>,
     /// `lib` and `include` hold what a build needs.
     pub complete: bool,
+    /// How it was found.
     pub source: String,
     /// The ROCm version of a HIP build.
     #[serde(default)]
@@ -173,8 +198,11 @@ pub struct Torch {
 /// A CUDA toolkit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Toolkit {
+    /// The folder above bin.
     pub root: PathBuf,
+    /// The compiler, if the toolkit has one.
     pub nvcc: Option<PathBuf>,
+    /// The version, and which file or program says so.
     pub version: Option<Fact<Version>>,
     /// Other versions that its files name, where they disagree with `version` (E13).
     pub other_versions: Vec<Fact<Version>>,
@@ -202,6 +230,7 @@ pub struct Toolkit {
     pub sources: Vec<String>,
     /// Named by CUDA_HOME or CUDA_PATH in the user's own environment: an explicit choice.
     pub explicit: bool,
+    /// Whether it is one of ours in the cache.
     pub managed: bool,
 }
 
@@ -247,8 +276,11 @@ pub struct Guards {
 /// cuDNN, with the header that says its version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cudnn {
+    /// Its version.
     pub version: Version,
+    /// The header that names the version.
     pub header: PathBuf,
+    /// How it was found.
     pub source: String,
 }
 
@@ -259,6 +291,7 @@ pub struct Locale {
     pub language: Option<Fact<String>>,
     /// Windows: the ANSI and OEM code pages (65001 is UTF-8).
     pub ansi: Option<Fact<u32>>,
+    /// The code page of consoles on Windows.
     pub oem: Option<Fact<u32>>,
 }
 
@@ -267,24 +300,33 @@ pub struct Locale {
 pub struct Folder {
     /// `repository`, `cache`, `home`, `temporary`.
     pub role: String,
+    /// Where it is.
     pub path: PathBuf,
 }
 
+/// A family of C++ compilers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CompilerKind {
+    /// GCC.
     #[default]
     Gcc,
+    /// clang.
     Clang,
+    /// MSVC.
     Msvc,
 }
 
 /// A C++ compiler of the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostCompiler {
+    /// The program.
     pub path: PathBuf,
+    /// Its family.
     pub kind: CompilerKind,
+    /// Its version.
     pub version: Version,
+    /// How it was found.
     pub source: String,
     /// Named by CUDAHOSTCXX in the user's own environment: nvcc gets this one or none.
     pub explicit: bool,
@@ -321,19 +363,25 @@ pub struct Msvc {
 /// A GPU the driver reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gpu {
+    /// The product's name.
     pub name: String,
     /// Compute capability as two or three digits: 86 for 8.6.
     pub arch: u32,
     /// Megabytes, where reported.
     pub memory_mb: Option<u64>,
+    /// How it was found.
     pub source: String,
 }
 
 /// A program and its version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
+    /// The program.
     pub path: PathBuf,
+    /// Its version.
     pub version: Version,
+    /// How it was found.
     pub source: String,
+    /// Whether it is one of ours in the cache.
     pub managed: bool,
 }

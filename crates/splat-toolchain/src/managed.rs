@@ -204,7 +204,9 @@ impl<'de> Deserialize<'de> for ManagedItem {
 /// A folder of the cache's bucket that bears an item's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManagedState {
+    /// What is installed.
     pub item: ManagedItem,
+    /// Its folder in the cache.
     pub dir: PathBuf,
     /// Markers that are absent: not empty after an interrupted or altered installation.
     pub lacks: Vec<String>,

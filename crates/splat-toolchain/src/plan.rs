@@ -26,9 +26,25 @@ use crate::{
 pub enum Choice {
     /// Already on the machine. For torch, the folder with `lib` and `include`; for CUDA, the toolkit's root;
     /// for programs, the file.
-    Installed { path: PathBuf, version: Version },
-    /// Ours, in the cache. `path` is what `Installed` would name, inside `dir`; `present` says whether it is there.
-    Managed { item: ManagedItem, dir: PathBuf, path: PathBuf, version: Version, present: bool },
+    Installed {
+        /// Where it is.
+        path: PathBuf,
+        /// Its version.
+        version: Version,
+    },
+    /// Ours, in the cache.
+    Managed {
+        /// What is installed.
+        item: ManagedItem,
+        /// Its folder in the cache.
+        dir: PathBuf,
+        /// What `Installed` would name.
+        path: PathBuf,
+        /// Its version.
+        version: Version,
+        /// Whether it is there already.
+        present: bool,
+    },
     /// Neither there nor to be brought; a finding says why.
     Missing,
     /// This plan does not need it.
@@ -44,6 +60,7 @@ impl Choice {
         }
     }
 
+    /// The version that is used, if anything is.
     pub fn version(&self) -> Option<&Version> {
         match self {
             Self::Installed { version, .. } | Self::Managed { version, .. } => Some(version),
@@ -65,9 +82,19 @@ impl Choice {
 #[serde(rename_all = "lowercase")]
 pub enum Sources {
     /// The user's own checkout, used as it is: nothing pins what it holds.
-    Checkout { path: PathBuf },
+    Checkout {
+        /// Its folder.
+        path: PathBuf,
+    },
     /// The pinned package, unpacked in the cache.
-    Pinned { item: ManagedItem, dir: PathBuf, present: bool },
+    Pinned {
+        /// What is unpacked.
+        item: ManagedItem,
+        /// Its folder in the cache.
+        dir: PathBuf,
+        /// Whether it is there already.
+        present: bool,
+    },
     /// The engine is not planned.
     Unneeded,
 }
@@ -87,7 +114,9 @@ impl Sources {
 pub struct Explained {
     /// `torch`, `CUDA`, ...
     pub subject: String,
+    /// What was taken.
     pub chosen: String,
+    /// Why.
     pub because: String,
     /// Candidate, and why not.
     pub rejected: Vec<(String, String)>,
@@ -96,11 +125,17 @@ pub struct Explained {
 /// Everything `build` acts on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
+    /// The pair of torch and tch.
     pub row: Row,
+    /// Which torch.
     pub torch: Choice,
+    /// Which CUDA toolkit.
     pub cuda: Choice,
+    /// Which CMake.
     pub cmake: Choice,
+    /// Which ninja.
     pub ninja: Choice,
+    /// Which sources of the original rasterizer.
     pub sources: Sources,
     /// The interpreter that brings packages.
     pub python: Option<Python>,
@@ -110,6 +145,7 @@ pub struct Plan {
     pub archs: Vec<u32>,
     /// The one also kept as PTX, the highest.
     pub ptx: Option<u32>,
+    /// The engines that are built.
     pub engines: Vec<EngineName>,
     /// Parallel jobs that memory and cores allow.
     pub jobs: usize,
@@ -121,7 +157,9 @@ pub struct Plan {
     pub fingerprint: String,
     /// What `.cargo/toolchain.toml` records for the next call.
     pub settings: Settings,
+    /// What was chosen, and why.
     pub choices: Vec<Explained>,
+    /// What would go wrong.
     pub findings: Vec<Finding>,
 }
 

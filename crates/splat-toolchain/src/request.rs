@@ -19,8 +19,10 @@ pub enum EngineName {
 }
 
 impl EngineName {
+    /// Every engine of this repository.
     pub const ALL: [Self; 3] = [Self::Cpu, Self::Inria, Self::Cuda];
 
+    /// Its name on command lines and in files.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
@@ -59,6 +61,7 @@ impl FromStr for EngineName {
 pub struct Request {
     /// `2.11`.
     pub row: Option<String>,
+    /// The engines to build; `None` for those that the machine can build.
     pub engines: Option<Vec<EngineName>>,
     /// Compute capabilities as two or three digits: 86 for 8.6.
     pub archs: Option<Vec<u32>>,
@@ -74,12 +77,16 @@ pub struct Request {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// The row that was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row: Option<String>,
+    /// The engines that were chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engines: Option<Vec<EngineName>>,
+    /// The architectures that were chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archs: Option<Vec<u32>>,
+    /// The toolkit that was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cuda: Option<String>,
 }
@@ -108,9 +115,11 @@ impl Settings {
 /// What the repository says: pins, lock, recorded choices, vendored sources.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Repo {
+    /// The root of the clone.
     pub root: PathBuf,
     /// tch in `Cargo.lock`.
     pub tch_locked: Option<Version>,
+    /// What earlier commands recorded.
     pub settings: Settings,
     /// `[env]` of `.cargo/toolchain.toml`: what cargo puts into our own environment.
     pub toolchain_env: BTreeMap<String, String>,

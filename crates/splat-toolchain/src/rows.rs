@@ -28,6 +28,7 @@ pub struct Row {
     pub pythons: (u32, u32),
 }
 
+/// Every row, the oldest torch first.
 pub const ROWS: &[Row] = &[
     row("2.4", "2.4.0", "0.17.0", "2.4.0", "12.1", false, (8, 12)),
     row("2.7", "2.7.1", "0.20.0", "2.7.0", "12.6", true, (9, 13)),
@@ -65,10 +66,12 @@ impl Row {
         ROWS.iter().find(|row| row.tch_version().series() == tch.series()).copied()
     }
 
+    /// The row's version of torch.
     pub fn torch_version(&self) -> Version {
         self.torch.parse().unwrap_or_default()
     }
 
+    /// The row's version of tch.
     pub fn tch_version(&self) -> Version {
         self.tch.parse().unwrap_or_default()
     }

@@ -11,11 +11,22 @@ pub enum Verdict {
     /// RuntimeError: another major version (E01).
     OtherMajor,
     /// RuntimeError: the compiler is older than the bound (E21).
-    TooOld { least: Version },
+    TooOld {
+        /// The oldest version that torch takes.
+        least: Version,
+    },
     /// RuntimeError: the compiler is at the bound or above (E21).
-    TooNew { below: Version },
+    TooNew {
+        /// Every version that torch takes is below this one.
+        below: Version,
+    },
     /// It goes on.
-    Accepted { minor_differs: bool, bounds: Bounds },
+    Accepted {
+        /// Whether torch warns that the minor versions of CUDA differ (E02).
+        minor_differs: bool,
+        /// How far the compiler was looked at.
+        bounds: Bounds,
+    },
 }
 
 /// How far the compiler was looked at.
@@ -25,6 +36,7 @@ pub enum Bounds {
     Unchecked,
     /// The table has no line for this CUDA: a warning (H05).
     Undefined,
+    /// The table knows this CUDA version.
     Within,
 }
 
@@ -95,12 +107,15 @@ fn bounds(torch: &Version, cuda: &Version, clang: bool) -> Option<(Version, Vers
 /// What a check is made of.
 #[derive(Clone, Debug)]
 pub struct Check<'a> {
+    /// torch's version.
     pub torch: &'a Version,
     /// torch.version.cuda; a CPU build is not checked.
     pub torch_cuda: &'a Version,
     /// What nvcc prints: 12.6.77.
     pub nvcc: &'a Version,
+    /// The compiler's family.
     pub kind: CompilerKind,
+    /// The compiler's version.
     pub compiler: &'a Version,
     /// TORCH_DONT_CHECK_COMPILER_ABI is set, or the system is not Linux.
     pub unchecked: bool,

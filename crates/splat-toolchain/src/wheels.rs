@@ -12,18 +12,24 @@ use crate::version::Version;
 pub struct WheelName {
     /// Normalised: lower case, `-` for `_` and `.`.
     pub name: String,
+    /// The version, with what follows `+`.
     pub version: String,
+    /// The tags of Python: `cp311`.
     pub pythons: Vec<String>,
+    /// The tags of the ABI: `cp311`, `abi3`, `none`.
     pub abis: Vec<String>,
+    /// The tags of the platform: `manylinux_2_28_x86_64`.
     pub platforms: Vec<String>,
 }
 
 /// An interpreter, as far as wheels care.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interpreter {
+    /// Its version.
     pub version: Version,
     /// `sysconfig.get_platform()`: `linux-x86_64`, `win-amd64`, `macosx-11.0-arm64`.
     pub platform: String,
+    /// The system's glibc; `None` elsewhere.
     pub glibc: Option<Version>,
     /// A build without the global lock: `cp313t`.
     pub free_threaded: bool,
@@ -33,8 +39,11 @@ pub struct Interpreter {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{file}` is for {theirs}, and the interpreter is {ours}")]
 pub struct WrongWheel {
+    /// The file's name.
     pub file: String,
+    /// What the file is for.
     pub theirs: String,
+    /// What the interpreter is.
     pub ours: String,
 }
 
@@ -169,10 +178,15 @@ fn percent_plus(text: &str) -> String {
 /// One wheel that pip chose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pinned {
+    /// The package's name.
     pub name: String,
+    /// Its version.
     pub version: String,
+    /// The name of the wheel.
     pub file: String,
+    /// Where it can be fetched.
     pub url: String,
+    /// Its hash, in hexadecimal, if the index tells it.
     pub sha256: Option<String>,
     /// Bytes, where the index says.
     #[serde(default)]

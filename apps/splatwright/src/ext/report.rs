@@ -12,11 +12,15 @@ use crate::ui;
 pub struct Report {
     /// Whether everything holds; the wheel is in its place only then.
     pub ok: bool,
+    /// The wheel that was checked.
     pub wheel: PathBuf,
     /// Seconds that the build took, where it was built now.
     pub seconds: Option<u64>,
+    /// The build's log; `None` for a wheel that was built elsewhere.
     pub log: Option<PathBuf>,
+    /// The compiled modules in it.
     pub modules: Vec<Module>,
+    /// What is wrong with it.
     pub findings: Vec<Finding>,
 }
 

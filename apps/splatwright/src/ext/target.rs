@@ -29,8 +29,11 @@ print(json.dumps({'version':'%d.%d.%d'%sys.version_info[:3],'executable':sys.exe
 /// What the interpreter says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
+    /// The interpreter.
     pub executable: PathBuf,
+    /// Its version.
     pub version: Version,
+    /// The root of its environment (`sys.prefix`).
     pub prefix: PathBuf,
     /// `torch/__init__.py`, if there is a torch.
     pub torch: Option<PathBuf>,
@@ -40,15 +43,20 @@ pub struct Target {
     pub platform: String,
     /// Folder with `Python.h`.
     pub include: PathBuf,
+    /// The folder of its own library (`LIBDIR`); empty if it does not say.
     pub library: PathBuf,
     /// Its packages folders.
     #[serde(default)]
     pub site: Vec<PathBuf>,
+    /// The system's C library; `None` where it is not glibc.
     #[serde(default)]
     pub glibc: Option<Version>,
+    /// Whether it is a build without the global interpreter lock.
     #[serde(default)]
     pub free_threaded: bool,
+    /// The version of setuptools, if it is installed.
     pub setuptools: Option<String>,
+    /// The version of the package wheel, if it is installed.
     pub wheel: Option<String>,
 }
 

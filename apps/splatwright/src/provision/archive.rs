@@ -17,6 +17,7 @@ use tar::EntryType;
 /// Bounds that no honest source archive comes near.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// How many files and folders it may have.
     pub entries: usize,
     /// Bytes of one file.
     pub file: u64,

@@ -31,6 +31,7 @@ pub struct Accepted {
 /// Whether the original sources may be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Consent {
+    /// The licence was accepted.
     Given(Accepted),
     /// The other engines are built; the texts are for the user.
     Missing {

@@ -33,6 +33,7 @@ pub use self::{
 pub struct Context<'a> {
     /// The repository's root, for the pins.
     pub repo: &'a Path,
+    /// Where installations are kept.
     pub cache: &'a Cache,
     /// The interpreter whose pip is used.
     pub python: &'a Python,

@@ -16,6 +16,7 @@ use crate::hint::hinted;
 /// An item that is not whole in the cache.
 #[derive(Clone, Debug)]
 pub struct Missing {
+    /// Its name, for people.
     pub name: String,
     /// `130 MB to download, 271 MB on disk`, where known.
     pub sizes: String,

@@ -19,6 +19,7 @@ use crate::{hint::hinted, ui};
 /// Pinned packages and the folder they belong into.
 #[derive(Clone, Debug)]
 pub struct Package {
+    /// Its name in the package index.
     pub name: String,
     /// The requirements file; hashes for every wheel.
     pub requirements: PathBuf,
@@ -81,13 +82,16 @@ impl Package {
 /// `# python: 3.9-3.14`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Header {
+    /// Bytes to fetch.
     pub download: u64,
+    /// Bytes on the disk afterwards.
     pub installed: u64,
     /// First and last minor version of Python 3 that the wheels serve.
     pub python: Option<(u32, u32)>,
 }
 
 impl Header {
+    /// Reads the comments at the head of a requirements file.
     pub fn parse(text: &str) -> Self {
         let mut header = Self::default();
         for line in text.lines().map_while(|line| line.strip_prefix('#')) {

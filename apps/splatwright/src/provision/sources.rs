@@ -28,6 +28,7 @@ pub enum Part {
 }
 
 impl Part {
+    /// The entry of the cache that holds it.
     pub fn item(self) -> ManagedItem {
         match self {
             Self::Rasterizer => INRIA,
@@ -42,9 +43,11 @@ impl Part {
 pub struct Sources {
     /// The package that carries it.
     pub package: String,
+    /// Their version.
     pub version: String,
     /// File name of the source distribution.
     pub archive: String,
+    /// The archive's hash, in hexadecimal.
     pub sha256: String,
     /// Bytes of the archive.
     pub bytes: u64,
@@ -56,6 +59,7 @@ pub struct Sources {
     pub take: Vec<String>,
     /// The licence's text below `top`, and its hash: consent is given to this text.
     pub license: String,
+    /// The hash of the licence's text, in hexadecimal.
     pub license_sha256: String,
     /// The file's own text, from which the folder's name follows.
     #[serde(skip)]

@@ -21,12 +21,15 @@ const LARGE: u64 = 1 << 20;
 /// What an installation of packages was when it was finished.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
+    /// The package's name.
     pub name: String,
     /// sha256 of the requirements file's text.
     pub requirements: String,
     /// Version of the interpreter that it was installed for.
     pub python: String,
+    /// How many files it has.
     pub files: u64,
+    /// How many bytes they have.
     pub bytes: u64,
     /// Bytes of the markers and of the large files, by path with `/`.
     pub sizes: BTreeMap<String, u64>,
@@ -38,9 +41,11 @@ pub struct Installed {
 /// A file as it was installed.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
+    /// Its size.
     pub bytes: u64,
-    /// Nanoseconds since 1970.
+    /// When it was last modified, in nanoseconds since 1970.
     pub time: u64,
+    /// 64 hexadecimal digits.
     pub sha256: String,
 }
 
@@ -50,6 +55,7 @@ const HELD: u64 = 500_000_000;
 /// What an extraction of pinned sources was.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extracted {
+    /// The source's name.
     pub name: String,
     /// sha256 of the archive.
     pub archive: String,
@@ -60,7 +66,9 @@ pub struct Extracted {
 /// A folder seen through its stamp.
 #[derive(Debug, PartialEq, Eq)]
 pub enum State {
+    /// There is no installation.
     Absent,
+    /// The installation is complete.
     Whole,
     /// Something is there, but it is not what was installed; why, with what was found and what was expected.
     Damaged(String),

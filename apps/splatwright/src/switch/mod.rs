@@ -108,6 +108,10 @@ pub struct Changed {
     pub tch: Option<(Version, Version)>,
 }
 
+/// Runs the command.
+///
+/// # Errors
+/// What was asked for does not exist, or the choice cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(shell) = args.install_shell {
         let (path, usage) = shell::install(shell.into(), &args.into)?;

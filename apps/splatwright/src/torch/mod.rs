@@ -121,7 +121,9 @@ pub struct InstallArgs {
 /// The wheels of one environment: what `plan` prints as JSON, saves, and `install` checks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TorchPlan {
+    /// The interpreter that the wheels are for.
     pub interpreter: Interpreter,
+    /// The wheels, with torch first.
     pub wheels: Vec<Pinned>,
 }
 

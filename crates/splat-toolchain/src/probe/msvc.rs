@@ -18,9 +18,12 @@ const QUESTION: &[&str] = &["-all", "-prerelease", "-products", "*", "-format", 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Instance {
+    /// The folder of the installation.
     pub installation_path: PathBuf,
+    /// Its version.
     #[serde(default)]
     pub installation_version: String,
+    /// Its name for people.
     #[serde(default)]
     pub display_name: String,
 }

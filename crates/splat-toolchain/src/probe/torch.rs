@@ -131,9 +131,13 @@ fn read(env: &Env, root: &Path, source: &str) -> Option<Torch> {
 /// What `version.py` says.
 #[derive(Debug, PartialEq, Eq)]
 pub struct VersionPy {
+    /// `__version__`.
     pub version: String,
+    /// The CUDA version that it was built with; `None` for a CPU build.
     pub cuda: Option<String>,
+    /// The commit.
     pub git: Option<String>,
+    /// The ROCm version that it was built with.
     pub hip: Option<String>,
 }
 

@@ -20,11 +20,13 @@ const MAX_FILES: usize = 3000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tree {
+    /// The folder, as people know it.
     pub root: String,
     /// Every file's path.
     pub names: Vec<String>,
     /// Texts of sources (outside third_party), setup.py, pyproject.toml, .gitmodules and GLM's version header.
     pub files: BTreeMap<String, String>,
+    /// Whether it is a clone.
     pub has_git: bool,
 }
 
@@ -125,11 +127,15 @@ fn is_read(path: &str) -> bool {
 /// What the tree is held against.
 #[derive(Debug)]
 pub struct Against<'a> {
+    /// Whether it is built on Windows.
     pub windows: bool,
     /// Whether the toolkit's major version is not torch's.
     pub mismatched: bool,
+    /// The torch that it is built for.
     pub torch: Option<&'a Torch>,
+    /// The toolkit that compiles it.
     pub toolkit: Option<&'a Toolkit>,
+    /// The interpreter that it is built for.
     pub python: Option<&'a Python>,
 }
 
