@@ -96,7 +96,9 @@ fn matters(neutral: Neutral, name: &str, value: &Value, frames: &[&Map<String, V
     match neutral {
         Neutral::None => true,
         Neutral::Zero => !zero(value) && !value.as_array().is_some_and(|list| list.iter().all(zero)),
-        Neutral::SameInAllFrames => frames.iter().any(|f| f.get(name).is_some_and(|v| v != value)),
+        Neutral::SameInAllFrames => {
+            frames.iter().find_map(|f| f.get(name)).is_some_and(|first| first != value)
+        }
         Neutral::NumberOfFrames => number(value).is_none_or(|n| n < frames.len() as f64),
     }
 }
