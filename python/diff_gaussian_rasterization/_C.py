@@ -8,7 +8,7 @@ import ctypes as c
 
 import torch
 
-from . import _abi, _call, _inputs, _optimize
+from . import _abi, _call, _inputs, _optimize, _plan
 from ._settings import GaussianRasterizationSettings
 
 
@@ -69,7 +69,7 @@ def rasterize_gaussians_backward(*args):
             if invdepth is not None and not _inputs.absent(invdepth):
                 upstream["invdepth"] = invdepth.float().contiguous()
             header = _Header.from_buffer_copy(bytes(image.cpu().tolist()))
-            names = tuple(n for n, source in _call.CHANNELS.items() if header.channels >> source & 1)
+            names = tuple(n for n, source in _plan.CHANNELS.items() if header.channels >> source & 1)
             state = _call.State(bytes(header.saved), header.bases[:header.count], -1, names)
             blocks = _unpack(header.sizes[:header.count], binning)
             out.update(_call.backward(engine, scene, view, state, blocks, radii, upstream,
@@ -131,6 +131,6 @@ class _Header(c.Structure):
 
 def _header(state, blocks):
     """The splat_saved, which channels were rendered, and the blocks' addresses and sizes, as bytes on the CPU."""
-    header = _Header(_abi.Saved.from_buffer_copy(state.saved), sum(1 << _call.CHANNELS[n] for n in state.names),
+    header = _Header(_abi.Saved.from_buffer_copy(state.saved), sum(1 << _plan.CHANNELS[n] for n in state.names),
                      len(blocks), tuple(state.bases), tuple(b.numel() for b in blocks))
     return torch.tensor(list(bytes(header)), dtype=torch.uint8)

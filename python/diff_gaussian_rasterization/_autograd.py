@@ -12,15 +12,15 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from . import _call, _outputs
+from ._plan import SUMS
 
 # Inputs that receive gradients and are not read.
 GHOSTS = frozenset(("means2d", "means2d_abs", "theta", "rho"))
-SUMS = frozenset(("weight", "marked"))
 
 
 class Rasterize(torch.autograd.Function):
     """apply(engine, view, names, inputs, *tensors) -> (radii, *channels of `names`); `inputs` names the tensors: those of
-    _call.INPUTS, then those of GHOSTS."""
+    _plan.INPUTS, then those of GHOSTS."""
 
     @staticmethod
     def forward(ctx, engine, view, names, inputs, *tensors):

@@ -10,16 +10,8 @@ import torch
 
 from . import _abi, _memory
 from ._engine import engine as find_engine
-from ._layout import Layout
+from ._plan import BACKWARD, DATA, FORWARD, GRADIENT, SUMS, plan_of
 
-# Members of splat_gaussians that this package fills, with the dimensions of their tensors.
-INPUTS = {"means3d": 2, "opacities": 1, "sh": 3, "sh_rest": 3, "colors": 2, "scales": 2, "rotations": 2, "cov3d": 2,
-          "features": 2}
-# Channels by the names of this package, in the order in which engines are asked for them; those of _SUMS are per
-# Gaussian.
-CHANNELS = {"color": _abi.COLOR, "invdepth": _abi.INV_DEPTH, "depth": _abi.DEPTH, "alpha": _abi.ALPHA,
-            "features": _abi.FEATURES, "weight": _abi.WEIGHT_SUM, "marked": _abi.WEIGHT_IMAGE}
-_SUMS = ("weight", "marked")
 
 class View:
     """A camera and its settings. view, proj [16], campos and background [3] are f32, contiguous, on the device.
@@ -111,87 +103,13 @@ def _check(engine, arena, status):
 
 
 _SAVED = c.sizeof(_abi.Saved)
-_SOURCE, _DATA, _GRADIENT, _IMAGE = range(4)  # of a channel's numbers
-
-
-class _Plan:
-    """How the structs of a call are written that has these inputs and channels: a Layout of what such a call sets, and
-    positions in it."""
-
-    def __init__(self, args, inputs, names, **more):
-        absent = tuple("gaussians.{}.".format(n) for n in INPUTS if n not in inputs)
-        self.layout = Layout(
-            lambda path: path.startswith(absent) or (path.startswith("saved.") and path != "saved.struct_size"),
-            args=args, context=_abi.Context, cameras=_abi.Camera, gaussians=_abi.Gaussians, settings=_abi.Settings,
-            channels=_abi.Channel * max(len(names), 1), saved=_abi.Saved, **more)
-        at = self.layout.at
-        self.names = names
-        self.inputs = [(n, at["gaussians.{}.data".format(n)], INPUTS[n]) for n in INPUTS if n in inputs]
-        self.channels = [at["channels.{}.source".format(i)] for i in range(len(names))]
-        self.counts, self.radii, self.context = at["args.camera_count"], at["args.radii"], at["context.device"]
-        self.workspace, self.camera, self.count = at["context.workspace"], at["cameras.width"], at["gaussians.count"]
-        self.settings, self.saved = at["settings.flags"], self.layout.offset["saved.struct_size"]
-        self.gradients = {n: at["gradients." + n] for n in tuple(INPUTS) + ("means2d", "means2d_abs", "view")
-                          } if more else None
-
-    def values(self, scene, view, radii, index, stream, number):
-        """The list of a call's values with what forward and backward share."""
-        v = self.layout.values()
-        at = self.counts
-        v[at], v[at + 1] = 1, len(self.names)
-        v[self.radii] = radii.data_ptr() or _memory.ALIGN
-        at = self.context
-        v[at:at + 5] = index, stream, 0, _memory.ALLOC, number
-        at = self.camera
-        v[at:at + 8] = (view.width, view.height, view.tan_fovx, view.tan_fovy, _abi.PINHOLE, view.view.data_ptr(),
-                        view.proj.data_ptr(), view.campos.data_ptr())
-        coeffs = 0
-        for name, at, dims in self.inputs:
-            tensor = scene[name]
-            v[at] = tensor.data_ptr()
-            stride = tensor.stride()
-            v[at + 1] = stride[0]
-            if dims > 1:
-                v[at + 2] = stride[1]
-                if dims > 2:
-                    v[at + 3] = stride[2]
-                    coeffs += tensor.shape[1]
-        at = self.count
-        v[at], v[at + 1] = scene["means3d"].shape[0], coeffs
-        if "features" in scene:
-            v[at + 2] = scene["features"].shape[1]
-        at = self.settings
-        v[at:at + 4] = view.flags, view.background.data_ptr(), view.scale_modifier, view.sh_degree
-        for at, name in zip(self.channels, self.names):
-            v[at + _SOURCE] = CHANNELS[name]
-            if name == "marked":
-                v[at + _IMAGE] = view.marks.data_ptr()
-        return v
-
-
-_plans = {}
-
-
-def _plan(kind, scene, names):
-    """The _Plan of a call of _FORWARD or _BACKWARD. There are as many as ways to call: a few."""
-    key = (kind, names, *scene)
-    found = _plans.get(key)
-    if found is None:
-        # In the order in which engines are asked.
-        ordered = tuple(n for n in CHANNELS if n in names)
-        found = _plans[key] = (_Plan(_abi.ForwardArgs, tuple(scene), ordered) if kind == _FORWARD else
-                               _Plan(_abi.BackwardArgs, tuple(scene), ordered, gradients=_abi.Gradients))
-    return found
-
-
-_FORWARD, _BACKWARD = range(2)
 
 
 def shape(name, scene, view):
     """Of an output: `color` [3,H,W], `features` [F,H,W], other images [1,H,W], `weight` and `marked` [P]."""
     if name == "color":
         return (3, view.height, view.width)
-    if name in _SUMS:
+    if name in SUMS:
         return (scene["means3d"].shape[0],)
     return (scene["features"].shape[1] if name == "features" else 1, view.height, view.width)
 
@@ -206,13 +124,13 @@ def forward(engine, scene, view, names):
     device, count = means.device, means.shape[0]
     index, stream = _device(engine, device)
     number = next(_memory.numbers)
-    plan = _plan(_FORWARD, scene, names)
+    plan = plan_of(FORWARD, scene, names)
     radii = means.new_empty((count,), dtype=torch.int32)
     values = plan.values(scene, view, radii, index, stream, number)
     out = {"radii": radii}
     for at, name in zip(plan.channels, plan.names):
         tensor = out[name] = means.new_empty(shape(name, scene, view))
-        values[at + _DATA] = tensor.data_ptr() or _memory.ALIGN
+        values[at + DATA] = tensor.data_ptr() or _memory.ALIGN
     kind = _memory.kind_of(engine, (index, view.width, view.height, count.bit_length(), plan.names, view.flags))
     workspace = None
     if index >= 0 and count and engine.has(_abi.CAN_WORKSPACE):
@@ -258,7 +176,7 @@ def backward(engine, scene, view, state, blocks, radii, upstream, wanted):
     device = means.device
     index, stream = _device(engine, device)
     number = next(_memory.numbers)
-    plan = _plan(_BACKWARD, scene, state.names)
+    plan = plan_of(BACKWARD, scene, state.names)
     values = plan.values(scene, view, radii, index, stream, number)
     out, places = {}, plan.gradients
     for name in wanted:
@@ -266,7 +184,7 @@ def backward(engine, scene, view, state, blocks, radii, upstream, wanted):
         values[places[name]] = tensor.data_ptr() or _memory.ALIGN
     for at, name in zip(plan.channels, plan.names):
         if name in upstream:
-            values[at + _GRADIENT] = upstream[name].data_ptr()
+            values[at + GRADIENT] = upstream[name].data_ptr()
     kind = _memory.kind_of(engine, (index, "backward", view.width, view.height, means.shape[0].bit_length()))
     buffer = plan.layout.write(values)
     saved, alive = saved_bytes(state, blocks)

@@ -59,7 +59,7 @@ def _exactly_one(out):
 
 
 def scene(engine, means3D, opacities, sh, colors, scales, rotations, cov3d, dc=None):
-    """The Gaussians as f32 tensors by the names of _call.INPUTS; absent inputs are left out. `means3D` is checked already
+    """The Gaussians as f32 tensors by the names of _plan.INPUTS; absent inputs are left out. `means3D` is checked already
     (`centres`)."""
     out = {"means3d": _f32(means3D)}
     count, device = means3D.shape[0], means3D.device

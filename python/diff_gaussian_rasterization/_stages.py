@@ -9,7 +9,7 @@ travel in the places of the box's half sides, which themselves have no gradient.
 import torch
 from torch.autograd.function import once_differentiable
 
-from . import _abi, _autograd, _call
+from . import _abi, _autograd, _call, _plan
 
 _WIDTH, _GRADIENT = 16, 12
 _X, _INV, _OPACITY, _HALF, _RADIUS = slice(0, 2), slice(2, 5), 5, slice(10, 12), 12
@@ -20,7 +20,7 @@ _TILE = 16
 def _structs(scene, view):
     """Members of splat_project_args, and of its backward pass."""
     gaussians = _abi.Gaussians(count=scene["means3d"].shape[0])
-    for name, dims in _call.INPUTS.items():
+    for name, dims in _plan.INPUTS.items():
         tensor = scene.get(name)
         if tensor is not None and name != "features":
             member = getattr(gaussians, name)
@@ -103,7 +103,7 @@ class Blend(torch.autograd.Function):
         scene = {"means3d": records, "features": features}
         out = [records.new_empty(_call.shape(n, scene, view)) for n in names]
         rows = (_abi.Channel * len(names))(*[
-            _abi.Channel(source=_call.CHANNELS[n], data=t.data_ptr(),
+            _abi.Channel(source=_plan.CHANNELS[n], data=t.data_ptr(),
                          image=view.marks.data_ptr() if n == "marked" else None) for n, t in zip(names, out)])
         saved = _abi.Saved()
         blocks = _call.run(engine, engine.require("rasterize"),
@@ -111,7 +111,7 @@ class Blend(torch.autograd.Function):
         ctx.state = _call.State(bytes(saved), [b.data_ptr() for b in blocks], -1, names)
         ctx.engine, ctx.view, ctx.names, ctx.absolute = engine, view, names, absolute
         ctx.save_for_backward(records, features, *view.tensors(), *blocks)
-        ctx.mark_non_differentiable(*[t for n, t in zip(names, out) if n in _autograd.SUMS])
+        ctx.mark_non_differentiable(*[t for n, t in zip(names, out) if n in _plan.SUMS])
         return tuple(out)
 
     @staticmethod
@@ -126,7 +126,7 @@ class Blend(torch.autograd.Function):
         text, alive = _call.saved_bytes(ctx.state, rest[4:])
         narrow = records.new_empty((records.shape[0], _GRADIENT))
         rows = (_abi.Channel * len(ctx.names))(*[
-            _abi.Channel(source=_call.CHANNELS[n], gradient=given[n].data_ptr() if n in given else None,
+            _abi.Channel(source=_plan.CHANNELS[n], gradient=given[n].data_ptr() if n in given else None,
                          image=view.marks.data_ptr() if n == "marked" else None) for n in ctx.names])
         args = _rasterize_args(view, records, features, _abi.Saved.from_buffer_copy(text), rows)
         args.record_gradients, args.absolute = narrow.data_ptr(), int(ctx.absolute)

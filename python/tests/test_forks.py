@@ -209,6 +209,27 @@ class Mip(Case):
         one["scales"][:] = torch.tensor([0.02, 0.03, 0.025])
         self.check_slopes(lambda values: [call(values, self.mip(0.1))[0][:, 13:17, 18:22]], one, GEOMETRY)
 
+    def test_poses_half_precision_and_colours_beside_the_filter(self):
+        inputs = common.smooth()
+        poses = []
+        for more in (dict(kernel_size=0.3), dict(antialiasing=True)):
+            theta, rho = (torch.zeros(3, requires_grad=True) for _ in range(2))
+            color = call(inputs, settings(degree=3, **more), theta=theta, rho=rho)[0]
+            (color * weights(*color.shape)).sum().backward()
+            poses.append(torch.cat([theta.grad, rho.grad]))
+        self.assertLess(((poses[0] - poses[1]).norm() / poses[1].norm()).item(), 5e-3)
+        half = {n: t.detach().bfloat16().requires_grad_() for n, t in inputs.items()}
+        color, _radii = call(half, self.mip(0.1))
+        color.sum().backward()
+        self.assertEqual((color.dtype, half["scales"].grad.dtype), (torch.float32, torch.bfloat16))
+        wide = {n: t.detach() for n, t in inputs.items() if n != "shs"}
+        setting = self.mip(0.1, bg=(0.5,) * 5)
+        image, _radii = GaussianRasterizer(setting)(colors_precomp=torch.ones(8, 5), **wide)
+        _color, _radii, _depth, alpha = GaussianRasterizer(self.mip(0.1))(colors_precomp=torch.ones(8, 3), **wide)
+        self.same(image, (0.5 + 0.5 * alpha).expand(5, -1, -1))
+        # A caller that asks for both compensations gets one.
+        self.same(call(inputs, self.mip(0.3, antialiasing=True))[0], call(inputs, self.mip(0.3))[0], 0.0 + 1e-7)
+
     def test_an_offset_moves_the_pixels(self):
         inputs = self.small()
         dx, dy = 0.25, -0.4
