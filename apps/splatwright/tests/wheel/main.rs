@@ -75,6 +75,20 @@ fn a_wheel_has_code_types_licences_and_says_what_it_needs() {
 }
 
 #[test]
+fn the_rasterizer_is_also_there_under_the_name_that_fastgs_imports() {
+    let folder = tempfile::tempdir().unwrap();
+    let wheel = pure(&root(), "diff_gaussian_rasterization", folder.path()).unwrap();
+    check(&wheel).unwrap();
+    let files = files(&wheel);
+    assert!(files.contains_key("diff_gaussian_rasterization_fastgs/__init__.py"), "{:?}", files.keys());
+    let names = &files["diff_gaussian_rasterization-0.1.0.dist-info/top_level.txt"];
+    assert_eq!(
+        String::from_utf8_lossy(names),
+        "diff_gaussian_rasterization\ndiff_gaussian_rasterization_fastgs\n"
+    );
+}
+
+#[test]
 fn every_damage_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let good = pure(&root(), "fused_ssim", folder.path()).unwrap();
