@@ -61,12 +61,13 @@ class Render:
             wanted = (wanted - {"color"}) | {"alpha"}
         joined, count = (torch.cat(parts, dim=1) if len(parts) > 1 else parts[0] if parts else None), len(self)
         first = self.scene
-        if joined is not None and count > 0:
+        # With absolute gradients an engine may blend no features: those of the colours are meant.
+        if joined is not None and count > 0 and (self.wide is not None or "means2d_abs" not in self.ghosts):
             first = dict(first, features=self._part(joined, 0))
             wanted.add("features")
         out = self._channels(first, tuple(sorted(wanted)) or ("color",), self.ghosts)
         if joined is not None:
-            image = self._whole(joined, out.pop("features", None))
+            image = self._whole(joined, out.pop("features", None), count)
             width = 0
             if self.wide is not None and "color" in names:
                 width = self.wide[0].shape[1]
@@ -92,16 +93,16 @@ class Render:
         part = joined[:, start:start + _abi.MAX_FEATURES] if joined.shape[1] > _abi.MAX_FEATURES else joined
         return part if self.engine.has(_abi.STRIDED_INPUTS) else part.contiguous()
 
-    def _whole(self, joined, image):
-        """[F,H,W] from the image of the first MAX_FEATURES features."""
-        if image is None:  # no Gaussians; the sum keeps the graph
+    def _whole(self, joined, image, count):
+        """[F,H,W] for `count` Gaussians, from the image of the first MAX_FEATURES features if there is one."""
+        if count == 0:  # the sum keeps the graph
             return joined.sum() + joined.new_zeros((joined.shape[1], self.view.height, self.view.width))
-        images, most = [image], _abi.MAX_FEATURES
+        images, most = [] if image is None else [image], _abi.MAX_FEATURES
         ghosts = {n: t for n, t in self.ghosts.items() if n != "means2d_abs"}
-        for start in range(most, joined.shape[1], most):
+        for start in range(most * len(images), joined.shape[1], most):
             scene = dict(self.scene, features=self._part(joined, start))
             images.append(self._channels(scene, ("features",), ghosts)["features"])
-        return torch.cat(images) if len(images) > 1 else image
+        return torch.cat(images) if len(images) > 1 else images[0]
 
 
 @_autograd.eager

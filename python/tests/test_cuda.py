@@ -72,6 +72,57 @@ class Cuda(unittest.TestCase):
         for a, b in zip(out[1], out[0]):
             self.assertLess(close(a, b), 1e-2)
 
+    def test_what_forks_added_is_that_of_the_cpu_engine(self):
+        features = common.weights(300, 70, seed=3)
+
+        def mip(values, more):
+            color, radii = render(values, settings(degree=3, kernel_size=0.1, subpixel_offset=torch.zeros(30, 40, 2)))
+            return [color, radii]
+
+        def deformable(values, more):
+            color, radii, depth = render(values, settings(degree=3), means2D_densify=more["densify"])
+            return [color, depth, radii]
+
+        def grouping(values, more):
+            color, radii, objects, depth = render(values, settings(degree=3), sh_objs=more["features"])
+            return [color, objects, depth, radii]
+
+        def fastgs(values, more):
+            marks = (torch.arange(1200) % 40 < 20).int().to(more["features"].device)
+            color, radii, marked = render(values, settings(degree=3, mult=0.5, get_flag=True, metric_map=marks))
+            return [color, radii, marked]
+
+        def wide(values, more):
+            values = dict(values, colors_precomp=more["features"][:, :5], shs=None)
+            color, radii = render(values, settings(bg=(0.3,) * 5))
+            return [color, radii]
+
+        for fork in (mip, deformable, grouping, fastgs, wide):
+            results = []
+            for values in (self.inputs, there(self.inputs)):
+                device = values["means3D"].device
+                more = dict(features=features.to(device).requires_grad_(),
+                            densify=torch.zeros(300, 3, device=device, requires_grad=True))
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    out = fork(values, more)
+                leaves = dict(values, **more)
+                loss = sum((o * common.weights(*o.shape, seed=i).to(device)).sum()
+                           for i, o in enumerate(out) if o.is_floating_point())
+                grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+                results.append((out, dict(zip(leaves, grads))))
+            (expected, slopes), (got, found) = results
+            for a, b in zip(got, expected):
+                # Radii and counts are whole numbers: one of a few may be rounded the other way.
+                self.assertLess(close(a.float(), b.detach().float()), 1e-4 if a.is_floating_point() else 2e-2, fork)
+            for name, slope in slopes.items():
+                self.assertEqual(slope is None, found[name] is None, (fork, name))
+                if slope is not None:
+                    self.assertLess(close(found[name], slope), 2e-3, (fork, name))
+        filtered = [GaussianRasterizer(settings(degree=3)).visible_filter(
+            v["means3D"], v["scales"], v["rotations"]) for v in (self.gpu, self.inputs)]
+        self.assertTrue(torch.equal(filtered[0].cpu(), filtered[1]))
+
     def test_a_render_that_needs_more_than_any_before_is_whole_when_it_may_wait(self):
         many = splats(count=5000)
         small = there(many)

@@ -409,6 +409,21 @@ class Features(Case):
                 return [o for o in out if o.is_floating_point()]
             self.check_slopes(images, inputs, GEOMETRY + ("features",))
 
+    def test_absolute_gradients_are_those_of_the_colours_beside_features(self):
+        found = []
+        for more in ({}, dict(semantic_feature=self.features(70, (8, 70)))):
+            inputs = dict(common.smooth(), means2D=torch.zeros(8, 4, requires_grad=True))
+            out = call(inputs, settings(degree=3), **more)
+            images = [o for o in out if o.dim() == 3 and o.requires_grad]
+            (images[0] * weights(*images[0].shape)).sum().backward(retain_graph=True)
+            found.append(inputs["means2D"].grad.clone())
+            if more:
+                self.same(images[1], self.as_colours({n: t.detach() for n, t in inputs.items()}, more["semantic_feature"]))
+                images[1].sum().backward()
+                self.assertTrue(torch.equal(inputs["means2D"].grad[:, 2:], found[1][:, 2:]))
+                self.assertFalse(torch.equal(inputs["means2D"].grad[:, :2], found[1][:, :2]))
+        self.same(*found)
+
     def test_features_beside_the_mip_filter(self):
         inputs = dict(common.smooth(), features=self.features(5, (8, 5)))
 
