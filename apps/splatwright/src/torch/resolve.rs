@@ -14,7 +14,10 @@ use super::{TorchPlan, Wanted, elsewhere::Elsewhere};
 use crate::{
     ext::Target,
     hint::hinted,
-    provision::pip::{self, Finished},
+    provision::{
+        index::Index,
+        pip::{self, Finished},
+    },
     repository, ui,
 };
 
@@ -124,7 +127,7 @@ impl Pip {
                 format!("see which sources pip asks: `{list}`"),
             ),
             pip::Cause::Network => (
-                format!("the package index at {} could not be reached", unreachable_host(&text)),
+                format!("the package index {} could not be reached", self.unreachable(&text)),
                 format!(
                     "check the network, the proxy and pip's settings (`{list}`){}",
                     cuda.map(|cuda| format!("; {}", index_of(cuda))).unwrap_or_default()
@@ -137,16 +140,24 @@ impl Pip {
         };
         hinted(format!("{why}\n{}", pip::last_lines(&text, 8)), hint)
     }
+
+    /// The index that does not answer: as pip names it, else the one that it is set to, without what may be a password.
+    fn unreachable(&self, text: &str) -> String {
+        let set = || {
+            let url = Index::of_pip(&self.python).ok()?.index_url?;
+            let place = url.split_once("://")?.1.split('/').next()?;
+            Some(place.rsplit('@').next()?.to_owned())
+        };
+        let host = named_host(text).or_else(set);
+        host.map_or_else(|| "that pip asks by default".into(), |host| format!("at {host}"))
+    }
 }
 
-/// The host that pip's words name: `HTTPSConnectionPool(host='mirror.example', port=443)`.
-fn unreachable_host(text: &str) -> String {
-    let named = text.split_once("host='").and_then(|(_, after)| {
-        let (host, rest) = after.split_once('\'')?;
-        let port: String = rest.strip_prefix(", port=")?.chars().take_while(char::is_ascii_digit).collect();
-        Some(format!("{host}:{port}"))
-    });
-    named.unwrap_or_else(|| "pip's address".into())
+/// The host that pip's words name, as newer ones do: `HTTPSConnectionPool(host='mirror.example', port=443)`.
+fn named_host(text: &str) -> Option<String> {
+    let (host, rest) = text.split_once("host='")?.1.split_once('\'')?;
+    let port: String = rest.strip_prefix(", port=")?.chars().take_while(char::is_ascii_digit).collect();
+    Some(format!("{host}:{port}"))
 }
 
 /// Where the builds for one CUDA version lie, as far as it can be said without naming a server.
@@ -358,8 +369,8 @@ mod tests {
     fn the_host_that_does_not_answer_is_named() {
         let said =
             "WARNING: Retrying: HTTPSConnectionPool(host='mirror.example', port=8443): Max retries exceeded";
-        assert_eq!(unreachable_host(said), "mirror.example:8443");
-        assert_eq!(unreachable_host("ERROR"), "pip's address");
+        assert_eq!(named_host(said).as_deref(), Some("mirror.example:8443"));
+        assert_eq!(named_host("ERROR"), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod compiler;
 mod device;
 mod driver;
+mod extensions;
 mod harmless;
 mod linking;
 mod ours;
@@ -149,6 +150,7 @@ const SECTIONS: &[&[Entry]] = &[
     paths::ENTRIES,
     rust::ENTRIES,
     ours::ENTRIES,
+    extensions::ENTRIES,
     harmless::ENTRIES,
 ];
 
