@@ -33,6 +33,14 @@ pub enum Error {
     /// The operating system refused to read; the text names the path.
     #[error("{}", printable(&.0.to_string()))]
     Read(#[from] std::io::Error),
+    /// What should be a file is something else.
+    #[error("{}: this is {found}, expected a file", shown(path))]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// `a folder`, `a named pipe`, `a device` or `a socket`.
+        found: &'static str,
+    },
     /// The operating system refused to write. The destination is unchanged.
     #[error("cannot write {}: {source}", shown(path))]
     Write {
@@ -42,7 +50,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file is too short.
-    #[error("{}: at byte {offset}: expected {expected}, but only {left} bytes are left", shown(path))]
+    #[error("{}: at byte {offset}: expected {expected}, but only {left} {} left", shown(path), if *left == 1 { "byte is" } else { "bytes are" })]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -233,8 +241,18 @@ pub enum Error {
         /// How to obtain what is missing.
         hint: &'static str,
     },
+    /// A file of a known kind that holds no Gaussians, or holds them in a way that is not read.
+    #[error("{}: {}", shown(path), printable(found))]
+    NotGaussians {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What can be done with it.
+        hint: String,
+    },
     /// The format of a file of Gaussians is not known.
-    #[error("{}: {}; known formats are {known}", shown(path), printable(message))]
+    #[error("{}: {}; supported: {known}", shown(path), printable(message))]
     UnknownFormat {
         /// The file or folder.
         path: PathBuf,
@@ -344,6 +362,7 @@ impl Error {
                                     reductions; `colmap image_undistorter` writes a matching pair"
                 .into(),
             Self::NotADataset { hint, .. } => (*hint).into(),
+            Self::NotGaussians { hint, .. } => hint.clone(),
             Self::Decode { path, .. } => undecodable(path),
             Self::Malformed { path, .. } | Self::Camera { path, .. } | Self::BrokenFrames { path, .. } => {
                 let is = |extension: &str| path.extension().is_some_and(|e| e == extension);

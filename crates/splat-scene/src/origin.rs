@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::{json, write_atomically};
+use crate::files::{self, json, write_atomically};
 use crate::{Error, Result};
 
 /// The shift between local and world coordinates, in the units of the dataset: `world = local + offset`.
@@ -90,12 +90,10 @@ impl Origin {
     /// A sidecar that cannot be read, or that states no finite offset.
     pub fn read_sidecar(path: &Path) -> Result<Option<Self>> {
         let sidecar = Self::sidecar(path);
-        let bytes = match fs_err::read(&sidecar) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e.into()),
-        };
+        if !sidecar.exists() {
+            return Ok(None);
+        }
         // JSON has no infinity: numbers that overflow are refused by the parser.
-        json::parse(&sidecar, &bytes, "origin sidecar").map(Some)
+        json::parse(&sidecar, &files::read(&sidecar)?, "origin sidecar").map(Some)
     }
 }

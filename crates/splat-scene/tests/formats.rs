@@ -222,7 +222,7 @@ fn formats_are_told_by_content_and_by_name() {
     }
     for name in ["x.obj", "x", "x.json"] {
         let e = message(g.write(dir.path().join(name)).unwrap_err());
-        assert!(e.contains("the name does not belong to a format") && e.contains("SOG"), "{e}");
+        assert!(e.contains("unknown output format") && e.contains("SOG"), "{e}");
     }
     let e = message(Gaussians::read(dir.path()).unwrap_err());
     assert!(e.contains("no meta.json"), "{e}");

@@ -1,13 +1,65 @@
-//! What all formats share: writing a file completely or not at all, reading bounded binary data (`cursor`), and JSON
-//! (`json`).
+//! What all formats share: opening files that others made ([`open`], [`read`]), writing a file completely or not at all,
+//! reading bounded binary data (`cursor`), and JSON (`json`).
 
 pub(crate) mod cursor;
 pub(crate) mod json;
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
+
+/// Opens a file that others made, and says how many bytes it has. This is the one way to open files of foreign origin in
+/// this crate: all readers of datasets, photographs and Gaussians come here or to [`read`].
+///
+/// Only a regular file is opened, or a link to one: a device may never end, and a named pipe waits for a writer that may
+/// never come. A folder of a dataset or a scene may hold links to either.
+///
+/// # Errors
+/// [`Error::NotAFile`]; [`Error::Read`], naming `path`.
+pub(crate) fn open(path: &Path) -> Result<(fs_err::File, u64)> {
+    let kind = fs_err::metadata(path)?.file_type();
+    if !kind.is_file() {
+        return Err(Error::NotAFile { path: path.into(), found: kind_of(kind) });
+    }
+    let file = fs_err::File::open(path)?;
+    let size = file.metadata()?.len();
+    Ok((file, size))
+}
+
+/// The contents of a file that others made, see [`open`]; what is appended to it meanwhile is not read.
+///
+/// # Errors
+/// As [`open`]; a file that does not fit in memory.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    let (file, size) = open(path)?;
+    let mut bytes = Vec::new();
+    let reserved = usize::try_from(size).ok().and_then(|n| bytes.try_reserve_exact(n).ok());
+    reserved.ok_or_else(|| {
+        std::io::Error::new(
+            std::io::ErrorKind::OutOfMemory,
+            format!("{}: {size} bytes do not fit in memory", path.display()),
+        )
+    })?;
+    file.take(size).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(unix)]
+fn kind_of(kind: std::fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    match () {
+        () if kind.is_dir() => "a folder",
+        () if kind.is_fifo() => "a named pipe",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    }
+}
+
+#[cfg(not(unix))]
+fn kind_of(kind: std::fs::FileType) -> &'static str {
+    if kind.is_dir() { "a folder" } else { "a device" }
+}
 
 /// Writes a file through `fill`: first beside `path`, and once it is complete it is renamed to `path`. After any failure,
 /// such as a full disk, an earlier file at `path` is unchanged and the partial one is removed.

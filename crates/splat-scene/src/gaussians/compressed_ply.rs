@@ -7,9 +7,10 @@
 
 use std::path::Path;
 
+use super::placed;
 use super::ply::{self, Element, Scalar};
 use super::quantize::{byte_of_logit, finite, logit_of_byte, smallest_three, unit_quaternion};
-use crate::{Error, Gaussians, Place, Result, SH_C0, write_atomically};
+use crate::{Error, Gaussians, Place, Result, SH_C0, files, write_atomically};
 
 /// Gaussians per chunk.
 const CHUNK: usize = 256;
@@ -42,10 +43,10 @@ const LOG_SCALES: (f32, f32) = (-20.0, 20.0);
 /// Reads a compressed PLY.
 ///
 /// # Errors
-/// As [`parse`]; or the file cannot be read.
+/// As [`parse`]; or the file or its sidecar ([`Origin::sidecar`](crate::Origin::sidecar)) cannot be read.
 pub fn read(path: impl AsRef<Path>) -> Result<Gaussians> {
     let path = path.as_ref();
-    parse(path, &fs_err::read(path)?)
+    placed(path, parse(path, &files::read(path)?)?)
 }
 
 /// The rows of an element: where they begin and how long one is.
@@ -61,7 +62,7 @@ impl Table<'_> {
     fn column(&self, name: &str, scalar: Scalar) -> Option<usize> {
         let mut at = 0;
         for p in &self.element.properties {
-            let this = p.scalar?;
+            let this = p.scalar()?;
             if p.name == name {
                 return (this == scalar).then_some(at);
             }
@@ -84,19 +85,16 @@ pub fn parse(path: &Path, data: &[u8]) -> Result<Gaussians> {
         return Err(wrong("a compressed PLY is binary_little_endian".into()));
     }
     let mut tables = Vec::new();
-    let mut at = header.bytes;
+    let rows = data.get(header.bytes as usize..).unwrap_or_default();
+    let mut body = ply::Body::new(path, rows, &header, data.len() as u64);
     for element in &header.elements {
-        let stride = element.row_size().map_err(|list| {
-            wrong(format!("{} has the list property {list}, which is not supported", element.name))
-        })?;
-        let left = (data.len() as u64).saturating_sub(at);
-        if stride == 0 || element.count > left / stride as u64 {
-            let (path, each, records) = (path.into(), stride as u64, "rows of an element");
-            return Err(Error::Count { path, offset: at, count: element.count, records, each, left });
+        let start = body.at as usize;
+        body.skip(element)?;
+        // Elements with lists or without properties are none of this layout's.
+        if let Some(stride @ 1..) = element.row_size() {
+            // The rows are known to lie in `data` here.
+            tables.push(Table { element, start, stride, rows: element.count as usize });
         }
-        // Both are known to be below the size of `data` here.
-        tables.push(Table { element, start: at as usize, stride, rows: element.count as usize });
-        at += element.count * stride as u64;
     }
     let table = |name: &str| tables.iter().find(|t| t.element.name == name);
     let missing = |name: &str| wrong(format!("there is no element {name}"));
@@ -190,7 +188,7 @@ pub fn parse(path: &Path, data: &[u8]) -> Result<Gaussians> {
     finite(path, g)
 }
 
-/// Writes a compressed PLY with the Gaussians in Morton order. After a failure there is no partial file.
+/// Writes a compressed PLY with the Gaussians in Morton order, and the sidecar of an origin that is not zero. After a failure there is no partial file.
 ///
 /// Precision: positions and log scales have 2048, 1024 and 2048 steps (x, y, z) within the bounds of their chunk, colours
 /// 256; opacities have 256 steps, components of quaternions 1024, harmonics 256 steps of 1/32 around 0.
@@ -198,6 +196,7 @@ pub fn parse(path: &Path, data: &[u8]) -> Result<Gaussians> {
 /// # Errors
 /// Arrays that disagree in length or contain NaN or infinity; [`Error::Write`].
 pub fn write(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
+    let path = path.as_ref();
     gaussians.check()?;
     let g = gaussians.select(&gaussians.morton_order());
     let p = g.len();
@@ -251,7 +250,21 @@ pub fn write(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
             }
         }
         Ok(())
-    })
+    })?;
+    g.origin.write_sidecar(path)
+}
+
+/// The step of positions that 99 of 100 chunks do not exceed, in units of the scene.
+pub(super) fn usual_step(g: &Gaussians) -> f64 {
+    let order = g.morton_order();
+    let step = |rows: &[u32]| {
+        let b = Bounds::of(0..rows.len(), |i, k| g.means[3 * rows[i] as usize + k]);
+        let of = |k: usize, steps: f64| (f64::from(b.max[k]) - f64::from(b.min[k])) / steps;
+        of(0, 2047.0).max(of(1, 1023.0)).max(of(2, 2047.0))
+    };
+    let mut steps: Vec<f64> = order.chunks(CHUNK).map(step).collect();
+    steps.sort_unstable_by(f64::total_cmp);
+    steps.get((steps.len().saturating_sub(1) * 99).div_ceil(100)).copied().unwrap_or(0.0)
 }
 
 /// The minimum and maximum of some values per axis.

@@ -14,7 +14,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::{compressed_ply, ply, sog, splat_file, spz};
-use crate::{Error, Gaussians, Result};
+use crate::{Error, Gaussians, Result, files};
 
 /// A callback with the work done and the total. Only writing SOG takes long enough to call it.
 pub type WriteProgress<'a> = &'a mut (dyn FnMut(u64, u64) + Send);
@@ -37,6 +37,20 @@ pub enum GaussianFormat {
     SogFolder,
 }
 
+/// Gaussians from a file, and what is worth knowing about how they were stored.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The Gaussians.
+    pub gaussians: Gaussians,
+    /// The format of the file.
+    pub format: GaussianFormat,
+    /// Sentences for the user on what was read otherwise than it was stored, without the name of the file.
+    pub warnings: Vec<String>,
+    /// Whether the file has world coordinates of 64 bits, far from the world's origin.
+    pub world: bool,
+}
+
 /// What the crate knows about a format.
 struct Format {
     format: GaussianFormat,
@@ -46,7 +60,7 @@ struct Format {
     suffix: &'static str,
     /// Whether a file, given its first bytes and its path, has this format.
     matches: fn(&[u8], &Path) -> bool,
-    read: fn(&Path) -> Result<Gaussians>,
+    read: fn(&Path) -> Result<Loaded>,
     write: fn(&Path, &Gaussians, WriteProgress<'_>) -> Result<()>,
 }
 
@@ -60,7 +74,7 @@ const FORMATS: [Format; 7] = [
             let has = |word: &[u8]| start.windows(word.len()).any(|w| w == word);
             start.starts_with(b"ply") && (has(b"element chunk") || has(b"packed_position"))
         },
-        read: |path| compressed_ply::read(path),
+        read: |path| compressed_ply::read(path).map(plain),
         write: |path, g, _| compressed_ply::write(path, g),
     },
     Format {
@@ -68,7 +82,7 @@ const FORMATS: [Format; 7] = [
         name: "PLY",
         suffix: ".ply",
         matches: |start, _| start.starts_with(b"ply"),
-        read: |path| ply::read_gaussians(path),
+        read: ply::load,
         write: |path, g, _| ply::write_gaussians(path, g),
     },
     // It has no mark, and its first position may look like any mark: it comes before the other binary formats.
@@ -77,7 +91,7 @@ const FORMATS: [Format; 7] = [
         name: ".splat",
         suffix: ".splat",
         matches: |_, path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("splat")),
-        read: |path| splat_file::read(path),
+        read: |path| splat_file::read(path).map(plain),
         write: |path, g, _| splat_file::write(path, g),
     },
     // The default version comes first.
@@ -86,7 +100,7 @@ const FORMATS: [Format; 7] = [
         name: "SPZ",
         suffix: ".spz",
         matches: |start, _| start.starts_with(&[0x1f, 0x8b]),
-        read: |path| spz::read(path),
+        read: |path| spz::read(path).map(plain),
         write: |path, g, _| spz::write(path, g, spz::Version::V3),
     },
     Format {
@@ -94,7 +108,7 @@ const FORMATS: [Format; 7] = [
         name: "SPZ 4",
         suffix: ".spz",
         matches: |start, _| start.starts_with(b"NGSP"),
-        read: |path| spz::read(path),
+        read: |path| spz::read(path).map(plain),
         write: |path, g, _| spz::write(path, g, spz::Version::V4),
     },
     Format {
@@ -102,7 +116,7 @@ const FORMATS: [Format; 7] = [
         name: "SOG",
         suffix: ".sog",
         matches: |start, _| start.starts_with(b"PK"),
-        read: |path| sog::read(path),
+        read: |path| sog::read(path).map(plain),
         write: |path, g, progress| sog::write(path, g, sog::Packaging::Bundle, progress),
     },
     Format {
@@ -110,10 +124,15 @@ const FORMATS: [Format; 7] = [
         name: "SOG folder",
         suffix: "meta.json",
         matches: |start, _| start.trim_ascii_start().starts_with(b"{"),
-        read: |path| sog::read(path),
+        read: |path| sog::read(path).map(plain),
         write: |path, g, progress| sog::write(path, g, sog::Packaging::Folder, progress),
     },
 ];
+
+/// Gaussians about which there is nothing to say; [`Gaussians::load`] fills in the format.
+fn plain(gaussians: Gaussians) -> Loaded {
+    Loaded { gaussians, format: GaussianFormat::Ply, warnings: Vec::new(), world: false }
+}
 
 impl GaussianFormat {
     fn entry(self) -> &'static Format {
@@ -134,7 +153,7 @@ impl GaussianFormat {
         let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
         let is = |f: &&Format| name.ends_with(f.suffix) && (f.suffix.starts_with('.') || name == f.suffix);
         let found = FORMATS.iter().find(is).map(|f| f.format);
-        found.ok_or_else(|| unknown(path, "the name does not belong to a format of Gaussians".into()))
+        found.ok_or_else(|| unknown(path, "unknown output format".into()))
     }
 
     /// The format of an existing file or folder, by its first bytes.
@@ -144,14 +163,14 @@ impl GaussianFormat {
     pub fn detect(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if path.is_dir() {
-            return match path.join("meta.json").is_file() {
+            return match path.join(sog::description(path)).is_file() {
                 true => Ok(Self::SogFolder),
                 false => Err(unknown(path, "the folder has no meta.json".into())),
             };
         }
         let mut start = Vec::new();
         // The first lines of a compressed PLY say that it is one.
-        fs_err::File::open(path)?.take(4096).read_to_end(&mut start)?;
+        files::open(path)?.0.take(4096).read_to_end(&mut start)?;
         let found = FORMATS.iter().find(|f| (f.matches)(&start, path)).map(|f| f.format);
         found.ok_or_else(|| {
             let bytes: Vec<_> = start.iter().take(4).map(|b| format!("{b:02x}")).collect();
@@ -179,13 +198,25 @@ impl Gaussians {
     /// Reads Gaussians from a file, or a SOG folder, of any known format.
     ///
     /// A plain PLY is read as it is, NaN and infinity included: see [`Gaussians::repair`] and [`Gaussians::check`]. The
-    /// other formats give finite numbers or an error.
+    /// other formats give finite numbers or an error. What was read otherwise than stored is not said: see
+    /// [`Gaussians::load`].
     ///
     /// # Errors
     /// [`Error::UnknownFormat`], or the errors of the format's own reader. All of them name the file.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        Self::load(path).map(|loaded| loaded.gaussians)
+    }
+
+    /// As [`read`](Self::read), with the format of the file and warnings for the user.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn load(path: impl AsRef<Path>) -> Result<Loaded> {
         let path = path.as_ref();
-        (GaussianFormat::detect(path)?.entry().read)(path)
+        let format = GaussianFormat::detect(path)?;
+        let mut loaded = Loaded { format, ..(format.entry().read)(path)? };
+        loaded.warnings.extend(super::precision::warn_of_far_positions(&loaded));
+        Ok(loaded)
     }
 
     /// Writes the Gaussians in the format that belongs to the file name: [`GaussianFormat::from_name`].

@@ -2,20 +2,26 @@
 //!
 //! - this file: [`Gaussians`], the raw parameters as they are stored and optimised, before the activations.
 //! - `formats`: the table of file formats. **Start there to add one**; each format has a module of its own.
+//! - `place`: the origin of their local coordinates, and merging of scenes.
+//! - `precision`: how exactly a format keeps the positions of a scene.
 //! - `quantize`: what the compressed formats share.
 //!
-//! World coordinates; quaternions wxyz, not normalised. Values are kept as found, NaN included: [`Gaussians::check`]
+//! Local coordinates ([`Origin`]); quaternions wxyz, not normalised. Values are kept as found, NaN included: [`Gaussians::check`]
 //! names the first unusable one. Nothing here knows a device; the trainer makes the copy there.
 
 pub mod compressed_ply;
 mod formats;
+mod place;
 pub mod ply;
+mod precision;
 mod quantize;
 pub mod sog;
 pub mod splat_file;
 pub mod spz;
 
-pub use formats::{GaussianFormat, WriteProgress};
+pub use formats::{GaussianFormat, Loaded, WriteProgress};
+use place::placed;
+pub use precision::Precision;
 
 use crate::Origin;
 use splat_core::{Color, Error, FeatureChannels, Scene, Shape};
@@ -118,30 +124,6 @@ impl Gaussians {
             self.sh = self.sh.chunks_exact(3 * self.coeffs).flat_map(|c| &c[..3 * coeffs]).copied().collect();
             self.coeffs = coeffs;
         }
-    }
-
-    /// Appends the Gaussians of `other`. The result has the higher of the two SH degrees; missing coefficients are 0.
-    ///
-    /// # Errors
-    /// [`Error::Length`] or [`Error::Settings`] if the arrays of either disagree in length.
-    pub fn append(&mut self, other: &Self) -> Result<(), Error> {
-        self.check_lengths()?;
-        other.check_lengths()?;
-        let coeffs = self.coeffs.max(other.coeffs);
-        let widened = |g: &Self| -> Vec<f32> {
-            let zeros = [0.0].into_iter().cycle().take(3 * (coeffs - g.coeffs));
-            g.sh.chunks_exact(3 * g.coeffs).flat_map(|c| c.iter().copied().chain(zeros.clone())).collect()
-        };
-        if coeffs > self.coeffs {
-            self.sh = widened(self);
-            self.coeffs = coeffs;
-        }
-        self.sh.extend(widened(other));
-        self.means.extend(&other.means);
-        self.opacity_logits.extend(&other.opacity_logits);
-        self.log_scales.extend(&other.log_scales);
-        self.rotations.extend(&other.rotations);
-        Ok(())
     }
 
     /// The Gaussians at `indices`, in that order.

@@ -113,8 +113,8 @@ pub(crate) fn within_allowance(path: &Path, at: u64, compressed: usize, expanded
         path: path.into(),
         place: Place::Byte(at),
         message: format!(
-            "{compressed} bytes claim to expand to {expanded} bytes, more than the limit of {most} \
-             (64 to 1 plus 64 MiB)"
+            "{compressed} bytes would unpack to {expanded}, more than {most} (64 to 1 plus 64 MiB): refused as \
+             damaged or malicious"
         ),
     })
 }

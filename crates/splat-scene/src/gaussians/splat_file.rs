@@ -6,18 +6,19 @@
 
 use std::path::Path;
 
+use super::placed;
 use super::quantize::{byte, byte_of_logit, logit_of_byte};
-use crate::{Error, Gaussians, Place, Result, SH_C0, write_atomically};
+use crate::{Error, Gaussians, Place, Result, SH_C0, files, write_atomically};
 
 const RECORD: usize = 32;
 
 /// Reads a `.splat` file.
 ///
 /// # Errors
-/// As [`parse`]; or the file cannot be read.
+/// As [`parse`]; or the file or its sidecar ([`Origin::sidecar`](crate::Origin::sidecar)) cannot be read.
 pub fn read(path: impl AsRef<Path>) -> Result<Gaussians> {
     let path = path.as_ref();
-    parse(path, &fs_err::read(path)?)
+    placed(path, parse(path, &files::read(path)?)?)
 }
 
 /// Parses the file contents `data`. `path` is only used to name the file in errors.
@@ -33,7 +34,7 @@ pub fn parse(path: &Path, data: &[u8]) -> Result<Gaussians> {
         return Err(Error::Truncated {
             path: path.into(),
             offset: (n * RECORD) as u64,
-            expected: format!("record {n} of {RECORD} bytes"),
+            expected: format!("record {n} ({RECORD} bytes)"),
             left: (data.len() % RECORD) as u64,
         });
     }
@@ -62,13 +63,13 @@ pub fn parse(path: &Path, data: &[u8]) -> Result<Gaussians> {
     Ok(g)
 }
 
-/// Writes a `.splat` file, which drops spherical harmonics above degree 0. After a failure there is no partial file. The
+/// Writes a `.splat` file, which drops spherical harmonics above degree 0, and the sidecar of an origin that is not zero. After a failure there is no partial file. The
 /// Gaussians are sorted by volume times opacity, largest first, because viewers show them as they arrive.
 ///
 /// # Errors
 /// Arrays that disagree in length or contain NaN or infinity; [`Error::Write`].
 pub fn write(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
-    let g = gaussians;
+    let (path, g) = (path.as_ref(), gaussians);
     g.check()?;
     let weight = |i: usize| {
         let log_volume: f32 = g.log_scales[3 * i..3 * i + 3].iter().sum();
@@ -92,5 +93,6 @@ pub fn write(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
             out.write_all(&record)?;
         }
         Ok(())
-    })
+    })?;
+    g.origin.write_sidecar(path)
 }

@@ -1,6 +1,9 @@
 //! Shared by the tests of Gaussian formats: a scene made by arithmetic alone, and a comparison of two scenes.
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
+pub(crate) mod packed;
+pub(crate) mod ply_file;
+
 use splat_scene::Gaussians;
 
 /// Pseudo-random numbers from 0 to 1 (SplitMix64), independent of the version of any library.

@@ -1,15 +1,18 @@
 //! The header of a PLY file: format, elements and their properties.
 //!
-//! The length of the header is limited. List properties are parsed, but an element with one can only be ignored, and only
-//! after the element that is wanted.
+//! The length of the header is limited. Comments are bytes of any encoding that nobody decodes, but for the one in which
+//! this crate states an [`Origin`]. Lines end as the first one does: LF, CR LF, or CR alone.
 
 use std::io::BufRead;
 use std::path::Path;
 
-use crate::{Error, Place, Result};
+use crate::{Error, Origin, Place, Result};
 
 /// The longest header that is read. Gaussians of degree 3 need about 1,500 bytes.
 const LONGEST: u64 = 64 << 10;
+
+/// How the comment begins that states the world coordinates of the local origin; three numbers follow.
+pub(super) const ORIGIN: &str = "comment origin offset ";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -61,9 +64,29 @@ impl Scalar {
 
 #[derive(Debug)]
 pub(crate) struct Property {
+    /// Shown escaped: it comes from a file.
     pub(crate) name: String,
-    /// `None` for a list.
-    pub(crate) scalar: Option<Scalar>,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Scalar(Scalar),
+    /// A count, then so many items.
+    List {
+        count: Scalar,
+        item: Scalar,
+    },
+}
+
+impl Property {
+    /// The type of a number; `None` for a list.
+    pub(crate) fn scalar(&self) -> Option<Scalar> {
+        match self.kind {
+            Kind::Scalar(scalar) => Some(scalar),
+            Kind::List { .. } => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -74,9 +97,13 @@ pub(crate) struct Element {
 }
 
 impl Element {
-    /// The size of a row in bytes; an error is the list property that makes it variable.
-    pub(crate) fn row_size(&self) -> std::result::Result<usize, &str> {
-        self.properties.iter().map(|p| p.scalar.map(Scalar::size).ok_or(p.name.as_str())).sum()
+    /// The size of a row in bytes; `None` if a list makes it variable.
+    pub(crate) fn row_size(&self) -> Option<usize> {
+        self.properties.iter().map(|p| p.scalar().map(Scalar::size)).sum()
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.properties.iter().any(|p| p.name == name)
     }
 }
 
@@ -84,6 +111,10 @@ impl Element {
 pub(crate) struct Header {
     pub(crate) format: Format,
     pub(crate) elements: Vec<Element>,
+    /// The origin that a comment states.
+    pub(crate) origin: Option<Origin>,
+    /// The byte that ends a line.
+    pub(crate) line_end: u8,
     /// Bytes and lines of the header, including `end_header`.
     pub(crate) bytes: u64,
     pub(crate) lines: u64,
@@ -91,11 +122,19 @@ pub(crate) struct Header {
 
 /// Reads the header, including `end_header`, and nothing beyond it.
 pub(crate) fn parse(path: &Path, reader: &mut impl BufRead) -> Result<Header> {
-    let mut h = Header { format: Format::Ascii, elements: Vec::new(), bytes: 0, lines: 0 };
+    // A CR without LF after it ends the lines of old Macintosh programs.
+    let start = reader.fill_buf()?;
+    let first = start.iter().position(|b| b"\r\n".contains(b));
+    let line_end = match first.map(|k| &start[k..]) {
+        Some([b'\r', next, ..]) if *next != b'\n' => b'\r',
+        _ => b'\n',
+    };
+    let mut h =
+        Header { format: Format::Ascii, elements: Vec::new(), origin: None, line_end, bytes: 0, lines: 0 };
     let mut format = None;
     loop {
         let mut raw = Vec::new();
-        std::io::Read::take(&mut *reader, LONGEST + 1 - h.bytes).read_until(b'\n', &mut raw)?;
+        std::io::Read::take(&mut *reader, LONGEST + 1 - h.bytes).read_until(line_end, &mut raw)?;
         h.bytes += raw.len() as u64;
         h.lines += 1;
         let malformed =
@@ -106,7 +145,7 @@ pub(crate) fn parse(path: &Path, reader: &mut impl BufRead) -> Result<Header> {
         if h.bytes > LONGEST {
             return Err(malformed(format!("no end_header within {LONGEST} bytes")));
         }
-        if raw.last() != Some(&b'\n') {
+        if raw.last() != Some(&line_end) {
             return Err(Error::Truncated {
                 path: path.into(),
                 offset: h.bytes,
@@ -114,8 +153,13 @@ pub(crate) fn parse(path: &Path, reader: &mut impl BufRead) -> Result<Header> {
                 left: 0,
             });
         }
-        let text = std::str::from_utf8(&raw).map_err(|_| malformed("the header is not text".into()))?;
-        let words: Vec<_> = text.split_whitespace().collect();
+        let text = String::from_utf8_lossy(&raw);
+        if let Some(offset) = text.strip_prefix(ORIGIN) {
+            h.origin = Some(origin(offset).ok_or_else(|| {
+                malformed(format!("cannot read {:?}, expected three numbers", text.trim_end()))
+            })?);
+        }
+        let words: Vec<_> = text.split_ascii_whitespace().collect();
         match words.as_slice() {
             ["ply"] | ["comment" | "obj_info", ..] | [] => {}
             ["format", name, "1.0"] => {
@@ -130,23 +174,34 @@ pub(crate) fn parse(path: &Path, reader: &mut impl BufRead) -> Result<Header> {
                 let count = count.parse().map_err(|_| {
                     malformed(format!("the count of {name:?} is {count:?}, expected a number"))
                 })?;
-                h.elements.push(Element { name: (*name).into(), count, properties: Vec::new() });
+                h.elements.push(Element {
+                    name: name.escape_debug().to_string(),
+                    count,
+                    properties: Vec::new(),
+                });
             }
             ["property", rest @ .., name] if !rest.is_empty() => {
-                let scalar = match rest {
-                    ["list", _, _] => None,
-                    [kind] => {
-                        Some(Scalar::named(kind).ok_or_else(|| malformed(format!("unknown type {kind:?}")))?)
-                    }
+                let named = |kind: &str| {
+                    Scalar::named(kind).ok_or_else(|| malformed(format!("unknown type {kind:?}")))
+                };
+                let kind = match rest {
+                    ["list", count, item] => Kind::List { count: named(count)?, item: named(item)? },
+                    [kind] => Kind::Scalar(named(kind)?),
                     _ => return Err(malformed(format!("cannot read {:?}", text.trim_end()))),
                 };
                 let Some(element) = h.elements.last_mut() else {
                     return Err(malformed("a property before any element".into()));
                 };
-                if element.properties.iter().any(|p| p.name == *name) {
-                    return Err(malformed(format!("the property {name} appears twice")));
+                if matches!(kind, Kind::List { count, .. } if count.is_float()) {
+                    return Err(malformed(format!(
+                        "the lists {} are counted in fractions",
+                        name.escape_debug()
+                    )));
                 }
-                element.properties.push(Property { name: (*name).into(), scalar });
+                if element.has(name) {
+                    return Err(malformed(format!("the property {} appears twice", name.escape_debug())));
+                }
+                element.properties.push(Property { name: name.escape_debug().to_string(), kind });
             }
             ["end_header"] => break,
             _ => return Err(malformed(format!("cannot read {:?}", text.trim_end()))),
@@ -158,4 +213,10 @@ pub(crate) fn parse(path: &Path, reader: &mut impl BufRead) -> Result<Header> {
         message: "the header has no format line".into(),
     })?;
     Ok(h)
+}
+
+fn origin(offset: &str) -> Option<Origin> {
+    let mut numbers = offset.split_ascii_whitespace().map(|x| x.parse().ok().filter(|x: &f64| x.is_finite()));
+    let offset = [numbers.next()??, numbers.next()??, numbers.next()??];
+    Some(Origin { offset })
 }

@@ -3,38 +3,90 @@
 //! The layout is that of the 3DGS authors' trainer: `x y z nx ny nz f_dc_0..2 f_rest_* opacity scale_0..2 rot_0..3`,
 //! binary little-endian f32. `f_rest` is stored channel by channel (all of red, then green, then blue), while
 //! [`Gaussians::sh`] is stored coefficient by coefficient. Reading accepts ASCII and both byte orders, any order of
-//! properties and any scalar type. PlayCanvas' compressed layout is in [`compressed_ply`](crate::compressed_ply).
+//! properties and any scalar type, steps over lists and foreign elements, and knows the layouts of other trainers
+//! (`layout`). PlayCanvas' compressed layout is in [`compressed_ply`](crate::compressed_ply).
+//!
+//! World coordinates are positions plus the offset of an [`Origin`], which a comment and the sidecar state. Positions of
+//! type `double` are read in `f64`, and scenes far from the world's origin get an origin of their own.
 
+mod body;
 mod header;
+mod layout;
 mod rows;
+mod write;
 
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::path::Path;
 
-use crate::{Gaussians, Origin, Point, Result, write_atomically};
+pub(crate) use body::Body;
 pub(crate) use header::{Element, Format, Scalar, parse as parse_header};
+use layout::Layout;
 use rows::Vertices;
+pub use write::{to_bytes, write_gaussians, write_world};
+
+use super::GaussianFormat;
+use super::formats::Loaded;
+use crate::{Gaussians, Origin, Point, Result, files};
 
 /// Reads Gaussians of SH degree 0 to 3.
 ///
 /// # Errors
-/// As [`parse_gaussians`]; or the file cannot be read.
+/// As [`parse_gaussians`]; or the file or its sidecar cannot be read.
 pub fn read_gaussians(path: impl AsRef<Path>) -> Result<Gaussians> {
-    let path = path.as_ref();
-    let file = fs_err::File::open(path)?;
-    let size = file.metadata()?.len();
-    parse_gaussians(path, std::io::BufReader::with_capacity(1 << 18, file), size)
+    load(path.as_ref()).map(|loaded| loaded.gaussians)
 }
 
-/// Reads a point cloud: `x y z`, and `red green blue` if it has colours.
+/// Reads Gaussians, and adds what the sidecar says about their place in the world.
+pub(super) fn load(path: &Path) -> Result<Loaded> {
+    let (reader, size) = open(path)?;
+    let (mut loaded, stated) = parse(path, reader, size)?;
+    let Some(sidecar) = Origin::read_sidecar(path)? else { return Ok(loaded) };
+    let name = Origin::sidecar(path);
+    let origin = &mut loaded.gaussians.origin;
+    match stated {
+        Some(stated) if stated == sidecar => {}
+        Some(stated) => loaded.warnings.push(format!(
+            "a comment states the offset {:?}, but {} states {:?}; that of the comment is used",
+            stated.offset,
+            name.display(),
+            sidecar.offset
+        )),
+        None if loaded.world => loaded.warnings.push(format!(
+            "positions are in world coordinates, near {:?}; the offset in {} is ignored",
+            origin.offset,
+            name.display()
+        )),
+        None => *origin = sidecar,
+    }
+    Ok(loaded)
+}
+
+fn open(path: &Path) -> Result<(impl BufRead + use<>, u64)> {
+    let (file, size) = files::open(path)?;
+    Ok((std::io::BufReader::with_capacity(1 << 18, file), size))
+}
+
+/// Reads a point cloud: `x y z`, and `red green blue` if it has colours. Positions are rounded to `f32`.
 ///
 /// # Errors
 /// As [`parse_points`]; or the file cannot be read.
 pub fn read_points(path: impl AsRef<Path>) -> Result<Vec<Point>> {
-    let path = path.as_ref();
-    let file = fs_err::File::open(path)?;
-    let size = file.metadata()?.len();
-    parse_points(path, std::io::BufReader::with_capacity(1 << 18, file), size)
+    Ok(read_world_points(path.as_ref())?.into_iter().map(Point::from).collect())
+}
+
+/// A point of a cloud in world coordinates, as exact as the file has it: position and RGB, 0 to 255.
+pub(crate) type WorldPoint = ([f64; 3], [u8; 3]);
+
+impl From<WorldPoint> for Point {
+    fn from((position, color): WorldPoint) -> Self {
+        Self { position: position.map(|x| x as f32), color }
+    }
+}
+
+/// Reads a point cloud.
+pub(crate) fn read_world_points(path: &Path) -> Result<Vec<WorldPoint>> {
+    let (reader, size) = open(path)?;
+    parse_world_points(path, reader, size)
 }
 
 /// Reads Gaussians from `reader`, which provides `size` bytes. `path` is only used to name the file in errors.
@@ -42,125 +94,78 @@ pub fn read_points(path: impl AsRef<Path>) -> Result<Vec<Point>> {
 /// Numbers are kept as found, NaN included; see [`Gaussians::check`].
 ///
 /// # Errors
-/// A malformed header, a missing property, a number of `f_rest` properties that belongs to no SH degree, truncated data.
+/// A malformed header, a missing property, a number of `f_rest` properties that belongs to no SH degree, truncated data;
+/// [`NotGaussians`](crate::Error::NotGaussians) for a point cloud or a mesh.
 pub fn parse_gaussians(path: &Path, reader: impl BufRead, size: u64) -> Result<Gaussians> {
-    let vertices = Vertices::open(path, reader, size)?;
-    if vertices.has("packed_position") {
-        return Err(vertices.in_header(
-            "this is PlayCanvas' compressed PLY, not a plain one (`Gaussians::read` reads both)".into(),
-        ));
-    }
-    let rest = vertices.vertex().properties.iter().filter(|p| p.name.starts_with("f_rest_")).count();
-    if ![0, 9, 24, 45].contains(&rest) {
-        return Err(vertices
-            .in_header(format!("{rest} properties f_rest_*, expected 0, 9, 24 or 45 (SH degree 0 to 3)")));
-    }
-    let per_channel = rest / 3;
-    let coeffs = per_channel + 1;
-    let mut names: Vec<String> = ["x", "y", "z"].map(String::from).into();
-    names.extend((0..3).map(|c| format!("f_dc_{c}")));
-    // In the order of `Gaussians::sh`: coefficient by coefficient.
-    names.extend(
-        (0..per_channel).flat_map(|m| (0..3).map(move |c| format!("f_rest_{}", c * per_channel + m))),
-    );
-    names.push("opacity".into());
-    names.extend((0..3).map(|k| format!("scale_{k}")));
-    names.extend((0..4).map(|k| format!("rot_{k}")));
+    parse(path, reader, size).map(|(loaded, _)| loaded.gaussians)
+}
 
-    let p = vertices.len();
+/// As [`parse_gaussians`], with the origin that a comment states.
+fn parse(path: &Path, reader: impl BufRead, size: u64) -> Result<(Loaded, Option<Origin>)> {
+    let vertices = Vertices::open(path, reader, size)?;
+    let layout = Layout::of(path, &vertices)?;
+    let (columns, p) = vertices.columns(&layout.names)?;
+    let stated = vertices.origin;
+    let offset = stated.unwrap_or_default().offset;
     let mut g = Gaussians {
         means: Vec::with_capacity(3 * p),
-        sh: Vec::with_capacity(3 * coeffs * p),
-        coeffs,
+        sh: Vec::with_capacity(3 * layout.coeffs * p),
+        coeffs: layout.coeffs,
         opacity_logits: Vec::with_capacity(p),
         log_scales: Vec::with_capacity(3 * p),
         rotations: Vec::with_capacity(4 * p),
-        origin: Origin::default(),
+        origin: stated.unwrap_or_default(),
     };
-    let tail = 3 + 3 * coeffs;
-    vertices.read(&names, |row| {
-        g.means.extend_from_slice(&row[..3]);
-        g.sh.extend_from_slice(&row[3..tail]);
-        g.opacity_logits.push(row[tail]);
-        g.log_scales.extend_from_slice(&row[tail + 1..tail + 4]);
-        g.rotations.extend_from_slice(&row[tail + 4..]);
+    let mut world: Vec<[f64; 3]> = Vec::with_capacity(if layout.double { p } else { 0 });
+    vertices.read(&columns, |row| {
+        if layout.double {
+            world.push(std::array::from_fn(|k| row[k] + offset[k]));
+        } else {
+            g.means.extend(row[..3].iter().map(|&x| x as f32));
+        }
+        layout.push(&mut g, &row[3..]);
     })?;
-    Ok(g)
+    let mut is_world = false;
+    if layout.double {
+        // Positions that lie together with the stated origin stay relative to it.
+        let chosen = Origin::choose(world.iter().copied());
+        is_world = stated.is_none() && !chosen.is_zero();
+        if is_world {
+            g.origin = chosen;
+        }
+        g.means.extend(world.into_iter().flat_map(|x| g.origin.to_local(x)));
+    }
+    let loaded =
+        Loaded { gaussians: g, format: GaussianFormat::Ply, warnings: layout.warnings, world: is_world };
+    Ok((loaded, stated))
 }
 
 /// Reads a point cloud from `reader`, which provides `size` bytes. `path` is only used to name the file in errors.
 ///
 /// Colours of an integer type range from 0 to 255, those of a floating-point type from 0 to 1; without colours all points
-/// are grey. Positions are kept as found, NaN included.
+/// are grey. Positions are kept as found, NaN included, but rounded to `f32`.
 ///
 /// # Errors
 /// A malformed header, a missing property, truncated data.
 pub fn parse_points(path: &Path, reader: impl BufRead, size: u64) -> Result<Vec<Point>> {
+    Ok(parse_world_points(path, reader, size)?.into_iter().map(Point::from).collect())
+}
+
+fn parse_world_points(path: &Path, reader: impl BufRead, size: u64) -> Result<Vec<WorldPoint>> {
     let vertices = Vertices::open(path, reader, size)?;
     let colored = vertices.has("red");
     let names = ["x", "y", "z", "red", "green", "blue"].map(String::from);
-    let names = if colored { &names[..] } else { &names[..3] };
-    let unit = vertices.scalar("red").is_some_and(header::Scalar::is_float);
-    let mut points = Vec::with_capacity(vertices.len());
-    vertices.read(names, |row| {
+    let (columns, p) = vertices.columns(if colored { &names[..] } else { &names[..3] })?;
+    let full = layout::full_color(&vertices);
+    let offset = vertices.origin.unwrap_or_default().offset;
+    let mut points = Vec::with_capacity(p);
+    vertices.read(&columns, |row| {
         let color = |k: usize| {
             let Some(x) = row.get(k) else { return 128 };
-            (x * if unit { 255.0 } else { 1.0 }).round().clamp(0.0, 255.0) as u8
+            (255.0 * x / full).round().clamp(0.0, 255.0) as u8
         };
-        points.push(Point { position: [row[0], row[1], row[2]], color: [color(3), color(4), color(5)] });
+        let position = std::array::from_fn(|k| row[k] + offset[k]);
+        points.push((position, [color(3), color(4), color(5)]));
     })?;
     Ok(points)
-}
-
-/// Writes `gaussians` in the 3DGS layout. After a failure there is no partial file.
-///
-/// # Errors
-/// Arrays that disagree in length; [`Error::Write`](crate::Error::Write).
-pub fn write_gaussians(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
-    gaussians.check_lengths()?;
-    write_atomically(path, |out| encode(gaussians, out))
-}
-
-/// The contents of the file that [`write_gaussians`] writes.
-///
-/// # Errors
-/// Arrays that disagree in length.
-pub fn to_bytes(gaussians: &Gaussians) -> Result<Vec<u8>> {
-    gaussians.check_lengths()?;
-    let row = 4 * (14 + 3 * gaussians.coeffs);
-    let mut bytes = Vec::with_capacity(2048 + row * gaussians.len());
-    encode(gaussians, &mut bytes).expect("writing to a Vec cannot fail");
-    Ok(bytes)
-}
-
-/// Writes the header and the rows. The arrays must agree in length.
-fn encode(g: &Gaussians, out: &mut dyn Write) -> std::io::Result<()> {
-    let per_channel = g.coeffs - 1;
-    let mut header = format!("ply\nformat binary_little_endian 1.0\nelement vertex {}\n", g.len());
-    let mut property = |name: &str| header.push_str(&format!("property float {name}\n"));
-    ["x", "y", "z", "nx", "ny", "nz"].into_iter().for_each(&mut property);
-    (0..3).for_each(|k| property(&format!("f_dc_{k}")));
-    (0..3 * per_channel).for_each(|k| property(&format!("f_rest_{k}")));
-    property("opacity");
-    (0..3).for_each(|k| property(&format!("scale_{k}")));
-    (0..4).for_each(|k| property(&format!("rot_{k}")));
-    header.push_str("end_header\n");
-    out.write_all(header.as_bytes())?;
-    let mut row = Vec::with_capacity(4 * (14 + 3 * g.coeffs));
-    for i in 0..g.len() {
-        row.clear();
-        let mut put = |x: f32| row.extend_from_slice(&x.to_le_bytes());
-        let sh = &g.sh[3 * g.coeffs * i..3 * g.coeffs * (i + 1)];
-        g.means[3 * i..3 * i + 3].iter().copied().for_each(&mut put);
-        [0.0; 3].into_iter().for_each(&mut put);
-        sh[..3].iter().copied().for_each(&mut put);
-        for c in 0..3 {
-            (1..g.coeffs).for_each(|m| put(sh[3 * m + c]));
-        }
-        put(g.opacity_logits[i]);
-        g.log_scales[3 * i..3 * i + 3].iter().copied().for_each(&mut put);
-        g.rotations[4 * i..4 * i + 4].iter().copied().for_each(&mut put);
-        out.write_all(&row)?;
-    }
-    Ok(())
 }

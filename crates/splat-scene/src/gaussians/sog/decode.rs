@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::{Files, META, malformed};
+use super::files::{Files, malformed};
 use super::meta::{self, Meta};
 use super::texture::Texture;
 use crate::gaussians::quantize::{logit_of_byte, unit_quaternion};
@@ -12,15 +12,15 @@ use crate::{Gaussians, Origin, Result};
 pub(super) const PALETTE_ROW: usize = 64;
 
 pub(super) fn scene(files: &mut Files) -> Result<Gaussians> {
-    let json = files.get(META)?;
-    match meta::parse(&files.path_of(META), &json)? {
+    let (path, json) = files.meta()?;
+    match meta::parse(&path, &json)? {
         Meta::V1(meta) => first(files, &meta),
         Meta::V2(meta) => second(files, &meta),
     }
 }
 
 fn first(files: &mut Files, meta: &meta::V1) -> Result<Gaussians> {
-    let here = files.path_of(META);
+    let here = files.meta_path();
     let Some(&count) = meta.means.shape.first() else {
         return Err(malformed(
             &here,
@@ -59,7 +59,7 @@ fn first(files: &mut Files, meta: &meta::V1) -> Result<Gaussians> {
 }
 
 fn second(files: &mut Files, meta: &meta::V2) -> Result<Gaussians> {
-    let here = files.path_of(META);
+    let here = files.meta_path();
     let count = checked_count(&here, meta.count)?;
     let means = means(files, &meta.means.mins, &meta.means.maxs, &meta.means.files, count)?;
     let rotations = rotations(files, &meta.quats.files, count)?;
@@ -105,7 +105,7 @@ fn ranges(path: &Path, mins: &[f64], maxs: &[f64], n: usize, what: &str) -> Resu
 fn open(files: &mut Files, names: &[String], index: usize, what: &str) -> Result<(PathBuf, Texture)> {
     let Some(name) = names.get(index) else {
         let why = format!("{what} names {} files, expected at least {}", names.len(), index + 1);
-        return Err(malformed(&files.path_of(META), why));
+        return Err(malformed(&files.meta_path(), why));
     };
     let data = files.get(name)?;
     let path = files.path_of(name);
@@ -116,7 +116,7 @@ fn open(files: &mut Files, names: &[String], index: usize, what: &str) -> Result
 /// Positions have their low bytes in one texture and their high bytes in another; they are steps in the range of
 /// `sign(x) ln(1 + |x|)`.
 fn means(files: &mut Files, mins: &[f64], maxs: &[f64], names: &[String], count: usize) -> Result<Vec<f32>> {
-    let range = ranges(&files.path_of(META), mins, maxs, 3, "means")?;
+    let range = ranges(&files.meta_path(), mins, maxs, 3, "means")?;
     let low = open(files, names, 0, "means")?;
     let high = open(files, names, 1, "means")?;
     let (low, high) = (low.1.pixels(&low.0, count)?, high.1.pixels(&high.0, count)?);
@@ -181,7 +181,7 @@ fn harmonics(
     book: &[f32],
     dc: &[[f32; 3]],
 ) -> Result<(usize, Vec<f32>)> {
-    let here = files.path_of(META);
+    let here = files.meta_path();
     let (palette_path, palette) = open(files, names, 0, "shN")?;
     let (labels_path, labels) = open(files, names, 1, "shN")?;
     let rest = match bands {

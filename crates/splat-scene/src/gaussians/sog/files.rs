@@ -6,19 +6,28 @@ use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 
 use crate::gaussians::quantize::{allowance, within_allowance};
-use crate::{Error, Place, Result};
+use crate::{Error, Place, Result, files};
 
-pub(super) const META: &str = "meta.json";
+pub(in crate::gaussians) const META: &str = "meta.json";
+/// The description of a streamed scene, which has parts and levels of detail.
+const STREAMED: &str = "lod-meta.json";
+
+/// The name of the description in the folder `path`; `meta.json` if there is none.
+pub(in crate::gaussians) fn description(path: &Path) -> &'static str {
+    if !path.join(META).is_file() && path.join(STREAMED).is_file() { STREAMED } else { META }
+}
 
 pub(super) struct Files {
     /// The folder or the zip, for errors.
     path: PathBuf,
+    /// The name of the description: `meta.json`, or how the caller named it.
+    meta: String,
     zip: Option<Zip>,
 }
 
 struct Zip {
     archive: ZipArchive<Cursor<Vec<u8>>>,
-    /// The folder inside the zip that contains `meta.json`.
+    /// The folder inside the zip that contains the description.
     prefix: String,
 }
 
@@ -26,27 +35,46 @@ impl Files {
     /// Opens a zip, a `meta.json`, or a folder with a `meta.json`.
     pub(super) fn open(path: &Path) -> Result<Self> {
         if path.is_dir() {
-            return Ok(Self { path: path.into(), zip: None });
+            return Ok(Self { path: path.into(), meta: description(path).into(), zip: None });
         }
         let mut first = [0; 2];
-        let is_zip = fs_err::File::open(path)?.read(&mut first)? == 2 && first == *b"PK";
+        let is_zip = files::open(path)?.0.read(&mut first)? == 2 && first == *b"PK";
         if is_zip {
-            return Self::bundle(path, fs_err::read(path)?);
+            return Self::bundle(path, files::read(path)?);
         }
-        Ok(Self { path: path.parent().unwrap_or(Path::new("")).into(), zip: None })
+        let meta = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { path: path.parent().unwrap_or(Path::new("")).into(), meta, zip: None })
     }
 
     pub(super) fn bundle(path: &Path, data: Vec<u8>) -> Result<Self> {
         let damaged = |message: String| malformed(path, message);
         let archive = ZipArchive::new(Cursor::new(data)).map_err(|e| damaged(format!("the zip: {e}")))?;
         let names: Vec<String> = archive.file_names().filter_map(|n| Some(n.ok()?.into_owned())).collect();
-        let is_meta = |n: &&String| **n == META || n.ends_with("/meta.json");
-        let Some(meta) = names.iter().filter(is_meta).min_by_key(|n| n.len()) else {
-            let some = names[..names.len().min(8)].join(", ");
-            return Err(damaged(format!("the zip has no meta.json; it contains: {some}")));
+        // The one in the topmost folder.
+        let find = |meta: &'static str| {
+            let is = |n: &&String| *n == meta || n.ends_with(&format!("/{meta}"));
+            names
+                .iter()
+                .filter(is)
+                .min_by_key(|n| n.len())
+                .map(|n| (meta, n[..n.len() - meta.len()].to_owned()))
         };
-        let prefix = meta[..meta.len() - META.len()].to_owned();
-        Ok(Self { path: path.into(), zip: Some(Zip { archive, prefix }) })
+        let Some((meta, prefix)) = find(META).or_else(|| find(STREAMED)) else {
+            let some: Vec<_> = names.iter().take(8).map(|n| n.escape_debug().to_string()).collect();
+            return Err(damaged(format!("the zip has no meta.json; it contains: {}", some.join(", "))));
+        };
+        Ok(Self { path: path.into(), meta: meta.into(), zip: Some(Zip { archive, prefix }) })
+    }
+
+    /// The path of the description, for errors.
+    pub(super) fn meta_path(&self) -> PathBuf {
+        self.path.join(&self.meta)
+    }
+
+    /// The path and the contents of the description.
+    pub(super) fn meta(&mut self) -> Result<(PathBuf, Vec<u8>)> {
+        let name = self.meta.clone();
+        Ok((self.meta_path(), self.get(&name)?))
     }
 
     /// The path of the file `name`, for errors.
@@ -54,7 +82,7 @@ impl Files {
         self.path.join(name)
     }
 
-    /// The contents of the file `name` beside `meta.json`.
+    /// The contents of the file `name` beside the description.
     pub(super) fn get(&mut self, name: &str) -> Result<Vec<u8>> {
         let path = self.path_of(name);
         // The name comes from a file, so it must not lead out of the folder.
@@ -62,14 +90,15 @@ impl Files {
         if name.is_empty()
             || !parts.all(|c| matches!(c, std::path::Component::Normal(_)))
             || name.contains('\\')
+            || name.contains(char::is_control)
         {
             return Err(malformed(
-                &self.path_of(META),
+                &self.meta_path(),
                 format!("it names the file {name:?}, which is not beside it"),
             ));
         }
         let Some(Zip { archive, prefix }) = &mut self.zip else {
-            return Ok(fs_err::read(path)?);
+            return files::read(&path);
         };
         let mut entry = archive
             .by_name(&format!("{prefix}{name}"))

@@ -16,10 +16,11 @@ mod write;
 
 use std::path::Path;
 
-use super::WriteProgress;
 use super::quantize::finite;
+use super::{WriteProgress, placed};
 use crate::{Gaussians, Result};
-use files::Files;
+pub(super) use files::description;
+use files::{Files, META};
 
 /// Whether to write one file or several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +39,8 @@ pub enum Packaging {
 pub fn read(path: impl AsRef<Path>) -> Result<Gaussians> {
     let path = path.as_ref();
     let mut files = Files::open(path)?;
-    let g = decode::scene(&mut files)?;
-    finite(path, g)
+    let g = finite(path, decode::scene(&mut files)?)?;
+    placed(&if path.is_dir() { path.join(META) } else { path.into() }, g)
 }
 
 /// Parses the zip `data`. `path` is only used to name the file in errors.
@@ -51,7 +52,7 @@ pub fn parse_bundle(path: &Path, data: Vec<u8>) -> Result<Gaussians> {
     finite(path, g)
 }
 
-/// Writes version 2 with the Gaussians in Morton order. After a failure there is no partial bundle; the files of a folder
+/// Writes version 2 with the Gaussians in Morton order, and the sidecar of an origin that is not zero. After a failure there is no partial bundle; the files of a folder
 /// are all written before the first one replaces an older one, and `meta.json` is replaced last.
 ///
 /// # Errors
@@ -63,5 +64,6 @@ pub fn write(
     packaging: Packaging,
     progress: WriteProgress<'_>,
 ) -> Result<()> {
-    write::scene(path.as_ref(), gaussians, packaging, progress)
+    write::scene(path.as_ref(), gaussians, packaging, progress)?;
+    gaussians.origin.write_sidecar(path.as_ref())
 }

@@ -10,9 +10,11 @@ mod packed;
 
 use std::path::Path;
 
+use super::placed;
 use super::quantize::finite;
-use crate::{Gaussians, Result, write_atomically};
+use crate::{Gaussians, Result, files, write_atomically};
 use axes::Axes;
+pub(super) use packed::fractional_bits;
 
 /// The version to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,10 +54,10 @@ impl Header {
 /// Reads an SPZ file of version 2, 3 or 4.
 ///
 /// # Errors
-/// As [`parse`]; or the file cannot be read.
+/// As [`parse`]; or the file or its sidecar ([`Origin::sidecar`](crate::Origin::sidecar)) cannot be read.
 pub fn read(path: impl AsRef<Path>) -> Result<Gaussians> {
     let path = path.as_ref();
-    parse(path, &fs_err::read(path)?)
+    placed(path, parse(path, &files::read(path)?)?)
 }
 
 /// Parses the file contents `data`. `path` is only used to name the file in errors. The flag for antialiased training and
@@ -69,9 +71,9 @@ pub fn parse(path: &Path, data: &[u8]) -> Result<Gaussians> {
     finite(path, packed::unpack(&header, &streams, axes))
 }
 
-/// Writes an SPZ file. After a failure there is no partial file.
+/// Writes an SPZ file, and the sidecar of an origin that is not zero. After a failure there is no partial file.
 ///
-/// Positions are rounded to 1/4096, or more coarsely if the scene extends beyond 2048 units; log scales to 1/16 within -10
+/// Local positions are rounded to 1/4096, or more coarsely if the scene extends beyond 2048 units; log scales to 1/16 within -10
 /// to 5.9; colour coefficients to 1/38; opacities to 1/255; components of quaternions to 1/722; harmonics of degree 1 to
 /// 1/16 and higher ones to 1/8, within -1 to 1, as the format's own writer does.
 ///
@@ -87,5 +89,6 @@ pub fn write(path: impl AsRef<Path>, gaussians: &Gaussians, version: Version) ->
     };
     let (header, streams) = packed::pack(path, gaussians, number, Axes::RUB)?;
     let bytes = container::close(&header, &streams);
-    write_atomically(path, |out| out.write_all(&bytes))
+    write_atomically(path, |out| out.write_all(&bytes))?;
+    gaussians.origin.write_sidecar(path)
 }

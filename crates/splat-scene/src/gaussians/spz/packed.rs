@@ -16,6 +16,13 @@ use crate::{Error, Gaussians, Origin, Result};
 const COLOR: f32 = 0.15;
 /// The largest step of the smallest three.
 const NINE_BITS: f32 = 511.0;
+/// The largest position, in steps.
+const LIMIT: u32 = (1 << 23) - 1;
+
+/// The number of fractional bits for positions up to `farthest`, at most 12; `None` if they do not fit at all.
+pub(in crate::gaussians) fn fractional_bits(farthest: f32) -> Option<i32> {
+    (0..=12).rev().find(|&bits| f64::from(farthest) * f64::from(bits).exp2() <= f64::from(LIMIT))
+}
 
 /// The Gaussians in `streams`, which must have the sizes that `header` states.
 pub(super) fn unpack(header: &Header, streams: &Streams, axes: Axes) -> Gaussians {
@@ -98,10 +105,8 @@ pub(super) fn pack(path: &Path, g: &Gaussians, version: u32, axes: Axes) -> Resu
     u32::try_from(g.len())
         .map_err(|_| unusable(format!("there are {} Gaussians, but at most 2^32 - 1 fit", g.len())))?;
     let farthest = g.means.iter().fold(0.0f32, |m, x| m.max(x.abs()));
-    let limit = ((1 << 23) - 1) as f32;
-    let fits = |bits: &i32| f64::from(farthest) * f64::from(*bits).exp2() <= f64::from(limit);
-    let bits = (0..=12).rev().find(fits).ok_or_else(|| {
-        unusable(format!("a Gaussian is {farthest} from the origin on an axis, but at most {limit} fits"))
+    let bits = fractional_bits(farthest).ok_or_else(|| {
+        unusable(format!("a Gaussian is {farthest} from the origin on an axis, but at most {LIMIT} fits"))
     })?;
     let scale = (bits as f32).exp2();
     let header = Header {
