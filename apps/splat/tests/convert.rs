@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use splat_scene::{GaussianFormat, Gaussians, spz};
+use splat_scene::{GaussianFormat, Gaussians, Origin, ply, spz};
 
 fn splat(args: &[&Path], options: &[&str]) -> Output {
     Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")))
@@ -97,8 +97,8 @@ fn what_stands_there_is_kept_without_overwrite() {
     for out in &paths[1..] {
         let text = said(&splat(&[&paths[0], out], &[]), false);
         let named = if out.is_dir() { &paths[2] } else { out };
-        assert!(text.contains(&format!("error: {} exists already", named.display())), "{text}");
-        assert!(text.contains("hint: --overwrite"), "{text}");
+        assert!(text.contains(&format!("error: {} already exists", named.display())), "{text}");
+        assert!(text.contains("hint: use --overwrite to replace it"), "{text}");
     }
     assert_eq!(std::fs::read(&paths[1]).unwrap(), b"precious");
     said(&splat(&[&paths[0], &paths[1]], &["--overwrite"]), true);
@@ -117,7 +117,10 @@ fn unusable_gaussians_are_counted_and_left_out() {
     g.opacity_logits[8] = f32::INFINITY;
     g.write(&paths[0]).unwrap();
     let text = said(&splat(&[&paths[0], &paths[1]], &[]), true);
-    assert!(text.contains("warning: 2 of 9 Gaussians contain NaN or infinity"), "{text}");
+    assert!(
+        text.contains("warning: 2 of 9 Gaussians have invalid values (NaN or infinity); skipped"),
+        "{text}"
+    );
     assert!(text.contains("warning: infinite opacities or scales of 0 were made finite in 1 of"), "{text}");
     assert_eq!(Gaussians::read(&paths[1]).unwrap().len(), 7);
 }
@@ -128,7 +131,7 @@ fn errors_name_the_file() {
     scene(5, 1).write(&paths[0]).unwrap();
     let text = said(&splat(&[&paths[0], &paths[1]], &[]), false);
     assert!(
-        text.contains("b.obj: the name does not belong to a format") && text.contains(".compressed.ply"),
+        text.contains("b.obj: unknown output format; supported: ") && text.contains(".compressed.ply"),
         "{text}"
     );
     let text = said(&splat(&[&paths[2], &paths[4]], &[]), false);
@@ -141,4 +144,138 @@ fn errors_name_the_file() {
     assert!(!paths[4].exists(), "nothing is written");
     let text = said(&splat(&[&paths[0]], &[]), false);
     assert!(text.contains("Usage: splat convert"), "{text}");
+}
+
+/// The folder that a training wrote stands for its scene, as for `view` and `render`.
+#[test]
+fn a_training_s_folder_is_taken() {
+    let (dir, paths) = files(&["run/point_cloud.ply", "all.ply"]);
+    std::fs::create_dir(dir.path().join("run")).unwrap();
+    scene(5, 4).write(&paths[0]).unwrap();
+    let run = dir.path().join("run");
+    said(&splat(&[&run, &run, &paths[1]], &[]), true);
+    assert_eq!(Gaussians::read(&paths[1]).unwrap().len(), 10);
+    std::fs::remove_file(&paths[0]).unwrap();
+    let text = said(&splat(&[&run, &paths[1]], &["--overwrite"]), false);
+    assert!(text.contains("no scene in this folder") && text.contains("hint: "), "{text}");
+    assert_eq!(Gaussians::read(&paths[1]).unwrap().len(), 10);
+}
+
+const FAR: [f64; 3] = [448_271.0, 4_582_033.0, 185.0];
+
+/// A georeferenced scene of two units as a PLY with 64-bit world positions.
+fn georeferenced(path: &Path) -> Gaussians {
+    let g = Gaussians { origin: Origin { offset: FAR }, ..scene(300, 1) };
+    ply::write_world(path, &g).unwrap();
+    g
+}
+
+#[track_caller]
+fn farthest_apart(a: &Gaussians, b: &Gaussians) -> f64 {
+    let sorted = |g: &Gaussians| {
+        let mut all: Vec<_> = g.world_means().collect();
+        all.sort_by(|x, y| x.partial_cmp(y).unwrap());
+        all
+    };
+    assert_eq!(a.len(), b.len());
+    let apart = |(x, y): (&[f64; 3], &[f64; 3])| (x[0] - y[0]).abs();
+    sorted(a).iter().zip(&sorted(b)).map(apart).fold(0.0, f64::max)
+}
+
+/// 64-bit positions stay in PLY, and are shifted elsewhere; the place in the world and the precision left are said.
+#[test]
+fn georeferenced_scenes_keep_their_place() {
+    let (_dir, paths) =
+        files(&["utm.ply", "same.ply", "a.splat", "b.spz", "c.compressed.ply", "d.sog", "e/meta.json"]);
+    let g = georeferenced(&paths[0]);
+    said(&splat(&[&paths[0], &paths[1]], &[]), true);
+    let same = Gaussians::load(&paths[1]).unwrap();
+    assert!(same.world && farthest_apart(&same.gaussians, &g) < 1e-6, "64 bits stay");
+    assert!(!Origin::sidecar(&paths[1]).exists());
+    for out in &paths[2..] {
+        let text = said(&splat(&[&paths[0], out], &[]), true);
+        assert!(text.contains("positions are relative to 448271, 4582033, 185, which "), "{text}");
+        assert!(text.contains(&format!("{}.origin.json", out.display())), "{text}");
+        assert!(
+            text.contains("rounds positions to steps of ") && text.contains("across the scene's 2"),
+            "{text}"
+        );
+        let back = Gaussians::read(out).unwrap();
+        assert_eq!(back.origin.offset, FAR);
+        assert!(farthest_apart(&back, &g) < 0.01, "{}", out.display());
+        // And back again, into local coordinates and into those of the world.
+        said(&splat(&[out, &paths[1]], &["--overwrite"]), true);
+        let local = Gaussians::load(&paths[1]).unwrap();
+        assert!(!local.world && Origin::sidecar(&paths[1]).exists());
+        said(&splat(&[&paths[1], &paths[1]], &["--overwrite", "--coordinates=world"]), true);
+        let world = Gaussians::load(&paths[1]).unwrap();
+        assert!(world.world && farthest_apart(&world.gaussians, &g) < 0.01);
+    }
+    let text = said(&splat(&[&paths[0], &paths[1]], &["--overwrite", "--coordinates=local"]), true);
+    assert!(text.contains("same.ply.origin.json"), "{text}");
+    assert_eq!(Gaussians::read(&paths[1]).unwrap().origin.offset, FAR);
+    let text = said(&splat(&[&paths[0], &paths[3]], &["--overwrite", "--coordinates=world"]), false);
+    assert!(
+        text.contains("SPZ cannot hold world coordinates of 64 bits") && text.contains("hint: "),
+        "{text}"
+    );
+    // Merged: in the world. With a scene that has no place there: a question.
+    let text = said(&splat(&[&paths[0], &paths[3], &paths[1]], &["--overwrite"]), true);
+    assert!(!text.contains("warning"), "{text}");
+    assert_eq!(Gaussians::read(&paths[1]).unwrap().len(), 600);
+    scene(5, 1).write(&paths[3]).unwrap();
+    let text = said(&splat(&[&paths[0], &paths[3], &paths[1]], &["--overwrite"]), true);
+    assert!(text.contains("warning: ") && text.contains("do they belong together?"), "{text}");
+}
+
+/// Positions that were rounded to 32 bits far from the origin: said when read, and not rounded once more.
+#[test]
+fn what_was_rounded_before_is_not_rounded_again() {
+    let (_dir, paths) = files(&["far.ply", "a.spz", "b.ply"]);
+    let mut g = scene(300, 1);
+    for m in g.means.chunks_exact_mut(3) {
+        (0..3).for_each(|k| m[k] = 10.0 * m[k] + FAR[k] as f32);
+    }
+    g.write(&paths[0]).unwrap();
+    let text = said(&splat(&[&paths[0], &paths[1]], &[]), true);
+    assert!(
+        text.contains("warning: ") && text.contains("far.ply: positions were stored in 32 bits"),
+        "{text}"
+    );
+    assert!(text.contains("a.spz.origin.json"), "{text}");
+    assert!(farthest_apart(&Gaussians::read(&paths[1]).unwrap(), &g) < 1.0 / 4096.0);
+    said(&splat(&[&paths[0], &paths[2]], &[]), true);
+    assert_eq!(
+        std::fs::read(&paths[2]).unwrap(),
+        std::fs::read(&paths[0]).unwrap(),
+        "PLY keeps what it was given"
+    );
+    // A format that is too coarse for a small scene is warned about.
+    let mut tiny = scene(300, 1);
+    tiny.means.iter_mut().for_each(|x| *x *= 0.01);
+    tiny.write(&paths[0]).unwrap();
+    let text = said(&splat(&[&paths[0], &paths[1]], &["--overwrite", "--quiet"]), true);
+    assert!(text.contains("warning: SPZ rounds positions to steps of 0.00024"), "{text}");
+}
+
+/// What other programs wrote differently is said, with the file's name; what holds no Gaussians is named.
+#[test]
+fn other_layouts_are_said() {
+    let (_dir, paths) = files(&["surfels.ply", "cloud.ply", "out.ply"]);
+    scene(5, 1).write(&paths[0]).unwrap();
+    let whole = std::fs::read(&paths[0]).unwrap();
+    let end = whole.windows(11).position(|w| w == b"end_header\n").unwrap();
+    let header = String::from_utf8(whole[..end].to_vec()).unwrap();
+    let with = |renamed: &[&str]| {
+        let renamed =
+            renamed.iter().fold(header.clone(), |h, name| h.replace(name, &format!("other_{name}")));
+        [renamed.as_bytes(), &whole[end..]].concat()
+    };
+    std::fs::write(&paths[0], with(&["scale_2"])).unwrap();
+    let text = said(&splat(&[&paths[0], &paths[2]], &[]), true);
+    assert!(text.contains("warning: ") && text.contains("surfels.ply: there is no scale_2"), "{text}");
+    std::fs::write(&paths[1], with(&["f_dc_", "opacity", "scale_", "rot_"])).unwrap();
+    let text = said(&splat(&[&paths[1], &paths[2]], &["--overwrite"]), false);
+    assert!(text.contains("cloud.ply: a point cloud, no Gaussians: 5 vertices with x, y, z"), "{text}");
+    assert!(text.contains("hint: a training can start from its points"), "{text}");
 }
