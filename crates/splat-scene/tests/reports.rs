@@ -49,6 +49,8 @@ fn georeferenced_data_is_the_local_data_elsewhere() {
             }
         }
     });
+    put(dir.path().join("sparse_pc.ply"), ply(utm));
+    assert_same(&open(dir.path()).unwrap(), &[], utm);
     fs::remove_file(dir.path().join("sparse_pc.ply")).unwrap();
     let model = dir.path().join("colmap/sparse/0");
     for (file, text) in TEXT.iter().zip(colmap_text(utm)) {

@@ -71,7 +71,7 @@ pub fn write(path: impl AsRef<Path>, entries: &[Entry]) -> Result<()> {
 /// As [`parse`]; or the file cannot be read.
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<Entry>> {
     let path = path.as_ref();
-    parse(path, &fs_err::read(path)?)
+    parse(path, &crate::files::read(path)?)
 }
 
 /// The cameras in `json`, in file order. `path` is only used to name the file in errors.

@@ -32,8 +32,8 @@ pub(crate) fn cloud(finder: &Finder, folders: &[&Path]) -> Result<Option<(PathBu
 
 /// The points of the PLY file `path`.
 pub(crate) fn read_cloud(path: &Path) -> Result<Vec<WorldPoint>> {
-    let world = |p: crate::Point| WorldPoint { position: p.position.map(f64::from), color: p.color };
-    Ok(ply::read_points(path)?.into_iter().map(world).collect())
+    let world = |(position, color)| WorldPoint { position, color };
+    Ok(ply::read_world_points(path)?.into_iter().map(world).collect())
 }
 
 /// What the numbers of depth maps mean when the dataset says nothing about them.
@@ -106,5 +106,5 @@ fn params(folders: &[&Path]) -> Result<Option<BTreeMap<String, Params>>> {
     let Some(path) = folders.iter().map(|f| f.join("depth_params.json")).find(|p| p.is_file()) else {
         return Ok(None);
     };
-    json::parse(&path, &fs_err::read(&path)?, "table of names with scale and offset").map(Some)
+    json::parse(&path, &crate::files::read(&path)?, "table of names with scale and offset").map(Some)
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::Result;
-use crate::files::json;
+use crate::files::{self, json};
 
 /// The text in `bytes`: UTF-8 or UTF-16 by its byte order mark, else UTF-8; or else one character per byte (Latin-1),
 /// which keeps every ASCII character and most names from Western Windows.
@@ -34,7 +34,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
 /// Reads the JSON file `path`, which should be a `what`. Comments are blanked, and the numbers that JSON lacks become
 /// text (`"NaN"`), which [`number`] reads.
 pub(crate) fn read_json(path: &Path, what: &str) -> Result<Value> {
-    let bytes = fs_err::read(path)?;
+    let bytes = files::read(path)?;
     json::parse(path, plain(&decode(&bytes)).as_bytes(), what)
 }
 

@@ -32,7 +32,7 @@ type Numbers = ((u32, u32), Vec<f64>);
 
 /// Reads the depth map in the file `path`.
 pub(crate) fn read(path: &Path, meaning: Meaning) -> Result<Map> {
-    let bytes = fs_err::read(path)?;
+    let bytes = crate::files::read(path)?;
     let (size, values, npy) = if bytes.starts_with(b"\x93NUMPY") {
         let (size, values) = npy(&bytes).map_err(|(offset, message)| Error::Malformed {
             path: path.into(),

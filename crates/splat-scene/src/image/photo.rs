@@ -56,7 +56,7 @@ pub(crate) fn swaps(orientation: Orientation) -> bool {
 }
 
 fn decode(path: &Path) -> Result<DynamicImage> {
-    let bytes = fs_err::read(path)?;
+    let bytes = crate::files::read(path)?;
     if jpeg::is(&bytes) && !jpeg::is_whole(&bytes) {
         return Err(Error::CutOff { path: path.into(), bytes: bytes.len() as u64 });
     }

@@ -17,7 +17,7 @@ use super::find::Finder;
 use super::poses::{FARTHEST, usable};
 use super::text::decode;
 use crate::image::lens::{CameraModel, Lens};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 pub use binary::{parse_cameras, parse_images, parse_points};
 pub use models::find;
@@ -128,7 +128,7 @@ pub fn read(folder: impl AsRef<Path>, tracks: Tracks) -> Result<Model> {
         });
     }
     let is_binary = |path: &Path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("bin"));
-    let bytes = |path: &Path| fs_err::read(path).map_err(Error::from);
+    let bytes = files::read;
     let (cameras, images) = (bytes(&cameras_at)?, bytes(&images_at)?);
     let model = Model {
         cameras: if is_binary(&cameras_at) {
