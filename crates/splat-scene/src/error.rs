@@ -50,7 +50,10 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file is too short.
-    #[error("{}: at byte {offset}: expected {expected}, but only {left} {} left", shown(path), if *left == 1 { "byte is" } else { "bytes are" })]
+    #[error(
+        "{}: at byte {offset}: expected {expected}, but only {left} {} left",
+        shown(path), if *left == 1 { "byte is" } else { "bytes are" }
+    )]
     Truncated {
         /// The file.
         path: PathBuf,
