@@ -13,6 +13,11 @@ use crate::damage::{Rng, damage};
 /// What an error must name.
 pub(crate) const PATH: &str = crate::common::packed::PATH;
 
+type Repack = fn(&[u8], &mut Rng) -> Vec<u8>;
+type Parse = dyn Fn(&[u8]) -> Result<(), String>;
+/// The name of a file of a dataset, its sound contents, and its parser.
+type DatasetFile = (&'static str, Vec<u8>, fn(&Path, &[u8]) -> splat_scene::Result<()>);
+
 pub(crate) struct Parser {
     pub(crate) name: String,
     sound: Vec<u8>,
@@ -20,9 +25,9 @@ pub(crate) struct Parser {
     /// Whether a case takes long.
     pub(crate) slow: bool,
     /// What is inside of a packed file, and the way back.
-    repack: Option<fn(&[u8], &mut Rng) -> Vec<u8>>,
+    repack: Option<Repack>,
     /// Checks what it returns; the error is a text.
-    pub(crate) parse: Box<dyn Fn(&[u8]) -> Result<(), String>>,
+    pub(crate) parse: Box<Parse>,
 }
 
 impl Parser {
@@ -97,7 +102,7 @@ pub(crate) fn all() -> Vec<Parser> {
             ply::parse_points(path, data, data.len() as u64).map(drop).map_err(|e| e.to_string())
         }));
     }
-    let mut dataset_parsers: Vec<(&str, Vec<u8>, fn(&Path, &[u8]) -> splat_scene::Result<()>)> = Vec::new();
+    let mut dataset_parsers: Vec<DatasetFile> = Vec::new();
     let dir = tempfile::tempdir().unwrap();
     let sets = crate::datasets::datasets(dir.path());
     let sound = |set: usize, name: &str| std::fs::read(sets[set].1.join("sparse/0").join(name)).unwrap();
