@@ -95,17 +95,20 @@ pub(crate) fn put_in(target: &Target, wheels: &[PathBuf], modules: &[String]) ->
     let name = |wheel: &PathBuf| Some(WheelName::parse(&wheel.file_name()?.to_string_lossy())?.name);
     let old = swap::installed(target, &wheels.iter().filter_map(name).collect())?;
     let exchanged = exchange.exchange(&old)?;
-    for module in modules {
-        if let Import::Fails(said) = import(target, module) {
-            exchanged.undo()?;
-            return Err(hinted(
-                format!(
-                    "`import {module}` fails in `{}`, which is as it was before: {said}",
-                    target.prefix.display()
-                ),
-                "cargo xtask explain, with that message",
-            ));
-        }
+    let broken = modules.iter().find_map(|module| match import(target, module) {
+        Import::Of(_) => None,
+        Import::Absent => Some((module, "it is not there".to_owned())),
+        Import::Fails(said) => Some((module, said)),
+    });
+    if let Some((module, said)) = broken {
+        exchanged.undo()?;
+        return Err(hinted(
+            format!(
+                "`import {module}` fails in `{}`, which is as it was before: {said}",
+                target.prefix.display()
+            ),
+            "cargo xtask explain, with that message",
+        ));
     }
     exchanged.keep()
 }
