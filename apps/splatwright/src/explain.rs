@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_code_that_does_not_exist_is_an_error() {
-        for code in ["E999", "X03"] {
+        for code in ["E999", "Z03"] {
             let error = read(code).unwrap_err();
             assert!(error.to_string().contains(&format!("the catalogue has no code `{code}`")), "{error}");
             assert_eq!(crate::hint::of(&error), Some("cargo xtask explain --list"));

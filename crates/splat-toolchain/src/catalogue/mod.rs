@@ -208,7 +208,7 @@ mod tests {
         let codes: std::collections::BTreeSet<&str> = all().map(|entry| entry.code).collect();
         assert_eq!(codes.len(), all().count());
         for code in codes {
-            assert!(code.starts_with(['E', 'H', 'S']) && is_code(code), "{code}");
+            assert!(code.starts_with(['E', 'H', 'S', 'X']) && is_code(code), "{code}");
         }
     }
 
