@@ -13,7 +13,7 @@ use fs_err as fs;
 use splat_toolchain::{ext, ext_setup};
 
 use super::{Setting, around, source::Source, tagged};
-use crate::{hint::hinted, provision::pip, ui, windows};
+use crate::{hint::hinted, program, provision::pip, ui, windows};
 
 /// Calls PEP 517's `build_wheel`. Standard error joins standard output, so that the log keeps its order.
 const DRIVER: &str = r#"
@@ -81,7 +81,7 @@ impl Made {
     /// Writes the verdict below the build's own words.
     pub(crate) fn conclude(&self, verdict: &str) -> Result<()> {
         let mut file = fs::OpenOptions::new().append(true).open(&self.log)?;
-        Ok(writeln!(file, "\n{}", anstream::adapter::strip_str(verdict))?)
+        Ok(writeln!(file, "\n{}", anstream::adapter::strip_str(&program::spoken(verdict)))?)
     }
 
     /// Puts a wheel that did not pass apart from those that did.
