@@ -11,7 +11,7 @@ import sys
 import torch
 from torch.autograd.function import once_differentiable
 
-from . import _call, _outputs
+from . import _call
 from ._plan import SUMS
 
 # Inputs that receive gradients and are not read.
@@ -124,11 +124,7 @@ def eager(function):
         if not known:
             known.append((dynamo.disable(function), dynamo.disable(_asker)()))
         untraced, tracer = known[0]
-        if tracer is not None and tracer() is None:
-            return function(*args, **kwargs)
-        out = untraced(*args, **kwargs)
-        # Compiled code unpacks plain tuples, of which it knows the length.
-        return tuple(out) if tracer is not None and isinstance(out, _outputs.Outputs) else out
+        return (function if tracer is not None and tracer() is None else untraced)(*args, **kwargs)
 
     call._torchdynamo_disable = True
     return call

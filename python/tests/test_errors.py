@@ -217,6 +217,14 @@ class Surroundings(Case):
             "image, radii = step(inputs)\nassert torch.equal(image, plain[0]) and torch.equal(radii, plain[1])\n"
             "image.sum().backward()\nassert inputs['means3D'].grad.abs().max() > 0\nprint('same')"))
 
+    def test_compiled_code_gets_as_many_outputs_as_it_unpacks(self):
+        self.says("4", (
+            "inputs = common.splats()\n@torch.compile(backend='eager')\ndef step(t):\n"
+            "    rasterizer = common.GaussianRasterizer(common.settings(degree=3))\n"
+            "    color, radii, depth, alpha = rasterizer(**t)\n    return color * 1.0, radii, depth, alpha\n"
+            "for _ in range(3):\n    out = step(inputs)\nout[2].sum().backward()\n"
+            "assert inputs['means3D'].grad.abs().max() > 0\nprint(len(out))"))
+
 
 if __name__ == "__main__":
     unittest.main()
