@@ -12,6 +12,8 @@ mod random;
 mod search;
 mod sweep;
 
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -22,6 +24,9 @@ pub use error::{Error, Result};
 pub use points::{initial, neighbour_distances};
 
 use eye::Eye;
+
+/// Nobody can train more first points than this on one device; [`Init::count`] beyond it is refused.
+pub const MOST_POINTS: usize = 50_000_000;
 
 /// At most this many views, evenly spread, are searched for depth; more would see the same.
 const MOST_VIEWS: usize = 160;
@@ -105,6 +110,41 @@ pub struct Start {
     pub warnings: Vec<String>,
 }
 
+/// Hears how far a search for first points is, and may end it. Called by several threads with the number of views done and
+/// the number of views; after [`ControlFlow::Break`] the search ends in [`Error::Stopped`].
+#[derive(Clone, Copy)]
+pub struct Watch<'a>(pub &'a (dyn Fn(usize, usize) -> ControlFlow<()> + Sync));
+
+impl Default for Watch<'_> {
+    /// Nobody listens, and nothing ends the search.
+    fn default() -> Self {
+        Self(&|_, _| ControlFlow::Continue(()))
+    }
+}
+
+impl std::fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
+impl Watch<'_> {
+    /// What `work` makes of every element, by several threads, unless the watcher ends it.
+    fn over<T: Sync, U: Send>(self, all: &[T], work: impl Fn(usize, &T) -> U + Sync) -> Result<Vec<U>> {
+        let done = AtomicUsize::new(0);
+        let one = |(i, element): (usize, &T)| {
+            let told = (self.0)(done.load(Ordering::Relaxed), all.len());
+            if told.is_break() {
+                return Err(Error::Stopped);
+            }
+            let made = work(i, element);
+            done.fetch_add(1, Ordering::Relaxed);
+            Ok(made)
+        };
+        all.par_iter().enumerate().map(one).collect()
+    }
+}
+
 /// Positions in world coordinates with colours, 0 to 1.
 type Found = Vec<(linear::Vec3, [f32; 3])>;
 
@@ -113,9 +153,23 @@ type Found = Vec<(linear::Vec3, [f32; 3])>;
 ///
 /// # Errors
 /// [`Error::NoPoints`] if only the dataset's points are wanted and there are none; [`Error::Scene`] if no photograph can be
-/// read.
+/// read; [`Error::Points`] for more than [`MOST_POINTS`].
 pub fn first_points(dataset: &Dataset, init: &Init) -> Result<Start> {
+    first_points_watched(dataset, init, Watch::default())
+}
+
+/// As [`first_points`], which may take a minute, with somebody who watches.
+///
+/// # Errors
+/// As [`first_points`]; [`Error::Stopped`] if the watcher ends the search.
+pub fn first_points_watched(dataset: &Dataset, init: &Init, watch: Watch<'_>) -> Result<Start> {
     let began = Instant::now();
+    if init.count > MOST_POINTS {
+        let asked = init.count;
+        return Err(Error::Points(format!(
+            "{asked} first points were asked for, at most {MOST_POINTS} are possible"
+        )));
+    }
     let own = matches!(init.source, PointSource::Auto | PointSource::Points);
     if own && dataset.points.iter().any(|p| p.position.iter().all(|x| x.is_finite())) {
         let sound = |p: &&Point| p.position.iter().all(|x| x.is_finite());
@@ -144,14 +198,13 @@ pub fn first_points(dataset: &Dataset, init: &Init) -> Result<Start> {
     } else {
         dataset.train.clone()
     };
-    let loaded: Vec<splat_scene::Result<Option<Eye>>> = chosen
-        .par_iter()
-        .map(|&i| {
-            let view = &dataset.views[i];
-            let picture = view.load()?;
-            Ok(Eye::new(&view.camera, &picture.photo, picture.mask.as_deref()))
-        })
-        .collect();
+    let load = |_, &i: &usize| -> splat_scene::Result<Option<Eye>> {
+        let view = &dataset.views[i];
+        let picture = view.load()?;
+        Ok(Eye::new(&view.camera, &picture.photo, picture.mask.as_deref()))
+    };
+    // Reading is quick beside the search: it only listens.
+    let loaded = Watch(&|_, of| (watch.0)(0, of)).over(&chosen, load)?;
     let (mut eyes, mut warnings, mut unread) = (Vec::new(), Vec::new(), Vec::new());
     for (i, eye) in loaded.into_iter().enumerate() {
         match eye {
@@ -172,7 +225,7 @@ pub fn first_points(dataset: &Dataset, init: &Init) -> Result<Start> {
     if chosen.len() < dataset.train.len() {
         warnings.push(format!("looked for points in {} of {} views", chosen.len(), dataset.train.len()));
     }
-    let mut start = search::search(&eyes, init, warnings);
+    let mut start = search::search(&eyes, init, warnings, watch)?;
     start.took = began.elapsed();
     Ok(start)
 }

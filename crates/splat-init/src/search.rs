@@ -11,7 +11,7 @@ use crate::hull::Hull;
 use crate::layout::Layout;
 use crate::linear::{norm, quantile, sub};
 use crate::sweep::{self, Range};
-use crate::{Found, Init, Method, PointSource, Start, bounds, fill, random};
+use crate::{Found, Init, Method, PointSource, Result, Start, Watch, bounds, fill, random};
 
 /// Below this many points, the search for depth counts as failed.
 const FEWEST: usize = 500;
@@ -25,7 +25,12 @@ const FILL: f64 = 0.5;
 const SCATTERED: f64 = 0.02;
 
 /// Tries every method from the one asked for down to random points.
-pub(crate) fn search(eyes: &[Eye], init: &Init, mut warnings: Vec<String>) -> Start {
+pub(crate) fn search(
+    eyes: &[Eye],
+    init: &Init,
+    mut warnings: Vec<String>,
+    watch: Watch<'_>,
+) -> Result<Start> {
     let layout = Layout::of(eyes);
     let transparent = eyes.iter().filter(|e| e.transparent).count();
     let silhouettes = transparent * 5 >= eyes.len() * 4;
@@ -43,7 +48,7 @@ pub(crate) fn search(eyes: &[Eye], init: &Init, mut warnings: Vec<String>) -> St
             warnings.push("the silhouettes have no visual hull in common: it is not used".into());
         }
         if init.source != PointSource::Hull {
-            found = by_depth(eyes, &layout, hull.as_ref(), init, &mut warnings);
+            found = by_depth(eyes, &layout, hull.as_ref(), init, &mut warnings, watch)?;
         }
         if found.is_none()
             && let Some(hull) = &hull
@@ -76,7 +81,7 @@ pub(crate) fn search(eyes: &[Eye], init: &Init, mut warnings: Vec<String>) -> St
         .filter(|p| p.position.iter().all(|x| x.is_finite()))
         .collect();
     let bounds = bounds(&points);
-    Start { points, method, guessed, bounds, took: Duration::ZERO, warnings }
+    Ok(Start { points, method, guessed, bounds, took: Duration::ZERO, warnings })
 }
 
 /// The whole image may be anywhere between two depths.
@@ -95,16 +100,17 @@ fn by_depth(
     hull: Option<&Hull>,
     init: &Init,
     warnings: &mut Vec<String>,
-) -> Option<(Method, Found, usize)> {
+    watch: Watch<'_>,
+) -> Result<Option<(Method, Found, usize)>> {
     let found = match hull {
-        Some(hull) => with_ranges(eyes, layout, &hull.spans(eyes, HULL_STRIDE), 0, init),
+        Some(hull) => with_ranges(eyes, layout, &hull.spans(eyes, HULL_STRIDE), 0, init, watch),
         None => {
             let ranges: Vec<Between> =
                 eyes.iter().map(|_| Between([layout.far, layout.near].map(|z| 1.0 / z as f32))).collect();
-            with_ranges(eyes, layout, &ranges, (SCATTERED * init.count as f64) as usize, init)
+            with_ranges(eyes, layout, &ranges, (SCATTERED * init.count as f64) as usize, init, watch)
         }
     };
-    match found {
+    Ok(match found? {
         Ok((points, guessed)) => {
             let method = if hull.is_some() { Method::SweepInHull } else { Method::Sweep };
             Some((method, points, guessed))
@@ -116,7 +122,7 @@ fn by_depth(
             ));
             None
         }
-    }
+    })
 }
 
 /// The points and how many of them are guesses; or how few points the views agreed on. `scattered` random points are tried in
@@ -127,15 +133,16 @@ fn with_ranges<R: Range>(
     ranges: &[R],
     scattered: usize,
     init: &Init,
-) -> Result<(Found, usize), usize> {
-    let maps = sweep::depth_maps(eyes, layout, ranges, init.seed);
+    watch: Watch<'_>,
+) -> Result<Result<(Found, usize), usize>> {
+    let maps = sweep::depth_maps(eyes, layout, ranges, init.seed, watch)?;
     let checked: Vec<Vec<usize>> =
         (0..eyes.len()).into_par_iter().map(|i| layout.neighbours(eyes, i, sweep::CHECKED)).collect();
     let mut fused = sweep::fuse(eyes, &maps, &checked, AGREEING.min(eyes.len() - 1));
     let mut points = std::mem::take(&mut fused.points);
     remove_strays(&mut points, eyes);
     if points.len() < FEWEST {
-        return Err(points.len());
+        return Ok(Err(points.len()));
     }
     let open = fill::share(eyes, &maps, &fused);
     let guesses = (FILL * open * init.count as f64) as usize;
@@ -149,7 +156,7 @@ fn with_ranges<R: Range>(
     });
     points.extend(chance);
     let guessed = points.len() - sure;
-    Ok((points, guessed))
+    Ok(Ok((points, guessed)))
 }
 
 /// Removes isolated points: those that, seen from the nearest camera, are much farther from their neighbours than usual.

@@ -7,7 +7,11 @@ use super::*;
 use crate::hull::Hull;
 use crate::layout::Layout;
 use crate::linear::{Vec3, along, apply_transposed, dot, norm, quantile, sub};
-use crate::search::{remove_strays, search};
+use crate::search::remove_strays;
+
+fn search(eyes: &[Eye], init: &Init, warnings: Vec<String>) -> Start {
+    crate::search::search(eyes, init, warnings, Watch::default()).expect("nobody ends it")
+}
 
 /// Smooth noise of three octaves, different for each channel, 0 to 1.
 fn texture(p: Vec3) -> [f64; 3] {
@@ -316,6 +320,27 @@ fn the_dataset_s_own_points_come_first_and_nan_is_left_out() {
     assert_eq!(start.bounds, [[-2.0, 0.0, 1.0], [1.0, 0.0, 1.0]]);
     let only = Init { source: PointSource::Points, ..Init::default() };
     assert!(matches!(first_points(&dataset(Vec::new()), &only), Err(Error::NoPoints)));
+}
+
+/// Whoever watches hears of every view, and ends the search with the next one.
+#[test]
+fn a_search_is_watched_and_can_be_ended() {
+    let heard = AtomicUsize::new(0);
+    let count = |done: usize, of: usize| {
+        assert!(done < of && of == 7);
+        heard.fetch_add(1, Ordering::Relaxed);
+        ControlFlow::Continue(())
+    };
+    assert_eq!(Watch(&count).over(&[1; 7], |i, x| i + x).unwrap(), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(heard.into_inner(), 7);
+    let ended = |done: usize, _| if done < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+    let worked = AtomicUsize::new(0);
+    let result = Watch(&ended).over(&[(); 1000], |_, ()| worked.fetch_add(1, Ordering::Relaxed));
+    assert!(matches!(result, Err(Error::Stopped)));
+    assert!(worked.into_inner() < 1000);
+    let too_many = Init { count: MOST_POINTS + 1, ..Init::default() };
+    let message = first_points(&Dataset::default(), &too_many).unwrap_err().to_string();
+    assert!(message.contains("50000001") && message.contains("at most 50000000"), "{message}");
 }
 
 #[test]

@@ -9,26 +9,27 @@ mod depth;
 mod fuse;
 mod patch;
 
-use rayon::prelude::*;
-
 pub(super) use depth::{Depths, Range};
 pub(super) use fuse::{Fused, fuse, support};
 
 use super::eye::Eye;
 use super::layout::Layout;
+use super::{Result, Watch};
 
 /// The number of views that a view is compared with, and the number of views whose depths are checked against its own.
 const COMPARED: usize = 5;
 pub(super) const CHECKED: usize = 10;
 
 /// The depth map of every view. `ranges` has one element per view.
-pub(super) fn depth_maps<R: Range>(eyes: &[Eye], layout: &Layout, ranges: &[R], seed: u64) -> Vec<Depths> {
-    eyes.par_iter()
-        .enumerate()
-        .map(|(i, eye)| {
-            let others: Vec<&Eye> =
-                layout.neighbours(eyes, i, COMPARED).into_iter().map(|j| &eyes[j]).collect();
-            Depths::find(eye, &others, &ranges[i], seed.wrapping_add(i as u64))
-        })
-        .collect()
+pub(super) fn depth_maps<R: Range>(
+    eyes: &[Eye],
+    layout: &Layout,
+    ranges: &[R],
+    seed: u64,
+    watch: Watch<'_>,
+) -> Result<Vec<Depths>> {
+    watch.over(eyes, |i, eye| {
+        let others: Vec<&Eye> = layout.neighbours(eyes, i, COMPARED).into_iter().map(|j| &eyes[j]).collect();
+        Depths::find(eye, &others, &ranges[i], seed.wrapping_add(i as u64))
+    })
 }
