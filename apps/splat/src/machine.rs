@@ -46,6 +46,30 @@ pub(crate) fn peak_host_mib() -> Option<u64> {
     Some(field("/proc/self/status", "VmHWM")?.strip_suffix(" kB")?.parse::<u64>().ok()? / 1024)
 }
 
+/// Bytes of memory that this process can still get: of the machine, of its control group (a container's limit) and of its
+/// own limit, whichever is least. Linux only.
+pub(crate) fn available_memory() -> Option<u64> {
+    let kib = |path: &str, name: &str| -> Option<u64> {
+        Some(1024 * field(path, name)?.strip_suffix(" kB")?.trim().parse::<u64>().ok()?)
+    };
+    let number = |path: &str| fs_err::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let machine = kib("/proc/meminfo", "MemAvailable");
+    let group = || {
+        let text = fs_err::read_to_string("/proc/self/cgroup").ok()?;
+        let path = text.lines().find_map(|line| line.strip_prefix("0::"))?.to_owned();
+        let folder = format!("/sys/fs/cgroup{}", path.trim_end_matches('/'));
+        let limit = number(&format!("{folder}/memory.max"))?;
+        Some(limit.saturating_sub(number(&format!("{folder}/memory.current"))?))
+    };
+    let own = || {
+        let line = fs_err::read_to_string("/proc/self/limits").ok()?;
+        let line = line.lines().find(|l| l.starts_with("Max address space"))?.to_owned();
+        let limit: u64 = line.split_whitespace().nth(3)?.parse().ok()?;
+        Some(limit.saturating_sub(kib("/proc/self/status", "VmSize")?))
+    };
+    [machine, group(), own()].into_iter().flatten().min()
+}
+
 /// The value in the first line `name : value` of a file.
 fn field(path: &str, name: &str) -> Option<String> {
     let text = fs_err::read_to_string(path).ok()?;
@@ -58,4 +82,14 @@ fn driver() -> Option<String> {
     let line = field("/proc/driver/nvidia/version", "NVRM version")?;
     let version = |word: &&str| word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.');
     line.split_whitespace().find(version).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn some_memory_is_free_and_not_more_than_a_machine_has() {
+        let free = super::available_memory().unwrap();
+        assert!(free > 1 << 20 && free < 1 << 50, "{free}");
+    }
 }

@@ -13,18 +13,20 @@ use clap::Parser;
 fn main() -> ExitCode {
     splat_tch::prefer_growing_segments();
     let cli::Splat { command } = cli::Splat::parse();
+    let done = |()| cli::Ended::Done;
     let result = match command {
         cli::Command::Train(args) => cli::train::run(&args),
         cli::Command::Render(args) => cli::render::run(&args),
-        cli::Command::Eval(args) => cli::eval::run(&args),
-        cli::Command::Info(args) => cli::info::run(&args),
-        cli::Command::Convert(args) => cli::convert::run(&args),
-        cli::Command::View(args) => cli::view::run(&args),
-        cli::Command::Completions(args) => cli::docs::completions(&args),
-        cli::Command::Man(args) => cli::docs::man(&args),
+        cli::Command::Eval(args) => cli::eval::run(&args).map(done),
+        cli::Command::Info(args) => cli::info::run(&args).map(done),
+        cli::Command::Convert(args) => cli::convert::run(&args).map(done),
+        cli::Command::View(args) => cli::view::run(&args).map(done),
+        cli::Command::Completions(args) => cli::docs::completions(&args).map(done),
+        cli::Command::Man(args) => cli::docs::man(&args).map(done),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(cli::Ended::Done) => ExitCode::SUCCESS,
+        Ok(cli::Ended::Stopped) => ExitCode::from(3),
         Err(error) => {
             cli::print_error(&error);
             ExitCode::FAILURE

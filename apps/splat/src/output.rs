@@ -12,38 +12,28 @@ use serde_json::{Value, json};
 use splat_scene::{Dataset, cameras_json, ply, write_atomically};
 
 use splat_train::metrics::{Evaluator, Mean, Scores};
-use splat_train::{Event, Outcome, Sample, Trainer, checkpoint_path, memory_in_use_mib};
+use splat_train::{Event, Outcome, Sample, Trainer, memory_in_use_mib};
 
-use crate::cli::Hinted;
+use crate::cli::folder::Folder;
 use crate::machine::{self, Machine};
 use crate::report::{self, Series};
 
-/// The folder for the files of one run.
+/// The folder for the files of one run, which nobody else writes to meanwhile.
 #[derive(Debug)]
 pub(crate) struct Output {
     folder: PathBuf,
+    _lock: Folder,
 }
 
 impl Output {
-    /// Creates the folder and checks that it can be written, which is better known now than after the last step. A folder
-    /// that is not empty is accepted only with `again`; files of the same names are then replaced.
-    pub(crate) fn create(folder: &Path, again: bool) -> Result<Self> {
-        if !again && folder.is_dir() && fs_err::read_dir(folder)?.next().is_some() {
-            let hint = if checkpoint_path(folder).exists() {
-                "go on from the run in it with --resume, or replace it with --overwrite"
-            } else {
-                "name another folder, or write into it with --overwrite"
-            };
-            return Err(Hinted::error(format!("{}: the output folder is not empty", folder.display()), hint));
-        }
-        fs_err::create_dir_all(folder)?;
-        if again {
-            remove_partials(folder)?;
-        }
+    /// Creates and locks the folder and checks that it can be written, which is better known now than after the last step. A
+    /// folder that is not empty is refused with `hint` unless `again`; files of the same names are then replaced.
+    pub(crate) fn create(folder: &Path, again: bool, hint: &'static str) -> Result<Self> {
+        let lock = Folder::open(folder, again, hint)?;
         let trial = folder.join(".trial");
         fs_err::write(&trial, [])?;
         fs_err::remove_file(&trial)?;
-        Ok(Self { folder: folder.into() })
+        Ok(Self { folder: folder.into(), _lock: lock })
     }
 
     /// Writes everything. `run` (command line, engine and so on) goes into `stats.json` unchanged.
@@ -57,7 +47,9 @@ impl Output {
     ) -> Result<()> {
         // The scene first: if the disk becomes full later, nothing is lost that cannot be made again.
         let path = self.folder.join("point_cloud.ply");
-        ply::write_gaussians(&path, &trainer.gaussians().download()?)?;
+        let scene = trainer.gaussians().download()?;
+        ply::write_gaussians(&path, &scene)?;
+        scene.origin.write_sidecar(&path)?;
         listen(&Event::Saved { path });
         let path = self.folder.join("cameras.json");
         cameras_json::write(&path, &trainer.cameras()?)?;
@@ -72,10 +64,10 @@ impl Output {
         let mut scores = Vec::new();
         let files = report::file_names(dataset.test.iter().map(|&i| dataset.views[i].name.as_str()));
         for (view, file) in trainer.held_out().zip(files) {
-            let (name, truth, image) = view?;
+            let view = view?;
             let path = self.folder.join("views").join(format!("{:05}_{file}.png", trainer.steps()));
-            report::side_by_side(&path, &truth.photo, &image, truth.mask.as_ref())?;
-            scores.extend(evaluator.compare(name, &image, &truth)?);
+            report::side_by_side(&path, &view.truth.photo, &view.image, view.truth.mask.as_ref())?;
+            scores.extend(view.score(&evaluator)?);
         }
         listen(&Event::Saved { path: self.folder.join("views") });
         let path = self.folder.join("views.csv");
@@ -93,28 +85,33 @@ impl Output {
     }
 }
 
-/// Removes the partial files, `.NAME.PROCESS.partial`, of runs that were killed while they wrote.
-fn remove_partials(folder: &Path) -> Result<()> {
-    for entry in fs_err::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') && name.ends_with(".partial") && path.is_file() {
-            fs_err::remove_file(&path)?;
-        }
-    }
-    Ok(())
-}
-
-/// Loss, PSNR of training and held-out views, and the number of Gaussians, against steps.
+/// Loss, PSNR of training and held-out views, and the number of Gaussians, against steps. What is measured on one view at a
+/// time is smoothed: views differ more than steps do.
 fn curves(outcome: &Outcome) -> [Series; 4] {
-    let trained = |of: fn(&Sample) -> f64| outcome.curve.iter().map(|s| (s.step as f64, of(s))).collect();
+    let trained =
+        |of: fn(&Sample) -> f64| -> Vec<_> { outcome.curve.iter().map(|s| (s.step as f64, of(s))).collect() };
     let held_out = outcome.evaluations.iter().map(|e| (e.step as f64, e.psnr)).collect();
     [
-        Series::new("loss", "training", trained(|s| s.loss)),
-        Series::new("PSNR, dB", "training", trained(|s| s.psnr)),
+        Series::new("loss", "training, smoothed", smoothed(&trained(|s| s.loss))),
+        Series::new("PSNR, dB", "training, smoothed", smoothed(&trained(|s| s.psnr))),
         Series::new("PSNR, dB", "held out", held_out),
         Series::new("Gaussians", "Gaussians", trained(|s| s.gaussians as f64)),
     ]
+}
+
+/// A moving average over the last tenth of the points, at most; what is not finite stays and does not count.
+fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let keep = 1.0 - 1.0 / (points.len() as f64 / 20.0).clamp(1.0, 20.0);
+    let mut mean = None;
+    let smooth = |&(x, y): &(f64, f64)| {
+        if !y.is_finite() {
+            return (x, y);
+        }
+        let next = mean.map_or(y, |mean| keep * mean + (1.0 - keep) * y);
+        mean = Some(next);
+        (x, next)
+    };
+    points.iter().map(smooth).collect()
 }
 
 fn stats(
@@ -132,6 +129,9 @@ fn stats(
         "run": run,
         "config": trainer.config(),
         "data": {
+            "source": dataset.source,
+            "fingerprint": dataset.fingerprint(),
+            "test": dataset.test.iter().map(|&i| &dataset.views[i].name).collect::<Vec<_>>(),
             "views": dataset.views.len(),
             "train_views": dataset.train.len(),
             "test_views": dataset.test.len(),
@@ -139,6 +139,7 @@ fn stats(
             "width": first.width,
             "height": first.height,
             "scene_extent": dataset.scene_extent,
+            "origin": dataset.origin.offset,
             "warnings": dataset.warnings,
         },
         "machine": machine,
@@ -165,22 +166,18 @@ fn stats(
 mod tests {
     use super::*;
 
-    /// A run that could not start leaves a folder that the next run accepts; one that was killed leaves partial files, which
-    /// the next run removes.
     #[test]
-    fn folders_of_runs_that_failed_can_be_used() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join("out");
-        Output::create(&folder, false).unwrap();
-        Output::create(&folder, false).unwrap();
-        for name in [".checkpoint.safetensors.77.partial", "checkpoint.safetensors", ".kept"] {
-            fs_err::write(folder.join(name), []).unwrap();
+    fn noise_is_smoothed_and_trends_stay() {
+        let noisy: Vec<(f64, f64)> =
+            (0..200).map(|i| (f64::from(i), f64::from(i) + if i % 2 == 0 { 20.0 } else { -20.0 })).collect();
+        let smooth = smoothed(&noisy);
+        assert_eq!((smooth.len(), smooth[7].0), (200, 7.0));
+        for pair in smooth[40..].windows(2) {
+            assert!((pair[1].1 - pair[0].1).abs() < 6.0, "{pair:?}");
         }
-        let occupied = Output::create(&folder, false).unwrap_err();
-        assert!(occupied.downcast_ref::<Hinted>().unwrap().hint.contains("--resume"), "{occupied}");
-        Output::create(&folder, true).unwrap();
-        let mut left: Vec<_> = fs_err::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, [".kept", "checkpoint.safetensors"]);
+        assert!((smooth[199].1 - 199.0).abs() < 12.0, "{:?}", smooth[199]);
+        assert_eq!(smoothed(&noisy[..1]), noisy[..1]);
+        let gap = smoothed(&[(0.0, 1.0), (1.0, f64::NAN), (2.0, 3.0)]);
+        assert!(gap[1].1.is_nan() && gap[2].1.is_finite());
     }
 }

@@ -77,7 +77,7 @@ fn held_out_quality_rises_and_outputs_parse() {
     let events: Vec<serde_json::Value> =
         text(&run.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let count = |kind: &str| events.iter().filter(|e| e["event"] == kind).count();
-    assert_eq!((count("ready"), count("evaluated"), count("saved")), (1, 4, 6));
+    assert_eq!((count("ready"), count("evaluated"), count("saved")), (1, 4, 7));
     let last = events.iter().rfind(|e| e["event"] == "step").unwrap();
     assert_eq!(last["step"].as_u64(), Some(STEPS), "the last step is reported");
 }
@@ -200,7 +200,9 @@ fn a_killed_run_goes_on() {
     let refused = run(&killed, &["--resume", "--sh-degree", "1"]);
     let message = text(&refused.stderr);
     assert!(
-        !refused.status.success() && message.contains("sh_degree") && message.contains("hint:"),
+        !refused.status.success()
+            && message.contains("--sh-degree 3, but this command says --sh-degree 1")
+            && message.contains("hint:"),
         "{message}"
     );
 

@@ -46,7 +46,7 @@ fn view(scene: &Path, args: &[&str]) -> Option<View> {
         child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         assert!(!child.wait().unwrap().success());
         assert!(said.contains("without the viewer's libraries"), "{said}");
-        assert!(said.contains("hint: cargo xtask build"), "{said}");
+        assert!(said.contains("hint: build it with `cargo xtask build`"), "{said}");
         println!("skipped: built without the viewer's libraries (cargo xtask build brings them)");
         return None;
     }
@@ -139,12 +139,18 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
 /// A tab that shows the page, with a picture on it.
 fn shown(browser: &mut Browser, view: &View) -> Tab {
     let mut tab = browser.open(&view.url, WIDTH, HEIGHT);
+    ready(&mut tab);
+    tab
+}
+
+/// Waits for the picture and hides what stands over it; returns the words below.
+fn ready(tab: &mut Tab) -> String {
     tab.wait_until("['ready', 'failed'].includes(document.documentElement?.dataset.state)");
     let state = tab.evaluate("document.documentElement.dataset.state");
-    let status = tab.evaluate("document.getElementById('status').textContent");
+    let status = tab.evaluate("document.getElementById('status').textContent").as_str().unwrap().to_owned();
     assert_eq!(state, "ready", "{status}");
-    tab.evaluate("document.getElementById('status').hidden = true");
-    tab
+    tab.evaluate("for (const id of ['status', 'tools']) document.getElementById(id).hidden = true");
+    status
 }
 
 #[test]
@@ -240,6 +246,16 @@ fn the_page_shows_the_scene_upright_and_dragging_orbits() {
     tab.key("b");
     tab.picture_when(|p| p.get_pixel(4, 4).0[..3] == [255; 3]);
 
+    // Another side is up: what is below comes to the top, and back again after all sides.
+    tab.key("b");
+    tab.key("b");
+    tab.key("u");
+    tab.picture_when(|p| place(p, 1).is_some_and(|green| green[1] < 0.45));
+    for _ in 0..5 {
+        tab.key("u");
+    }
+    tab.picture_when(|p| difference(&first, p) < 0.01);
+
     // Not one request went anywhere else.
     let foreign: Vec<_> = tab
         .requests()
@@ -248,6 +264,43 @@ fn the_page_shows_the_scene_upright_and_dragging_orbits() {
         .collect();
     assert!(foreign.is_empty(), "{foreign:?}");
     assert!(tab.requests().iter().any(|u| u.ends_with("/scene.ply")));
+}
+
+/// A narrow window cuts nothing off at the sides, and a phone is told about fingers.
+#[test]
+fn a_phone_shows_all_of_the_scene() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("signpost.ply");
+    signpost(&path);
+    let Some(view) = view(&path, &[]) else { return };
+    let Some(mut browser) = Browser::start() else { return };
+    let mut tab = shown(&mut browser, &view);
+    tab.become_phone(240, 480);
+    let words = loop {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        if tab.evaluate("document.documentElement?.dataset.state === 'ready' && innerWidth === 240") == true {
+            break ready(&mut tab);
+        }
+    };
+    assert!(words.contains("two fingers") && !words.contains("wheel"), "{words}");
+    let picture = tab.picture_when(|p| (0..3).all(|channel| place(p, channel).is_some()));
+    assert_eq!((picture.width(), picture.height()), (240, 480));
+    let (_, left) = colours(&picture, 0..4, 0..480);
+    let (_, right) = colours(&picture, 236..240, 0..480);
+    assert!(left < 0.01 && right < 0.01, "nothing reaches the sides: {left} {right}");
+}
+
+#[test]
+fn a_browser_without_webgl_is_told_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("signpost.ply");
+    signpost(&path);
+    let Some(view) = view(&path, &[]) else { return };
+    let Some(mut browser) = Browser::start_without_webgl() else { return };
+    let mut tab = browser.open(&view.url, WIDTH, HEIGHT);
+    tab.wait_until("document.documentElement?.dataset.state === 'failed'");
+    let words = tab.evaluate("document.getElementById('status').textContent");
+    assert!(words.as_str().unwrap().starts_with("This browser has no WebGL 2. Turn on hardware"), "{words}");
 }
 
 #[test]

@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use splat_scene::{Dataset, Error, OpenOptions, Photo, Remedy, cameras_json, save_png, write_atomically};
+use splat_scene::{
+    Dataset, Error, OpenOptions, Origin, Photo, Remedy, cameras_json, save_png, write_atomically,
+};
 
 /// A COLMAP text dataset: a 40x20 camera and `names`, each moved along x.
 fn colmap(root: &Path, names: &[&str]) {
@@ -284,8 +286,11 @@ fn cameras_json_survives_writing() {
     let rotation = [[0.6, 0.0, -0.8], [0.0, 1.0, 0.0], [0.8, 0.0, 0.6]];
     let camera =
         splat_core::Camera::from_pinhole(96, 64, [70.0, 75.0, 40.0, 33.5], rotation, [0.5, -1.0, 2.0]);
-    cameras_json::write(&path, &[cameras_json::Entry { name: "a/b.png".into(), camera: camera.clone() }])
-        .unwrap();
+    cameras_json::write(
+        &path,
+        &[cameras_json::Entry { name: "a/b.png".into(), camera: camera.clone(), origin: Origin::default() }],
+    )
+    .unwrap();
     let read = cameras_json::read(&path).unwrap();
     assert_eq!((read.len(), read[0].name.as_str()), (1, "a/b.png"));
     let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);

@@ -39,6 +39,12 @@ pub struct Header {
     pub rng: u64,
     /// Everything reported so far.
     pub outcome: Outcome,
+    /// Where the local coordinates of the Gaussians lie in the world.
+    #[serde(default)]
+    pub origin: splat_scene::Origin,
+    /// [`RunOptions::note`](crate::RunOptions::note).
+    #[serde(default)]
+    pub note: serde_json::Value,
 }
 
 /// A checkpoint in memory, on the host.
@@ -64,6 +70,8 @@ impl Header {
             coming: Vec::new(),
             rng: 0,
             outcome: Outcome::default(),
+            origin: splat_scene::Origin::default(),
+            note: serde_json::Value::Null,
         }
     }
 }
@@ -113,7 +121,8 @@ impl Checkpoint {
         for name in PARAMETERS {
             found.push(self.tensor(&format!("gaussians/{name}"), device)?);
         }
-        Gaussians::leaves(found.try_into().expect("six names"))
+        let gaussians = Gaussians::leaves(found.try_into().expect("six names"))?;
+        Ok(Gaussians { origin: self.header.origin, ..gaussians })
     }
 
     /// Writes the file. If that fails, an existing file is unchanged.
@@ -178,23 +187,29 @@ impl Checkpoint {
     /// checkpoint in errors.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`], naming the first two values that disagree.
+    /// [`Error::Checkpoint`], naming the values that disagree.
     pub fn fits(&self, path: &Path, dataset: &str, config: &Config, engine: &str) -> Result<()> {
         let refuse = |message: String| Err(Error::Checkpoint { path: path.into(), message });
         let head = &self.header;
         if head.dataset != dataset {
             return refuse(format!(
-                "it was made from dataset {}, but this dataset is {dataset} (views, cameras and split determine that)",
+                "the dataset is not the one of this run: names, cameras or split of its views differ (fingerprint {} \
+                 then, {dataset} now)",
                 head.dataset
             ));
         }
         if head.engine != engine {
-            return refuse(format!(
-                "it was trained by engine `{}`, but the engine is now `{engine}`",
-                head.engine
-            ));
+            return refuse(format!("that run used the engine `{}`, this one uses `{engine}`", head.engine));
         }
-        let free = |config: &Config| {
+        let differ = |d: Difference| format!("`{}` was {} and is {} now", d.name, d.then, d.now);
+        let differences: Vec<String> = self.differences(config).into_iter().map(differ).collect();
+        if differences.is_empty() { Ok(()) } else { refuse(differences.join("; ")) }
+    }
+
+    /// The settings in which `config` differs from those of this run, except those that may change.
+    #[must_use]
+    pub fn differences(&self, config: &Config) -> Vec<Difference> {
+        let strict = |config: &Config| {
             let defaults = Config::default();
             let weights = config.regularization();
             let strict = Config {
@@ -208,30 +223,40 @@ impl Checkpoint {
             };
             serde_json::to_value(strict).unwrap_or_default()
         };
-        match first_difference("", &free(&head.config), &free(config)) {
-            None => Ok(()),
-            Some((name, was, is)) => {
-                refuse(format!("`{name}` was {was} when it was written, but is {is} now"))
-            }
+        let mut found = Vec::new();
+        compare("", &strict(&self.header.config), &strict(config), &mut found);
+        // Of another strategy all numbers differ.
+        if found.iter().any(|d| d.name == "strategy.name") {
+            found.retain(|d| d.name == "strategy.name" || !d.name.starts_with("strategy."));
         }
+        found
     }
 }
 
-/// The first path at which two JSON values differ, and the two values there.
-fn first_difference(
-    at: &str,
-    a: &serde_json::Value,
-    b: &serde_json::Value,
-) -> Option<(String, String, String)> {
-    if let (Some(left), Some(right)) = (a.as_object(), b.as_object()) {
+/// A setting that is not what it was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Its name in JSON, such as `rates.opacity`.
+    pub name: String,
+    /// Its value in the checkpoint.
+    pub then: serde_json::Value,
+    /// Its value now.
+    pub now: serde_json::Value,
+}
+
+/// Adds every place at which two JSON values differ.
+fn compare(at: &str, then: &serde_json::Value, now: &serde_json::Value, found: &mut Vec<Difference>) {
+    if let (Some(left), Some(right)) = (then.as_object(), now.as_object()) {
         let mut keys: Vec<&String> = left.keys().chain(right.keys()).collect();
         keys.sort_unstable();
-        return keys.into_iter().find_map(|key| {
+        keys.dedup();
+        for key in keys {
             let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
-            first_difference(&at, &a[key], &b[key])
-        });
+            compare(&at, &then[key], &now[key], found);
+        }
+    } else if then != now {
+        found.push(Difference { name: at.into(), then: then.clone(), now: now.clone() });
     }
-    (a != b).then(|| (at.into(), a.to_string(), b.to_string()))
 }
 
 /// The checkpoint of a run in the folder `folder`.
@@ -315,6 +340,10 @@ mod tests {
         assert!(message.contains("lambda_dssim") && message.contains("0.2") && message.contains("0.5"));
         let message = with(&|c| c.rates.opacity = 0.05).unwrap_err();
         assert!(message.contains("rates.opacity"), "{message}");
+        let message = with(&|c| (c.sh_degree, c.seed) = (1, 7)).unwrap_err();
+        assert!(message.contains("`seed` was 0 and is 7 now; `sh_degree` was 3 and is 1 now"), "{message}");
+        let message = with(&|c| c.strategy = crate::Strategy::Fixed).unwrap_err();
+        assert!(message.contains("\"adc\"") && !message.contains("gradient"), "{message}");
         let message = c.fits(path, "xyz", &Config::default(), "cpu").unwrap_err().to_string();
         assert!(message.contains("abc") && message.contains("xyz"), "{message}");
         assert!(c.fits(path, "abc", &Config::default(), "cuda").is_err());

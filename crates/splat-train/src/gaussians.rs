@@ -4,6 +4,7 @@
 //! World units are the dataset's; quaternions are wxyz. Each row is a Gaussian; their order has no meaning.
 
 use splat_core::Values;
+use splat_scene::Origin;
 use splat_tch::{Camera, Color, Rendered, Settings, Shape};
 use tch::{Device, Kind, Tensor};
 
@@ -25,6 +26,8 @@ pub struct Gaussians {
     pub log_scales: Tensor,
     /// Quaternions wxyz, `[P,4]`, normalised where they are used.
     pub rotations: Tensor,
+    /// Where the local coordinates of `means` lie in the world.
+    pub origin: Origin,
 }
 
 /// Names of [`Gaussians::parameters`], in the same order.
@@ -83,6 +86,21 @@ impl Gaussians {
             copy(&host.log_scales, &[p, 3])?,
             copy(&host.rotations, &[p, 4])?,
         ])
+        .map(|gaussians| Self { origin: host.origin, ..gaussians })
+    }
+
+    /// Moves the local coordinates to another origin; the Gaussians stay where they are in the world.
+    ///
+    /// # Errors
+    /// Out of device memory.
+    pub fn set_origin(&mut self, origin: Origin) -> Result<()> {
+        if origin != self.origin {
+            let _guard = tch::no_grad_guard();
+            let shift: [f32; 3] = std::array::from_fn(|k| (self.origin.offset[k] - origin.offset[k]) as f32);
+            let _ = self.means.f_add_(&Tensor::f_from_slice(&shift)?.f_to_device(self.device())?)?;
+            self.origin = origin;
+        }
+        Ok(())
     }
 
     /// Builds Gaussians from copies of tensors in the order of [`PARAMETERS`]; `parameters` do not change with them.
@@ -108,7 +126,8 @@ impl Gaussians {
         }
         let [means, sh_first, sh_rest, opacity_logits, log_scales, rotations] =
             leaves.try_into().expect("six went in");
-        Ok(Self { means, sh_first, sh_rest, opacity_logits, log_scales, rotations })
+        let origin = Origin::default();
+        Ok(Self { means, sh_first, sh_rest, opacity_logits, log_scales, rotations, origin })
     }
 
     /// The leaves, in the order of [`PARAMETERS`].
@@ -129,7 +148,7 @@ impl Gaussians {
             opacity_logits: to_host(&self.opacity_logits)?,
             log_scales: to_host(&self.log_scales)?,
             rotations: to_host(&self.rotations)?,
-            origin: splat_scene::Origin::default(),
+            origin: self.origin,
         })
     }
 

@@ -18,7 +18,7 @@ mod remedy;
 mod trainer;
 mod views;
 
-pub use checkpoint::{Checkpoint, Header, checkpoint_path};
+pub use checkpoint::{Checkpoint, Difference, Header, checkpoint_path};
 pub use config::{Config, DEPTH_WEIGHT, Rates};
 pub use densify::{
     Adc, AdcConfig, Change, Densify, Fixed, Mcmc, McmcConfig, Observation, Regularization, Strategy, Wants,
@@ -32,7 +32,10 @@ pub use optimizer::{Exponential, Group, Optimizer, Rows};
 pub use per_view::{ColorMap, Exposures, Photographed, Poses};
 pub use profile::PhaseTimes;
 pub use remedy::Remedy;
-pub use splat_init::{Init, Method, PointSource, Start, first_points, initial, neighbour_distances};
+pub use splat_init::{
+    Init, MOST_POINTS, Method, PointSource, Start, Watch, first_points, first_points_watched, initial,
+    neighbour_distances,
+};
 pub use splat_tch::{Backend, gradients};
-pub use trainer::{RunOptions, StepResult, Trainer, TrainerBuilder, render_settings};
+pub use trainer::{HeldOut, RunOptions, StepResult, Trainer, TrainerBuilder, render_settings};
 pub use views::{Order, Target, Views};

@@ -172,6 +172,63 @@ fn a_resumed_run_is_the_uninterrupted_one() {
     }
 }
 
+/// The last step is saved too, with what the caller noted, and the run goes on from there as if it had been longer.
+#[test]
+fn a_finished_run_can_be_extended() {
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = scene(dir.path());
+    let config =
+        |iterations| Config { iterations, eval_every: 0, random_background: true, ..Config::default() };
+    let mut whole = trainer(&dataset, config(40));
+    run(&mut whole);
+    let path = checkpoint_path(dir.path());
+    let options = RunOptions {
+        checkpoint: Some(path.clone()),
+        checkpoint_every: 0,
+        note: "how it was opened".into(),
+        ..RunOptions::default()
+    };
+    trainer(&dataset, config(25)).run(&options, |_, _| {}).unwrap();
+    let checkpoint = Checkpoint::read(&path).unwrap();
+    let head = &checkpoint.header;
+    assert_eq!((head.steps, head.note.as_str()), (25, Some("how it was opened")));
+    assert_eq!(head.outcome.evaluations.last().map(|e| e.step), Some(25), "the last evaluation is kept");
+    let mut longer = Trainer::builder(&dataset)
+        .config(config(40))
+        .backend(Backend::cpu())
+        .resume(&checkpoint)
+        .build()
+        .unwrap();
+    let outcome = run(&mut longer);
+    assert_eq!((outcome.steps, outcome.stopped_early), (40, false));
+    assert!(whole.gaussians().download().unwrap() == longer.gaussians().download().unwrap());
+}
+
+/// A checkpoint that cannot be written is a warning that says what there is to resume from.
+#[test]
+fn a_checkpoint_that_fails_says_what_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = scene(dir.path());
+    let config = Config { iterations: 2, eval_every: 0, ..Config::default() };
+    let warnings = |path: std::path::PathBuf| {
+        let options = RunOptions { checkpoint: Some(path), ..RunOptions::default() };
+        let mut texts = Vec::new();
+        trainer(&dataset, config.clone())
+            .run(&options, |_, e| {
+                if let Event::Warning { text } = e {
+                    texts.push(text.clone());
+                }
+            })
+            .unwrap();
+        texts.join("\n")
+    };
+    let none = warnings(dir.path().join("no/such/checkpoint"));
+    assert!(none.contains("cannot write") && none.contains("there is no earlier checkpoint"), "{none}");
+    // A folder in its place cannot be replaced by a file.
+    let before = warnings(dir.path().into());
+    assert!(before.contains("the checkpoint before it is kept"), "{before}");
+}
+
 /// Held-out views have the dataset's poses and no exposure; the others' are handed out by name.
 #[test]
 fn exposures_and_poses_are_of_the_views_that_are_trained_on() {

@@ -1,20 +1,28 @@
 //! What the commands share: how a dataset is opened, what renders, and where results go.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use splat_scene::{Dataset, OpenOptions};
+use serde_json::Value;
+use splat_scene::{Dataset, Finding, OpenOptions};
 use splat_train::Backend;
 use tch::Device;
 
-use super::Hinted;
+use super::{Hinted, poses, say};
+
+/// How a command ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Done,
+    /// By Ctrl-C, before it was done; what it had is saved.
+    Stopped,
+}
 
 /// How the dataset is read.
-#[derive(Debug, clap::Args, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, clap::Args, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[command(next_help_heading = "Dataset")]
 pub(crate) struct DataArgs {
     /// Use photographs and cameras at 1/N of their size [default: the largest photographs that exist]
@@ -29,9 +37,9 @@ pub(crate) struct DataArgs {
     /// Folder of the depth maps, if it is not `depths` beside the photographs
     #[arg(long, value_name = "DIR")]
     pub(crate) depths: Option<PathBuf>,
-    /// Hold out every N-th photograph, by name, as the test split; 0: none
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    test_every: u32,
+    /// Hold out every N-th photograph, by name, as the test split; 0: none [default: 8]
+    #[arg(long, value_name = "N")]
+    test_every: Option<u32>,
     /// File with the names of the test split, one per line, instead of --test-every
     #[arg(long, value_name = "FILE")]
     test_list: Option<PathBuf>,
@@ -64,16 +72,94 @@ impl DataArgs {
             images: self.images.clone(),
             masks: self.masks.clone(),
             depths: self.depths.clone(),
-            test_every: self.test_every,
+            test_every: self.test_every.unwrap_or(8),
             test_list,
             strict: self.strict,
         };
-        let dataset =
-            Dataset::open(path, &options).with_context(|| format!("cannot use {}", path.display()))?;
-        for warning in &dataset.warnings {
-            anstream::eprintln!("warning: {warning}");
-        }
+        let dataset = Dataset::open(path, &options).map_err(|error| without_poses(path, error))?;
+        dataset.warnings.iter().for_each(|warning| say::warn(warning));
         Ok(dataset)
+    }
+
+    /// These arguments, and those of an earlier command where these say nothing.
+    pub(crate) fn over(&self, earlier: &Self) -> Self {
+        // A list and a number contradict each other: whichever is given now holds.
+        let split = self.test_every.is_none() && self.test_list.is_none();
+        let kept = |mine: &Option<PathBuf>, other: &Option<PathBuf>| mine.clone().or_else(|| other.clone());
+        Self {
+            downscale: self.downscale.or(earlier.downscale),
+            images: kept(&self.images, &earlier.images),
+            masks: kept(&self.masks, &earlier.masks),
+            depths: kept(&self.depths, &earlier.depths),
+            test_every: if split { earlier.test_every } else { self.test_every },
+            test_list: if split { earlier.test_list.clone() } else { self.test_list.clone() },
+            strict: self.strict || earlier.strict,
+        }
+    }
+
+    /// With paths that hold from every folder, to be found again later.
+    pub(crate) fn absolute(&self) -> Self {
+        let whole = |path: &Option<PathBuf>| path.as_deref().map(absolute);
+        Self {
+            images: whole(&self.images),
+            masks: whole(&self.masks),
+            depths: whole(&self.depths),
+            test_list: whole(&self.test_list),
+            ..self.clone()
+        }
+    }
+
+    /// Where these arguments say something else than those of an earlier run; a sentence each.
+    pub(crate) fn differences(&self, earlier: &Self) -> Vec<String> {
+        let value = |args: &Self| serde_json::to_value(args.absolute()).unwrap_or_default();
+        let (now, then) = (value(&self.over(earlier)), value(earlier));
+        let names = now.as_object().into_iter().flat_map(|fields| fields.keys());
+        names.filter_map(|name| differing(&option_named(name), &then[name], &now[name])).collect()
+    }
+}
+
+/// Refuses a dataset from which nothing can be learned, and warns of what is odd about it. `own_points` says whether training
+/// starts from the dataset's points.
+pub(crate) fn plausible(path: &Path, dataset: &Dataset, own_points: bool) -> Result<()> {
+    for finding in dataset.plausibility().findings {
+        let elsewhere = matches!(finding, Finding::PointsElsewhere { .. });
+        if finding.is_severe() && (own_points || !elsewhere) {
+            let other = if elsewhere { "; or find points in the photographs with --init sweep" } else { "" };
+            let message = format!("{}: {finding}", path.display());
+            return Err(Hinted::error(message, format!("{}{other}", finding.remedy())));
+        }
+        say::warn(&format!("{finding}; {}", finding.remedy()));
+    }
+    Ok(())
+}
+
+/// `path` from the root of the file system.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}
+
+/// `--sh-degree` of `sh_degree`.
+pub(crate) fn option_named(name: &str) -> String {
+    format!("--{}", name.replace('_', "-"))
+}
+
+/// `that run used --x 1, this command says --x 2`; None if the values are the same.
+pub(crate) fn differing(option: &str, then: &Value, now: &Value) -> Option<String> {
+    let said = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => format!("no {option}"),
+        Value::Bool(true) => option.to_owned(),
+        Value::String(text) => format!("{option} {text}"),
+        other => format!("{option} {other}"),
+    };
+    (then != now).then(|| format!("that run used {}, but this command says {}", said(then), said(now)))
+}
+
+/// Pictures or a video without poses: what to do is not a matter of this program's options.
+fn without_poses(path: &Path, error: splat_scene::Error) -> anyhow::Error {
+    let is_dataset = !matches!(error, splat_scene::Error::NotADataset { .. } | splat_scene::Error::Read(_));
+    match poses::hint(path).filter(|_| !is_dataset) {
+        Some((what, hint)) => Hinted::error(format!("{}: {what}", path.display()), hint),
+        None => error.into(),
     }
 }
 
@@ -87,7 +173,7 @@ impl Split {
         };
         if views.is_empty() {
             let message = format!("{}: no view is in the split `{name}`", path.display());
-            return Err(Hinted::error(message, "use all views: --split all"));
+            return Err(Hinted::error(message, "use all views with --split all"));
         }
         Ok(views)
     }
@@ -107,9 +193,14 @@ pub(crate) struct BackendArgs {
 
 impl BackendArgs {
     pub(crate) fn backend(&self) -> Result<Backend> {
+        self.backend_like(None)
+    }
+
+    /// The backend that these arguments name; if they name no engine, that with the engine `usual`.
+    pub(crate) fn backend_like(&self, usual: Option<&str>) -> Result<Backend> {
         let named = |name: &'_ Option<String>| name.clone().filter(|name| name != "auto");
         let (engine, device) = (named(&self.engine), named(&self.device));
-        let backend = Backend::find(engine.as_deref(), device.as_deref())?;
+        let backend = Backend::find(engine.as_deref().or(usual), device.as_deref())?;
         share_threads(backend.device());
         Ok(backend)
     }
@@ -123,29 +214,6 @@ pub(crate) fn share_threads(device: Device) {
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     tch::set_num_threads(i32::try_from(threads / 4).unwrap_or(1).max(1));
-}
-
-/// Prints a result and a line break to stdout. It is no failure if the reader has gone (`splat info DATA | head`).
-pub(crate) fn print(text: &str) -> Result<()> {
-    match writeln!(std::io::stdout(), "{text}").and_then(|()| std::io::stdout().flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to stdout")
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Creates the folder; refuses one that is not empty unless `overwrite`.
-pub(crate) fn make_folder(path: &Path, overwrite: bool) -> Result<()> {
-    fs_err::create_dir_all(path)?;
-    let occupied = fs_err::read_dir(path)?.next().is_some();
-    if occupied && !overwrite {
-        return Err(Hinted::error(
-            format!("the folder {} is not empty", path.display()),
-            "name another folder, or replace files of the same names with --overwrite",
-        ));
-    }
-    Ok(())
 }
 
 /// Half of the processors write PNGs; the others compute or read.
@@ -166,21 +234,21 @@ pub(crate) fn stopped_by_ctrl_c() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// A progress bar on a terminal, nothing elsewhere.
-pub(crate) fn bar(length: u64, quiet: bool) -> ProgressBar {
-    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {elapsed_precise}, {eta} left")
-        .expect("the template is valid");
-    ProgressBar::with_draw_target(Some(length), target).with_style(style)
-}
-
-/// Adds `levers`, what helps, if the device ran out of memory.
-pub(crate) fn with_levers(error: anyhow::Error, levers: &'static str) -> anyhow::Error {
+/// Adds what helps if memory ran out: `levers`, and another device if there is one.
+pub(crate) fn with_levers(error: anyhow::Error, levers: &str) -> anyhow::Error {
     let text = format!("{error:#}");
     if text.contains("out of memory") || text.contains("allocate memory") {
-        return error.context(Hinted { message: "out of device memory".into(), hint: levers });
+        let cpu = if tch::Cuda::is_available() { ", or --device cpu" } else { "" };
+        let message = if cpu.is_empty() { "out of memory" } else { "out of device memory" };
+        return error.context(Hinted { message: message.into(), hint: format!("use {levers}{cpu}") });
     }
     error
+}
+
+/// `X,Y,Z`, not all zero.
+pub(crate) fn direction(text: &str) -> Result<[f64; 3], String> {
+    let v = super::scene::numbers(text)?;
+    if v.iter().any(|x| *x != 0.0) { Ok(v) } else { Err("a direction must not be 0,0,0".into()) }
 }
 
 #[cfg(test)]
@@ -188,13 +256,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_with_something_in_them_are_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join("a/b");
-        make_folder(&folder, false).unwrap();
-        make_folder(&folder, false).unwrap();
-        fs_err::write(folder.join("c"), []).unwrap();
-        assert!(make_folder(&folder, false).unwrap_err().to_string().contains("is not empty"));
-        make_folder(&folder, true).unwrap();
+    fn a_direction_is_three_numbers_and_not_zero() {
+        assert_eq!(direction("0, -1,0.5"), Ok([0.0, -1.0, 0.5]));
+        for text in ["1,2", "0,0,0", "a,0,0", "inf,0,0"] {
+            assert!(direction(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn earlier_arguments_hold_where_nothing_is_said_and_differences_are_named() {
+        let earlier = DataArgs { downscale: Some(4), test_every: Some(5), ..DataArgs::default() };
+        let nothing = DataArgs::default();
+        assert_eq!(nothing.over(&earlier), earlier);
+        assert!(nothing.differences(&earlier).is_empty());
+        let other = DataArgs { downscale: Some(2), test_list: Some("list".into()), strict: true, ..nothing };
+        let over = other.over(&earlier);
+        assert_eq!((over.downscale, over.test_every, over.strict), (Some(2), None, true));
+        let said = other.differences(&earlier);
+        assert!(
+            said.contains(&"that run used --downscale 4, but this command says --downscale 2".into()),
+            "{said:?}"
+        );
+        assert!(said.iter().any(|s| s.contains("no --test-list")), "{said:?}");
+        assert!(
+            said.contains(&"that run used no --strict, but this command says --strict".into()),
+            "{said:?}"
+        );
     }
 }

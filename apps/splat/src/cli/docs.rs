@@ -1,13 +1,12 @@
 //! `splat completions` and `splat man`: generated from the arguments themselves, so that they are always up to date.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::Splat;
+use super::{Splat, say};
 
 /// Arguments of `splat completions`.
 #[derive(Debug, clap::Args)]
@@ -33,13 +32,7 @@ pub(crate) struct Man {
 pub(crate) fn completions(args: &Completions) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Splat::command(), "splat", &mut script);
-    match std::io::stdout().write_all(&script) {
-        // `splat completions bash | head` is no failure.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write the completions to stdout")
-        }
-        _ => Ok(()),
-    }
+    say::print(&String::from_utf8_lossy(&script))
 }
 
 /// Writes the pages.
@@ -48,6 +41,6 @@ pub(crate) fn man(args: &Man) -> Result<()> {
     let command = Splat::command().disable_help_subcommand(true);
     clap_mangen::generate_to(command, &args.dir)
         .with_context(|| format!("cannot write man pages to {}", args.dir.display()))?;
-    anstream::eprintln!("wrote {}", args.dir.join("splat*.1").display());
+    say::note(&format!("wrote {}", args.dir.join("splat*.1").display()));
     Ok(())
 }

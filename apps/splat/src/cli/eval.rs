@@ -1,7 +1,7 @@
 //! `splat eval`: how close a scene is to photographs, whether it was trained on them or not.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -9,9 +9,12 @@ use splat_scene::{PictureCache, View, write_atomically};
 use splat_tch::Camera;
 use splat_train::metrics::{Evaluator, Lpips, Mean, Scores, Truth, ViewScore};
 
-use super::Hinted;
+use super::bar::Bar;
 use super::common::{self, DataArgs, Split};
-use super::scene::{LookArgs, Scene};
+use super::folder::Folder;
+use super::past::Past;
+use super::scene::{LookArgs, Scene, file_of};
+use super::{Hinted, say};
 use crate::machine::Machine;
 use crate::report;
 
@@ -20,8 +23,10 @@ const AHEAD: u64 = 512 << 20;
 
 /// Arguments of `splat eval`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  splat eval out/point_cloud.ply --data data/snowmiku -o eval\n  \
-    splat eval out --data data/snowmiku --downscale 2 --lpips lpips.pt --json\n\n\
+#[command(
+    after_help = "Examples:\n  splat eval out\n  splat eval scene.ply --data data/snowmiku -o eval\n  \
+    splat eval out --downscale 2 --lpips lpips.pt --json\n\n\
+    The output folder of a training knows its dataset and how it was opened (--downscale, --test-every and so on).\n\n\
     LPIPS: --lpips takes a TorchScript module of two images [1,3,H,W] in -1 to 1 that returns their distance. \
     With the Python package `lpips`:\n  \
     import torch, lpips\n  \
@@ -29,13 +34,14 @@ const AHEAD: u64 = 512 << 20;
     torch.jit.trace(net, (x, x), check_trace=False).save(\"lpips.pt\")\n\n\
     Scores are of the render before it is rounded to 8 bits; masked pixels do not count; transparent photographs \
     lie over the background. stats.json and views.csv also hold cc_psnr: PSNR after the affine map of each render\'s \
-    colours that fits its photograph best.")]
+    colours that fits its photograph best."
+)]
 pub(crate) struct Args {
     /// Scene file (.ply, .splat, .spz, .sog, ...), or the output folder of a training
     scene: PathBuf,
-    /// Folder of the dataset
+    /// Folder of the dataset [default: that of the training beside the scene]
     #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    data: Option<PathBuf>,
     /// Views to evaluate
     #[arg(long, value_name = "SPLIT", default_value = "test")]
     split: Split,
@@ -61,19 +67,43 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    evaluate(args).map_err(|e| {
-        common::with_levers(e, "smaller images (--downscale 2), fewer Gaussians, or --device cpu")
-    })
+    evaluate(args)
+        .map_err(|e| common::with_levers(e, "smaller images, such as --downscale 2, or fewer Gaussians"))
+}
+
+/// The folder of the dataset, and how it is opened: as the training did it where nothing else is asked for.
+fn dataset_of(args: &Args, past: &Past) -> Result<(PathBuf, DataArgs)> {
+    let trained = past.data();
+    let of_training = args.data.is_none() || args.data.as_deref().map(common::absolute) == trained;
+    let earlier = past.views().filter(|_| of_training).unwrap_or_default();
+    let data = match (&args.data, trained) {
+        (Some(data), _) => data.clone(),
+        (None, Some(data)) if data.exists() => data,
+        (None, Some(data)) => {
+            let message = format!("the dataset of this training, {}, is not there any more", data.display());
+            return Err(Hinted::error(message, "say where it is: --data FOLDER"));
+        }
+        (None, None) => {
+            let message =
+                format!("{}: no stats.json beside it says which dataset it is from", args.scene.display());
+            return Err(Hinted::error(message, "name the dataset: --data FOLDER"));
+        }
+    };
+    Ok((data, args.dataset.over(&earlier)))
 }
 
 fn evaluate(args: &Args) -> Result<()> {
-    let dataset = args.dataset.open(&args.data)?;
-    let chosen = args.split.of(&dataset, &args.data)?;
-    let scene = Scene::open(&args.scene, &args.look)?;
+    let past = Past::beside(&file_of(&args.scene)?);
+    let (data, opened) = dataset_of(args, &past)?;
+    let dataset = opened.open(&data)?;
+    let chosen = args.split.of(&dataset, &data)?;
+    past.doubt(&dataset, &chosen).iter().for_each(|doubt| say::warn(doubt));
+    let scene = Scene::open(&args.scene, &args.look, Some(dataset.origin))?;
     let lpips = args.lpips.as_ref().map(|path| Lpips::load(path, scene.backend.device())).transpose()?;
     let views: Vec<View> = chosen.iter().map(|&i| dataset.views[i].clone()).collect();
+    let hint = "choose another folder, or replace files of the same names with --overwrite";
+    let _lock = args.output.as_ref().map(|folder| Folder::open(folder, args.overwrite, hint)).transpose()?;
     if let Some(folder) = &args.output {
-        common::make_folder(folder, args.overwrite)?;
         fs_err::create_dir_all(folder.join("views"))?;
     }
 
@@ -89,7 +119,8 @@ fn evaluate(args: &Args) -> Result<()> {
     // Names may repeat, so the current view is taken from the request for its photograph.
     let current = Cell::new(0);
 
-    let bar = common::bar(views.len() as u64, args.quiet);
+    let mut bar = Bar::new(views.len() as u64, args.quiet);
+    let mut done = 0;
     let pngs = report::PngPool::new(common::png_threads())?;
     let scores = Evaluator::new(lpips).run(
         &scene.frozen.scene(),
@@ -100,8 +131,8 @@ fn evaluate(args: &Args) -> Result<()> {
             Truth::new(&*pictures.get(i)?, scene.background, &scene.backend)
         },
         &mut |score, image, truth| {
-            bar.inc(1);
-            bar.set_message(format!("{} {:.2} dB", score.name, score.psnr));
+            done += 1;
+            bar.show(done, &[&format!("{} {:.2} dB", score.name, score.psnr)]);
             let Some(folder) = &args.output else { return Ok(()) };
             let both = report::compared(&truth.photo, image, truth.mask.as_ref())?;
             let report::Rgb8 { width, height, pixels } = report::rgb8(&both)?;
@@ -109,33 +140,34 @@ fn evaluate(args: &Args) -> Result<()> {
             pngs.push(path, width, height, report::Pixels::Rgb(pixels))
         },
     )?;
-    bar.finish_and_clear();
+    bar.clear();
     pngs.finish()?;
     for name in &scores.skipped {
-        anstream::eprintln!("warning: {name} is left out: its mask leaves no pixel");
+        say::warn(&format!("{name} is left out: its mask leaves no pixel"));
     }
     let Some(mean) = scores.mean() else {
-        let message = format!("{}: the masks leave no pixel of any view", args.data.display());
-        return Err(Hinted::error(message, "masks are white where a photograph counts"));
+        let message = format!("{}: the masks leave no pixel of any view", data.display());
+        return Err(Hinted::error(message, "masks must be white where a photograph counts: invert them"));
     };
-    let stats = stats(args, &scene, &dataset, &views, &scores);
+    let stats = stats(args, &data, &scene, &dataset, &views, &scores);
     if let Some(folder) = &args.output {
         report::per_view_csv(&folder.join("views.csv"), &scores.views)?;
         write_atomically(folder.join("stats.json"), |out| Ok(serde_json::to_writer_pretty(out, &stats)?))?;
     }
     if args.json {
-        common::print(&format!("{stats:#}"))?;
+        say::print(&format!("{stats:#}"))?;
     } else {
-        common::print(&table(&scores.views, &mean))?;
+        say::print(&table(&scores.views, &mean))?;
     }
     if let (Some(folder), false) = (&args.output, args.quiet) {
-        anstream::eprintln!("wrote {}", folder.display());
+        say::note(&format!("wrote {}", folder.display()));
     }
     Ok(())
 }
 
 fn stats(
     args: &Args,
+    data: &Path,
     scene: &Scene,
     dataset: &splat_scene::Dataset,
     views: &[View],
@@ -147,7 +179,7 @@ fn stats(
         "run": {
             "command": std::env::args().collect::<Vec<_>>(),
             "scene": scene.path,
-            "data": args.data,
+            "data": data,
             "split": args.split,
             "engine": scene.backend.name(),
             "device": format!("{:?}", scene.backend.device()),
@@ -174,7 +206,7 @@ fn stats(
 
 /// One line per view, and the means.
 fn table(views: &[ViewScore], mean: &Mean) -> String {
-    let name = |v: &ViewScore| v.name.chars().count();
+    let name = |v: &ViewScore| say::shown(&v.name).chars().count();
     let wide = views.iter().map(name).max().unwrap_or(0).clamp(4, 60);
     let lpips = |x: Option<f64>| x.map(|x| format!("  {x:>6.4}")).unwrap_or_default();
     let heading = if mean.lpips.is_some() { "   LPIPS" } else { "" };
@@ -183,7 +215,7 @@ fn table(views: &[ViewScore], mean: &Mean) -> String {
         text.push_str(&format!("\n{name:wide$}  {psnr:>7.2}  {ssim:>6.4}{}  {ms:>7.1}", lpips(distance)));
     };
     for v in views {
-        line(&v.name, v.psnr, v.ssim, v.lpips, v.milliseconds);
+        line(&say::shown(&v.name), v.psnr, v.ssim, v.lpips, v.milliseconds);
     }
     let label = format!("mean of {}", views.len());
     line(&label, mean.psnr, mean.ssim, mean.lpips, mean.milliseconds);

@@ -2,17 +2,19 @@
 
 use splat_train::Remedy;
 
+use super::say::note;
+
 /// An error of the program itself, with what the user can do.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Hinted {
     pub(crate) message: String,
-    pub(crate) hint: &'static str,
+    pub(crate) hint: String,
 }
 
 impl Hinted {
-    pub(crate) fn error(message: String, hint: &'static str) -> anyhow::Error {
-        Self { message, hint }.into()
+    pub(crate) fn error(message: String, hint: impl Into<String>) -> anyhow::Error {
+        Self { message, hint: hint.into() }.into()
     }
 }
 
@@ -25,16 +27,16 @@ pub(crate) fn print_error(error: &anyhow::Error) {
             text = format!("{text}: {cause}");
         }
     }
-    anstream::eprintln!("error: {text}");
+    note(&format!("error: {text}"));
     if let Some(hint) = hint(error) {
-        anstream::eprintln!("hint: {hint}");
+        note(&format!("hint: {hint}"));
     }
 }
 
 fn hint(error: &anyhow::Error) -> Option<String> {
     // What the program adds as context is found in the whole error only, not in its chain.
     if let Some(own) = error.downcast_ref::<Hinted>() {
-        return Some(own.hint.to_owned());
+        return Some(own.hint.clone());
     }
     error.chain().find_map(|e| match e.downcast_ref::<splat_train::Error>() {
         Some(e) => e.remedy().map(option).or_else(|| e.scene().and_then(data)),
@@ -50,12 +52,11 @@ fn data(error: &splat_scene::Error) -> Option<String> {
         Some(Remedy::SetMasks) => "name the folder of the masks with --masks".into(),
         Some(Remedy::SetDepths) => "name the folder of the depth maps with --depths".into(),
         Some(Remedy::ClearStrict) => "leave out --strict to continue without them".into(),
-        Some(Remedy::EmptyTestList) => {
-            "hold out no view: --test-list with an empty file, such as /dev/null".into()
-        }
+        Some(Remedy::EmptyTestList) => "hold out no view: --test-every 0 instead of --test-list".into(),
         Some(Remedy::ZeroTestEvery) => "hold out no view: --test-every 0".into(),
         Some(Remedy::ReplacePicture) => {
-            "copy it again, or remove it; `splat info DATA --decode` lists every picture that cannot be read"
+            "copy it again from where it came from, or move it elsewhere to train without it; `splat info DATA --decode` \
+             lists every picture that cannot be read"
                 .into()
         }
         _ => return error.hint(),
@@ -71,17 +72,18 @@ fn option(remedy: Remedy) -> String {
                 .into()
         }
         Remedy::MatchCheckpoint => {
-            "--resume needs the same data, settings and engine; start a new run in another folder, or replace this \
-             one with --overwrite"
+            "resume with the dataset and the engine of that run, or start a new run in another folder: -o OTHER"
                 .into()
         }
         Remedy::KeepTheNumber => {
             "the scene is large compared with the distances of its cameras, or nothing was learned: check both with \
-             `splat info`, or keep the number of Gaussians with --strategy fixed"
+             `splat info DATA -o top.png`, or keep the number of Gaussians with --strategy fixed"
                 .into()
         }
-        Remedy::SearchPhotographs => {
-            "leave out --init points, so that points are found in the photographs, or reconstruct some with COLMAP"
+        Remedy::SearchPhotographs => "find points in the photographs with --init auto".into(),
+        Remedy::RemoveFarCameras => {
+            "look for cameras far from all others with `splat info DATA -o top.png`: their distance scales the \
+             learning rate of positions"
                 .into()
         }
         // The others take no option of this program.

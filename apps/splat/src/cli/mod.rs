@@ -1,27 +1,40 @@
 //! The command line: arguments, commands, and how errors are shown.
 
+mod bar;
 mod common;
 pub(crate) mod convert;
 pub(crate) mod docs;
 pub(crate) mod eval;
+pub(crate) mod folder;
 mod hints;
 pub(crate) mod info;
+mod past;
+mod poses;
 mod progress;
 pub(crate) mod render;
 mod render_output;
 mod rerun;
+pub(crate) mod say;
 mod scene;
+mod scene_info;
 mod settings;
 pub(crate) mod train;
 pub(crate) mod view;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use common::Ended;
 pub(crate) use hints::{Hinted, print_error};
 
 /// Trains 3D Gaussian Splatting scenes from photographs.
 #[derive(Debug, Parser)]
-#[command(name = "splat", version, max_term_width = 100)]
+#[command(
+    name = "splat",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 stopped by Ctrl-C with everything saved, 130 ended at once \
+    by a second Ctrl-C."
+)]
 pub(crate) struct Splat {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -35,7 +48,7 @@ pub(crate) enum Command {
     Render(render::Args),
     /// Compare a scene with photographs: PSNR, SSIM and, with a network file, LPIPS.
     Eval(eval::Args),
-    /// Show what the program understands of a folder of posed photographs.
+    /// Show what the program understands of a folder of posed photographs, or what is in a scene.
     Info(info::Args),
     /// Convert Gaussians between PLY, compressed PLY, .splat, SPZ and SOG.
     Convert(convert::Args),

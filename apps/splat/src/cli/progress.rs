@@ -1,17 +1,18 @@
-//! Shows events: a bar on a terminal, about twenty lines elsewhere, JSON lines on stdout when asked for.
+//! Shows events: a line of progress on a terminal, about twenty lines elsewhere, JSON lines on stdout when asked for.
 
 use std::io::{IsTerminal, Write};
 
-use indicatif::ProgressBar;
-use splat_train::{Event, Outcome};
+use splat_train::{Event, Method, Outcome};
 
-use super::common;
+use super::bar::Bar;
+use super::say::{self, grouped};
 
 pub(crate) struct Progress {
-    bar: ProgressBar,
+    bar: Bar,
     lines: bool,
     json: bool,
     quiet: bool,
+    iterations: u64,
     /// Steps between lines, and the step of the last one.
     every: u64,
     last: u64,
@@ -23,10 +24,11 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(quiet: bool, json: bool, iterations: u64) -> Self {
         Self {
-            bar: common::bar(iterations, quiet),
+            bar: Bar::new(iterations, quiet),
             lines: !std::io::stderr().is_terminal() && !quiet,
             json,
             quiet,
+            iterations,
             every: iterations.div_ceil(20),
             last: 0,
             loss: None,
@@ -42,17 +44,20 @@ impl Progress {
             }
         }
         match event {
-            Event::Placed { method, points, guessed, seconds } => self
-                .say(&format!("{points} first points: {method}, {guessed} of them guesses ({seconds:.1} s)")),
+            Event::Placed { method, points, guessed, seconds } => {
+                self.say(&placed(method, *points, *guessed, *seconds));
+            }
             Event::Ready { train_views, test_views, gaussians, width, height, device, step } => {
                 self.say(&format!(
-                    "{train_views} photographs ({test_views} more held out), {width}x{height}, {gaussians} Gaussians on {device}"
+                    "Training on {train_views} photos ({test_views} held out) at {width}x{height}, on the {}, with {} \
+                     Gaussians",
+                    spoken(device),
+                    grouped(gaussians)
                 ));
                 if *step > 0 {
-                    self.say(&format!("continues after step {step}"));
+                    let done = if *step >= self.iterations { "; all its steps are done" } else { "" };
+                    self.say(&format!("Resuming after step {step}{done}"));
                     self.last = *step;
-                    self.bar.set_position(*step);
-                    self.bar.reset_eta();
                 }
             }
             Event::Step { step, iterations, loss, psnr, gaussians, steps_per_second, memory_mib, .. } => {
@@ -60,22 +65,25 @@ impl Progress {
                 self.loss = smooth(self.loss, *loss);
                 self.psnr = smooth(self.psnr, *psnr);
                 let (loss, psnr) = (self.loss.unwrap_or(*loss), self.psnr.unwrap_or(*psnr));
-                let memory = memory_mib.map_or_else(String::new, |mib| format!("  {mib} MiB"));
-                let message = format!(
-                    "loss {loss:.4}  PSNR {psnr:.2}  {gaussians} Gaussians  {steps_per_second:.1} steps/s{memory}"
-                );
-                self.bar.set_position(*step);
+                let mut parts = vec![
+                    format!("loss {loss:.4}"),
+                    format!("PSNR {psnr:.2}"),
+                    format!("{} Gaussians", grouped(gaussians)),
+                    format!("{steps_per_second:.1} steps/s"),
+                ];
+                parts.extend(memory_mib.map(|mib| format!("{} MiB", grouped(mib))));
                 if self.lines && (*step >= self.last + self.every || step == iterations) {
                     self.last = *step;
-                    anstream::eprintln!("{step}/{iterations}  {message}");
+                    say::note(&format!("{step}/{iterations}  {}", parts.join("  ")));
                 }
-                self.bar.set_message(message);
+                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                self.bar.show(*step, &parts);
             }
             Event::Evaluated(e) => self.say(&format!(
-                "held out, step {}: PSNR {:.2} dB, SSIM {:.4} ({:.1} s of training)",
+                "Step {}, held-out photos: PSNR {:.2} dB, SSIM {:.4}, after {:.1} s of training",
                 e.step, e.psnr, e.ssim, e.train_seconds
             )),
-            Event::Warning { text } => self.bar.suspend(|| anstream::eprintln!("warning: {text}")),
+            Event::Warning { text } => self.bar.note(&format!("warning: {text}")),
             Event::Saved { path } => self.say(&format!("wrote {}", path.display())),
             // `Densified`, for one: the number of Gaussians is in every line.
             _ => {}
@@ -83,18 +91,61 @@ impl Progress {
     }
 
     pub(crate) fn finish(&self, outcome: &Outcome) {
-        self.bar.finish_and_clear();
+        self.bar.clear();
         let rate = outcome.steps as f64 / outcome.train_seconds.max(f64::MIN_POSITIVE);
-        let early = if outcome.stopped_early { ", stopped early" } else { "" };
-        self.say(&format!(
-            "{} steps in {:.1} s ({rate:.1} a second){early}",
-            outcome.steps, outcome.train_seconds
-        ));
+        let done = if outcome.stopped_early {
+            format!("Stopped after {} of {} steps,", outcome.steps, self.iterations)
+        } else {
+            format!("Finished {} steps", outcome.steps)
+        };
+        self.say(&format!("{done} in {:.1} s ({rate:.1} steps/s)", outcome.train_seconds));
+        if outcome.stopped_early {
+            self.say("to continue, run the same command with --resume");
+        }
     }
 
     fn say(&self, text: &str) {
         if !self.quiet {
-            self.bar.suspend(|| anstream::eprintln!("{text}"));
+            self.bar.note(text);
         }
+    }
+}
+
+fn placed(method: &str, points: usize, guessed: usize, seconds: f64) -> String {
+    let points = grouped(points);
+    if method == Method::Points.to_string() {
+        return format!("Starting from the dataset's {points} points");
+    }
+    let guessed = match guessed {
+        0 => String::new(),
+        n => format!("; {} are uncertain", grouped(n)),
+    };
+    format!("Placed {points} starting points ({method}){guessed}; it took {seconds:.1} s")
+}
+
+/// `CPU` of `Cpu`, `GPU` of `Cuda(0)`, `GPU 1` of `Cuda(1)`.
+fn spoken(device: &str) -> String {
+    match device.strip_prefix("Cuda(").and_then(|rest| rest.strip_suffix(')')) {
+        Some("0") => "GPU".into(),
+        Some(n) => format!("GPU {n}"),
+        None => device.to_uppercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_and_devices_are_said_in_words() {
+        assert_eq!(
+            placed("the dataset's points", 25_784, 0, 0.0),
+            "Starting from the dataset's 25,784 points"
+        );
+        assert_eq!(
+            placed("plane sweep", 99_866, 20_945, 33.14),
+            "Placed 99,866 starting points (plane sweep); 20,945 are uncertain; it took 33.1 s"
+        );
+        assert_eq!(["Cpu", "Cuda(0)", "Cuda(3)"].map(spoken), ["CPU", "GPU", "GPU 3"]);
     }
 }

@@ -7,12 +7,15 @@ use std::time::Instant;
 use crate::trajectory::{self, LONGEST_SIDE, Lens, Orbit, Shot, Trajectory, depth_in_view};
 use anyhow::{Context, Result};
 use splat_core::Camera;
-use splat_scene::{cameras_json, write_atomically};
+use splat_scene::{Origin, cameras_json, write_atomically};
 
-use super::Hinted;
+use super::bar::Bar;
 use super::common::{self, DataArgs, Split};
+use super::past::Past;
 use super::render_output::{Extras, Output};
-use super::scene::{LookArgs, Scene, numbers};
+use super::scene::{LookArgs, Scene, file_of, numbers};
+use super::{Ended, Hinted, say};
+use crate::machine;
 
 /// Size and vertical field of view (degrees) if no camera gives them.
 const SIZE: [u32; 2] = [1280, 720];
@@ -24,7 +27,7 @@ const NEAREST: f64 = 0.2;
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("way").args(["orbit", "path", "trajectory"]),
-    after_help = "Examples:\n  splat render out -o circle.mp4 --orbit 240 --data data/snowmiku\n  \
+    after_help = "Examples:\n  splat render out -o circle.mp4 --orbit 240\n  \
     splat render scene.ply -o frames --data data/snowmiku --split test --depth --alpha\n  \
     splat render scene.ply -o flight.mp4 --cameras cameras.json --path --frames 600 --fps 60\n  \
     splat render scene.ply -o frames --trajectory way.json --transparent\n\n\
@@ -33,7 +36,7 @@ const NEAREST: f64 = 0.2;
     axes (x right, y down, z forward), or \"axes\": \"opengl\"; `fx fy cx cy` in pixels instead of `fov_y` (vertical, \
     degrees); lens and size may stand in a frame; `fps` for videos. A folder of pictures gets the trajectory of its \
     own pictures, trajectory.json.\n\n\
-    Ctrl-C finishes the current picture; everything rendered so far is kept."
+    Ctrl-C finishes the current picture; everything rendered so far is kept, and the exit code is 3."
 )]
 pub(crate) struct Args {
     /// Scene file (.ply, .splat, .spz, .sog, ...), or the output folder of a training
@@ -41,7 +44,8 @@ pub(crate) struct Args {
     /// Folder for PNGs, or a video: .mp4, .mkv or .mov (needs ffmpeg)
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
-    /// Dataset whose cameras are used, or followed by --orbit and --path
+    /// Dataset whose cameras are used, or followed by --orbit and --path [default for these two: the cameras.json of the
+    /// training beside the scene]
     #[arg(long, value_name = "DIR", conflicts_with = "trajectory")]
     data: Option<PathBuf>,
     /// Which of the dataset's cameras to use
@@ -108,8 +112,8 @@ struct CircleArgs {
     /// The point the camera looks at
     #[arg(long, value_name = "X,Y,Z", value_parser = numbers, allow_hyphen_values = true)]
     center: Option<[f64; 3]>,
-    /// The up direction; without cameras it is 0,-1,0
-    #[arg(long, value_name = "X,Y,Z", value_parser = numbers, allow_hyphen_values = true)]
+    /// The up direction [default: that of the cameras, or 0,-1,0]
+    #[arg(long, value_name = "X,Y,Z", value_parser = common::direction, allow_hyphen_values = true)]
     up: Option<[f64; 3]>,
     /// Distance of the camera from that point, in world units
     #[arg(long, value_name = "UNITS", value_parser = positive)]
@@ -131,16 +135,16 @@ fn elevation(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|x: &f64| x.abs() < 90.0).ok_or("expected -89 to 89 degrees".into())
 }
 
-pub(crate) fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<Ended> {
     render(args)
-        .map_err(|e| common::with_levers(e, "smaller images (--width 640), fewer Gaussians, or --device cpu"))
+        .map_err(|e| common::with_levers(e, "smaller images, such as --width 640, or fewer Gaussians"))
 }
 
-fn render(args: &Args) -> Result<()> {
+fn render(args: &Args) -> Result<Ended> {
     // Cheap checks come before the scene is read.
     let given = given_shots(args)?;
     let mut output = Output::check(&args.output, args.overwrite, args.transparent)?;
-    let scene = Scene::open(&args.scene, &args.look)?;
+    let scene = Scene::open(&args.scene, &args.look, given.origin)?;
     let (shots, fps) = shots(args, given, &scene)?;
     let fps = args.fps.or(fps).unwrap_or(30.0);
 
@@ -155,11 +159,14 @@ fn render(args: &Args) -> Result<()> {
     }
     settings.depth = args.depth;
     settings.alpha = args.depth || args.alpha || args.transparent;
+    if !scene.backend.device().is_cuda() {
+        enough_memory(&shots)?;
+    }
     output.begin(&shots, extras, fps)?;
 
     let stop = common::stopped_by_ctrl_c()?;
 
-    let bar = common::bar(shots.len() as u64, args.quiet);
+    let mut bar = Bar::new(shots.len() as u64, args.quiet);
     let begin = Instant::now();
     let (mut done, mut seen) = (0, false);
     for (i, shot) in shots.iter().enumerate() {
@@ -173,72 +180,116 @@ fn render(args: &Args) -> Result<()> {
         output.write(i, &picture)?;
         seen = seen || picture.radii.f_max()?.f_int64_value(&[])? > 0;
         done = i + 1;
-        bar.inc(1);
+        bar.show(done as u64, &[&shot.name]);
     }
     output.finish(done)?;
     if args.output.is_dir() {
-        let way = trajectory::json(&shots[..done], Some(fps));
+        let way = trajectory::json(&shots[..done], Some(fps), scene.host.origin);
         let path = args.output.join("trajectory.json");
         write_atomically(&path, |out| Ok(serde_json::to_writer_pretty(out, &way)?))?;
     }
-    bar.finish_and_clear();
+    bar.clear();
     if done > 0 && !seen {
-        anstream::eprintln!(
-            "warning: no Gaussian of {} is in view in any picture: do the cameras belong to this scene?",
+        say::warn(&format!(
+            "no Gaussian of {} is in view in any picture: do the cameras belong to this scene?",
             scene.path.display()
-        );
+        ));
     }
     if !args.quiet {
         let seconds = begin.elapsed().as_secs_f64();
         let first = &shots[0].camera;
         let early =
             if done < shots.len() { format!(" of {}, stopped early", shots.len()) } else { String::new() };
-        anstream::eprintln!(
-            "wrote {}: {done} pictures{early}, {}x{}, in {seconds:.1} s ({:.1} a second, {} Gaussians, engine {})",
-            args.output.display(),
+        // A video of no picture does not exist.
+        let wrote =
+            if done > 0 { format!("wrote {}", args.output.display()) } else { "wrote nothing".into() };
+        say::note(&format!(
+            "{wrote}: {done} pictures{early}, {}x{}, in {seconds:.1} s ({:.1} pictures/s, {} Gaussians, engine {})",
             first.width,
             first.height,
             done as f64 / seconds.max(f64::MIN_POSITIVE),
-            scene.frozen.len(),
+            say::grouped(scene.frozen.len()),
             scene.backend.name()
-        );
+        ));
     }
-    Ok(())
+    Ok(if done < shots.len() { Ended::Stopped } else { Ended::Done })
+}
+
+/// Bytes of memory per pixel while a picture is rendered on the CPU and others wait to be written; measured at 4096 pixels
+/// square: 40 for the render and its channels, the rest for pictures that wait.
+const BYTES_PER_PIXEL: u64 = 120;
+
+/// Refuses pictures that this machine's memory cannot hold, because the system would kill the program.
+fn enough_memory(shots: &[Shot]) -> Result<()> {
+    let pixels = |s: &Shot| u64::from(s.camera.width) * u64::from(s.camera.height);
+    let Some(largest) = shots.iter().max_by_key(|s| pixels(s)) else { return Ok(()) };
+    let needed = pixels(largest) * BYTES_PER_PIXEL;
+    match machine::available_memory() {
+        Some(free) if needed > free => {
+            let size = |bytes: u64| indicatif::HumanBytes(bytes).to_string();
+            let (w, h) = (largest.camera.width, largest.camera.height);
+            let message = format!(
+                "pictures of {w}x{h} need about {} of memory, but {} are free",
+                size(needed),
+                size(free)
+            );
+            // A third of the side is a ninth of the memory, and so on.
+            let side = (f64::from(w) * (0.8 * free as f64 / needed as f64).sqrt()) as u32;
+            Err(Hinted::error(message, format!("render smaller pictures, such as --width {}", side.max(1))))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What files give: the shots of a trajectory, or cameras to render or to follow.
 struct Given {
     shots: Vec<Shot>,
     fps: Option<f64>,
+    /// Where their coordinates lie in the world; None without cameras.
+    origin: Option<Origin>,
+    /// Whether the cameras are only there to be followed: nobody asked for pictures from them.
+    to_follow: bool,
 }
 
 fn given_shots(args: &Args) -> Result<Given> {
-    let shots = if let Some(file) = &args.trajectory {
-        let Trajectory { shots, fps } = Trajectory::read(file)?;
-        return Ok(Given { shots, fps });
+    let (shots, origin) = if let Some(file) = &args.trajectory {
+        let Trajectory { shots, fps, origin } = Trajectory::read(file)?;
+        return Ok(Given { shots, fps, origin: Some(origin), to_follow: false });
     } else if let Some(folder) = &args.data {
         let dataset = args.dataset.open(folder)?;
         let shot = |i: usize| {
             let view = &dataset.views[i];
             Shot { name: view.name.clone(), camera: view.camera.clone() }
         };
-        args.split.of(&dataset, folder)?.into_iter().map(shot).collect()
+        (args.split.of(&dataset, folder)?.into_iter().map(shot).collect(), Some(dataset.origin))
     } else if let Some(file) = &args.cameras {
-        let entries = cameras_json::read(file)?;
-        if entries.is_empty() {
-            return Err(Hinted::error(format!("{}: the list is empty", file.display()), "give another file"));
-        }
-        let mut shots: Vec<Shot> =
-            entries.into_iter().map(|e| Shot { name: e.name, camera: e.camera }).collect();
-        shots.sort_by(|a, b| a.name.cmp(&b.name));
-        shots
+        listed(file)?
+    } else if let Some(file) = Past::beside(&file_of(&args.scene)?).cameras() {
+        let (shots, origin) = listed(&file)?;
+        return Ok(Given { shots, fps: None, origin, to_follow: true });
     } else if args.path {
-        let message = "--path needs cameras to fly through, but none are given".into();
-        return Err(Hinted::error(message, "name them: --data FOLDER, or --cameras cameras.json"));
+        let message =
+            format!("--path needs cameras, and there is no cameras.json beside {}", args.scene.display());
+        return Err(Hinted::error(message, "pass --data FOLDER or --cameras FILE"));
     } else {
-        Vec::new()
+        (Vec::new(), None)
     };
-    Ok(Given { shots, fps: None })
+    Ok(Given { shots, fps: None, origin, to_follow: false })
+}
+
+/// The cameras of a `cameras.json` by name, and where their coordinates lie in the world.
+fn listed(file: &Path) -> Result<(Vec<Shot>, Option<Origin>)> {
+    let entries = cameras_json::read(file)?;
+    if entries.is_empty() {
+        return Err(Hinted::error(
+            format!("{}: there are no cameras in it", file.display()),
+            "give another file",
+        ));
+    }
+    let origin = entries.first().map(|entry| entry.origin);
+    let mut shots: Vec<Shot> = entries.into_iter().map(|e| Shot { name: e.name, camera: e.camera }).collect();
+    shots.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok((shots, origin))
 }
 
 /// The pictures to render, and their rate if a file gives it.
@@ -249,7 +300,7 @@ fn shots(args: &Args, given: Given, scene: &Scene) -> Result<(Vec<Shot>, Option<
         let shots = trajectory::spline(&cameras, args.frames.unwrap_or(300) as usize);
         return Ok((with_lens(shots, lens), None));
     }
-    if args.orbit.is_none() && !given.shots.is_empty() {
+    if args.orbit.is_none() && !given.shots.is_empty() && !given.to_follow {
         return Ok((with_lens(given.shots, lens), given.fps));
     }
     // A camera for its lens only; where it is does not matter.
@@ -267,7 +318,8 @@ fn shots(args: &Args, given: Given, scene: &Scene) -> Result<(Vec<Shot>, Option<
             Hinted::error(message, "render given poses: --trajectory FILE")
         })?;
     let CircleArgs { center, up, distance, elevation } = args.circle;
-    orbit.center = center.unwrap_or(orbit.center);
+    let local = |world: [f64; 3]| std::array::from_fn(|k| world[k] - scene.host.origin.offset[k]);
+    orbit.center = center.map_or(orbit.center, local);
     orbit.up = up.unwrap_or(orbit.up);
     if distance.is_some() || elevation.is_some() {
         let away = distance.unwrap_or_else(|| orbit.radius.hypot(orbit.height));

@@ -10,6 +10,7 @@ use splat_scene::write_atomically;
 use splat_tch::Rendered;
 use tch::{Device, Kind, Tensor};
 
+use super::folder::Folder;
 use super::render::is_video;
 use super::{Hinted, common};
 
@@ -34,6 +35,8 @@ pub(super) struct Output {
     to: Option<To>,
     /// For depth.json.
     depths: Vec<Value>,
+    /// Nobody else writes to it meanwhile.
+    _folder: Option<Folder>,
 }
 
 enum To {
@@ -55,13 +58,13 @@ impl Output {
                 let message = format!("{}: a video has no transparency", path.display());
                 return Err(Hinted::error(
                     message,
-                    "write PNGs, -o FOLDER, or the opacity beside it, --alpha",
+                    "write PNGs with -o FOLDER, or leave out --transparent and add --alpha for a second video of the opacity",
                 ));
             }
             if path.exists() && !overwrite {
                 return Err(Hinted::error(
-                    format!("{} exists", path.display()),
-                    "replace it with --overwrite",
+                    format!("{} already exists", path.display()),
+                    "use --overwrite to replace it, or choose another name",
                 ));
             }
         } else {
@@ -72,13 +75,21 @@ impl Output {
                 let message = format!("{}: .{ending} files are not written", path.display());
                 return Err(Hinted::error(
                     message,
-                    "-o takes a folder for PNGs, or a .mp4, .mkv or .mov file",
+                    "name a folder for PNGs after -o, or a .mp4, .mkv or .mov file",
                 ));
             }
-            common::make_folder(path, overwrite)?;
         }
+        let hint = "choose another folder, or replace files of the same names with --overwrite";
+        let folder = (!is_video(path)).then(|| Folder::open(path, overwrite, hint)).transpose()?;
         let extras = Extras { transparent, alpha: false, depth: None };
-        Ok(Self { path: path.into(), extras, names: Vec::new(), to: None, depths: Vec::new() })
+        Ok(Self {
+            path: path.into(),
+            extras,
+            names: Vec::new(),
+            to: None,
+            depths: Vec::new(),
+            _folder: folder,
+        })
     }
 
     /// Starts threads or ffmpeg.

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use splat_scene::Gaussians;
+use splat_scene::{Gaussians, Origin};
 use splat_tch::Settings;
 use splat_train::Backend;
 use splat_train::metrics::Frozen;
 
-use super::Hinted;
 use super::common::BackendArgs;
+use super::past::Past;
+use super::{Hinted, say};
 
 /// How the scene is rendered.
 #[derive(Debug, clap::Args)]
@@ -37,10 +38,10 @@ pub(crate) struct TrainedArgs {
 impl TrainedArgs {
     /// Background and antialiasing for the scene in the file `scene`.
     pub(crate) fn of(&self, scene: &Path) -> (Color, bool) {
-        let (background, antialiasing) = training_of(scene);
+        let past = Past::beside(scene);
         (
-            self.background.or(background).unwrap_or_default(),
-            self.antialiasing.or(antialiasing).unwrap_or(false),
+            self.background.or_else(|| past.background()).unwrap_or_default(),
+            self.antialiasing.or_else(|| past.antialiasing()).unwrap_or(false),
         )
     }
 }
@@ -85,24 +86,28 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Reads the scene and copies it to the device.
-    pub(crate) fn open(path: &Path, look: &LookArgs) -> Result<Self> {
+    /// Reads the scene, moves its local coordinates to `origin`, where the cameras have theirs, and copies it to the device.
+    pub(crate) fn open(path: &Path, look: &LookArgs, origin: Option<Origin>) -> Result<Self> {
         let path = file_of(path)?;
-        let host = Gaussians::read(&path)?;
+        let mut host = read(&path)?;
+        move_to(&mut host, origin);
         let backend = look.backend.backend()?;
         let frozen =
             Frozen::new(&host, &backend).with_context(|| format!("cannot render {}", path.display()))?;
         if frozen.unusable() > 0 {
-            anstream::eprintln!(
-                "warning: {}: {} of {} Gaussians are left out because they contain NaN or infinity",
+            say::warn(&format!(
+                "{}: {} of {} Gaussians have invalid values (NaN or infinity); skipped",
                 path.display(),
                 frozen.unusable(),
                 host.len()
-            );
+            ));
         }
         if frozen.is_empty() {
             let message = format!("{}: there are no Gaussians to render", path.display());
-            return Err(Hinted::error(message, "check how it was made, with `splat info` and `splat train`"));
+            return Err(Hinted::error(
+                message,
+                "choose another scene; `splat info SCENE` shows what is in one",
+            ));
         }
         let (background, antialiasing) = look.trained.of(&path);
         let settings = Settings {
@@ -112,6 +117,25 @@ impl Scene {
             ..Settings::new(&backend)
         };
         Ok(Self { path, host, frozen, backend, background, settings })
+    }
+}
+
+/// Reads the scene file `path`, with the origin that its sidecar states.
+pub(crate) fn read(path: &Path) -> Result<Gaussians> {
+    let scene = Gaussians::read(path)?;
+    let origin = Origin::read_sidecar(path)?.unwrap_or(scene.origin);
+    Ok(Gaussians { origin, ..scene })
+}
+
+/// Makes the local coordinates of `scene` relative to `origin`, if there is one; the Gaussians stay where they are in the
+/// world.
+pub(crate) fn move_to(scene: &mut Gaussians, origin: Option<Origin>) {
+    if let Some(origin) = origin.filter(|origin| *origin != scene.origin) {
+        let from = scene.origin;
+        for mean in scene.means.as_chunks_mut::<3>().0 {
+            *mean = origin.to_local(from.to_world(*mean));
+        }
+        scene.origin = origin;
     }
 }
 
@@ -141,14 +165,6 @@ pub(crate) fn file_of(path: &Path) -> Result<PathBuf> {
             "give a scene file, or the folder that `splat train -o` wrote",
         )
     })
-}
-
-/// Background and antialiasing of the training that wrote `stats.json` beside the scene.
-fn training_of(scene: &Path) -> (Option<Color>, Option<bool>) {
-    let stats = fs_err::read(scene.with_file_name("stats.json")).unwrap_or_default();
-    let stats: serde_json::Value = serde_json::from_slice(&stats).unwrap_or_default();
-    let config = &stats["config"];
-    (serde_json::from_value(config["background"].clone()).ok(), config["antialiasing"].as_bool())
 }
 
 #[cfg(test)]
@@ -181,9 +197,13 @@ mod tests {
         fs_err::write(at("point_cloud.ply"), []).unwrap();
         assert_eq!(file_of(dir.path()).unwrap(), at("point_cloud.ply"));
         assert_eq!(file_of(&at("other.splat")).unwrap(), at("other.splat"));
-        assert_eq!(training_of(&at("point_cloud.ply")), (None, None));
+        let look = |scene: &Path| (Past::beside(scene).background(), Past::beside(scene).antialiasing());
+        assert_eq!(look(&at("point_cloud.ply")), (None, None));
         let stats = r#"{"config": {"background": [1.0, 1.0, 1.0], "antialiasing": true}}"#;
         fs_err::write(at("stats.json"), stats).unwrap();
-        assert_eq!(training_of(&at("point_cloud.ply")), (Some([1.0; 3]), Some(true)));
+        assert_eq!(look(&at("point_cloud.ply")), (Some([1.0; 3]), Some(true)));
+        assert_eq!(look(&at("point_cloud/iteration_7000/point_cloud.ply")), (Some([1.0; 3]), Some(true)));
+        fs_err::write(at("cameras.json"), "[]").unwrap();
+        assert_eq!(Past::beside(&at("scene.ply")).cameras(), Some(at("cameras.json")));
     }
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use bytesize::ByteSize;
 use splat_train::{AdcConfig, Config, DEPTH_WEIGHT, McmcConfig, PointSource, Strategy};
 
+use super::common::option_named;
 use super::scene::{Color, color};
 
 /// How to train. What is not given is taken from --config, or is as published.
@@ -63,8 +64,8 @@ pub(crate) struct TrainArgs {
     /// Where the first points come from [default: auto]
     #[arg(long, value_name = "SOURCE")]
     init: Option<InitName>,
-    /// How many points to aim for if the dataset has none [default: 100000]
-    #[arg(long, value_name = "N")]
+    /// How many points to aim for if the dataset has none, at most 50 million [default: 100000]
+    #[arg(long, value_name = "N", value_parser = init_count)]
     init_count: Option<usize>,
     /// Start from at most N of the points
     #[arg(long, value_name = "N")]
@@ -111,17 +112,18 @@ enum InitName {
 }
 
 impl TrainArgs {
-    /// The settings of the file, or the published ones, overridden by the arguments.
-    pub(crate) fn config(&self, depths: bool) -> Result<Config> {
-        let mut config = match &self.config {
-            Some(path) => {
+    /// The settings of the file, of the run that is resumed, or the published ones, overridden by the arguments.
+    pub(crate) fn config(&self, resumed: Option<&Config>, depths: bool) -> Result<Config> {
+        let mut config = match (&self.config, resumed) {
+            (Some(path), _) => {
                 let text = fs_err::read_to_string(path).context("cannot read the settings")?;
                 serde_json::from_str(&text)
                     .with_context(|| format!("{}: these are not settings", path.display()))?
             }
-            None => Config { eval_every: 0, ..Config::default() },
+            (None, Some(resumed)) => resumed.clone(),
+            (None, None) => Config { eval_every: 0, ..Config::default() },
         };
-        let given = self.config.is_some();
+        let given = self.config.is_some() || resumed.is_some();
         set(&mut config.iterations, self.iterations);
         set(&mut config.sh_degree, self.sh_degree);
         set(&mut config.background, self.background);
@@ -155,15 +157,18 @@ impl TrainArgs {
         let default_every = if given { config.eval_every } else { config.iterations.div_ceil(10) };
         config.eval_every = self.eval_every.unwrap_or(default_every);
         config.eval_at.extend(&self.eval_at);
+        config.eval_at.dedup();
         Ok(config)
     }
 
     fn strategy(&self, config: &mut Config) {
-        match self.strategy {
-            None => {}
-            Some(StrategyName::Adc) => config.strategy = Strategy::Adc(AdcConfig::default()),
-            Some(StrategyName::Fixed) => config.strategy = Strategy::Fixed,
-            Some(StrategyName::Mcmc) => config.strategy = Strategy::Mcmc(McmcConfig::default()),
+        // The numbers of a file or of an earlier run stay if they are of this strategy.
+        match (self.strategy, &config.strategy) {
+            (Some(StrategyName::Adc), Strategy::Adc(_)) | (Some(StrategyName::Mcmc), Strategy::Mcmc(_)) => {}
+            (None, _) => {}
+            (Some(StrategyName::Adc), _) => config.strategy = Strategy::Adc(AdcConfig::default()),
+            (Some(StrategyName::Fixed), _) => config.strategy = Strategy::Fixed,
+            (Some(StrategyName::Mcmc), _) => config.strategy = Strategy::Mcmc(McmcConfig::default()),
         }
         match &mut config.strategy {
             Strategy::Mcmc(mcmc) => set(&mut mcmc.cap, self.max_gaussians),
@@ -179,6 +184,28 @@ impl TrainArgs {
             _ => {}
         }
     }
+}
+
+/// The option that sets the setting `name`, such as `strategy.cap`.
+pub(crate) fn option_of(name: &str) -> String {
+    match name {
+        "strategy.name" => "--strategy".into(),
+        "strategy.cap" | "strategy.max_gaussians" => "--max-gaussians".into(),
+        "strategy.gradient" => "--grad-threshold".into(),
+        "strategy.absolute" => "--absgrad".into(),
+        "rates.opacity" => "--opacity-lr".into(),
+        name if name.starts_with("depth") => "--depths".into(),
+        // What has no option of its own comes from a file of settings.
+        name if name.contains('.') => format!("`{name}` in --config"),
+        name => option_named(name),
+    }
+}
+
+/// 1 to [`splat_train::MOST_POINTS`].
+fn init_count(text: &str) -> Result<usize, String> {
+    let wanted = 1..=splat_train::MOST_POINTS;
+    let range = || format!("expected 1 to {}", splat_train::MOST_POINTS);
+    text.parse().ok().filter(|n| wanted.contains(n)).ok_or_else(range)
 }
 
 fn set<T>(place: &mut T, given: Option<T>) {

@@ -1,16 +1,24 @@
 //! `splat train`: opens the data, runs the trainer, shows its events, writes the results.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use splat_train::{Checkpoint, RunOptions, Trainer, checkpoint_path};
+use splat_init::Error as InitError;
+use splat_scene::Dataset;
+use splat_train::{
+    Backend, Checkpoint, Config, Error, PointSource, RunOptions, Trainer, Watch, checkpoint_path,
+};
 
-use super::Hinted;
-use super::common::{BackendArgs, DataArgs, print, stopped_by_ctrl_c};
+use super::bar::Bar;
+use super::common::{self, BackendArgs, DataArgs, absolute, stopped_by_ctrl_c};
 use super::progress::Progress;
 use super::rerun::{Live, RerunArgs};
-use super::settings::TrainArgs;
+use super::settings::{TrainArgs, option_of};
+use super::{Ended, Hinted, say};
 use crate::output::Output;
 
 /// Arguments of `splat train`.
@@ -21,7 +29,9 @@ use crate::output::Output;
     splat train data/snowmiku -o out --engine cpu --downscale 8 --iterations 300\n  \
     splat train data/snowmiku -o out --resume\n  \
     splat train data/snowmiku -o out --rerun\n\n\
-    Ctrl-C finishes the step and saves; a second one ends at once.")]
+    Ctrl-C finishes the step and saves, with exit code 3; a second one ends at once. --resume takes all settings from the \
+    run; only --iterations, the evaluations and --image-cache may differ. A finished run is made longer with --resume \
+    --iterations N.")]
 pub(crate) struct Args {
     /// Folder of the dataset: COLMAP, transforms.json, NeRF-synthetic and others (see `splat info`)
     data: PathBuf,
@@ -34,10 +44,10 @@ pub(crate) struct Args {
     train: TrainArgs,
     #[command(flatten)]
     backend: BackendArgs,
-    /// Save a checkpoint every N steps; 0: only when stopped early
+    /// Save a checkpoint every N steps, and at the end; 0: only at the end
     #[arg(long, value_name = "N", default_value_t = 5000)]
     checkpoint_every: u64,
-    /// Continue from the checkpoint in the output folder
+    /// Continue from the checkpoint in the output folder, with its settings
     #[arg(long)]
     resume: bool,
     /// Write into an output folder that is not empty
@@ -59,37 +69,58 @@ pub(crate) struct Args {
     rerun: RerunArgs,
 }
 
-pub(crate) fn run(args: &Args) -> Result<()> {
-    let config = args.train.config(args.views.depths.is_some())?;
+/// Where to go on, and how the run was begun.
+struct Resumed {
+    path: PathBuf,
+    checkpoint: Checkpoint,
+}
+
+/// What a checkpoint notes about its run.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Note {
+    views: DataArgs,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Ended> {
+    let path = checkpoint_path(&args.output);
+    let resumed = args.resume.then(|| Resumed::read(path.clone())).transpose()?;
+    let views = match &resumed {
+        Some(resumed) => args.views.over(&resumed.views()),
+        None => args.views.clone(),
+    };
+    let earlier = resumed.as_ref().map(|resumed| &resumed.checkpoint.header.config);
+    let config = args.train.config(earlier, views.depths.is_some())?;
     if args.print_config {
-        return print(&serde_json::to_string_pretty(&config)?);
+        say::print(&serde_json::to_string_pretty(&config)?)?;
+        return Ok(Ended::Done);
     }
     args.rerun.check()?;
-    let dataset = args.views.open(&args.data)?;
-    let backend = args.backend.backend()?;
-    let path = checkpoint_path(&args.output);
-    let checkpoint = if args.resume {
-        if !path.exists() {
-            let message = format!("cannot resume: there is no checkpoint {}", path.display());
-            return Err(Hinted::error(message, "start a new run: the same command without --resume"));
-        }
-        let checkpoint = Checkpoint::read(&path).context("cannot resume")?;
-        checkpoint.fits(&path, &dataset.fingerprint(), &config, backend.name()).context("cannot resume")?;
-        Some(checkpoint)
+    // Before the data is read: a run that cannot begin should say so at once.
+    let hint = if path.exists() {
+        "continue the run in it with --resume, or replace it with --overwrite"
     } else {
-        None
+        "choose another folder, or write into this one with --overwrite"
     };
-    let output = Output::create(&args.output, args.overwrite || args.resume)?;
+    if let Some(resumed) = &resumed {
+        resumed.agrees(&args.views, &config)?;
+    }
+    let dataset = views.open(&args.data)?;
+    let own_points = matches!(config.init, PointSource::Auto | PointSource::Points);
+    common::plausible(&args.data, &dataset, own_points && !dataset.points.is_empty() && !args.resume)?;
+    let engine = resumed.as_ref().map(|resumed| resumed.checkpoint.header.engine.as_str());
+    let backend = args.backend.backend_like(engine)?;
+    if let Some(Resumed { path, checkpoint }) = &resumed {
+        checkpoint.fits(path, &dataset.fingerprint(), &config, backend.name()).context("cannot resume")?;
+    }
     let stop = stopped_by_ctrl_c()?;
+    let output = Output::create(&args.output, args.overwrite || args.resume, hint)?;
 
     let mut progress = Progress::new(args.quiet, args.json_events, config.iterations);
     let mut live = Live::open(&args.rerun, &dataset, &config, args.overwrite)?;
-    let mut builder = Trainer::builder(&dataset).config(config).backend(backend.clone());
-    if let Some(checkpoint) = &checkpoint {
-        builder = builder.resume(checkpoint);
-    }
-    let mut trainer = builder.build()?;
-    drop(checkpoint);
+    let Some(mut trainer) = build(args, &dataset, config, &backend, resumed, &stop)? else {
+        say::note("stopped before the first step; there is nothing to save yet");
+        return Ok(Ended::Stopped);
+    };
     if args.profile {
         trainer.profile();
     }
@@ -97,6 +128,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         stop: &stop,
         checkpoint: Some(path),
         checkpoint_every: args.checkpoint_every,
+        note: serde_json::to_value(Note { views: views.absolute() })?,
         report_every: args.rerun.every(),
     };
     let result = trainer.run(&options, |trainer, event| {
@@ -111,15 +143,75 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let outcome = result?;
     let run = json!({
         "command": std::env::args().collect::<Vec<_>>(),
-        "data": args.data,
-        "views": args.views,
+        "data": absolute(&args.data),
+        "views": views.absolute(),
         "engine": backend.name(),
         "device": format!("{:?}", backend.device()),
     });
     output.save(&trainer, &dataset, &outcome, run, &mut |event| progress.show(event))?;
     progress.finish(&outcome);
-    if outcome.stopped_early && !args.quiet {
-        anstream::eprintln!("stopped at step {}; the same command with --resume continues", outcome.steps);
+    Ok(if outcome.stopped_early { Ended::Stopped } else { Ended::Done })
+}
+
+/// The trainer; None if Ctrl-C came while the first points were looked for.
+fn build(
+    args: &Args,
+    dataset: &Dataset,
+    config: Config,
+    backend: &Backend,
+    resumed: Option<Resumed>,
+    stop: &AtomicBool,
+) -> Result<Option<Trainer>> {
+    let bar = Mutex::new(Bar::new(0, args.quiet));
+    let hear = |done: usize, of: usize| {
+        if done > 0
+            && let Ok(mut bar) = bar.try_lock()
+        {
+            bar.of(of as u64);
+            bar.show(done as u64, &["looking for starting points in the photos"]);
+        }
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let mut builder = Trainer::builder(dataset).config(config).backend(backend.clone()).watch(Watch(&hear));
+    if let Some(resumed) = &resumed {
+        builder = builder.resume(&resumed.checkpoint);
     }
-    Ok(())
+    let built = builder.build();
+    bar.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    match built {
+        Err(Error::Init(InitError::Stopped)) => Ok(None),
+        built => Ok(Some(built?)),
+    }
+}
+
+impl Resumed {
+    fn read(path: PathBuf) -> Result<Self> {
+        if !path.exists() {
+            let message = format!("cannot resume: there is no checkpoint {}", path.display());
+            return Err(Hinted::error(message, "start a new run: the same command without --resume"));
+        }
+        let checkpoint = Checkpoint::read(&path).context("cannot resume")?;
+        Ok(Self { path, checkpoint })
+    }
+
+    /// How the dataset was opened.
+    fn views(&self) -> DataArgs {
+        let note = serde_json::from_value::<Note>(self.checkpoint.header.note.clone());
+        note.map(|note| note.views).unwrap_or_default()
+    }
+
+    /// Refuses arguments that say something else than the run, all of them at once.
+    fn agrees(&self, views: &DataArgs, config: &Config) -> Result<()> {
+        let mut differing = views.differences(&self.views());
+        let settings = self.checkpoint.differences(config);
+        differing
+            .extend(settings.iter().filter_map(|d| common::differing(&option_of(&d.name), &d.then, &d.now)));
+        if differing.is_empty() {
+            return Ok(());
+        }
+        Err(Hinted::error(
+            format!("cannot resume {}: {}", self.path.display(), differing.join("; ")),
+            "leave these arguments out to continue that run, or start a new run in another folder",
+        ))
+    }
 }

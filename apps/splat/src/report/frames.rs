@@ -13,8 +13,11 @@ use image::{ExtendedColorType, ImageEncoder};
 
 use crate::cli::Hinted;
 
-/// What helps where ffmpeg is missing or fails.
-const FFMPEG: &str = "install ffmpeg (apt install ffmpeg, brew install ffmpeg), or write PNGs: -o FOLDER";
+/// What helps where ffmpeg is missing.
+const MISSING: &str =
+    "install ffmpeg (apt install ffmpeg, brew install ffmpeg), or write PNGs with -o FOLDER";
+/// What helps where it fails.
+const FAILED: &str = "make room on that disk if it is full; PNGs need no ffmpeg: -o FOLDER";
 
 /// Pixels, rows from the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +140,10 @@ pub(crate) struct Video {
     complaints: Option<JoinHandle<String>>,
     path: PathBuf,
     partial: PathBuf,
+    /// Locked while ffmpeg writes the file, so that no other program makes the same video.
+    _lock: std::fs::File,
     bytes: usize,
+    written: u64,
     done: bool,
 }
 
@@ -146,10 +152,16 @@ impl Video {
     /// format needs.
     pub(crate) fn start(path: &Path, width: u32, height: u32, fps: f64) -> Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // The same ending, which tells ffmpeg the container.
-        let partial = path.with_file_name(format!(".{}.partial.{name}", std::process::id()));
+        // The same ending, which tells ffmpeg the container. A program that was killed leaves the file to the next one.
+        let partial = path.with_file_name(format!(".partial.{name}"));
         // The system's own words if it cannot be written, before anything is rendered.
-        drop(fs_err::File::create(&partial)?);
+        let lock = fs_err::OpenOptions::new().create(true).truncate(false).write(true).open(&partial)?;
+        let lock = lock.into_parts().0;
+        // Windows would keep ffmpeg out too.
+        if cfg!(unix) && matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock)) {
+            let message = format!("another program is writing {} right now", path.display());
+            return Err(Hinted::error(message, "wait until it has finished, or choose another name"));
+        }
         let mut command = Command::new("ffmpeg");
         command.args(["-y", "-loglevel", "error", "-nostats", "-f", "rawvideo", "-pix_fmt", "rgb24"]);
         command.args(["-s", &format!("{width}x{height}"), "-r", &fps.to_string(), "-i", "-"]);
@@ -159,7 +171,7 @@ impl Video {
         let started = command.spawn().map_err(|e| {
             // Nothing was written to it.
             let _ = std::fs::remove_file(&partial);
-            Hinted::error(format!("cannot write {}: ffmpeg does not start: {e}", path.display()), FFMPEG)
+            Hinted::error(format!("cannot write {}: ffmpeg does not start: {e}", path.display()), MISSING)
         });
         let mut child = started?;
         let frames = child.stdin.take();
@@ -172,7 +184,8 @@ impl Video {
             })
         });
         let bytes = 3 * width as usize * height as usize;
-        Ok(Self { child, frames, complaints, path: path.into(), partial, bytes, done: false })
+        let path = path.to_owned();
+        Ok(Self { child, frames, complaints, path, partial, _lock: lock, bytes, written: 0, done: false })
     }
 
     /// Adds a frame, `[H,W,3]`.
@@ -181,16 +194,33 @@ impl Video {
             return Err(self.error(format!("a frame has {} bytes, the first {}", rgb.len(), self.bytes)));
         }
         match self.frames.as_mut().map(|pipe| pipe.write_all(rgb)) {
-            Some(Ok(())) => Ok(()),
+            Some(Ok(())) => {
+                self.written += 1;
+                Ok(())
+            }
             _ => Err(self.failure()),
         }
     }
 
-    /// Ends the video and puts it in its place.
+    /// Ends the video, checks that it is whole and puts it in its place. On a full disk ffmpeg complains and ends with success
+    /// all the same.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.frames = None;
-        if !self.child.wait()?.success() {
-            return Err(self.failure());
+        let ended = self.child.wait()?;
+        let words = self.words();
+        if !ended.success() || !words.is_empty() {
+            let last = if words.is_empty() { "it does not say why" } else { &words };
+            return Err(self.error(format!("ffmpeg failed: {last}")));
+        }
+        match frames_in(&self.partial) {
+            Some(found) if found != self.written => {
+                let written = self.written;
+                return Err(self.error(format!("it holds {found} of {written} pictures")));
+            }
+            None if fs_err::metadata(&self.partial)?.len() == 0 => {
+                return Err(self.error("ffmpeg wrote nothing".into()));
+            }
+            _ => {}
         }
         fs_err::rename(&self.partial, &self.path)?;
         self.done = true;
@@ -201,14 +231,32 @@ impl Video {
     fn failure(&mut self) -> Error {
         self.frames = None;
         let _ = self.child.wait();
+        let words = self.words();
+        self.error(format!(
+            "ffmpeg failed: {}",
+            if words.is_empty() { "it does not say why" } else { &words }
+        ))
+    }
+
+    /// The last line that ffmpeg complained with, once it has ended.
+    fn words(&mut self) -> String {
         let words = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        let last = words.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it does not say why");
-        self.error(format!("ffmpeg failed: {}", last.trim()))
+        words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
     }
 
     fn error(&self, message: String) -> Error {
-        Hinted::error(format!("cannot write {}: {message}", self.path.display()), FFMPEG)
+        Hinted::error(format!("cannot write {}: {message}", self.path.display()), FAILED)
     }
+}
+
+/// The number of pictures in a video, by ffprobe; None where there is no ffprobe. A file without any has 0.
+fn frames_in(video: &Path) -> Option<u64> {
+    let mut probe = Command::new("ffprobe");
+    probe.args(["-v", "error", "-count_packets", "-select_streams", "v:0"]);
+    probe.args(["-show_entries", "stream=nb_read_packets", "-of", "csv=p=0"]).arg(video);
+    let output = probe.stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Some(text.trim().trim_end_matches(',').parse().unwrap_or(0))
 }
 
 impl Drop for Video {

@@ -8,9 +8,11 @@ mod frames;
 mod names;
 mod picture;
 mod plot;
+mod top;
 
 pub(crate) use csv::per_view_csv;
 pub(crate) use frames::{Pixels, PngPool, Video};
 pub(crate) use names::file_names;
 pub(crate) use picture::{Rgb8, bytes, compared, heat, rgb8, side_by_side};
 pub(crate) use plot::{Series, plot};
+pub(crate) use top::from_above;

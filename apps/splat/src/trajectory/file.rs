@@ -15,7 +15,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use splat_core::Camera;
-use splat_scene::Place;
+use splat_scene::{Origin, Place};
 
 use super::{LONGEST_SIDE, Pose, Shot, focal, intrinsics};
 use anyhow::Result;
@@ -28,6 +28,8 @@ pub(crate) struct Trajectory {
     pub(crate) shots: Vec<Shot>,
     /// Frames a second, if the file says.
     pub(crate) fps: Option<f64>,
+    /// Where the shots' coordinates lie in the world.
+    pub(crate) origin: Origin,
 }
 
 // The lens stands in both structs: serde cannot flatten a common one into structs that refuse unknown keys.
@@ -87,18 +89,27 @@ impl Trajectory {
         if let Some(fps) = file.fps.filter(|fps| !(*fps > 0.0 && fps.is_finite())) {
             return Err(malformed(Place::Line(1), format!("fps is {fps}, expected a number over 0")).into());
         }
-        let mut shots = Vec::with_capacity(file.frames.len());
+        let mut lenses = Vec::with_capacity(file.frames.len());
         for (i, frame) in file.frames.iter().enumerate() {
-            let camera = camera(&file, frame)
-                .map_err(|message| malformed(Place::Line(1), format!("frame {i}: {message}")))?;
-            let name = frame.name.clone().unwrap_or_else(|| format!("frame_{i:05}"));
-            shots.push(Shot { name, camera });
+            lenses.push(
+                lens_and_pose(&file, frame)
+                    .map_err(|message| malformed(Place::Line(1), format!("frame {i}: {message}")))?,
+            );
         }
-        Ok(Self { shots, fps: file.fps })
+        let origin = Origin::choose(lenses.iter().map(|(.., pose)| pose.center()));
+        let shot = |(i, ([width, height], inner, pose)): (usize, ([u32; 2], [f64; 4], Pose))| {
+            let name = file.frames[i].name.clone().unwrap_or_else(|| format!("frame_{i:05}"));
+            let shift = apply(&pose.rotation, origin.offset);
+            let local = std::array::from_fn(|k| pose.translation[k] + shift[k]);
+            Shot { name, camera: Camera::from_pinhole(width, height, inner, pose.rotation, local) }
+        };
+        let shots = lenses.into_iter().enumerate().map(shot).collect();
+        Ok(Self { shots, fps: file.fps, origin })
     }
 }
 
-fn camera(file: &File, frame: &Frame) -> Result<Camera, String> {
+/// Width and height, `fx fy cx cy`, and the pose in the world.
+fn lens_and_pose(file: &File, frame: &Frame) -> Result<([u32; 2], [f64; 4], Pose), String> {
     let side = |name: &str, own: Option<u32>, common: Option<u32>| {
         let n = own.or(common).ok_or_else(|| format!("it has no {name}"))?;
         (1..=LONGEST_SIDE)
@@ -156,15 +167,19 @@ fn camera(file: &File, frame: &Frame) -> Result<Camera, String> {
             pose.translation[k] = -pose.translation[k];
         }
     }
-    Ok(Camera::from_pinhole(width, height, inner, pose.rotation, pose.translation))
+    Ok(([width, height], inner, pose))
 }
 
-/// `shots` as such a file, which [`Trajectory::parse`] reads.
+/// `shots` as such a file, which [`Trajectory::parse`] reads: in world coordinates.
 #[must_use]
-pub(crate) fn json(shots: &[Shot], fps: Option<f64>) -> serde_json::Value {
+pub(crate) fn json(shots: &[Shot], fps: Option<f64>, origin: Origin) -> serde_json::Value {
     let frame = |shot: &Shot| {
         let c = &shot.camera;
-        let rows: [[f32; 4]; 4] = std::array::from_fn(|r| std::array::from_fn(|k| c.view[4 * k + r]));
+        // All digits of the rotation: far from the world's origin, each moves the camera.
+        let mut rows: [[f64; 4]; 4] =
+            std::array::from_fn(|r| std::array::from_fn(|k| f64::from(c.view[4 * k + r])));
+        let shift = apply(&Pose::of(c).rotation, origin.offset);
+        (0..3).for_each(|r| rows[r][3] -= shift[r]);
         let [fx, fy, cx, cy] = intrinsics(c);
         serde_json::json!({
             "name": shot.name, "width": c.width, "height": c.height,
@@ -214,7 +229,7 @@ mod tests {
         let inner = |s: &Shot| intrinsics(&s.camera).map(|x| (x * 100.0).round() / 100.0);
         assert_eq!((inner(a), inner(b)), ([40.0, 40.0, 32.0, 24.0], [41.57, 41.57, 10.0, 24.0]));
         assert_eq!((a.name.as_str(), b.camera.width, read.fps), ("a/b", 32, Some(24.0)));
-        let again = parse(&json(&read.shots, read.fps).to_string()).unwrap();
+        let again = parse(&json(&read.shots, read.fps, read.origin).to_string()).unwrap();
         assert_eq!(
             (again.fps, &again.shots[1].name, again.shots[0].camera.view),
             (read.fps, &b.name, a.camera.view)
@@ -222,6 +237,23 @@ mod tests {
         for (x, y) in read.shots.iter().zip(&again.shots) {
             x.camera.proj.iter().zip(y.camera.proj).for_each(|(p, q)| assert!((p - q).abs() < 1e-5));
         }
+    }
+
+    /// Far from the world's origin, poses come back to a fraction of a millimetre of where they were.
+    #[test]
+    fn georeferenced_ways_come_back() {
+        let far = Origin { offset: [431_000.0, 5_413_000.0, 300.0] };
+        let eye = [1.25, -2.5, 0.125];
+        let camera = Camera::look_at(64, 48, 50.0, eye, [3.0, 1.0, 7.0], [0.0, -1.0, 0.0]);
+        let shots = [Shot { name: "a".into(), camera }];
+        let read = parse(&json(&shots, None, far).to_string()).unwrap();
+        let there = Pose::of(&read.shots[0].camera).center();
+        let apart = |k: usize| there[k] + read.origin.offset[k] - eye[k] - far.offset[k];
+        assert!(
+            !read.origin.is_zero() && (0..3).all(|k| apart(k).abs() < 1e-4),
+            "{:?}",
+            [0, 1, 2].map(apart)
+        );
     }
 
     #[test]

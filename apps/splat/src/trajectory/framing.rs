@@ -6,6 +6,7 @@ use serde::Serialize;
 use splat_core::Camera;
 use splat_scene::Gaussians;
 
+use super::orbit::body;
 use super::{Pose, UP, depth_in_view};
 use splat_init::linear::{Vec3, along, dot, median, norm, quantile, sub, unit};
 
@@ -27,6 +28,8 @@ pub(crate) struct Framing {
     pub(crate) up: [f64; 3],
     /// Vertical field of view, degrees.
     pub(crate) fov_y: f64,
+    /// Width by height of what must be in view: a narrower window shows more above and below instead of cutting the sides.
+    pub(crate) aspect: f64,
     /// Depth before which nothing need be shown.
     pub(crate) near: f64,
     /// Depth behind which nothing need be shown.
@@ -61,22 +64,27 @@ impl Framing {
             target: along(eye, forward, depth),
             up,
             fov_y: 2.0 * f64::from(camera.tan_fovy).atan().to_degrees(),
+            aspect: f64::from(camera.tan_fovx / camera.tan_fovy),
             near: 1e-3 * depth,
             far: 1e4 * depth,
         })
     }
 
-    /// From outside, a little from above, so that four fifths of the Gaussians are in the picture. Looks along +z
-    /// as COLMAP's first camera does, levelled to `up`, which is -y if it is not given.
+    /// From outside, a little from above, so that the scene but for a far background is in the picture from whatever side it
+    /// is looked at. Looks along +z as COLMAP's first camera does, levelled to `up`, which is -y if it is not given.
     #[must_use]
     pub(crate) fn of_gaussians(scene: &Gaussians, up: Option<[f64; 3]>) -> Self {
-        let points = shown(scene);
-        let axis = |k: usize| median(points.iter().map(|p| p[k]).collect()).unwrap_or(0.0);
-        let target = [axis(0), axis(1), axis(2)];
+        let points = body(scene).unwrap_or_default();
+        let middle = |k: usize| {
+            let mut values: Vec<f64> = points.iter().map(|p| p[k]).collect();
+            let ends = [0.01, 0.99].map(|share| quantile(&mut values, share).unwrap_or(0.0));
+            (ends[0] + ends[1]) / 2.0
+        };
+        let target = [0, 1, 2].map(middle);
         let mut distances: Vec<f64> = points.iter().map(|p| norm(sub(*p, target))).collect();
-        let radius = quantile(&mut distances, 0.8).filter(|r| *r > 0.0).unwrap_or(1.0);
-        // With a margin: what stands out of a flat scene is among the last fifth.
-        let distance = 1.25 * radius / (FOV_Y.to_radians() / 2.0).sin();
+        let radius = quantile(&mut distances, 0.99).filter(|r| *r > 0.0).unwrap_or(1.0);
+        // The whole ball around it is in view; Gaussians are larger than their centres.
+        let distance = 1.1 * radius / (FOV_Y.to_radians() / 2.0).sin();
         let up = up.and_then(unit).unwrap_or(UP);
         let level = |v: Vec3| along(v, up, -dot(v, up));
         let ahead = [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]].map(level).into_iter().find(|v| norm(*v) > 0.1);
@@ -87,6 +95,7 @@ impl Framing {
             target,
             up,
             fov_y: FOV_Y,
+            aspect: 1.0,
             near: 1e-3 * distance,
             far: 1e4 * distance,
         }
@@ -131,6 +140,30 @@ mod tests {
         assert_eq!(f.up, [0.0, -1.0, 0.0]);
         let away = sub(f.eye, f.target);
         assert!(away[2] < -1.5 && away[1] < 0.0 && norm(away) < 6.0, "in front, a little above: {f:?}");
+    }
+
+    /// A thin figure keeps its head: all of it is in view, and so it is after any turn of the scene.
+    #[test]
+    fn nothing_of_the_content_is_cut_off() {
+        let mut g = Gaussians { coeffs: 1, ..Gaussians::default() };
+        for i in 0..1000 {
+            let t = i as f32 / 999.0;
+            // A flat ground, and on it a pole of a tenth of the Gaussians.
+            let at =
+                if i % 10 == 0 { [0.0, -3.0 * t, 0.0] } else { [(7.0 * t).sin(), 0.0, (11.0 * t).cos()] };
+            g.means.extend(at);
+            g.opacity_logits.push(2.0);
+        }
+        for up in [None, Some([0.0, 1.0, 0.0]), Some([1.0, 0.0, 0.0])] {
+            let f = Framing::of_gaussians(&g, up);
+            let camera = Camera::look_at(300, 300, f.fov_y, f.eye, f.target, f.up);
+            let seen = g
+                .means
+                .chunks_exact(3)
+                .filter(|m| depth_in_view(&camera, [m[0], m[1], m[2]].map(f64::from)).is_some());
+            assert_eq!(seen.count(), 1000, "{f:?}");
+            assert!(norm(sub(f.eye, f.target)) < 8.0, "and it is not far away: {f:?}");
+        }
     }
 
     #[test]

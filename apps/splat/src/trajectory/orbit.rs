@@ -146,7 +146,7 @@ fn middle(points: &[Vec3]) -> Option<Vec3> {
 
 /// Centres of the opaque Gaussians (of all, if none is), without those more than four times as far from their
 /// median as half of them are. None where there are no Gaussians.
-fn body(scene: &Gaussians) -> Option<Vec<[f64; 3]>> {
+pub(super) fn body(scene: &Gaussians) -> Option<Vec<[f64; 3]>> {
     let p = scene.len();
     let step = p.div_ceil(SAMPLE).max(1);
     let at = |i: usize| -> [f64; 3] { std::array::from_fn(|k| f64::from(scene.means[3 * i + k])) };

@@ -43,6 +43,15 @@ fn program() -> Option<PathBuf> {
 impl Browser {
     /// Starts one; None, and a `skipped:` line, where there is none.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(&["--use-angle=swiftshader", "--enable-unsafe-swiftshader"])
+    }
+
+    /// One that has no WebGL.
+    pub(crate) fn start_without_webgl() -> Option<Self> {
+        Self::start_with(&["--disable-3d-apis", "--disable-gpu"])
+    }
+
+    fn start_with(graphics: &[&str]) -> Option<Self> {
         let Some(program) = program() else {
             println!("skipped: no chromium");
             return None;
@@ -50,7 +59,8 @@ impl Browser {
         let profile = tempfile::tempdir().unwrap();
         let child = Command::new(program)
             .args(["--headless=new", "--no-sandbox", "--no-first-run", "--hide-scrollbars", "--mute-audio"])
-            .args(["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-dev-shm-usage"])
+            .args(graphics)
+            .arg("--disable-dev-shm-usage")
             .args(["--disable-background-networking", "--remote-debugging-port=0"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
@@ -167,6 +177,14 @@ impl Tab {
     pub(crate) fn eye(&mut self) -> Vec<f64> {
         let text = self.evaluate("document.documentElement.dataset.eye");
         text.as_str().unwrap().split(' ').map(|x| x.parse().unwrap()).collect()
+    }
+
+    /// Becomes a phone of this size: narrow, and with fingers instead of a mouse.
+    pub(crate) fn become_phone(&mut self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": true });
+        self.call("Emulation.setDeviceMetricsOverride", size);
+        self.call("Emulation.setTouchEmulationEnabled", json!({ "enabled": true, "maxTouchPoints": 2 }));
+        self.call("Page.reload", json!({}));
     }
 
     fn mouse(&mut self, kind: &str, at: [u32; 2], more: Value) {

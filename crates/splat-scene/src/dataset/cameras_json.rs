@@ -1,7 +1,8 @@
 //! `cameras.json`, which 3DGS trainers write beside their models: poses and intrinsics, but no photographs.
 //!
 //! `position` is the camera's centre and `rotation` its camera-to-world matrix, row by row; focal lengths are in pixels
-//! of a `width` x `height` image. The principal point is `cx`, `cy` if given, else the middle of the image: most other
+//! of a `width` x `height` image. Positions are world coordinates of 64 bits, and are read about an origin of their own if they
+//! are far from the world's. The principal point is `cx`, `cy` if given, else the middle of the image: most other
 //! programs neither write nor read these two.
 
 use std::path::Path;
@@ -10,15 +11,17 @@ use serde::{Deserialize, Serialize};
 use splat_core::Camera;
 
 use crate::files::json;
-use crate::{Error, Place, Result, write_atomically};
+use crate::{Error, Origin, Place, Result, write_atomically};
 
 /// A camera and the name of its photograph.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// `img_name`; empty if the file has none.
     pub name: String,
-    /// The camera, world-to-camera, at the size that the file states.
+    /// The camera, local-to-camera, at the size that the file states.
     pub camera: Camera,
+    /// Where the camera's coordinates lie in the world; the same for all cameras of a file.
+    pub origin: Origin,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -42,18 +45,19 @@ struct Raw {
 /// # Errors
 /// [`Error::Write`], naming `path`.
 pub fn write(path: impl AsRef<Path>, entries: &[Entry]) -> Result<()> {
-    let raw = |(id, Entry { name, camera }): (usize, &Entry)| {
+    let raw = |(id, Entry { name, camera, origin }): (usize, &Entry)| {
         let Camera { width, height, view, .. } = camera;
         let projection = camera.projection();
         let rotation: [[f64; 3]; 3] =
             std::array::from_fn(|world| std::array::from_fn(|axis| f64::from(view[4 * world + axis])));
+        let local = rotation.map(|row| -(0..3).map(|k| row[k] * f64::from(view[12 + k])).sum::<f64>());
         let center = |side: u32, offset: f64| 0.5 * f64::from(side) * (1.0 + offset);
         Raw {
             id: id as u64,
             img_name: name.clone(),
             width: *width,
             height: *height,
-            position: rotation.map(|row| -(0..3).map(|k| row[k] * f64::from(view[12 + k])).sum::<f64>()),
+            position: std::array::from_fn(|k| local[k] + origin.offset[k]),
             rotation,
             fx: 0.5 * f64::from(*width) * projection[0][0],
             fy: 0.5 * f64::from(*height) * projection[1][1],
@@ -81,6 +85,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<Entry>> {
 /// whose rows are not orthonormal to 1e-2.
 pub fn parse(path: &Path, json: &[u8]) -> Result<Vec<Entry>> {
     let raws: Vec<Raw> = json::parse(path, json, "list of cameras")?;
+    let origin = Origin::choose(raws.iter().map(|raw| raw.position));
     let entry = |(i, raw): (usize, Raw)| {
         let Raw { img_name, width, height, position, rotation: r, fx, fy, cx, cy, .. } = raw;
         let orthonormal = (0..3).all(|a| {
@@ -103,12 +108,13 @@ pub fn parse(path: &Path, json: &[u8]) -> Result<Vec<Entry>> {
             });
         }
         let to_camera: [[f64; 3]; 3] = std::array::from_fn(|a| std::array::from_fn(|b| r[b][a]));
-        let translation =
-            std::array::from_fn(|a| -(0..3).map(|k| to_camera[a][k] * position[k]).sum::<f64>());
+        let translation = std::array::from_fn(|a| {
+            -(0..3).map(|k| to_camera[a][k] * (position[k] - origin.offset[k])).sum::<f64>()
+        });
         let center = [cx.unwrap_or(0.5 * f64::from(width)), cy.unwrap_or(0.5 * f64::from(height))];
         let intrinsics = [fx, fy, center[0], center[1]];
         let camera = Camera::from_pinhole(width, height, intrinsics, to_camera, translation);
-        Ok(Entry { name: img_name, camera })
+        Ok(Entry { name: img_name, camera, origin })
     };
     raws.into_iter().enumerate().map(entry).collect()
 }

@@ -177,7 +177,7 @@ fn color_corrected(image: &Tensor, photo: &Tensor, mask: Option<&Tensor>) -> Res
 }
 
 /// Waits until a GPU has finished what was queued.
-fn wait(device: Device) {
+pub(crate) fn wait(device: Device) {
     if let Device::Cuda(index) = device {
         Cuda::synchronize(index as i64);
     }

@@ -9,6 +9,7 @@ mod lpips;
 mod scores;
 mod ssim;
 
+pub(crate) use evaluator::wait;
 pub use evaluator::{Evaluator, Truth};
 pub use frozen::Frozen;
 pub use lpips::Lpips;

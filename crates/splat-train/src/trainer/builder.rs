@@ -7,7 +7,7 @@ use tch::Tensor;
 use super::{Trainer, render_settings};
 use crate::{
     Checkpoint, Config, Densify, Error, Exposures, Gaussians, Init, Loss, Optimizer, Order, Outcome,
-    Photographed, Photometric, Poses, Result, Views, first_points, initial,
+    Photographed, Photometric, Poses, Result, Views, Watch, first_points_watched, initial,
 };
 
 /// Puts a [`Trainer`] together. Everything but the dataset has a default.
@@ -21,6 +21,7 @@ pub struct TrainerBuilder<'a> {
     loss: Option<Box<dyn Loss>>,
     gaussians: Option<&'a splat_scene::Gaussians>,
     checkpoint: Option<&'a Checkpoint>,
+    watch: Watch<'a>,
 }
 
 impl Trainer {
@@ -34,6 +35,7 @@ impl Trainer {
             loss: None,
             gaussians: None,
             checkpoint: None,
+            watch: Watch::default(),
         }
     }
 }
@@ -71,10 +73,15 @@ impl<'a> TrainerBuilder<'a> {
         Self { checkpoint: Some(checkpoint), ..self }
     }
 
+    /// Hears how far the search for first points is, and may end it.
+    pub fn watch(self, watch: Watch<'a>) -> Self {
+        Self { watch, ..self }
+    }
+
     /// Finds the first points unless there are Gaussians to start from, and loads the photographs.
     ///
     /// # Errors
-    /// A photograph that cannot be read; no points; settings out of range; a tensor that is missing in the checkpoint; out of
+    /// A photograph that cannot be read; no points, or the search for them was ended; settings out of range; a tensor that is missing in the checkpoint; out of
     /// device memory.
     pub fn build(self) -> Result<Trainer> {
         let saved = || self.checkpoint.map(|checkpoint| checkpoint.header.config.clone());
@@ -83,7 +90,7 @@ impl<'a> TrainerBuilder<'a> {
         let backend = self.backend.clone().unwrap_or_else(Backend::auto);
         let device = backend.device();
         let (mut start, extent) = (None, self.dataset.scene_extent);
-        let gaussians = match (self.checkpoint, self.gaussians) {
+        let mut gaussians = match (self.checkpoint, self.gaussians) {
             (Some(checkpoint), _) => checkpoint.gaussians(device)?,
             (None, Some(host)) => {
                 check_degree(host, &config)?;
@@ -91,12 +98,15 @@ impl<'a> TrainerBuilder<'a> {
             }
             (None, None) => {
                 let init = Init { source: config.init, count: config.init_count, seed: config.seed };
-                let found = first_points(self.dataset, &init)?;
-                let host = initial(&found.points, config.max_points, config.sh_degree, config.seed)?;
+                let found = first_points_watched(self.dataset, &init, self.watch)?;
+                let mut host = initial(&found.points, config.max_points, config.sh_degree, config.seed)?;
+                host.origin = self.dataset.origin;
                 start = Some(found);
                 Gaussians::upload(&host, device)?
             }
         };
+        // Cameras are relative to the dataset's origin.
+        gaussians.set_origin(self.dataset.origin)?;
         let mut settings = render_settings(&backend, config.deterministic)?;
         settings.antialiasing = config.antialiasing;
         let views = Views::load(self.dataset, config.image_cache, &backend)?;

@@ -18,7 +18,7 @@ use splat_tch::{Backend, Background, Settings, Workspace};
 use tch::Tensor;
 
 pub use builder::TrainerBuilder;
-pub use run::RunOptions;
+pub use run::{HeldOut, RunOptions};
 pub use step::StepResult;
 
 use crate::profile::Profile;
@@ -168,7 +168,7 @@ impl Trainer {
                 Some(poses) => poses.corrected(core, i)?,
                 None => core.clone(),
             };
-            Ok(cameras_json::Entry { name: self.views.name(i).into(), camera })
+            Ok(cameras_json::Entry { name: self.views.name(i).into(), camera, origin: self.gaussians.origin })
         };
         (0..self.views.len()).map(entry).collect()
     }

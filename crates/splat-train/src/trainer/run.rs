@@ -12,7 +12,7 @@ use std::time::Instant;
 use tch::{Kind, Tensor};
 
 use super::{StepResult, Trainer};
-use crate::metrics::{Evaluator, Scores, Truth};
+use crate::metrics::{Evaluator, Scores, Truth, ViewScore, wait};
 use crate::{Checkpoint, Error, Evaluation, Event, Outcome, Result, Sample, loss, memory_in_use_mib};
 
 /// Seconds between reports.
@@ -25,8 +25,11 @@ pub struct RunOptions<'a> {
     pub stop: &'a AtomicBool,
     /// The file for checkpoints. By default there is none.
     pub checkpoint: Option<PathBuf>,
-    /// Steps between checkpoints, by default 5000. 0: only when the run is stopped or runs out of memory.
+    /// Steps between checkpoints, by default 5000. 0: only at the end, after the last step, when the run is stopped or when it
+    /// runs out of memory.
     pub checkpoint_every: u64,
+    /// Stands in every checkpoint as it is: what whoever resumes the run wants to find, such as how the dataset was opened.
+    pub note: serde_json::Value,
     /// An [`Event::Step`] follows at least every so many steps. By default 0: only about four times a second.
     pub report_every: u64,
 }
@@ -34,7 +37,37 @@ pub struct RunOptions<'a> {
 impl Default for RunOptions<'_> {
     fn default() -> Self {
         static NEVER: AtomicBool = AtomicBool::new(false);
-        Self { stop: &NEVER, checkpoint: None, checkpoint_every: 5000, report_every: 0 }
+        Self {
+            stop: &NEVER,
+            checkpoint: None,
+            checkpoint_every: 5000,
+            note: serde_json::Value::Null,
+            report_every: 0,
+        }
+    }
+}
+
+/// A held-out view, rendered.
+#[derive(Debug)]
+pub struct HeldOut<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its photograph and mask.
+    pub truth: Truth,
+    /// The render, `[3,H,W]`, not clamped.
+    pub image: Tensor,
+    /// Time of the render in milliseconds, including the wait for the device.
+    pub milliseconds: f64,
+}
+
+impl HeldOut<'_> {
+    /// How close the render is to the photograph; `None` if the mask leaves no pixel.
+    ///
+    /// # Errors
+    /// As [`Evaluator::compare`].
+    pub fn score(&self, evaluator: &Evaluator) -> Result<Option<ViewScore>> {
+        let score = evaluator.compare(self.name, &self.image, &self.truth)?;
+        Ok(score.map(|score| ViewScore { milliseconds: self.milliseconds, ..score }))
     }
 }
 
@@ -66,7 +99,7 @@ impl Trainer {
         let wall_before = outcome.wall_seconds;
         let mut saver = Saver::default();
         if outcome.steps == 0 {
-            self.evaluate_into(&mut outcome, listen)?;
+            self.evaluate_into(&mut outcome, options.stop, listen)?;
         }
         let mut reported = (Instant::now(), self.steps);
         let mut losses = Tensor::f_zeros([1], (Kind::Float, self.backend.device()))?;
@@ -92,8 +125,7 @@ impl Trainer {
             let last = self.steps == self.config.iterations || stopping;
             let evaluate = last || self.config.evaluates_at(self.steps);
             let due = |every: u64| every > 0 && self.steps.is_multiple_of(every);
-            let save = stopping || due(options.checkpoint_every) && !last;
-            let save = options.checkpoint.as_ref().filter(|_| save);
+            let save = options.checkpoint.as_ref().filter(|_| last || due(options.checkpoint_every));
             if !evaluate
                 && !due(options.report_every)
                 && save.is_none()
@@ -107,15 +139,16 @@ impl Trainer {
             let _ = losses.f_zero_()?;
             listen(self, &report);
             if evaluate && !stopping {
-                self.evaluate_into(&mut outcome, listen)?;
+                self.evaluate_into(&mut outcome, options.stop, listen)?;
             }
             if let Some(path) = save {
                 outcome.wall_seconds = wall_before + begin.elapsed().as_secs_f64();
-                saver.save(self.checkpoint(outcome.clone())?, path, &mut |event| listen(self, event));
+                let checkpoint = self.noted(outcome.clone(), options)?;
+                saver.save(checkpoint, path, &mut |event| listen(self, event));
             }
             if stopping {
                 // Saved before: whoever asks twice need not wait for the evaluation.
-                self.evaluate_into(&mut outcome, listen)?;
+                self.evaluate_into(&mut outcome, &AtomicBool::new(false), listen)?;
                 break;
             }
             reported = (Instant::now(), self.steps);
@@ -124,6 +157,12 @@ impl Trainer {
         outcome.stopped_early = self.steps < self.config.iterations;
         outcome.wall_seconds = wall_before + begin.elapsed().as_secs_f64();
         Ok(outcome)
+    }
+
+    fn noted(&self, outcome: Outcome, options: &RunOptions<'_>) -> Result<Checkpoint> {
+        let mut checkpoint = self.checkpoint(outcome)?;
+        checkpoint.header.note = options.note.clone();
+        Ok(checkpoint)
     }
 
     /// The numbers of a report, also added to `outcome`. `mean` is the loss over the `count` steps since the instant `since`.
@@ -169,12 +208,12 @@ impl Trainer {
     ) {
         let Some(path) = options.checkpoint.as_ref().filter(|_| error.is_out_of_memory()) else { return };
         let warn = |text: String| Event::Warning { text };
-        let whole =
-            self.is_whole().then(|| self.checkpoint(Outcome { steps: self.steps, ..outcome.clone() }));
+        let outcome = Outcome { steps: self.steps, ..outcome.clone() };
+        let whole = self.is_whole().then(|| self.noted(outcome, options));
         match whole.map(|checkpoint| checkpoint.and_then(|c| c.write(path))) {
-            None => listen(&warn("a refinement was interrupted; the last checkpoint is kept".into())),
+            None => listen(&warn(format!("a refinement was interrupted; {}", what_stands(path)))),
             Some(Ok(())) => listen(&Event::Saved { path: path.clone() }),
-            Some(Err(e)) => listen(&warn(format!("{e}; the last checkpoint is kept"))),
+            Some(Err(e)) => listen(&warn(format!("{e}; {}", what_stands(path)))),
         }
     }
 
@@ -201,12 +240,18 @@ impl Trainer {
         });
     }
 
-    /// The held-out views one after another: name, photograph and render, `[3,H,W]`.
-    pub fn held_out(&self) -> impl Iterator<Item = Result<(&str, Truth, Tensor)>> {
+    /// The held-out views one after another, each rendered; waits for the device.
+    pub fn held_out(&self) -> impl Iterator<Item = Result<HeldOut<'_>>> {
         self.test.iter().map(|&i| {
             let target = self.views.target(i, &self.background)?;
             let mask = target.mask.map(|m| m.f_ge(0.5)?.f_squeeze_dim(0)).transpose()?;
-            Ok((self.views.name(i), Truth { photo: target.color, mask }, self.render(i)?))
+            wait(self.backend.device());
+            let begin = Instant::now();
+            let image = self.render(i)?;
+            wait(self.backend.device());
+            let milliseconds = 1e3 * begin.elapsed().as_secs_f64();
+            let truth = Truth { photo: target.color, mask };
+            Ok(HeldOut { name: self.views.name(i), truth, image, milliseconds })
         })
     }
 
@@ -215,21 +260,36 @@ impl Trainer {
     /// # Errors
     /// [`Error::NotFinite`] if a render contains NaN; what the rasterizer reports, for example out of device memory.
     pub fn evaluate(&self) -> Result<Scores> {
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        Ok(self.evaluate_until(&NEVER)?.unwrap_or_default())
+    }
+
+    /// The scores of the held-out views; `None` if `stop` became true before all were rendered.
+    fn evaluate_until(&self, stop: &AtomicBool) -> Result<Option<Scores>> {
         let _guard = tch::no_grad_guard();
         let evaluator = Evaluator::default();
         let mut scores = Scores::default();
         for view in self.held_out() {
-            let (name, truth, image) = view?;
-            match evaluator.compare(name, &image, &truth)? {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let view = view?;
+            match view.score(&evaluator)? {
                 Some(score) => scores.views.push(score),
-                None => scores.skipped.push(name.into()),
+                None => scores.skipped.push(view.name.into()),
             }
         }
-        Ok(scores)
+        Ok(Some(scores))
     }
 
-    fn evaluate_into(&self, outcome: &mut Outcome, listen: &mut dyn FnMut(&Self, &Event)) -> Result<()> {
-        let scores = self.evaluate()?;
+    /// Adds the scores of the held-out views to `outcome`, unless `stop` becomes true meanwhile.
+    fn evaluate_into(
+        &self,
+        outcome: &mut Outcome,
+        stop: &AtomicBool,
+        listen: &mut dyn FnMut(&Self, &Event),
+    ) -> Result<()> {
+        let Some(scores) = self.evaluate_until(stop)? else { return Ok(()) };
         if let (0, Some(first)) = (self.steps, scores.skipped.first()) {
             let n = scores.skipped.len();
             let text = format!("the masks leave no pixel of {n} held-out views to score, among them {first}");
@@ -249,10 +309,15 @@ impl Trainer {
     }
 }
 
+/// What there is to resume from after a checkpoint could not be written.
+fn what_stands(path: &Path) -> &'static str {
+    if path.exists() { "the checkpoint before it is kept" } else { "there is no earlier checkpoint" }
+}
+
 /// Writes checkpoints in the background, one at a time.
 #[derive(Default)]
 struct Saver {
-    running: Option<JoinHandle<Result<PathBuf>>>,
+    running: Option<JoinHandle<Result<PathBuf, (Error, PathBuf)>>>,
 }
 
 impl Drop for Saver {
@@ -266,17 +331,19 @@ impl Saver {
     fn save(&mut self, checkpoint: Checkpoint, path: &Path, listen: &mut dyn FnMut(&Event)) {
         self.wait(listen);
         let path = path.to_owned();
-        self.running = Some(std::thread::spawn(move || checkpoint.write(&path).map(|()| path)));
+        self.running = Some(std::thread::spawn(move || match checkpoint.write(&path) {
+            Ok(()) => Ok(path),
+            Err(e) => Err((e, path)),
+        }));
     }
 
-    /// A full disk does not end the training: the last checkpoint is intact, and there may be room next time.
+    /// A full disk does not end the training: an earlier checkpoint is intact, and there may be room next time.
     fn wait(&mut self, listen: &mut dyn FnMut(&Event)) {
         match self.running.take().map(JoinHandle::join) {
             None => {}
             Some(Ok(Ok(path))) => listen(&Event::Saved { path }),
-            Some(Ok(Err(e))) => {
-                let text = format!("{e}; the last checkpoint is kept, and training continues");
-                listen(&Event::Warning { text });
+            Some(Ok(Err((e, path)))) => {
+                listen(&Event::Warning { text: format!("{e}; {}", what_stands(&path)) });
             }
             Some(Err(_)) => {
                 listen(&Event::Warning { text: "the thread that writes checkpoints panicked".into() })

@@ -17,6 +17,7 @@ impl Trainer {
             coming,
             rng,
             outcome,
+            origin: self.gaussians.origin,
             ..Header::new(self.dataset.clone(), self.config.clone(), self.backend.name())
         };
         let mut tensors: Vec<(String, &Tensor)> = Vec::new();

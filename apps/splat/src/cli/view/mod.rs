@@ -11,11 +11,13 @@ use crate::trajectory::Framing;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use splat_core::Camera;
-use splat_scene::{Dataset, Gaussians, OpenOptions, cameras_json, ply};
+use splat_scene::{Dataset, Gaussians, OpenOptions, Origin, cameras_json, ply};
 
 use self::server::Site;
-use super::Hinted;
-use super::scene::{Color, TrainedArgs, file_of, numbers};
+use super::common::direction;
+use super::past::Past;
+use super::scene::{Color, TrainedArgs, file_of, move_to, read};
+use super::{Hinted, say};
 
 /// The libraries of the page with their licences as fetched by `cargo xtask build`, or nothing.
 const LIBRARIES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/viewer.rs"));
@@ -30,8 +32,8 @@ const PAGE: &[(&str, &[u8])] = &[
 /// Arguments of `splat view`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  splat view out --data data/snowmiku\n\n\
-    Drag to orbit, wheel to zoom, drag with the right button to move; r goes back to the start, b changes the \
-    background.\nThe page is served to this machine only and needs no network. Ctrl-C ends the program.")]
+    Drag to orbit, wheel to zoom, drag with the right button to move; r goes back to the start, u turns the scene to \
+    the next of the six sides that may be up, b changes the background. With fingers: one orbits, two zoom and move.\nThe page is served to this machine only and needs no network. Ctrl-C ends the program.")]
 pub(crate) struct Args {
     /// The scene (PLY, compressed PLY, .splat, SPZ or SOG), or the output folder of a training
     scene: PathBuf,
@@ -65,26 +67,24 @@ struct View<'a> {
 pub(crate) fn run(args: &Args) -> Result<()> {
     if LIBRARIES.is_empty() {
         let message = "this `splat` was built without the viewer's libraries".into();
-        return Err(Hinted::error(message, "cargo xtask build"));
+        return Err(Hinted::error(
+            message,
+            "build it with `cargo xtask build`, which brings them; until then, `splat render` makes pictures",
+        ));
     }
     let path = file_of(&args.scene)?;
-    let mut gaussians = Gaussians::read(&path)?;
+    let mut gaussians = read(&path)?;
     let dropped = gaussians.repair()?.dropped;
     if dropped > 0 {
-        anstream::eprintln!(
-            "warning: {}: {dropped} Gaussians contain NaN or infinity and are left out",
+        say::warn(&format!(
+            "{}: {dropped} Gaussians have invalid values (NaN or infinity); skipped",
             path.display()
-        );
+        ));
     }
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let (background, antialiasing) = args.trained.of(&path);
-    let view = View {
-        name: &name,
-        gaussians: gaussians.len(),
-        background,
-        antialiasing,
-        framing: framing(args, &path, &gaussians)?,
-    };
+    let framing = framing(args, &path, &mut gaussians)?;
+    let view = View { name: &name, gaussians: gaussians.len(), background, antialiasing, framing };
 
     let mut site = Site::default();
     for (name, bytes) in PAGE.iter().chain(LIBRARIES) {
@@ -92,64 +92,56 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     site.add("view.json", serde_json::to_vec(&view)?);
     site.add("scene.ply", ply::to_bytes(&gaussians)?);
-    anstream::eprintln!(
+    say::note(&format!(
         "{}: {} Gaussians, SH degree {}",
         path.display(),
-        gaussians.len(),
+        say::grouped(gaussians.len()),
         gaussians.sh_degree()
-    );
+    ));
     drop(gaussians);
 
     let server = server::Server::open(args.port)?;
-    super::common::print(&server.url())?;
+    say::print(&server.url())?;
     if args.no_open || !has_desktop() {
-        anstream::eprintln!("open it in a browser on this machine; Ctrl-C ends the program");
+        say::note("open it in a browser on this machine; Ctrl-C ends the program");
     } else if let Err(error) = open::that_detached(server.url()) {
-        anstream::eprintln!(
-            "warning: no browser could be opened ({error}); open the address yourself. Ctrl-C ends the program"
-        );
+        say::warn(&format!("no browser could be opened ({error}); open the address yourself"));
+        say::note("Ctrl-C ends the program");
     } else {
-        anstream::eprintln!("Ctrl-C ends the program");
+        say::note("Ctrl-C ends the program");
     }
-    server.serve(&site)
+    server.serve(site)
 }
 
-/// Where the page starts: at the first camera that sees some of the scene, or outside with all of it in view.
-fn framing(args: &Args, scene: &Path, gaussians: &Gaussians) -> Result<Framing> {
-    let cameras = match &args.data {
+/// Where the page starts: at the first camera that sees some of the scene, or outside with all of it in view. The scene is
+/// moved to the origin of the cameras' coordinates.
+fn framing(args: &Args, scene: &Path, gaussians: &mut Gaussians) -> Result<Framing> {
+    let (cameras, origin) = match &args.data {
         Some(data) => cameras(data)?,
-        None => {
-            let folder = if scene.is_dir() { Some(scene) } else { scene.parent() };
-            let beside = folder.unwrap_or(Path::new("")).join("cameras.json");
-            // It was not asked for, so the scene is shown even if it cannot be read.
-            if beside.is_file() { cameras(&beside).unwrap_or_default() } else { Vec::new() }
-        }
+        // It was not asked for, so the scene is shown even if it cannot be read.
+        None => Past::beside(scene).cameras().and_then(|beside| cameras(&beside).ok()).unwrap_or_default(),
     };
+    move_to(gaussians, origin);
     let given: Vec<&Camera> = cameras.iter().collect();
     if let Some(framing) = Framing::of_cameras(&given, gaussians, args.up) {
         return Ok(framing);
     }
     if args.data.is_some() {
-        anstream::eprintln!("warning: none of the {} cameras sees much of the scene", cameras.len());
+        say::warn(&format!("none of the {} cameras sees much of the scene", cameras.len()));
     }
     Ok(Framing::of_gaussians(gaussians, args.up))
 }
 
-/// The cameras of a dataset's folder, or of a `cameras.json`.
-fn cameras(data: &Path) -> Result<Vec<Camera>> {
+/// The cameras of a dataset's folder, or of a `cameras.json`, and where their coordinates lie in the world.
+fn cameras(data: &Path) -> Result<(Vec<Camera>, Option<Origin>)> {
     if data.is_file() && data.file_name().is_some_and(|name| name == "cameras.json") {
         let entries = cameras_json::read(data)?;
-        return Ok(entries.into_iter().map(|e| e.camera).collect());
+        let origin = entries.first().map(|entry| entry.origin);
+        return Ok((entries.into_iter().map(|e| e.camera).collect(), origin));
     }
     let dataset = Dataset::open(data, &OpenOptions::default())
         .with_context(|| format!("cannot take cameras from {}", data.display()))?;
-    Ok(dataset.views.into_iter().map(|v| v.camera).collect())
-}
-
-/// `X,Y,Z`, not all zero.
-fn direction(text: &str) -> Result<[f64; 3], String> {
-    let v = numbers(text)?;
-    if v.iter().any(|x| *x != 0.0) { Ok(v) } else { Err("expected a direction, not 0,0,0".into()) }
+    Ok((dataset.views.into_iter().map(|v| v.camera).collect(), Some(dataset.origin)))
 }
 
 /// Whether there is a desktop; without one, a browser in the terminal might open.
@@ -161,14 +153,6 @@ fn has_desktop() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_direction_is_three_numbers_and_not_zero() {
-        assert_eq!(direction("0, -1,0.5"), Ok([0.0, -1.0, 0.5]));
-        for text in ["1,2", "0,0,0", "a,0,0", "inf,0,0"] {
-            assert!(direction(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn the_page_names_only_what_is_served() {

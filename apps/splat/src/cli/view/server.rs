@@ -1,20 +1,32 @@
 //! The server of `splat view`: a fixed set of files in memory, served on 127.0.0.1 only.
 //!
 //! A page of another site could let a name of its own resolve to 127.0.0.1 and then read the scene; therefore requests whose
-//! Host is not this machine are refused. Nothing is read from disk here, and nothing can be uploaded.
+//! Host is not this machine are refused. Nothing is read from disk here, nothing can be uploaded, and no client can keep others
+//! out: headers have a size and a time, and the oldest of too many connections is closed.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::io::Cursor;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Result, anyhow};
-use tiny_http::{Header, Method, Request, Response, StatusCode};
+use anyhow::{Context, Result};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::task::AbortHandle;
 
 use crate::cli::Hinted;
 
-/// A browser opens up to six connections to one host.
-const THREADS: usize = 6;
+/// Connections at a time; a browser opens up to six.
+const CONNECTIONS: usize = 64;
+/// The time in which a request must arrive.
+const REQUEST: Duration = Duration::from_secs(10);
+/// The largest size of a request's headers in bytes.
+const HEADERS: usize = 16 << 10;
 
 /// `blob:` and `data:` are the libraries' own workers and WebAssembly; their PLY reader compiles a function.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src blob:; \
@@ -24,38 +36,39 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-inline' 'uns
 /// The files of a page, by name.
 #[derive(Debug, Default)]
 pub(super) struct Site {
-    files: BTreeMap<String, Cow<'static, [u8]>>,
+    files: BTreeMap<String, Bytes>,
 }
 
 impl Site {
     /// Adds a file, whose type follows from its name.
-    pub(super) fn add(&mut self, name: &str, bytes: impl Into<Cow<'static, [u8]>>) {
+    pub(super) fn add(&mut self, name: &str, bytes: impl Into<Bytes>) {
         self.files.insert(name.to_owned(), bytes.into());
     }
 }
 
 /// Status, type and content.
-type Answer<'a> = (u16, &'static str, &'a [u8]);
+type Answer = (StatusCode, &'static str, Bytes);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The answer to a request; `port` is that of this server.
-fn answer<'a>(site: &'a Site, port: u16, method: &Method, url: &str, host: Option<&str>) -> Answer<'a> {
+fn answer(site: &Site, port: u16, method: &Method, path: &str, host: Option<&str>) -> Answer {
+    let refused = |status, text: &'static str| (status, TEXT, Bytes::from_static(text.as_bytes()));
     let ours = |host: &str| {
         let (name, its_port) = host.rsplit_once(':').unwrap_or((host, "80"));
         ["127.0.0.1", "localhost"].contains(&name) && its_port == port.to_string()
     };
     if !host.is_some_and(ours) {
-        return (403, TEXT, b"this page is served to 127.0.0.1 only");
+        return refused(StatusCode::FORBIDDEN, "this page is served to 127.0.0.1 only");
     }
-    if !matches!(method, Method::Get | Method::Head) {
-        return (405, TEXT, b"only GET and HEAD");
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return refused(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
     }
-    let path = url.split(['?', '#']).next().unwrap_or(url).trim_start_matches('/');
+    let path = path.trim_start_matches('/');
     let name = if path.is_empty() { "index.html" } else { path };
     match site.files.get_key_value(name) {
-        Some((name, bytes)) => (200, mime(name), bytes),
-        None => (404, TEXT, b"there is no such file"),
+        Some((name, bytes)) => (StatusCode::OK, mime(name), bytes.clone()),
+        None => refused(StatusCode::NOT_FOUND, "there is no such file"),
     }
 }
 
@@ -70,23 +83,44 @@ fn mime(name: &str) -> &'static str {
     }
 }
 
+/// An answer with its headers. The length is stated, so that the page notices a scene that was cut short.
+fn response(site: &Site, port: u16, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let (status, kind, bytes) = answer(site, port, request.method(), request.uri().path(), host);
+    let mut response = Response::new(Full::new(bytes));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        // Whatever it wants to send, nobody reads it.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 /// An open port.
 pub(super) struct Server {
-    http: tiny_http::Server,
+    listener: TcpListener,
     port: u16,
 }
 
 impl Server {
     /// Opens `port` of 127.0.0.1; 0 chooses a free one.
     pub(super) fn open(port: u16) -> Result<Self> {
-        let http = tiny_http::Server::http(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).map_err(|e| {
-            Hinted::error(
-                format!("cannot listen on port {port} of 127.0.0.1: {e}"),
-                "leave out --port to use a free one",
-            )
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|e| {
+            let message = format!("cannot listen on port {port} of 127.0.0.1: {e}");
+            if port == 0 { e.into() } else { Hinted::error(message, "leave out --port to use a free one") }
         })?;
-        let port = http.server_addr().to_ip().ok_or_else(|| anyhow!("127.0.0.1 has no port"))?.port();
-        Ok(Self { http, port })
+        let port = listener.local_addr()?.port();
+        Ok(Self { listener, port })
     }
 
     pub(super) fn url(&self) -> String {
@@ -94,71 +128,133 @@ impl Server {
     }
 
     /// Answers requests until the process ends.
-    pub(super) fn serve(&self, site: &Site) -> Result<()> {
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..THREADS)
-                .map(|_| {
-                    scope.spawn(|| {
-                        loop {
-                            // A browser that disconnects is not an error.
-                            let _ = self.respond(site, self.http.recv()?);
-                        }
-                    })
-                })
-                .collect();
-            let first = threads.into_iter().next().expect("there are threads");
-            first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+    pub(super) fn serve(self, site: Site) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.accept(Arc::new(site))).context("the server ended")
     }
 
-    fn respond(&self, site: &Site, request: Request) -> std::io::Result<()> {
-        let host =
-            request.headers().iter().find(|h| h.field.equiv("Host")).map(|h| h.value.as_str().to_owned());
-        let (status, kind, bytes) = answer(site, self.port, request.method(), request.url(), host.as_deref());
-        let headers = [
-            ("Content-Type", kind),
-            ("Cache-Control", "no-store"),
-            ("Content-Security-Policy", POLICY),
-            ("Cross-Origin-Resource-Policy", "same-origin"),
-            ("X-Content-Type-Options", "nosniff"),
-        ];
-        let headers =
-            headers.map(|(name, value)| Header::from_bytes(name, value).expect("headers are ASCII"));
-        let response =
-            Response::new(StatusCode(status), headers.into(), Cursor::new(bytes), Some(bytes.len()), None);
-        // With a length and not in chunks, so that the page notices a scene that was cut short.
-        request.respond(response.with_chunked_threshold(usize::MAX))
+    async fn accept(self, site: Arc<Site>) -> std::io::Result<()> {
+        self.listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        let mut open: VecDeque<AbortHandle> = VecDeque::new();
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                // Such as too many open files, or a client that is gone already: others may still come.
+                Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            open.retain(|connection| !connection.is_finished());
+            while open.len() >= CONNECTIONS {
+                open.pop_front().inspect(AbortHandle::abort);
+            }
+            let (site, port) = (Arc::clone(&site), self.port);
+            let service = service_fn(move |request| {
+                let answer = response(&site, port, &request);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(REQUEST)
+                .max_buf_size(HEADERS)
+                .serve_connection(TokioIo::new(stream), service);
+            // A browser that disconnects is not an error.
+            let task = tokio::spawn(async move { drop(connection.await) });
+            open.push_back(task.abort_handle());
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
     use super::*;
 
-    fn ask(method: &Method, url: &str, host: Option<&str>) -> (u16, &'static str, Vec<u8>) {
+    fn site() -> Site {
         let mut site = Site::default();
         site.add("index.html", &b"page"[..]);
         site.add("viewer.js", b"script".to_vec());
-        let (status, mime, bytes) = answer(&site, 4321, method, url, host);
-        (status, mime, bytes.to_vec())
+        site.add("scene.ply", vec![7; 30 << 20]);
+        site
+    }
+
+    fn ask(method: &Method, url: &str, host: Option<&str>) -> (u16, &'static str, Vec<u8>) {
+        let (status, mime, bytes) = answer(&site(), 4321, method, url, host);
+        (status.as_u16(), mime, bytes.to_vec())
     }
 
     #[test]
     fn files_have_their_types() {
         let ours = Some("127.0.0.1:4321");
-        assert_eq!(ask(&Method::Get, "/", ours), (200, "text/html; charset=utf-8", b"page".to_vec()));
-        let script = ask(&Method::Head, "/viewer.js?again", Some("localhost:4321"));
+        assert_eq!(ask(&Method::GET, "/", ours), (200, "text/html; charset=utf-8", b"page".to_vec()));
+        let script = ask(&Method::HEAD, "/viewer.js", Some("localhost:4321"));
         assert_eq!(script, (200, "text/javascript; charset=utf-8", b"script".to_vec()));
         for url in ["/../index.html", "/absent", "//etc/passwd", "/index.html/"] {
-            assert_eq!(ask(&Method::Get, url, ours).0, 404, "{url}");
+            assert_eq!(ask(&Method::GET, url, ours).0, 404, "{url}");
         }
-        assert_eq!(ask(&Method::Post, "/", ours).0, 405);
+        assert_eq!(ask(&Method::POST, "/", ours).0, 405);
     }
 
     #[test]
     fn other_hosts_are_refused() {
         for host in [None, Some("evil.example:4321"), Some("127.0.0.1:80"), Some("127.0.0.1"), Some("")] {
-            assert_eq!(ask(&Method::Get, "/", host).0, 403, "{host:?}");
+            assert_eq!(ask(&Method::GET, "/", host).0, 403, "{host:?}");
         }
+    }
+
+    /// A server in a thread, until the test's process ends.
+    fn started() -> u16 {
+        let server = Server::open(0).unwrap();
+        let port = server.port;
+        std::thread::spawn(move || server.serve(site()));
+        port
+    }
+
+    fn sent(port: u16, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    }
+
+    fn page(port: u16) -> String {
+        let request = format!("GET /?again HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n");
+        let mut text = String::new();
+        sent(port, &request).read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// Requests that ended the program or its listener once: bodies that never come, hundreds of idle connections, clients
+    /// that never read, headers without end.
+    #[test]
+    fn no_client_keeps_others_out() {
+        let port = started();
+        assert!(page(port).ends_with("\r\n\r\npage"), "{}", page(port));
+        for host in [format!("127.0.0.1:{port}"), "evil.example".into()] {
+            let request = format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 999999999999\r\n\r\n");
+            let mut text = String::new();
+            sent(port, &request).read_to_string(&mut text).unwrap();
+            assert!(text.starts_with("HTTP/1.1 40"), "{text}");
+        }
+        let scene = format!("GET /scene.ply HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+        let deaf: Vec<_> = (0..20).map(|_| sent(port, &scene)).collect();
+        assert!(page(port).ends_with("page"));
+        let idle: Vec<_> = (0..600).map(|_| sent(port, "")).collect();
+        assert!(page(port).ends_with("page"));
+        let mut endless = sent(port, "GET / HTTP/1.1\r\n");
+        let line = format!("X: {}\r\n", "x".repeat(1000));
+        // The server closes it: sooner or later a write fails.
+        assert!((0..1000).any(|_| endless.write_all(line.as_bytes()).is_err()));
+        assert!(page(port).ends_with("page"));
+        drop((deaf, idle));
+        let mut whole = Vec::new();
+        sent(port, &scene.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"))
+            .read_to_end(&mut whole)
+            .unwrap();
+        assert!(whole.len() > 30 << 20, "a large file arrives whole: {}", whole.len());
     }
 }
