@@ -335,7 +335,7 @@ mod tests {
             c.fits(path, "abc", &config, "cpu").map_err(|e| e.to_string())
         };
         with(&|c| (c.iterations, c.eval_every) = (9, 9)).unwrap();
-        with(&|c| c.opacity_reg = Some(0.0)).unwrap();
+        with(&|c| c.opacity_reg = Some(0.01)).unwrap();
         let message = with(&|c| c.lambda_dssim = 0.5).unwrap_err();
         assert!(message.contains("lambda_dssim") && message.contains("0.2") && message.contains("0.5"));
         let message = with(&|c| c.rates.opacity = 0.05).unwrap_err();

@@ -1,9 +1,8 @@
-//! The settings of a run. The defaults are those of the published 30,000-step schedule (Kerbl et al. 2023, and its program
-//! since October 2024).
+//! The settings of a run. The defaults are those of [`Preset::Best`](crate::Preset::Best).
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Exponential, PointSource, Regularization, Result, Strategy};
+use crate::{AdcConfig, Error, Exponential, PointSource, Regularization, Result, Strategy};
 
 /// How to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +14,10 @@ pub struct Config {
     pub sh_degree: u32,
     /// Steps after which the active SH degree rises by one; it starts at 0.
     pub sh_every: u64,
+    /// Share of the Gaussians that a step leaves out at random, 0 to 0.9; see [`Dropout`](crate::Dropout).
+    pub dropout: f64,
+    /// No Gaussians are left out after this step, so that the last steps train the scene that is saved.
+    pub dropout_until: u64,
     /// Weight of D-SSIM against L1 in the default loss, 0 to 1.
     pub lambda_dssim: f64,
     /// The background colour, RGB 0 to 1: behind the Gaussians and behind transparent photographs.
@@ -77,6 +80,8 @@ pub struct Rates {
     pub scaling: f64,
     /// Quaternions.
     pub rotation: f64,
+    /// A factor of all rates above but that of positions.
+    pub settle: Exponential,
     /// Exposures, at each update of one view; the decay ends with the run if that is shorter.
     pub exposure: Exponential,
     /// Decay of exposures towards the identity per update, as a fraction of the learning rate.
@@ -89,15 +94,24 @@ pub struct Rates {
 
 impl Default for Config {
     fn default() -> Self {
+        crate::Preset::Best.config()
+    }
+}
+
+impl Config {
+    /// The published schedule of 30,000 steps: [`Preset::Published`](crate::Preset::Published).
+    pub(crate) fn published() -> Self {
         Self {
             iterations: 30_000,
             sh_degree: 3,
             sh_every: 1000,
+            dropout: 0.0,
+            dropout_until: 0,
             lambda_dssim: 0.2,
             background: [0.0; 3],
             random_background: false,
             antialiasing: false,
-            strategy: Strategy::default(),
+            strategy: Strategy::Adc(AdcConfig::default()),
             opacity_reg: None,
             scale_reg: None,
             depth: None,
@@ -117,6 +131,7 @@ impl Default for Config {
     }
 }
 
+/// As published.
 impl Default for Rates {
     fn default() -> Self {
         Self {
@@ -126,6 +141,7 @@ impl Default for Rates {
             opacity: 0.025,
             scaling: 5e-3,
             rotation: 1e-3,
+            settle: Exponential { from: 1.0, to: 1.0, steps: 30_000 },
             exposure: Exponential { from: 0.02, to: 0.0002, steps: 30_000 },
             exposure_decay: 0.1,
             pose: Exponential { from: 1e-3, to: 1e-5, steps: 30_000 },
@@ -153,6 +169,12 @@ impl Config {
         if !(0.0..=1.0).contains(&self.lambda_dssim) {
             return refuse(format!("the weight of D-SSIM is {}, expected 0 to 1", self.lambda_dssim));
         }
+        if !(0.0..=0.9).contains(&self.dropout) {
+            return refuse(format!(
+                "a share of {} of the Gaussians is left out, expected 0 to 0.9",
+                self.dropout
+            ));
+        }
         if self.sh_every == 0 {
             return refuse("sh_every is 0, expected 1 or more".into());
         }
@@ -160,6 +182,7 @@ impl Config {
             Strategy::Fixed => (1, None),
             Strategy::Adc(adc) => (adc.every, adc.max_gaussians),
             Strategy::Mcmc(mcmc) => (mcmc.every, Some(mcmc.cap)),
+            Strategy::Guided(guided) => (guided.every, guided.cap),
         };
         if every == 0 {
             return refuse("the strategy refines every 0 steps, expected 1 or more".into());
@@ -186,6 +209,7 @@ impl Config {
             ("position", self.rates.position.from.min(self.rates.position.to)),
             ("exposure", self.rates.exposure.from.min(self.rates.exposure.to)),
             ("pose", self.rates.pose.from.min(self.rates.pose.to)),
+            ("settle", self.rates.settle.from.min(self.rates.settle.to)),
         ];
         for (name, least) in rates {
             if least.is_nan() || least <= 0.0 {
@@ -236,14 +260,10 @@ impl Rates {
     /// The learning rates of [`PARAMETERS`](crate::PARAMETERS) at step `iteration` for a scene of this extent in world units.
     #[must_use]
     pub fn at(&self, iteration: u64, extent: f64) -> [f64; 6] {
-        [
-            self.position.at(iteration) * extent,
-            self.sh,
-            self.sh_rest,
-            self.opacity,
-            self.scaling,
-            self.rotation,
-        ]
+        let rest = self.settle.at(iteration);
+        let others = [self.sh, self.sh_rest, self.opacity, self.scaling, self.rotation].map(|r| r * rest);
+        let [sh, sh_rest, opacity, scaling, rotation] = others;
+        [self.position.at(iteration) * extent, sh, sh_rest, opacity, scaling, rotation]
     }
 }
 

@@ -4,6 +4,7 @@
 mod checkpoint;
 mod config;
 mod densify;
+mod dropout;
 mod error;
 mod events;
 mod gaussians;
@@ -12,6 +13,7 @@ mod memory;
 pub mod metrics;
 mod optimizer;
 mod per_view;
+mod preset;
 mod profile;
 mod random;
 mod remedy;
@@ -21,8 +23,10 @@ mod views;
 pub use checkpoint::{Checkpoint, Difference, Header, checkpoint_path};
 pub use config::{Config, DEPTH_WEIGHT, Rates};
 pub use densify::{
-    Adc, AdcConfig, Change, Densify, Fixed, Mcmc, McmcConfig, Observation, Regularization, Strategy, Wants,
+    Adc, AdcConfig, Budget, Change, Densify, Fixed, Guided, GuidedConfig, Mcmc, McmcConfig, Observation,
+    Regularization, Strategy, Wants,
 };
+pub use dropout::Dropout;
 pub use error::{Error, Result};
 pub use events::{Evaluation, Event, Outcome, Sample};
 pub use gaussians::{Gaussians, PARAMETERS, Probe};
@@ -30,6 +34,7 @@ pub use loss::{Comparison, Loss, Photometric};
 pub use memory::memory_in_use_mib;
 pub use optimizer::{Exponential, Group, Optimizer, Rows};
 pub use per_view::{ColorMap, Exposures, Photographed, Poses};
+pub use preset::Preset;
 pub use profile::PhaseTimes;
 pub use remedy::Remedy;
 pub use splat_init::{

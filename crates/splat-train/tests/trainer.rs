@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use splat_scene::{Dataset, OpenOptions, save_png};
 use splat_train::{
-    AdcConfig, Backend, Change, Checkpoint, Comparison, Config, Densify, Error, Event, Gaussians, Loss,
-    McmcConfig, Observation, Optimizer, Outcome, Regularization, RunOptions, Strategy, Trainer, Wants,
-    checkpoint_path,
+    AdcConfig, Backend, Change, Checkpoint, Comparison, Config, Densify, Error, Event, Gaussians,
+    GuidedConfig, Loss, McmcConfig, Observation, Optimizer, Outcome, Regularization, RunOptions, Strategy,
+    Trainer, Wants, checkpoint_path,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -52,6 +52,20 @@ fn brisk() -> AdcConfig {
         reset_every: 30,
         prune_scale: 10.0,
         ..published
+    }
+}
+
+/// The same for growth by error, with the last removal.
+fn guided() -> GuidedConfig {
+    GuidedConfig {
+        cap: Some(150),
+        from: 10,
+        grow_until: 30,
+        until: 50,
+        every: 10,
+        surveys: 8,
+        prune_after: 5,
+        ..GuidedConfig::default()
     }
 }
 
@@ -122,13 +136,16 @@ fn a_resumed_run_is_the_uninterrupted_one() {
     let dir = tempfile::tempdir().unwrap();
     let dataset = scene(dir.path());
     let mcmc = McmcConfig { cap: 200, from: 10, until: 50, every: 10, ..McmcConfig::default() };
-    let strategies = [Strategy::Fixed, Strategy::Adc(brisk()), Strategy::Mcmc(mcmc)];
+    let strategies =
+        [Strategy::Fixed, Strategy::Adc(brisk()), Strategy::Mcmc(mcmc), Strategy::Guided(guided())];
     for (k, strategy) in strategies.into_iter().enumerate() {
         let config = |iterations| Config {
             iterations,
             eval_every: 0,
             strategy: strategy.clone(),
             random_background: k == 0,
+            dropout: 0.1,
+            dropout_until: 50,
             exposure: true,
             poses: true,
             sh_every: 20,
@@ -278,6 +295,8 @@ fn strategies_change_the_number_and_keep_the_scene() {
     assert!(count(Strategy::Adc(absolute)).0 > 64);
     let mcmc = McmcConfig { cap: 70, from: 10, until: 50, every: 10, ..McmcConfig::default() };
     assert_eq!(count(Strategy::Mcmc(mcmc)).0, 70, "up to the cap and no further");
+    let (grown, changes) = count(Strategy::Guided(guided()));
+    assert!(grown > 64 && grown <= 150 && changes == 4, "{grown} after {changes} refinements");
     assert_eq!(count(Strategy::Fixed), (64, 0));
 }
 

@@ -4,25 +4,30 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
-use splat_train::{AdcConfig, Config, DEPTH_WEIGHT, McmcConfig, PointSource, Strategy};
+use splat_train::{AdcConfig, Config, DEPTH_WEIGHT, GuidedConfig, McmcConfig, PointSource, Preset, Strategy};
 
+use super::Hinted;
 use super::common::option_named;
 use super::scene::{Color, color};
 
-/// How to train. What is not given is taken from --config, or is as published.
+/// How to train. What is not given is taken from --config, or from --preset.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainArgs {
     /// Settings as JSON, as printed by --print-config; arguments override them
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Number of steps, each on one photograph [default: 30000]
+    /// What to start from; arguments override it [default: best; with --strategy adc, mcmc or fixed: published]
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    preset: Option<PresetName>,
+    /// Number of steps, each on one photograph; the schedule of best and fast follows [default: 250 per photograph, 7000 to
+    /// 30000; fast: 25 per photograph, 4500 to 6000; published: 30000]
     #[arg(long, value_name = "N")]
     iterations: Option<u64>,
-    /// How the number of Gaussians changes [default: adc]
+    /// How the number of Gaussians changes [default: guided]
     #[arg(long, value_name = "NAME")]
     strategy: Option<StrategyName>,
-    /// Maximum number of Gaussians [default: no limit; mcmc: 1000000]
+    /// Maximum number of Gaussians [default: guided: as the photographs have detail; mcmc: 1000000; adc: no limit]
     #[arg(long, value_name = "N")]
     max_gaussians: Option<usize>,
     /// adc: densify by absolute gradients, with a threshold of .0008
@@ -52,12 +57,15 @@ pub(crate) struct TrainArgs {
     /// Train at a quarter of the image size for N steps and at half for N more [default: 0]
     #[arg(long, value_name = "N")]
     coarse_steps: Option<u64>,
-    /// Weight of the mean opacity in the loss [default: 0; mcmc: .01]
+    /// Weight of the mean opacity in the loss [default: 0; guided, mcmc: .01]
     #[arg(long, value_name = "X")]
     opacity_reg: Option<f64>,
     /// Weight of the mean scale in the loss [default: 0; mcmc: .01]
     #[arg(long, value_name = "X")]
     scale_reg: Option<f64>,
+    /// Share of the Gaussians that a step leaves out at random [default: best: 6 / photographs, at most .2; otherwise 0]
+    #[arg(long, value_name = "X")]
+    dropout: Option<f64>,
     /// Learning rate of opacities [default: .025]
     #[arg(long, value_name = "X")]
     opacity_lr: Option<f64>,
@@ -88,7 +96,19 @@ pub(crate) struct TrainArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum PresetName {
+    /// The best held-out views with few Gaussians
+    Best,
+    /// Nearly as good in a fifth of the time
+    Fast,
+    /// The published schedule, for comparisons
+    Published,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum StrategyName {
+    /// Growth where the error is, up to a budget that follows from the photographs
+    Guided,
     /// Adaptive density control with the published schedule
     Adc,
     /// 3DGS as Markov chain Monte Carlo
@@ -112,8 +132,33 @@ enum InitName {
 }
 
 impl TrainArgs {
-    /// The settings of the file, of the run that is resumed, or the published ones, overridden by the arguments.
-    pub(crate) fn config(&self, resumed: Option<&Config>, depths: bool) -> Result<Config> {
+    /// The preset, unless there is a file.
+    pub(crate) fn preset(&self) -> Option<Preset> {
+        let own = |name: StrategyName| name != StrategyName::Guided;
+        match (&self.config, self.preset) {
+            (Some(_), _) => None,
+            (None, Some(PresetName::Best)) => Some(Preset::Best),
+            (None, Some(PresetName::Fast)) => Some(Preset::Fast),
+            (None, Some(PresetName::Published)) => Some(Preset::Published),
+            (None, None) if self.strategy.is_some_and(own) || self.thresholds() => Some(Preset::Published),
+            (None, None) => Some(Preset::Best),
+        }
+    }
+
+    /// Whether there are options that belong to strategy adc.
+    fn thresholds(&self) -> bool {
+        self.absgrad || self.grad_threshold.is_some()
+    }
+
+    /// The settings of the file, of the run that is resumed, or of the preset for this number of training views, overridden
+    /// by the arguments.
+    pub(crate) fn config(
+        &self,
+        resumed: Option<&Config>,
+        depths: bool,
+        views: Option<usize>,
+    ) -> Result<Config> {
+        let preset = if resumed.is_some() { None } else { self.preset() };
         let mut config = match (&self.config, resumed) {
             (Some(path), _) => {
                 let text = fs_err::read_to_string(path).context("cannot read the settings")?;
@@ -121,10 +166,21 @@ impl TrainArgs {
                     .with_context(|| format!("{}: these are not settings", path.display()))?
             }
             (None, Some(resumed)) => resumed.clone(),
-            (None, None) => Config { eval_every: 0, ..Config::default() },
+            (None, None) => {
+                let preset = preset.unwrap_or_default();
+                let config = Config { eval_every: 0, ..preset.config() };
+                match views {
+                    Some(views) => preset.fitted(config, views),
+                    None => config,
+                }
+            }
         };
         let given = self.config.is_some() || resumed.is_some();
-        set(&mut config.iterations, self.iterations);
+        match (self.iterations, preset) {
+            (Some(n), Some(Preset::Best | Preset::Fast)) => config = config.over(n),
+            (n, _) => set(&mut config.iterations, n),
+        }
+        set(&mut config.dropout, self.dropout);
         set(&mut config.sh_degree, self.sh_degree);
         set(&mut config.background, self.background);
         set(&mut config.coarse_steps, self.coarse_steps);
@@ -149,6 +205,10 @@ impl TrainArgs {
             config.max_points = Some(n);
         }
         self.strategy(&mut config);
+        if self.thresholds() && !matches!(config.strategy, Strategy::Adc(_)) {
+            let message = "--absgrad and --grad-threshold belong to strategy adc, but another one is chosen";
+            return Err(Hinted::error(message.into(), "add --strategy adc, or leave them out"));
+        }
         config.opacity_reg = self.opacity_reg.or(config.opacity_reg);
         config.scale_reg = self.scale_reg.or(config.scale_reg);
         if depths && config.depth.is_none() {
@@ -165,13 +225,15 @@ impl TrainArgs {
         // The numbers of a file or of an earlier run stay if they are of this strategy.
         match (self.strategy, &config.strategy) {
             (Some(StrategyName::Adc), Strategy::Adc(_)) | (Some(StrategyName::Mcmc), Strategy::Mcmc(_)) => {}
-            (None, _) => {}
+            (Some(StrategyName::Guided), Strategy::Guided(_)) | (None, _) => {}
+            (Some(StrategyName::Guided), _) => config.strategy = Strategy::Guided(GuidedConfig::default()),
             (Some(StrategyName::Adc), _) => config.strategy = Strategy::Adc(AdcConfig::default()),
             (Some(StrategyName::Fixed), _) => config.strategy = Strategy::Fixed,
             (Some(StrategyName::Mcmc), _) => config.strategy = Strategy::Mcmc(McmcConfig::default()),
         }
         match &mut config.strategy {
             Strategy::Mcmc(mcmc) => set(&mut mcmc.cap, self.max_gaussians),
+            Strategy::Guided(guided) => guided.cap = self.max_gaussians.or(guided.cap),
             Strategy::Adc(adc) => {
                 if self.absgrad {
                     (adc.absolute, adc.gradient) = (true, 8e-4);

@@ -10,7 +10,7 @@ use serde_json::json;
 use splat_init::Error as InitError;
 use splat_scene::Dataset;
 use splat_train::{
-    Backend, Checkpoint, Config, Error, PointSource, RunOptions, Trainer, Watch, checkpoint_path,
+    Backend, Checkpoint, Config, Error, PointSource, Preset, RunOptions, Trainer, Watch, checkpoint_path,
 };
 
 use super::bar::Bar;
@@ -25,7 +25,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     splat train data/snowmiku -o out\n  \
-    splat train data/snowmiku -o out --iterations 7000 --strategy mcmc --max-gaussians 300000\n  \
+    splat train data/snowmiku -o out --preset fast\n  \
     splat train data/snowmiku -o out --engine cpu --downscale 8 --iterations 300\n  \
     splat train data/snowmiku -o out --resume\n  \
     splat train data/snowmiku -o out --rerun\n\n\
@@ -89,8 +89,11 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
         None => args.views.clone(),
     };
     let earlier = resumed.as_ref().map(|resumed| &resumed.checkpoint.header.config);
-    let config = args.train.config(earlier, views.depths.is_some())?;
+    let settings = |photos| args.train.config(earlier, views.depths.is_some(), photos);
     if args.print_config {
+        // Without photographs to fit them to, the settings as they stand.
+        let dataset = args.data.exists().then(|| views.open(&args.data)).transpose()?;
+        let config = settings(dataset.map(|d| d.train.len()))?;
         say::print(&serde_json::to_string_pretty(&config)?)?;
         return Ok(Ended::Done);
     }
@@ -102,9 +105,10 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
         "choose another folder, or write into this one with --overwrite"
     };
     if let Some(resumed) = &resumed {
-        resumed.agrees(&args.views, &config)?;
+        resumed.agrees(&args.views, &settings(None)?)?;
     }
     let dataset = views.open(&args.data)?;
+    let config = settings(Some(dataset.train.len()))?;
     let own_points = matches!(config.init, PointSource::Auto | PointSource::Points);
     common::plausible(&args.data, &dataset, own_points && !dataset.points.is_empty() && !args.resume)?;
     let engine = resumed.as_ref().map(|resumed| resumed.checkpoint.header.engine.as_str());
@@ -121,6 +125,9 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
         say::note("stopped before the first step; there is nothing to save yet");
         return Ok(Ended::Stopped);
     };
+    if !args.quiet && !args.resume {
+        say::note(&chosen(args.train.preset(), &trainer, dataset.train.len()));
+    }
     if args.profile {
         trainer.profile();
     }
@@ -214,4 +221,29 @@ impl Resumed {
             "leave these arguments out to continue that run, or start a new run in another folder",
         ))
     }
+}
+
+/// What the run does, and why.
+fn chosen(preset: Option<Preset>, trainer: &Trainer, views: usize) -> String {
+    let name = match preset {
+        None => "settings of --config",
+        Some(Preset::Best) => "preset best",
+        Some(Preset::Fast) => "preset fast",
+        Some(Preset::Published) => "preset published",
+    };
+    let config = trainer.config();
+    let steps = format!("{name}: {} steps over {views} photographs", config.iterations);
+    let out = match config.dropout {
+        0.0 => String::new(),
+        share => format!(", {:.0} % of the Gaussians left out in each", 100.0 * share),
+    };
+    let most = trainer.budget().map_or_else(String::new, |b| {
+        format!(
+            "; at most {} Gaussians, for {:.0} pixels with detail in a photograph, which shows {:.0} % of the points",
+            b.cap,
+            b.detail,
+            100.0 * b.share
+        )
+    });
+    format!("{steps}{out}{most}")
 }

@@ -6,6 +6,8 @@
 //! depend only on a seed and the step, so that a resumed run draws what the uninterrupted one drew.
 
 mod adc;
+mod budget;
+mod guided;
 mod mcmc;
 mod strategy;
 
@@ -16,6 +18,8 @@ use splat_tch::Camera;
 use tch::Tensor;
 
 pub use adc::{Adc, AdcConfig};
+pub use budget::Budget;
+pub use guided::{Guided, GuidedConfig};
 pub use mcmc::{Mcmc, McmcConfig};
 pub use strategy::{Fixed, Strategy};
 
@@ -32,6 +36,9 @@ pub struct Wants {
     pub absolute: bool,
     /// How much each Gaussian contributes to the image: [`Observation::weight_sum`] and [`Observation::weight_max`].
     pub weights: bool,
+    /// How much each Gaussian contributes to badly rendered pixels: [`Observation::weight_error`]. It takes one more
+    /// rasterization.
+    pub errors: bool,
 }
 
 impl Wants {
@@ -51,6 +58,12 @@ impl Wants {
     #[must_use]
     pub fn weights(self) -> Self {
         Self { weights: true, ..self }
+    }
+
+    /// Also how much each Gaussian contributes to badly rendered pixels.
+    #[must_use]
+    pub fn errors(self) -> Self {
+        Self { errors: true, ..self }
     }
 }
 
@@ -72,13 +85,25 @@ pub struct Observation<'a> {
     pub weight_sum: Option<&'a Tensor>,
     /// The largest of these weights, `[P]`, if [`Wants::weights`].
     pub weight_max: Option<&'a Tensor>,
+    /// The sum over the pixels of that weight times the pixel's absolute error (mean over the channels, where the view's
+    /// mask leaves the pixel), `[P]`, if [`Wants::errors`].
+    pub weight_error: Option<&'a Tensor>,
 }
 
 impl<'a> Observation<'a> {
     /// An observation without what strategies must ask for.
     #[must_use]
     pub fn new(camera: &'a Camera, means: &'a Tensor, radii: &'a Tensor) -> Self {
-        Self { camera, means, radii, means2d: None, means2d_abs: None, weight_sum: None, weight_max: None }
+        Self {
+            camera,
+            means,
+            radii,
+            means2d: None,
+            means2d_abs: None,
+            weight_sum: None,
+            weight_max: None,
+            weight_error: None,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Adc, AdcConfig, Change, Densify, Mcmc, McmcConfig, Regularization};
+use super::{Adc, AdcConfig, Change, Densify, Guided, GuidedConfig, Mcmc, McmcConfig, Regularization};
 use crate::{Gaussians, Optimizer, Result};
 
 /// A strategy of this crate with its numbers. Your own goes to
@@ -17,29 +17,41 @@ pub enum Strategy {
     Adc(AdcConfig),
     /// 3DGS as Markov chain Monte Carlo.
     Mcmc(McmcConfig),
+    /// Growth where the error is, up to a budget that follows from the photographs.
+    Guided(GuidedConfig),
 }
 
 impl Default for Strategy {
     fn default() -> Self {
-        Self::Adc(AdcConfig::default())
+        Self::Guided(GuidedConfig::default())
     }
 }
 
 impl Strategy {
-    /// Creates the strategy for a scene of this extent in world units ([`splat_scene::Dataset::scene_extent`]).
+    /// Creates the strategy for a scene of this extent in world units ([`splat_scene::Dataset::scene_extent`]). `budget` is
+    /// for [`Strategy::Guided`] without a number of its own; without either, it does not grow.
     #[must_use]
-    pub fn start(&self, extent: f64, seed: u64) -> Box<dyn Densify> {
+    pub fn start(&self, extent: f64, budget: Option<usize>, seed: u64) -> Box<dyn Densify> {
         match self {
             Self::Fixed => Box::new(Fixed),
             Self::Adc(config) => Box::new(Adc::new(config.clone(), extent, seed)),
             Self::Mcmc(config) => Box::new(Mcmc::new(config.clone(), seed)),
+            Self::Guided(config) => Box::new(Guided::new(config.clone(), budget, seed)),
+        }
+    }
+
+    /// The number of Gaussians to start from at most, where that is a matter of the strategy.
+    pub(crate) fn most(&self) -> Option<usize> {
+        match self {
+            Self::Guided(guided) => guided.cap,
+            _ => None,
         }
     }
 
     /// [`Densify::regularization`] of the strategy.
     #[must_use]
     pub fn regularization(&self) -> Regularization {
-        self.start(1.0, 0).regularization()
+        self.start(1.0, None, 0).regularization()
     }
 }
 
@@ -63,7 +75,7 @@ mod tests {
         let of = |strategy: Strategy| strategy.regularization();
         let published = Regularization { opacity: 0.01, scale: 0.01 };
         assert_eq!(of(Strategy::Mcmc(McmcConfig::default())), published);
-        assert_eq!(of(Strategy::default()), Regularization::default());
+        assert_eq!(of(Strategy::Adc(AdcConfig::default())), Regularization::default());
         assert_eq!(of(Strategy::Fixed), Regularization::default());
     }
 }

@@ -6,8 +6,8 @@ use tch::Tensor;
 
 use super::{Trainer, render_settings};
 use crate::{
-    Checkpoint, Config, Densify, Error, Exposures, Gaussians, Init, Loss, Optimizer, Order, Outcome,
-    Photographed, Photometric, Poses, Result, Views, Watch, first_points_watched, initial,
+    Budget, Checkpoint, Config, Densify, Dropout, Error, Exposures, Gaussians, Init, Loss, Optimizer, Order,
+    Outcome, Photographed, Photometric, Poses, Result, Strategy, Views, Watch, first_points_watched, initial,
 };
 
 /// Puts a [`Trainer`] together. Everything but the dataset has a default.
@@ -90,6 +90,15 @@ impl<'a> TrainerBuilder<'a> {
         let backend = self.backend.clone().unwrap_or_else(Backend::auto);
         let device = backend.device();
         let (mut start, extent) = (None, self.dataset.scene_extent);
+        let views = Views::load(self.dataset, config.image_cache, &backend)?;
+        let background = Tensor::f_from_slice(&config.background)?.f_to_device(device)?;
+        // Of what the checkpoint began with, too: it depends on the dataset alone.
+        let budget = match (&config.strategy, &self.densify) {
+            (Strategy::Guided(guided), None) if guided.cap.is_none() => {
+                Some(Budget::of(self.dataset, &views, &background)?)
+            }
+            _ => None,
+        };
         let mut gaussians = match (self.checkpoint, self.gaussians) {
             (Some(checkpoint), _) => checkpoint.gaussians(device)?,
             (None, Some(host)) => {
@@ -99,7 +108,13 @@ impl<'a> TrainerBuilder<'a> {
             (None, None) => {
                 let init = Init { source: config.init, count: config.init_count, seed: config.seed };
                 let found = first_points_watched(self.dataset, &init, self.watch)?;
-                let mut host = initial(&found.points, config.max_points, config.sh_degree, config.seed)?;
+                let most = config
+                    .max_points
+                    .into_iter()
+                    .chain(config.strategy.most())
+                    .chain(budget.map(|b| b.cap))
+                    .min();
+                let mut host = initial(&found.points, most, config.sh_degree, config.seed)?;
                 host.origin = self.dataset.origin;
                 start = Some(found);
                 Gaussians::upload(&host, device)?
@@ -109,9 +124,8 @@ impl<'a> TrainerBuilder<'a> {
         gaussians.set_origin(self.dataset.origin)?;
         let mut settings = render_settings(&backend, config.deterministic)?;
         settings.antialiasing = config.antialiasing;
-        let views = Views::load(self.dataset, config.image_cache, &backend)?;
         let (exposures, poses) = per_view(self.dataset, &views, &config, &backend)?;
-        let own = || config.strategy.start(extent, config.seed);
+        let own = || config.strategy.start(extent, budget.map(|b| b.cap), config.seed);
         let densify = self.densify.unwrap_or_else(own);
         let loss = self.loss.unwrap_or_else(|| Box::new(Photometric { lambda: config.lambda_dssim }));
         let mut trainer = Trainer {
@@ -121,9 +135,11 @@ impl<'a> TrainerBuilder<'a> {
             dataset: self.dataset.fingerprint(),
             train: self.dataset.train.clone(),
             test: self.dataset.test.clone(),
-            background: Tensor::f_from_slice(&config.background)?.f_to_device(device)?,
+            background,
             backgrounds: random_backgrounds(&config, &backend)?,
             steps: 0,
+            dropout: Dropout::new(config.dropout, config.dropout_until, config.seed),
+            budget,
             profile: None,
             before: Outcome::default(),
             start,

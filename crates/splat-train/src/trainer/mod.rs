@@ -23,8 +23,8 @@ pub use step::StepResult;
 
 use crate::profile::Profile;
 use crate::{
-    ColorMap, Config, Densify, Exposures, Gaussians, Loss, Optimizer, Order, Outcome, PhaseTimes, Poses,
-    Probe, Regularization, Result, Start, Views,
+    Budget, ColorMap, Config, Densify, Dropout, Exposures, Gaussians, Loss, Optimizer, Order, Outcome,
+    PhaseTimes, Poses, Probe, Regularization, Result, Start, Views,
 };
 
 /// The settings to train with on `backend`, as far as its engine can: raw parameters, and no waiting for the device unless
@@ -56,7 +56,7 @@ pub fn render_settings(backend: &Backend, deterministic: bool) -> Result<Setting
 /// use splat_train::{Config, Event, RunOptions, Trainer};
 ///
 /// let dataset = Dataset::open("photos", &OpenOptions::default())?;
-/// let config = Config { iterations: 7000, ..Config::default() };
+/// let config = Config::default().over(7000);
 /// let mut trainer = Trainer::builder(&dataset).config(config).build()?;
 /// trainer.run(&RunOptions::default(), |_, event| {
 ///     if let Event::Step { step, psnr, .. } = event {
@@ -79,6 +79,9 @@ pub struct Trainer {
     gaussians: Gaussians,
     optimizer: Optimizer,
     densify: Box<dyn Densify>,
+    dropout: Dropout,
+    /// What the number of Gaussians was chosen from, if it was.
+    budget: Option<Budget>,
     loss: Box<dyn Loss>,
     regularization: Regularization,
     exposures: Option<Exposures>,
@@ -114,6 +117,12 @@ impl Trainer {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// How the largest number of Gaussians was chosen; `None` if the settings or a strategy of your own decide on it.
+    #[must_use]
+    pub fn budget(&self) -> Option<Budget> {
+        self.budget
     }
 
     /// Where and by what the trainer computes.

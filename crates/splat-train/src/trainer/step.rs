@@ -1,12 +1,12 @@
 //! One step: densification, the next view, forward, loss, backward, Adam. It queues work on the device and reads nothing
 //! back, except where the strategy refines.
 
-use splat_tch::{Background, Camera, Mark, gradients};
-use tch::Tensor;
+use splat_tch::{Background, Camera, Mark, Settings, gradients};
+use tch::{Kind, Tensor};
 
 use super::Trainer;
 use crate::profile::{Phase, Profile};
-use crate::{Change, Comparison, Error, Observation, Result, Target, loss};
+use crate::{Change, Comparison, Error, Observation, Probe, Result, Target, loss};
 
 /// What a step leaves on the device, possibly still being computed.
 #[derive(Debug)]
@@ -40,14 +40,16 @@ impl Trainer {
         if let Some(profile) = &mut self.profile {
             profile.begin(step, device)?;
         }
+        let thinned = self.dropout.thin(step, &self.gaussians)?;
         let (camera, target) = self.view(i, step)?;
         let camera = camera.as_ref().unwrap_or_else(|| self.views.camera(i));
         mark(&mut self.profile, Phase::Data, device)?;
 
-        let weights = self.densify.wants(step).weights;
-        (self.settings.weight_sum, self.settings.weight_max) = (weights, weights);
+        let wants = self.densify.wants(step);
+        (self.settings.weight_sum, self.settings.weight_max) = (wants.weights, wants.weights);
         let probe = self.densify.probe(step, &self.gaussians)?;
-        let rendered = self.gaussians.render(camera, &self.settings, &probe)?;
+        let shown = thinned.as_ref().unwrap_or(&self.gaussians);
+        let rendered = shown.render(camera, &self.settings, &probe)?;
         mark(&mut self.profile, Phase::Render, device)?;
 
         let image = match &self.exposures {
@@ -61,6 +63,7 @@ impl Trainer {
             step,
             backend: &self.backend,
         })?;
+        let errors = wants.errors.then(|| self.errors(camera, &image, &target)).transpose()?.flatten();
         if let (Some(weight), Some(depth)) = (&self.config.depth, &target.inv_depth) {
             let depth = loss::inverse_depth(&rendered.inv_depth, depth)?;
             total = total.f_add(&depth.f_mul_scalar(weight.at(step))?)?;
@@ -99,12 +102,31 @@ impl Trainer {
             means2d_abs: means2d_abs.as_ref(),
             weight_sum: rendered.weight_sum.as_ref(),
             weight_max: rendered.weight_max.as_ref(),
+            weight_error: errors.as_ref(),
             ..Observation::new(self.views.camera(i), &means, &rendered.radii)
         };
         self.densify.observe(step, &seen)?;
         mark(&mut self.profile, Phase::Densify, device)?;
         self.steps = step;
         Ok(StepResult { view: i, loss: total.f_detach()?, image: image.f_detach()?, target, change })
+    }
+
+    /// How much each Gaussian contributes to the pixels of `image` that are not as in `target`, `[P]`.
+    fn errors(&self, camera: &Camera, image: &Tensor, target: &Target) -> Result<Option<Tensor>> {
+        let _guard = tch::no_grad_guard();
+        let error = image.f_detach()?.f_sub(&target.color)?.f_abs()?;
+        let error = error.f_mean_dim([0i64].as_slice(), false, Kind::Float)?;
+        let error = match &target.mask {
+            Some(mask) => error.f_mul(&mask.f_squeeze_dim(0)?)?,
+            None => error,
+        };
+        let settings = Settings {
+            weight_image: Some(error),
+            weight_sum: false,
+            weight_max: false,
+            ..self.settings.clone()
+        };
+        Ok(self.gaussians.render(camera, &settings, &Probe::default())?.weight_image)
     }
 
     /// The refinement that the last step asked for. It comes before a step and not after one, so that between steps the
