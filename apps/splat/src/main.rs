@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         cli::Command::Train(args) => cli::train::run(&args),
         cli::Command::Render(args) => cli::render::run(&args),
         cli::Command::Eval(args) => cli::eval::run(&args).map(done),
+        cli::Command::Compare(args) => cli::compare::run(&args).map(done),
         cli::Command::Info(args) => cli::info::run(&args).map(done),
         cli::Command::Convert(args) => cli::convert::run(&args).map(done),
         cli::Command::View(args) => cli::view::run(&args).map(done),

@@ -2,6 +2,7 @@
 
 mod bar;
 mod common;
+pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod docs;
 pub(crate) mod eval;
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Render(render::Args),
     /// Compare a scene with photographs: PSNR, SSIM and, with a network file, LPIPS.
     Eval(eval::Args),
+    /// Compare two scenes with each other and with photographs, view by view.
+    Compare(compare::Args),
     /// Show what the program understands of a folder of posed photographs, or what is in a scene.
     Info(info::Args),
     /// Convert Gaussians between PLY, compressed PLY, .splat, SPZ and SOG.
