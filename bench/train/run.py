@@ -2,7 +2,8 @@
 
     python3 bench/train/run.py PLAN.json --splat BIN --engines DIR --data DIR --out DIR [--gsplat-library SO]
 
-A plan names groups of runs, done in order; `ENGINES` in its arguments is the folder of the engines. Those of a group
+A plan names groups of runs, done in order; steps of `null` are the program's own; `ENGINES` in its arguments is the
+folder of the engines. Those of a group
 `alone` have the machine (with `every_gpu`, a GPU) for themselves, one after the other, tools alternating: their clocks
 count. Of a group `crowd`, `at_once` runs share each GPU: only their quality counts. After `--deadline` seconds nothing is
 started, what still runs is ended, and what it had reported is kept. Everything goes to `OUT/results.json`, written anew
@@ -111,12 +112,9 @@ class Runner:
     def command(self, run, folder):
         data, o = self.options.data / run["set"], self.options
         args = [a.replace("ENGINES", str(o.engines)) for a in run["args"]]
-        common = [
-            "--steps" if run["tool"] == "gsplat" else "--iterations",
-            str(run["steps"]),
-            "--seed",
-            str(run["seed"]),
-        ]
+        common = ["--seed", str(run["seed"])]
+        if run["steps"] is not None:
+            common += ["--steps" if run["tool"] == "gsplat" else "--iterations", str(run["steps"])]
         if run["tool"] == "ours":
             return [str(o.splat), "train", str(data), "-o", str(folder / "out"), *common, "--json-events", *args]
         library = ["--gsplat-library", str(o.gsplat_library)] if o.gsplat_library else []
@@ -131,7 +129,7 @@ class Runner:
         return out if run["mode"] == "alone" else dict(out, OMP_NUM_THREADS="2")
 
     def execute(self, run, gpu):
-        name = "-".join(str(run[k]) for k in ("tool", "set", "steps", "seed", "repeat", "label") if run[k] != "")
+        name = "-".join(str(run[k]) for k in ("tool", "set", "steps", "seed", "repeat", "label") if run[k] not in ("", None))
         folder = pathlib.Path(tempfile.mkdtemp(prefix=name, dir=self.work))
         command = self.command(run, folder)
         begin, started_at, cut = time.monotonic(), time.time(), False
@@ -168,7 +166,7 @@ class Runner:
         """One held-out view of each set, to look at."""
         to = self.options.out / f"view-{run['set']}.png"
         last = sorted(views.glob("*.png"))[-1:]
-        if last and run["steps"] >= 7000 and not to.exists() and last[0].stat().st_size < 4 << 20:
+        if last and (run["steps"] or 7000) >= 7000 and not to.exists() and last[0].stat().st_size < 4 << 20:
             shutil.copyfile(last[0], to)
 
     def gsplat(self, folder):
