@@ -253,6 +253,7 @@ fn what_was_rounded_before_is_not_rounded_again() {
     // A format that is too coarse for a small scene is warned about.
     let mut tiny = scene(300, 1);
     tiny.means.iter_mut().for_each(|x| *x *= 0.01);
+    tiny.log_scales.iter_mut().for_each(|x| *x -= 8.0);
     tiny.write(&paths[0]).unwrap();
     let text = said(&splat(&[&paths[0], &paths[1]], &["--overwrite", "--quiet"]), true);
     assert!(text.contains("warning: SPZ rounds positions to steps of 0.00024"), "{text}");
