@@ -115,7 +115,7 @@ fn list(json: bool) -> anyhow::Result<()> {
         };
         vec![entry.code.into(), weight(entry.weight).into(), found.into(), entry.title.into()]
     });
-    ui::data(&ui::table(&["Code", "Does", "Found by", "What"], rows))
+    ui::data(&ui::table(&["Code", "Effect", "Found by", "What"], rows))
 }
 
 fn weight(weight: Weight) -> &'static str {

@@ -52,7 +52,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         .ruled()
         .logs(&[
             texts(&["CUDA_HOME environment variable is not set"]).in_log(&["+cpu", "cuda = None", "CUDA used to build PyTorch: None"]),
-            texts(&["AssertionError: Torch not compiled with CUDA enabled"]),
+            texts(&["Torch not compiled with CUDA enabled"]),
         ])
         .over(&["E03"])
         .seen(&["InstantSplat#41", "2d-gaussian-splatting surfel#11", "tcnn#426", "video_to_world#4"]),

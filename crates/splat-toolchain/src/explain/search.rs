@@ -69,12 +69,12 @@ pub(super) struct Machinery {
 
 pub(super) static MACHINERY: LazyLock<Machinery> = LazyLock::new(|| {
     let mut anchors: BTreeMap<String, Vec<Anchor>> = BTreeMap::new();
-    let mut add = |text: &str, anchor: Anchor| anchors.entry(text.to_owned()).or_default().push(anchor);
+    let mut add = |text: String, anchor: Anchor| anchors.entry(text).or_default().push(anchor);
     let mut contexts: BTreeSet<&'static str> = BTreeSet::new();
     for entry in catalogue::all() {
         for pattern in entry.patterns {
             for glob in pattern.globs() {
-                add(&glob.anchor().to_owned(), Anchor::Shows { entry, pattern, glob });
+                add(glob.anchor().to_owned(), Anchor::Shows { entry, pattern, glob });
             }
             if let Given::JustBefore(texts) = pattern.given {
                 contexts.extend(texts);
@@ -82,10 +82,10 @@ pub(super) static MACHINERY: LazyLock<Machinery> = LazyLock::new(|| {
         }
     }
     for text in contexts {
-        add(text, Anchor::Context(text));
+        add(text.to_owned(), Anchor::Context(text));
     }
     for text in ERRORS {
-        add(text, Anchor::Error);
+        add((*text).to_owned(), Anchor::Error);
     }
     let (texts, anchors): (Vec<String>, Vec<Vec<Anchor>>) = anchors.into_iter().unzip();
     #[expect(clippy::expect_used, reason = "the texts are constants; a test builds it")]
