@@ -27,11 +27,11 @@ fn the_founding_case_is_no_conflict() {
     architectures: sm_86, sm_86 also as PTX (they are those of the GPUs present)
     cmake: $/h/.cache/splatwright/v1/tools-cp311-96ca82a29877/cmake/data/bin/cmake (none is installed; `cargo xtask build` brings it)
     ninja: $/h/.cache/splatwright/v1/tools-cp311-96ca82a29877/bin/ninja (none is installed; `cargo xtask build` brings it)
-    info E84: no cmake from 3.24 on is installed; `cargo xtask build` brings one
-    info E84: no ninja from 1.10 on is installed; `cargo xtask build` brings one
+    info E84: no cmake 3.24 or newer is installed; `cargo xtask build` brings one
+    info E84: no ninja 1.10 or newer is installed; `cargo xtask build` brings one
     info E101: Cargo.lock holds tch 0.24.0, and torch 2.4.0 goes with tch 0.17.0
     info E01: the toolkit is CUDA 13.1, torch was built with 12.4: harmless here, because the kernels never see torch and carry their own runtime
-    info E07: the driver runs CUDA up to 13.2 (what nvidia-smi shows), the toolkit is 13.1, torch is 12.4: three different things, and they need not be equal
+    info E07: the driver runs CUDA up to 13.2 (what nvidia-smi shows), the toolkit is 13.1, torch is 12.4: these are three different versions, which need not be equal
     info S05: `cargo xtask build` brings tools, inria-2.11.0 (about 0.2 GB on disk)
     "#);
     assert_eq!(plan.archs, [86]);
@@ -49,8 +49,8 @@ fn a_bare_machine_gets_everything_from_the_cache() {
     architectures: sm_75 sm_80 sm_86 sm_89 sm_90 sm_100 sm_120, sm_120 also as PTX (no GPU is visible: the documented list, as far as the toolkit knows it)
     cmake: $/h/.cache/splatwright/v1/tools-cp311-96ca82a29877/cmake/data/bin/cmake (none is installed; `cargo xtask build` brings it)
     ninja: $/h/.cache/splatwright/v1/tools-cp311-96ca82a29877/bin/ninja (none is installed; `cargo xtask build` brings it)
-    info E84: no cmake from 3.24 on is installed; `cargo xtask build` brings one
-    info E84: no ninja from 1.10 on is installed; `cargo xtask build` brings one
+    info E84: no cmake 3.24 or newer is installed; `cargo xtask build` brings one
+    info E84: no ninja 1.10 or newer is installed; `cargo xtask build` brings one
     info S05: `cargo xtask build` brings torch-2.11, cuda-13.0, tools, inria-2.11.0 (about 5.2 GB on disk)
     "#);
     let bring: Vec<&str> = plan.to_bring().iter().map(|(item, _)| item.name).collect();

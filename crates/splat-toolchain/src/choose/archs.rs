@@ -75,10 +75,10 @@ fn unknown(arch: u32, codes: &[u32], toolkit: &str) -> Finding {
     let (code, what) = match (codes.first(), codes.last()) {
         (Some(oldest), _) if arch < *oldest => ("E53", "dropped"),
         (_, Some(newest)) if arch > *newest => ("E52", "does not know"),
-        _ => ("E50", "has no"),
+        _ => ("E50", "cannot compile for"),
     };
     let list: Vec<String> = codes.iter().map(ToString::to_string).collect();
-    Finding::new(code, Severity::Error, format!("sm_{arch} was asked for, and {toolkit} {what} it"))
+    Finding::new(code, Severity::Error, format!("sm_{arch} was asked for, which {toolkit} {what}"))
         .evidence(format!("it compiles for {}", list.join(" ")))
         .hint("name others with `--arch`, or another toolkit with `cargo xtask switch cuda VERSION`")
 }

@@ -41,7 +41,7 @@ pub(crate) fn refusal(compiler: &HostCompiler, ceiling: &HostCeiling) -> Option<
             if let Some((least, below)) = ceiling.msvc.filter(|(least, below)| msc < *least || msc >= *below)
             {
                 return Some(format!(
-                    "_MSC_VER {msc} is outside the {least} to {} it takes",
+                    "_MSC_VER {msc} is outside of the range from {least} to {} that it accepts",
                     below.saturating_sub(1)
                 ));
             }
@@ -152,7 +152,7 @@ fn unsupported(why: &str, instead: Option<&Path>, ceiling: &HostCeiling) -> Find
             "install g++-{max} (Debian and Ubuntu: `sudo apt install g++-{max}`); it is found by its name"
         ),
         (None, _) if why.contains("_MSC_VER") || why.contains("STL1002") => {
-            "add an older toolset in the Visual Studio Installer (Individual components: MSVC v143, version 14.38); it is entered with -vcvars_ver".into()
+            "add an older toolset in the Visual Studio Installer (Individual components: MSVC v143, version 14.38); it is used through -vcvars_ver".into()
         }
         (None, _) => "install a C++ compiler that this CUDA toolkit takes".into(),
     };
@@ -232,7 +232,7 @@ fn tool(context: &Context<'_>, subject: &str, found: &[Tool], least: &[u32], ins
                             "E84",
                             Severity::Info,
                             format!(
-                                "no {subject} from {least} on is installed; `cargo xtask build` brings one"
+                                "no {subject} {least} or newer is installed; `cargo xtask build` brings one"
                             ),
                         )
                         .evidence("PATH"),
@@ -241,12 +241,12 @@ fn tool(context: &Context<'_>, subject: &str, found: &[Tool], least: &[u32], ins
                 choice
             }
             None => {
-                explained.because = "none is installed, and there are no pins to install one".into();
+                explained.because = "none is installed, and no packages are pinned to install one".into();
                 findings.push(
                     Finding::new(
                         "E84",
                         Severity::Error,
-                        format!("no {subject} from {least} on is installed"),
+                        format!("no {subject} {least} or newer is installed"),
                     )
                     .evidence(format!("PATH; no {}", TOOLS.requirements))
                     .hint(format!("Debian and Ubuntu: `sudo apt install {subject}`")),

@@ -49,7 +49,7 @@ pub(crate) fn choose(context: &Context<'_>) -> Chosen<Choice> {
             }
             None => {
                 explained.because =
-                    format!("no installed torch is {}, and there are no pins to install one", row.torch);
+                    format!("no installed torch is {}, and no packages are pinned to install one", row.torch);
                 findings.push(nothing_pinned(context));
                 Choice::Missing
             }
@@ -73,7 +73,7 @@ fn unfit(torch: &Torch, row: Row) -> Option<String> {
             torch.root.display()
         ))
     } else if !row.takes(&torch.version) {
-        Some(format!("it is {}, the row (tch {}) takes {}", torch.full_version, row.tch, row.torch))
+        Some(format!("it is {}, and the row (tch {}) takes {}", torch.full_version, row.tch, row.torch))
     } else if !torch.complete {
         Some("its libraries or headers are missing".into())
     } else {

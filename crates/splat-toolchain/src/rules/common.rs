@@ -31,7 +31,7 @@ pub(super) fn three_numbers(
     }
     let told: Vec<String> = others.iter().map(|(name, version)| format!("{name} is {version}")).collect();
     let message = format!(
-        "the driver runs CUDA up to {} (what nvidia-smi shows), {}: three different things, and they need not be equal",
+        "the driver runs CUDA up to {} (what nvidia-smi shows), {}: these are three different versions, which need not be equal",
         driver.value.series(),
         told.join(", ")
     );
@@ -42,14 +42,14 @@ pub(super) fn three_numbers(
 pub(super) fn contradiction(toolkit: &Toolkit) -> Option<Finding> {
     let (version, other) = toolkit.version.as_ref().zip(toolkit.other_versions.first())?;
     let message = format!(
-        "the toolkit's nvcc says {}, another of its files says {}",
+        "the toolkit's nvcc says {}, and another of its files says {}",
         version.value.series(),
         other.value.series()
     );
     Some(
         Finding::new("E13", Severity::Warning, message)
             .evidence(other.source.clone())
-            .hint("two toolkits may lie in one folder; `cargo xtask switch list` shows the others"),
+            .hint("two toolkits may be in one folder; `cargo xtask switch list` shows the others"),
     )
 }
 
@@ -108,7 +108,7 @@ pub(super) fn driver_library(machine: &Machine) -> Option<Finding> {
     let (message, hint) = match &machine.wsl {
         Some(_) => (
             "libcuda.so.1 is not in /usr/lib/wsl/lib: CUDA programs do not start here",
-            "`wsl --update` in Windows, and a Windows driver with WSL support; then `export LD_LIBRARY_PATH=/usr/lib/wsl/lib`",
+            "run `wsl --update` in Windows and install a Windows driver with WSL support; then `export LD_LIBRARY_PATH=/usr/lib/wsl/lib`",
         ),
         None => (
             "there is a driver but not its library libcuda.so.1: CUDA programs do not start here",
@@ -118,7 +118,7 @@ pub(super) fn driver_library(machine: &Machine) -> Option<Finding> {
     let evidence = machine
         .wsl
         .as_ref()
-        .map_or_else(|| "/usr/lib and its like, LD_LIBRARY_PATH".into(), |wsl| wsl.value.clone());
+        .map_or_else(|| "the usual folders of libraries, LD_LIBRARY_PATH".into(), |wsl| wsl.value.clone());
     Some(Finding::new("E62", Severity::Warning, message).evidence(evidence).hint(hint))
 }
 
@@ -137,7 +137,7 @@ pub(super) fn glibc(machine: &Machine, cuda: Option<&Version>, toolkit: Option<&
         return None;
     };
     let message = format!(
-        "glibc {} declares functions (cospi, rsqrt) that CUDA {} declares otherwise; it is known to fail",
+        "glibc {} declares functions (cospi, rsqrt) that CUDA {} declares with another exception specification, which is known to fail",
         glibc.value,
         cuda.series()
     );
@@ -185,7 +185,7 @@ pub(super) fn environments(machine: &Machine) -> Option<Finding> {
         return None;
     }
     let message = format!(
-        "{name} is {prefix}, and `python` is {path}: packages would be installed where they are not looked for"
+        "{name} is {prefix}, and `python` is {path}: packages would be installed where the program does not look for them"
     );
     Some(
         Finding::new("E82", Severity::Warning, message)
@@ -207,7 +207,7 @@ pub(super) fn memory(machine: &Machine, jobs: usize) -> Option<Finding> {
         return Some(
             Finding::new("E85", Severity::Warning, message)
                 .evidence(memory.source.clone())
-                .hint("close other programs, or add swap; compilers killed for memory say `signal 9`"),
+                .hint("close other programs, or add swap; a compiler that the system stops for lack of memory reports `signal 9`"),
         );
     }
     (jobs < machine.cpus).then(|| {
@@ -229,7 +229,7 @@ pub(super) fn code_page(machine: &Machine) -> Option<Finding> {
     let page = machine.locale.oem.as_ref().or(machine.locale.ansi.as_ref())?;
     let english = machine.user_env.get("VSLANG").is_some_and(|language| language == "1033");
     (!SAFE_PAGES.contains(&page.value) && !english).then(|| {
-        let message = format!("the system's code page is {}, in which compilers speak and torch may not read; they are told to speak English", page.value);
+        let message = format!("compilers write in the system's code page {}, which torch may be unable to read; they are told to speak English", page.value);
         Finding::new("E90", Severity::Info, message)
             .evidence(page.source.clone())
             .hint("by hand: `set VSLANG=1033` and `chcp 65001`")
@@ -246,7 +246,7 @@ pub(super) fn silent(machine: &Machine) -> Vec<Finding> {
         );
         let smi = program.source.contains("nvidia-smi");
         let hint = if smi {
-            "the driver hangs: reboot, or state it yourself: SPLATWRIGHT_DRIVER=580.65.06 SPLATWRIGHT_GPUS=86"
+            "the driver hangs: restart the machine, or state the GPU yourself: SPLATWRIGHT_DRIVER=580.65.06 SPLATWRIGHT_GPUS=86"
         } else {
             "run it by hand to see why"
         };
