@@ -125,7 +125,6 @@ fn the_default_beats_the_published_schedule() {
     for seed in 0..2 {
         let of = |name| psnr(&trained(&dataset, preset(name, VIEWS, seed)).0);
         let (best, published) = (of(Preset::Best), of(Preset::Published));
-        println!("seed {seed}: {best:.2} against {published:.2} dB");
         assert!(best > published + MARGIN_DB, "seed {seed}: {best:.2} against {published:.2} dB");
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn grouped(n: impl ToString) -> String {
     let from_end = digits.len();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (from_end - i) % 3 == 0 {
+        if i > 0 && (from_end - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -317,7 +317,7 @@ fn what_stands(path: &Path) -> &'static str {
 /// Writes checkpoints in the background, one at a time.
 #[derive(Default)]
 struct Saver {
-    running: Option<JoinHandle<Result<PathBuf, (Error, PathBuf)>>>,
+    running: Option<JoinHandle<(PathBuf, Result<(), Error>)>>,
 }
 
 impl Drop for Saver {
@@ -331,9 +331,9 @@ impl Saver {
     fn save(&mut self, checkpoint: Checkpoint, path: &Path, listen: &mut dyn FnMut(&Event)) {
         self.wait(listen);
         let path = path.to_owned();
-        self.running = Some(std::thread::spawn(move || match checkpoint.write(&path) {
-            Ok(()) => Ok(path),
-            Err(e) => Err((e, path)),
+        self.running = Some(std::thread::spawn(move || {
+            let written = checkpoint.write(&path);
+            (path, written)
         }));
     }
 
@@ -341,8 +341,8 @@ impl Saver {
     fn wait(&mut self, listen: &mut dyn FnMut(&Event)) {
         match self.running.take().map(JoinHandle::join) {
             None => {}
-            Some(Ok(Ok(path))) => listen(&Event::Saved { path }),
-            Some(Ok(Err((e, path)))) => {
+            Some(Ok((path, Ok(())))) => listen(&Event::Saved { path }),
+            Some(Ok((path, Err(e)))) => {
                 listen(&Event::Warning { text: format!("{e}; {}", what_stands(&path)) });
             }
             Some(Err(_)) => {
