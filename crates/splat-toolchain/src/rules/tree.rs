@@ -244,7 +244,10 @@ fn leftovers(tree: &Tree) -> Option<Finding> {
         name.starts_with("build/") && [".o", ".obj", ".so", ".pyd"].iter().any(|end| name.ends_with(end))
     })?;
     let message = "objects of an earlier build lie in the tree; it is built in a fresh copy without them";
-    Some(finding("E70", Severity::Info, message, old.clone()).hint("by hand: `rm -rf build dist *.egg-info`"))
+    Some(
+        finding("E70", Severity::Info, message, old.clone())
+            .hint("move the folder `build` elsewhere, or build in a fresh copy of the sources"),
+    )
 }
 
 /// E80, E81: what pip's isolation would bring.
