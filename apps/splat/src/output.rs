@@ -49,7 +49,6 @@ impl Output {
         let path = self.folder.join("point_cloud.ply");
         let scene = trainer.gaussians().download()?;
         ply::write_gaussians(&path, &scene)?;
-        scene.origin.write_sidecar(&path)?;
         listen(&Event::Saved { path });
         let path = self.folder.join("cameras.json");
         cameras_json::write(&path, &trainer.cameras()?)?;

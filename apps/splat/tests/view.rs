@@ -234,8 +234,9 @@ fn the_page_shows_the_scene_upright_and_dragging_orbits() {
     assert!((far(&eye) - far(&moved)).abs() < 1e-3 * far(&eye), "an orbit: {eye:?} {moved:?}");
     let blue_then = place(&second, 2);
     assert!(blue_then.is_none_or(|b| (b[0] - blue[0]).abs() > 0.05), "{blue:?} {blue_then:?}");
-    let red_then = place(&second, 0).expect("the red one is on the axis of the orbit");
-    assert!((red_then[0] - red[0]).abs() < 0.08 && (red_then[1] - red[1]).abs() < 0.08, "{red_then:?}");
+    // The orbit's axis is that of the whole content, near the red one.
+    let red_then = place(&second, 0).expect("the red one is still in view");
+    assert!((red_then[0] - red[0]).abs() < 0.2 && red_then[1] < 0.4, "{red_then:?}");
 
     tab.wheel([w / 2, h / 2], -400);
     tab.picture_when(|p| difference(&second, p) > 0.02);

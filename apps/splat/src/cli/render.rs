@@ -215,8 +215,8 @@ fn render(args: &Args) -> Result<Ended> {
     Ok(if done < shots.len() { Ended::Stopped } else { Ended::Done })
 }
 
-/// Bytes of memory per pixel while a picture is rendered on the CPU and others wait to be written; measured at 4096 pixels
-/// square: 40 for the render and its channels, the rest for pictures that wait.
+/// An estimate of the bytes of memory per pixel while a picture is rendered on the CPU and others wait to be written: about
+/// 40 for the render and its channels, the rest for pictures that wait.
 const BYTES_PER_PIXEL: u64 = 120;
 
 /// Refuses pictures that this machine's memory cannot hold, because the system would kill the program.

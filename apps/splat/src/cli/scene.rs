@@ -90,7 +90,9 @@ impl Scene {
     pub(crate) fn open(path: &Path, look: &LookArgs, origin: Option<Origin>) -> Result<Self> {
         let path = file_of(path)?;
         let mut host = read(&path)?;
-        move_to(&mut host, origin);
+        if let Some(origin) = origin {
+            host.set_origin(origin);
+        }
         let backend = look.backend.backend()?;
         let frozen =
             Frozen::new(&host, &backend).with_context(|| format!("cannot render {}", path.display()))?;
@@ -120,23 +122,13 @@ impl Scene {
     }
 }
 
-/// Reads the scene file `path`, with the origin that its sidecar states.
+/// Reads the scene file `path`, and says what was read otherwise than it was stored.
 pub(crate) fn read(path: &Path) -> Result<Gaussians> {
-    let scene = Gaussians::read(path)?;
-    let origin = Origin::read_sidecar(path)?.unwrap_or(scene.origin);
-    Ok(Gaussians { origin, ..scene })
-}
-
-/// Makes the local coordinates of `scene` relative to `origin`, if there is one; the Gaussians stay where they are in the
-/// world.
-pub(crate) fn move_to(scene: &mut Gaussians, origin: Option<Origin>) {
-    if let Some(origin) = origin.filter(|origin| *origin != scene.origin) {
-        let from = scene.origin;
-        for mean in scene.means.as_chunks_mut::<3>().0 {
-            *mean = origin.to_local(from.to_world(*mean));
-        }
-        scene.origin = origin;
+    let loaded = Gaussians::load(path)?;
+    for warning in &loaded.warnings {
+        say::warn(&format!("{}: {warning}", path.display()));
     }
+    Ok(loaded.gaussians)
 }
 
 /// The file of the scene: `path`, or the one that a training left in the folder `path`.

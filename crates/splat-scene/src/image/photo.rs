@@ -34,7 +34,7 @@ pub(crate) struct Header {
 
 /// Reads the header of an image file.
 pub(crate) fn header(path: &Path) -> Result<Header> {
-    let mut file = std::io::BufReader::new(fs_err::File::open(path)?);
+    let mut file = std::io::BufReader::new(crate::files::open(path)?.0);
     if let Some((size, orientation)) = jpeg::header(&mut file)
         && size.0 > 0
         && size.1 > 0

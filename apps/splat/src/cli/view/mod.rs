@@ -16,7 +16,7 @@ use splat_scene::{Dataset, Gaussians, OpenOptions, Origin, cameras_json, ply};
 use self::server::Site;
 use super::common::direction;
 use super::past::Past;
-use super::scene::{Color, TrainedArgs, file_of, move_to, read};
+use super::scene::{Color, TrainedArgs, file_of, read};
 use super::{Hinted, say};
 
 /// The libraries of the page with their licences as fetched by `cargo xtask build`, or nothing.
@@ -121,7 +121,9 @@ fn framing(args: &Args, scene: &Path, gaussians: &mut Gaussians) -> Result<Frami
         // It was not asked for, so the scene is shown even if it cannot be read.
         None => Past::beside(scene).cameras().and_then(|beside| cameras(&beside).ok()).unwrap_or_default(),
     };
-    move_to(gaussians, origin);
+    if let Some(origin) = origin {
+        gaussians.set_origin(origin);
+    }
     let given: Vec<&Camera> = cameras.iter().collect();
     if let Some(framing) = Framing::of_cameras(&given, gaussians, args.up) {
         return Ok(framing);
