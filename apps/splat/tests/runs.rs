@@ -37,14 +37,27 @@ fn interrupt(child: &Child) {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
 }
 
-/// `--resume` needs no settings, refuses others by name, and makes a finished run longer: to the bit what a longer run is.
+/// `--resume` needs no settings, refuses others by name, and makes a finished run longer: to the bit what a longer run is,
+/// where the schedule does not follow the number of steps.
 #[test]
 fn a_run_goes_on_with_its_own_settings() {
     let dir = tempfile::tempdir().unwrap();
     let data = dataset(dir.path());
     let [whole, out] = ["whole", "out"].map(|name| at(dir.path(), name));
-    let settings =
-        ["--sh-degree", "1", "--test-every", "3", "--seed", "4", "--init", "random", "--init-count", "200"];
+    let settings = [
+        "--sh-degree",
+        "1",
+        "--test-every",
+        "3",
+        "--seed",
+        "4",
+        "--init",
+        "random",
+        "--init-count",
+        "200",
+        "--preset",
+        "published",
+    ];
     let run = train(&data, &whole, &[&settings[..], &["--iterations", "12", "--eval-every", "0"]].concat());
     assert!(run.status.success(), "{}", text(&run.stderr));
     let run = train(&data, &out, &[&settings[..], &["--iterations", "7", "--eval-every", "0"]].concat());

@@ -59,11 +59,14 @@ fn held_out_quality_rises_and_outputs_parse() {
     println!("held-out PSNR {psnr:.2?}, SSIM {ssim:.3?}, {} steps/s", stats["steps_per_second"]);
     assert!(psnr[3] - psnr[0] > GAIN_DB, "{psnr:?}");
     assert!(ssim[3] - ssim[0] > GAIN_SSIM, "{ssim:?}");
-    assert_eq!((stats["gaussians"].as_u64(), stats["stopped_early"].as_bool()), (Some(8000), Some(false)));
+    // It begins with 8000; what contributes nothing is removed in the end.
+    let left = stats["gaussians"].as_u64().unwrap() as usize;
+    assert!((6000..=8000).contains(&left), "{left}");
+    assert_eq!(stats["stopped_early"].as_bool(), Some(false));
     assert_eq!((stats["data"]["width"].as_u64(), stats["data"]["height"].as_u64()), (Some(98), Some(74)));
 
     let gaussians = ply::read_gaussians(out.join("point_cloud.ply")).unwrap();
-    assert_eq!((gaussians.len(), gaussians.sh_degree()), (8000, 3));
+    assert_eq!((gaussians.len(), gaussians.sh_degree()), (left, 3));
     gaussians.check().unwrap();
 
     let mut views: Vec<_> =

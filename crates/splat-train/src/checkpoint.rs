@@ -343,7 +343,7 @@ mod tests {
         let message = with(&|c| (c.sh_degree, c.seed) = (1, 7)).unwrap_err();
         assert!(message.contains("`seed` was 0 and is 7 now; `sh_degree` was 3 and is 1 now"), "{message}");
         let message = with(&|c| c.strategy = crate::Strategy::Fixed).unwrap_err();
-        assert!(message.contains("\"adc\"") && !message.contains("gradient"), "{message}");
+        assert!(message.contains("\"guided\"") && !message.contains("gradient"), "{message}");
         let message = c.fits(path, "xyz", &Config::default(), "cpu").unwrap_err().to_string();
         assert!(message.contains("abc") && message.contains("xyz"), "{message}");
         assert!(c.fits(path, "abc", &Config::default(), "cuda").is_err());
