@@ -10,20 +10,20 @@ pub(super) const ENTRIES: &[Entry] = &[
         .because("setup.py left the extension out, as some do where they see no GPU or no nvcc")
         .then("`import` finds Python files alone")
         .mend("look in setup.py for the variable that decides, and set it: `--env NAME=VALUE`")
-        .own(OWN),
+        .own(OWN).ruled(),
     late("X02", "no module of the wheel holds GPU code")
         .because("setup.py built a CppExtension, or left the .cu files out")
         .then("the module imports and lacks its CUDA functions")
         .mend("look in setup.py for the variable that decides, and set it: `--env NAME=VALUE`")
-        .own(OWN),
+        .own(OWN).ruled(),
     fatal("X03", "a module does not import after torch")
         .because("a symbol or a library is missing, which other findings then name; or the package needs something at import that is not installed")
         .then("the wheel is not handed over")
         .mend("read the findings beside it first; then install what the message names, and try `ext verify WHEEL` again")
-        .own(OWN),
+        .own(OWN).ruled(),
     harmless("X04", "setup.py reads variables")
         .because("it decides by them what it builds, and for which GPUs")
         .then("those that mean architectures are set; the others are as they are in your environment")
         .mend("`--env NAME=VALUE` sets another value")
-        .own(OWN),
+        .own(OWN).ruled(),
 ];
