@@ -2,7 +2,7 @@
 //!
 //! Engines are compiled first, each as a library of its own, then everything else without any of them: programs open
 //! engines at run time. `splat_toolchain` decides, [`splatwright::provision`] brings what is missing and
-//! [`crate::gather`] keeps and [`crate::verify`] proves the result. A run with nothing changed compiles and proves nothing anew.
+//! `gather.rs` keeps and `verify.rs` proves the result. A run with nothing changed compiles and proves nothing anew.
 
 use std::{
     path::{Path, PathBuf},

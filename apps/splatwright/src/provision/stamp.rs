@@ -33,7 +33,7 @@ pub struct Installed {
     pub bytes: u64,
     /// Bytes of the markers and of the large files, by path with `/`.
     pub sizes: BTreeMap<String, u64>,
-    /// Every file, unless there are more than [`HELD`] bytes of them; empty in stamps of older versions too.
+    /// Every file, unless there are more than `HELD` bytes of them; empty in stamps of older versions too.
     #[serde(default)]
     pub held: BTreeMap<String, Held>,
 }

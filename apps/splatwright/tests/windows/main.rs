@@ -110,8 +110,20 @@ fn the_real_nvcc_says_its_version_its_architectures_and_its_ceiling() {
 fn the_program_plans_an_extension_and_tells_why() {
     let Some(place) = Place::new("plan") else { return };
     let venv = place.at("venv").display().to_string();
-    let said =
-        place.splatwright(&["ext", "build", ".", "--python", &venv, "--arch", "86", "--dry-run", "--json"]);
+    fs_err::create_dir_all(place.at("source")).unwrap();
+    fs_err::write(place.at("source/setup.py"), "from setuptools import setup\nsetup()\n").unwrap();
+    let source = place.at("source").display().to_string();
+    let said = place.splatwright(&[
+        "ext",
+        "build",
+        &source,
+        "--python",
+        &venv,
+        "--arch",
+        "86",
+        "--dry-run",
+        "--json",
+    ]);
     let plan: serde_json::Value =
         serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{}{}", said.stdout, said.stderr));
     assert!(said.ok, "{}", said.stderr);

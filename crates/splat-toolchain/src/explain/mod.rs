@@ -1,6 +1,6 @@
 //! Reads the log of a build that somebody else ran and names every known failure and harmless warning in it.
 //! The log may be of any size and in any encoding; it is gone through once. Only the log counts: what the machine has is
-//! for [`crate::probe`] to say.
+//! for [`probe`](fn@crate::probe) to say.
 
 mod lines;
 mod search;
