@@ -1,4 +1,4 @@
-//! `cargo xtask fix`: one command for somebody else's extensions in somebody's environment. Looks, says what is wrong, does
+//! `cargo xtask fix`: builds other projects' extensions for a Python environment with one command. It looks, says what is wrong, does
 //! what is safe (chooses toolkit and compiler, lends GLM, builds in a clean copy, proves, installs all or nothing, imports),
 //! and shows what it did. Sources are never edited; an environment that would not import afterwards is as before.
 
