@@ -11,6 +11,6 @@ flags = [f"-gencode=arch=compute_{code},code=sm_{code}" for code in codes]
 setup(
     name="faulty",
     version="1.0",
-    ext_modules=[CUDAExtension("faulty._C", ["limits.cu", "module.cpp"], extra_compile_args={"nvcc": flags})],
+    ext_modules=[CUDAExtension("faulty._C", ["limits.cu", "reduce.cu", "module.cpp"], extra_compile_args={"nvcc": flags})],
     cmdclass={"build_ext": BuildExtension},
 )
