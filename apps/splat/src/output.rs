@@ -86,7 +86,7 @@ impl Output {
 
 /// Loss, PSNR of training and held-out views, and the number of Gaussians, against steps. What is measured on one view at a
 /// time is smoothed: views differ more than steps do.
-fn curves(outcome: &Outcome) -> [Series; 4] {
+pub(crate) fn curves(outcome: &Outcome) -> [Series; 4] {
     let trained =
         |of: fn(&Sample) -> f64| -> Vec<_> { outcome.curve.iter().map(|s| (s.step as f64, of(s))).collect() };
     let held_out = outcome.evaluations.iter().map(|e| (e.step as f64, e.psnr)).collect();

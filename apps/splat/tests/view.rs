@@ -2,6 +2,8 @@
 #![expect(clippy::print_stdout, reason = "a test says on stdout that it was skipped, and what it measured")]
 
 mod browser;
+mod small;
+mod watch;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -55,14 +57,23 @@ fn view(scene: &Path, args: &[&str]) -> Option<View> {
 
 /// `GET path` with this Host: status line with headers, and body.
 fn get(view: &View, path: &str, host: Option<&str>) -> (String, Vec<u8>) {
+    asked(view, &format!("GET {path} HTTP/1.1\r\n"), host)
+}
+
+fn asked(view: &View, request: &str, host: Option<&str>) -> (String, Vec<u8>) {
     let address = view.url.trim_start_matches("http://").trim_end_matches('/');
     let mut stream = TcpStream::connect(address).unwrap();
     let host = host.unwrap_or(address);
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "{request}Host: {host}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     let split = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
     (String::from_utf8(answer[..split].to_vec()).unwrap().to_lowercase(), answer[split + 4..].to_vec())
+}
+
+/// `POST path` as a page of `origin` would send it: status line with headers, and body.
+fn post(view: &View, path: &str, origin: &str) -> (String, Vec<u8>) {
+    asked(view, &format!("POST {path} HTTP/1.1\r\nOrigin: {origin}\r\nContent-Length: 0\r\n"), None)
 }
 
 /// Blobs of known colour around the origin: red above (y down: -y), green below, blue on the right, and a
@@ -246,6 +257,33 @@ fn the_page_shows_the_scene_upright_and_dragging_orbits() {
     tab.picture_when(|p| difference(&first, p) < 0.01);
     tab.key("b");
     tab.picture_when(|p| p.get_pixel(4, 4).0[..3] == [255; 3]);
+
+    // Tools: harmonics off and on, a measured frame, the list of controls, and a camera that is kept where it stands.
+    tab.key("f");
+    tab.wait_until("document.getElementById('status').textContent.includes('ms per frame')");
+    tab.key("s");
+    tab.wait_until("document.getElementById('harmonics').textContent === 'SH off'");
+    tab.picture_when(|p| place(p, 0).is_some());
+    tab.key("s");
+    tab.key("h");
+    tab.wait_until("document.getElementById('controls').open");
+    tab.evaluate("document.getElementById('controls').close()");
+    tab.key("k");
+    tab.evaluate(
+        "URL.createObjectURL = (blob) => { blob.text().then((text) => { window.path = text; }); return '#'; };\
+         document.getElementById('path').click()",
+    );
+    tab.wait_until("typeof window.path === 'string'");
+    let kept = dir.path().join("path.json");
+    fs_err::write(&kept, tab.evaluate("window.path").as_str().unwrap()).unwrap();
+    let kept = splat_scene::cameras_json::read(&kept).unwrap();
+    let centre = kept[0].camera.campos.map(f64::from);
+    assert!(distance(&centre, &tab.eye()) < 1e-3, "{centre:?}");
+    // The camera looks at the target of the orbit.
+    let camera = &kept[0].camera;
+    let along =
+        |k: usize| (0..3).map(|c| f64::from(camera.view[4 * c + k]) * (target[c] - centre[c])).sum::<f64>();
+    assert!(along(2) > 0.0 && along(0).hypot(along(1)) < 1e-3 * along(2), "x right, y down, z forward");
 
     // Another side is up: what is below comes to the top, and back again after all sides.
     tab.key("b");

@@ -1,4 +1,5 @@
-// The page of `splat view`: one scene; drag or one finger to orbit, wheel or two fingers to zoom, right drag to move.
+// The page of `splat view` and `splat train --view`: one scene; drag or one finger to orbit, wheel or two fingers to zoom,
+// right drag to move. tools.js measures and keeps cameras, live.js follows a training.
 //
 // World coordinates are the scene's own; only the camera is turned to them. What is up cannot be read off a scene without
 // cameras (COLMAP: -y, others: z or y), so it can be turned.
@@ -8,6 +9,8 @@
 import * as THREE from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import { SparkRenderer, SplatFileType, SplatMesh } from "@sparkjsdev/spark";
+import { follow } from "./live.js";
+import { Path, frameTime } from "./tools.js";
 
 const root = document.documentElement;
 const status = document.getElementById("status");
@@ -25,9 +28,21 @@ async function fetched(path) {
   return answer;
 }
 
+// A training says where to stand once it has its first points.
+async function begun() {
+  for (;;) {
+    const answer = await fetch("view.json");
+    if (answer.status !== 404) {
+      return (await fetched("view.json")).json();
+    }
+    say("loading", "the training has not begun yet");
+    await new Promise((done) => setTimeout(done, 500));
+  }
+}
+
 async function main() {
   say("loading", "loading");
-  const view = await (await fetched("view.json")).json();
+  const view = await begun();
   document.title = `${view.name} - splat view`;
   say("loading", `loading ${view.name}: ${view.gaussians.toLocaleString()} Gaussians`);
 
@@ -69,10 +84,25 @@ async function main() {
   });
   scene.add(spark);
 
-  const bytes = new Uint8Array(await (await fetched("scene.ply")).arrayBuffer());
-  const splats = new SplatMesh({ fileBytes: bytes, fileType: SplatFileType.PLY, extSplats: true });
-  scene.add(splats);
-  await splats.initialized;
+  let splats;
+  let harmonics = true;
+  async function show(file) {
+    const fileBytes = new Uint8Array(await (await fetched(file)).arrayBuffer());
+    const fileType = file.endsWith(".ply") ? SplatFileType.PLY : SplatFileType.SPLAT;
+    const next = new SplatMesh({ fileBytes, fileType, extSplats: true });
+    await next.initialized;
+    next.maxSh = harmonics ? 3 : 0;
+    scene.add(next);
+    if (splats) {
+      scene.remove(splats);
+      splats.dispose();
+    }
+    splats = next;
+    draw();
+  }
+  if (!view.live) {
+    await show("scene.ply");
+  }
 
   function fit() {
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
@@ -134,20 +164,55 @@ async function main() {
     fit();
     draw();
   }).observe(canvas);
-  const actions = { start: () => controls.reset(), turn, backdrop };
+  function sh() {
+    harmonics = !harmonics;
+    splats.maxSh = harmonics ? 3 : 0;
+    splats.updateGenerator();
+    document.getElementById("harmonics").textContent = harmonics ? "SH on" : "SH off";
+    draw();
+  }
+  function timing() {
+    const ms = frameTime(renderer, scene, camera);
+    say("ready", `${ms.toFixed(1)} ms per frame of ${canvas.width} x ${canvas.height} (${(1000 / ms).toFixed(0)} per second)`);
+    draw();
+  }
+  const path = new Path(view.offset);
+  function keep() {
+    const kept = path.keep(camera);
+    document.getElementById("path").hidden = false;
+    say("ready", `${kept} cameras kept; save them: splat render SCENE -o flight.mp4 --cameras path.json --path`);
+  }
+  const help = () => document.getElementById("controls").showModal();
+  const actions = {
+    start: () => controls.reset(),
+    turn,
+    backdrop,
+    harmonics: sh,
+    timing,
+    keep,
+    path: () => path.save(),
+    help,
+  };
   for (const [name, act] of Object.entries(actions)) {
     document.getElementById(name).addEventListener("click", act);
   }
-  const keys = { r: "start", u: "turn", b: "backdrop" };
-  window.addEventListener("keydown", (event) => actions[keys[event.key]]?.());
+  const keys = { r: "start", u: "turn", b: "backdrop", s: "harmonics", f: "timing", k: "keep", h: "help" };
+  window.addEventListener("keydown", (event) => {
+    if (!event.ctrlKey && !event.metaKey && !event.altKey) {
+      actions[keys[event.key]]?.();
+    }
+  });
   document.getElementById("tools").hidden = false;
   const fingers = matchMedia("(pointer: coarse)").matches;
   say(
     "ready",
     fingers
       ? "one finger: orbit   two fingers: zoom and move"
-      : "drag: orbit   wheel: zoom   right drag: move   r: back to the start   u: turn up   b: background",
+      : "drag: orbit   wheel: zoom   right drag: move   h: help",
   );
+  if (view.live) {
+    await follow(show);
+  }
 }
 
 main().catch((error) => {

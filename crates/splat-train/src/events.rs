@@ -136,7 +136,7 @@ const MOST_SAMPLES: usize = 512;
 
 impl Outcome {
     /// Adds a point to the curve; if there are too many, drops every other one first.
-    pub(crate) fn sample(&mut self, sample: Sample) {
+    pub fn sample(&mut self, sample: Sample) {
         if self.curve.len() >= MOST_SAMPLES {
             let mut index = 0;
             self.curve.retain(|_| {

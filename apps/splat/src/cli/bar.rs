@@ -3,7 +3,7 @@
 //! The estimate comes from how fast the work went lately; what was done before the first report, such as loading, is not in
 //! it. On a terminal only, and on stderr.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -39,7 +39,17 @@ impl Bar {
     pub(crate) fn show(&mut self, done: u64, parts: &[&str]) {
         self.pace.hear(done, self.began.elapsed().as_secs_f64());
         let width = console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns));
-        self.line.set_message(composed(width, done, self.of, self.pace.left(self.of), parts));
+        self.line.set_message(composed(width, done, self.of, self.left(), parts));
+    }
+
+    /// The work rested for so long, which is not counted as its pace.
+    pub(crate) fn rested(&mut self, time: Duration) {
+        self.began += time;
+    }
+
+    /// The time left, in words, once enough was measured.
+    pub(crate) fn left(&self) -> Option<String> {
+        self.pace.left(self.of).map(|seconds| format!("{} left", duration(seconds)))
     }
 
     /// There are `of` pieces.
@@ -60,7 +70,7 @@ impl Bar {
 
 /// Steps per second lately: old measurements fade.
 #[derive(Debug, Default)]
-struct Pace {
+pub(super) struct Pace {
     first: Option<f64>,
     last: Option<(u64, f64)>,
     steps: f64,
@@ -68,7 +78,7 @@ struct Pace {
 }
 
 impl Pace {
-    fn hear(&mut self, done: u64, now: f64) {
+    pub(super) fn hear(&mut self, done: u64, now: f64) {
         if let Some((before, then)) = self.last {
             let took = now - then;
             let fade = (-took / MEMORY).exp();
@@ -80,14 +90,14 @@ impl Pace {
     }
 
     /// Seconds until `of` steps are done, once enough was measured.
-    fn left(&self, of: u64) -> Option<f64> {
+    pub(super) fn left(&self, of: u64) -> Option<f64> {
         let (done, now) = self.last?;
         let measured = now - self.first? >= FIRST && self.steps > 0.0;
         measured.then(|| of.saturating_sub(done) as f64 * self.seconds / self.steps)
     }
 }
 
-fn composed(width: usize, done: u64, of: u64, left: Option<f64>, parts: &[&str]) -> String {
+fn composed(width: usize, done: u64, of: u64, left: Option<String>, parts: &[&str]) -> String {
     let room = width.saturating_sub(FREE);
     let mut text = String::new();
     if room >= 3 * DRAWN {
@@ -95,7 +105,6 @@ fn composed(width: usize, done: u64, of: u64, left: Option<f64>, parts: &[&str])
         text = format!("[{}{}] ", "=".repeat(filled), " ".repeat(DRAWN - filled));
     }
     text += &format!("{done}/{of}");
-    let left = left.map(|seconds| format!("{} left", duration(seconds)));
     for part in left.as_deref().iter().chain(parts) {
         let longer = format!("{text}  {}", say::shown(part));
         if console::measure_text_width(&longer) > room {
@@ -124,11 +133,11 @@ mod tests {
     fn every_width_holds_the_line_and_what_the_terminal_adds() {
         let parts = ["loss 0.0123", "PSNR 27.31", "1,234,567 Gaussians", "101.5 steps/s", "\u{1b}[2J 相机"];
         for width in 0..200 {
-            let text = composed(width, 29_999, 30_000, Some(4000.0), &parts);
+            let text = composed(width, 29_999, 30_000, Some("1h 07m left".into()), &parts);
             assert!(console::measure_text_width(&text) <= width.saturating_sub(FREE), "{width}: {text}");
             assert!(!text.contains('\u{1b}'), "{text}");
         }
-        assert_eq!(composed(30, 5, 9, Some(61.0), &parts), "5/9  1m 01s left");
+        assert_eq!(composed(30, 5, 9, Some("1m 01s left".into()), &parts), "5/9  1m 01s left");
         let wide = composed(120, 5, 10, None, &parts[..2]);
         assert_eq!(wide, "[==========          ] 5/10  loss 0.0123  PSNR 27.31");
     }

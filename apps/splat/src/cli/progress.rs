@@ -1,6 +1,7 @@
 //! Shows events: a line of progress on a terminal, about twenty lines elsewhere, JSON lines on stdout when asked for.
 
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use splat_train::{Event, Method, Outcome};
 
@@ -72,12 +73,13 @@ impl Progress {
                     format!("{steps_per_second:.1} steps/s"),
                 ];
                 parts.extend(memory_mib.map(|mib| format!("{} MiB", grouped(mib))));
+                let shown: Vec<&str> = parts.iter().map(String::as_str).collect();
+                self.bar.show(*step, &shown);
                 if self.lines && (*step >= self.last + self.every || step == iterations) {
                     self.last = *step;
+                    parts.extend(self.bar.left().filter(|_| step < iterations));
                     say::note(&format!("{step}/{iterations}  {}", parts.join("  ")));
                 }
-                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                self.bar.show(*step, &parts);
             }
             Event::Evaluated(e) => self.say(&format!(
                 "Step {}, held-out photos: PSNR {:.2} dB, SSIM {:.4}, after {:.1} s of training",
@@ -88,6 +90,11 @@ impl Progress {
             // `Densified`, for one: the number of Gaussians is in every line.
             _ => {}
         }
+    }
+
+    /// The training was paused for so long.
+    pub(crate) fn rested(&mut self, time: Duration) {
+        self.bar.rested(time);
     }
 
     pub(crate) fn finish(&self, outcome: &Outcome) {

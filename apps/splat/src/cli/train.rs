@@ -4,20 +4,23 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::json;
 use splat_init::Error as InitError;
 use splat_scene::Dataset;
 use splat_train::{
-    Backend, Checkpoint, Config, Error, PointSource, Preset, RunOptions, Trainer, Watch, checkpoint_path,
+    Backend, Checkpoint, Config, Error, Event, PointSource, Preset, RunOptions, Trainer, Watch,
+    checkpoint_path,
 };
 
 use super::bar::Bar;
 use super::common::{self, BackendArgs, DataArgs, absolute, stopped_by_ctrl_c};
 use super::progress::Progress;
-use super::rerun::{Live, RerunArgs};
+use super::rerun::{self, RerunArgs};
 use super::settings::{TrainArgs, option_of};
+use super::view::{Live, LiveArgs};
 use super::{Ended, Hinted, say};
 use crate::output::Output;
 
@@ -28,7 +31,7 @@ use crate::output::Output;
     splat train data/snowmiku -o out --preset fast\n  \
     splat train data/snowmiku -o out --engine cpu --downscale 8 --iterations 300\n  \
     splat train data/snowmiku -o out --resume\n  \
-    splat train data/snowmiku -o out --rerun\n\n\
+    splat train data/snowmiku -o out --view\n\n\
     Ctrl-C finishes the step and saves, with exit code 3; a second one ends at once. --resume takes all settings from the \
     run; only --iterations, the evaluations and --image-cache may differ. A finished run is made longer with --resume \
     --iterations N.")]
@@ -67,6 +70,8 @@ pub(crate) struct Args {
     json_events: bool,
     #[command(flatten)]
     rerun: RerunArgs,
+    #[command(flatten)]
+    view: LiveArgs,
 }
 
 /// Where to go on, and how the run was begun.
@@ -120,7 +125,8 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
     let output = Output::create(&args.output, args.overwrite || args.resume, hint)?;
 
     let mut progress = Progress::new(args.quiet, args.json_events, config.iterations);
-    let mut live = Live::open(&args.rerun, &dataset, &config, args.overwrite)?;
+    let mut rerun = rerun::Live::open(&args.rerun, &dataset, &config, args.overwrite)?;
+    let mut live = Live::open(&args.view, &dataset, &stop)?;
     let Some(mut trainer) = build(args, &dataset, config, &backend, resumed, &stop)? else {
         say::note("stopped before the first step; there is nothing to save yet");
         return Ok(Ended::Stopped);
@@ -140,11 +146,16 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
     };
     let result = trainer.run(&options, |trainer, event| {
         progress.show(event);
-        if let Some(warning) = live.as_mut().and_then(|live| live.show(trainer, event)) {
+        if let Some(warning) = rerun.as_mut().and_then(|rerun| rerun.show(trainer, event)) {
             progress.show(&warning);
         }
+        match live.as_mut().map_or(Ok(Duration::ZERO), |live| live.show(trainer, event)) {
+            Ok(time) => progress.rested(time),
+            // Whoever watches sees less; the training does not stop for that.
+            Err(error) => progress.show(&Event::Warning { text: format!("--view: {error:#}") }),
+        }
     });
-    if let Some(warning) = live.and_then(Live::finish) {
+    if let Some(warning) = rerun.and_then(rerun::Live::finish) {
         progress.show(&warning);
     }
     let outcome = result?;
@@ -157,6 +168,9 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
     });
     output.save(&trainer, &dataset, &outcome, run, &mut |event| progress.show(event))?;
     progress.finish(&outcome);
+    if let Some(live) = live {
+        live.finish(&trainer).unwrap_or_else(|error| say::warn(&format!("--view: {error:#}")));
+    }
     Ok(if outcome.stopped_early { Ended::Stopped } else { Ended::Done })
 }
 

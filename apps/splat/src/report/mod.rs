@@ -14,5 +14,5 @@ pub(crate) use csv::per_view_csv;
 pub(crate) use frames::{Pixels, PngPool, Video};
 pub(crate) use names::file_names;
 pub(crate) use picture::{Rgb8, bytes, compared, heat, rgb8, side_by_side};
-pub(crate) use plot::{Series, plot};
+pub(crate) use plot::{Series, plot, svg};
 pub(crate) use top::from_above;

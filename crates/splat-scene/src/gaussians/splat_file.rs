@@ -4,6 +4,7 @@
 //! Positions are exact, scales are exact up to an exponential and its logarithm; colours, opacities and quaternions have 8
 //! bits per number.
 
+use std::io::Write;
 use std::path::Path;
 
 use super::placed;
@@ -63,14 +64,32 @@ pub fn parse(path: &Path, data: &[u8]) -> Result<Gaussians> {
     Ok(g)
 }
 
-/// Writes a `.splat` file, which drops spherical harmonics above degree 0, and the sidecar of an origin that is not zero. After a failure there is no partial file. The
-/// Gaussians are sorted by volume times opacity, largest first, because viewers show them as they arrive.
+/// Writes a `.splat` file, which drops spherical harmonics above degree 0, and the sidecar of an origin that is not zero.
+/// After a failure there is no partial file. The Gaussians are sorted by volume times opacity, largest first, because
+/// viewers show them as they arrive.
 ///
 /// # Errors
 /// Arrays that disagree in length or contain NaN or infinity; [`Error::Write`].
 pub fn write(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
-    let (path, g) = (path.as_ref(), gaussians);
-    g.check()?;
+    let path = path.as_ref();
+    gaussians.check()?;
+    write_atomically(path, |out| encode(gaussians, out))?;
+    gaussians.origin.write_sidecar(path)
+}
+
+/// The contents of the file that [`write`] writes: local positions.
+///
+/// # Errors
+/// Arrays that disagree in length or contain NaN or infinity.
+pub fn to_bytes(gaussians: &Gaussians) -> Result<Vec<u8>> {
+    gaussians.check()?;
+    let mut bytes = Vec::with_capacity(RECORD * gaussians.len());
+    encode(gaussians, &mut bytes).expect("writing to a Vec cannot fail");
+    Ok(bytes)
+}
+
+/// Writes the records. The arrays must agree in length.
+fn encode(g: &Gaussians, out: &mut dyn Write) -> std::io::Result<()> {
     let weight = |i: usize| {
         let log_volume: f32 = g.log_scales[3 * i..3 * i + 3].iter().sum();
         // The logarithm of volume x opacity, because the product itself may underflow.
@@ -78,21 +97,18 @@ pub fn write(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
     };
     let mut order: Vec<(f32, usize)> = (0..g.len()).map(|i| (weight(i), i)).collect();
     order.sort_by(|a, b| b.0.total_cmp(&a.0));
-    write_atomically(path, |out| {
-        for &(_, i) in &order {
-            let mut record = Vec::with_capacity(RECORD);
-            let position = g.means[3 * i..3 * i + 3].iter().copied();
-            let scale = g.log_scales[3 * i..3 * i + 3].iter().map(|x| x.exp().min(f32::MAX));
-            position.chain(scale).for_each(|x| record.extend(x.to_le_bytes()));
-            let sh = &g.sh[3 * g.coeffs * i..3 * g.coeffs * i + 3];
-            record.extend(sh.iter().map(|c| byte(255.0 * (0.5 + SH_C0 * c))));
-            record.push(byte_of_logit(g.opacity_logits[i]));
-            let q = &g.rotations[4 * i..4 * i + 4];
-            let norm = q.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
-            record.extend(q.iter().map(|x| byte(128.0 + 128.0 * x / norm)));
-            out.write_all(&record)?;
-        }
-        Ok(())
-    })?;
-    g.origin.write_sidecar(path)
+    for &(_, i) in &order {
+        let mut record = Vec::with_capacity(RECORD);
+        let position = g.means[3 * i..3 * i + 3].iter().copied();
+        let scale = g.log_scales[3 * i..3 * i + 3].iter().map(|x| x.exp().min(f32::MAX));
+        position.chain(scale).for_each(|x| record.extend(x.to_le_bytes()));
+        let sh = &g.sh[3 * g.coeffs * i..3 * g.coeffs * i + 3];
+        record.extend(sh.iter().map(|c| byte(255.0 * (0.5 + SH_C0 * c))));
+        record.push(byte_of_logit(g.opacity_logits[i]));
+        let q = &g.rotations[4 * i..4 * i + 4];
+        let norm = q.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
+        record.extend(q.iter().map(|x| byte(128.0 + 128.0 * x / norm)));
+        out.write_all(&record)?;
+    }
+    Ok(())
 }

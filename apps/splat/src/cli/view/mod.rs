@@ -1,11 +1,15 @@
-//! `splat view`: a page on 127.0.0.1 that shows a scene with the libraries that the build embedded.
+//! `splat view`: a page on 127.0.0.1 that shows a scene with the libraries that the build embedded. `live` shows a training
+//! on the same page (`splat train --view`).
 //!
 //! The page gets the scene as PLY in world coordinates and moves only its camera. Nothing is fetched from anywhere else, and
 //! nothing is written.
 
+mod live;
 mod server;
+mod site;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::trajectory::Framing;
 use anyhow::{Context, Result};
@@ -13,7 +17,9 @@ use serde::Serialize;
 use splat_core::Camera;
 use splat_scene::{Dataset, Gaussians, OpenOptions, Origin, cameras_json, ply};
 
-use self::server::Site;
+pub(crate) use self::live::{Live, LiveArgs};
+use self::server::Server;
+use self::site::Site;
 use super::common::direction;
 use super::past::Past;
 use super::scene::{Color, TrainedArgs, file_of, read};
@@ -27,6 +33,8 @@ const PAGE: &[(&str, &[u8])] = &[
     ("index.html", include_bytes!("../../../viewer/index.html")),
     ("viewer.css", include_bytes!("../../../viewer/viewer.css")),
     ("viewer.js", include_bytes!("../../../viewer/viewer.js")),
+    ("tools.js", include_bytes!("../../../viewer/tools.js")),
+    ("live.js", include_bytes!("../../../viewer/live.js")),
 ];
 
 /// Arguments of `splat view`.
@@ -60,18 +68,16 @@ struct View<'a> {
     gaussians: usize,
     background: Color,
     antialiasing: bool,
+    /// What is added to a place in the page to have it in the world.
+    offset: [f64; 3],
+    /// Whether the scene is still in training: `progress.json` says how far it is.
+    live: bool,
     #[serde(flatten)]
     framing: Framing,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    if LIBRARIES.is_empty() {
-        let message = "this `splat` was built without the viewer's libraries".into();
-        return Err(Hinted::error(
-            message,
-            "build it with `cargo xtask build`, which brings them; until then, `splat render` makes pictures",
-        ));
-    }
+    built_with_libraries("`splat render` makes pictures")?;
     let path = file_of(&args.scene)?;
     let mut gaussians = read(&path)?;
     let dropped = gaussians.repair()?.dropped;
@@ -84,14 +90,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let (background, antialiasing) = args.trained.of(&path);
     let framing = framing(args, &path, &mut gaussians)?;
-    let view = View { name: &name, gaussians: gaussians.len(), background, antialiasing, framing };
+    let view = View {
+        name: &name,
+        gaussians: gaussians.len(),
+        background,
+        antialiasing,
+        offset: gaussians.origin.offset,
+        live: false,
+        framing,
+    };
 
-    let mut site = Site::default();
-    for (name, bytes) in PAGE.iter().chain(LIBRARIES) {
-        site.add(name, *bytes);
-    }
-    site.add("view.json", serde_json::to_vec(&view)?);
-    site.add("scene.ply", ply::to_bytes(&gaussians)?);
+    let site = Site::default();
+    with_page(&site);
+    site.put("view.json", serde_json::to_vec(&view)?);
+    site.put("scene.ply", ply::to_bytes(&gaussians)?);
     say::note(&format!(
         "{}: {} Gaussians, SH degree {}",
         path.display(),
@@ -100,17 +112,41 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ));
     drop(gaussians);
 
-    let server = server::Server::open(args.port)?;
+    let server = Server::open(args.port)?;
     say::print(&server.url())?;
-    if args.no_open || !has_desktop() {
-        say::note("open it in a browser on this machine; Ctrl-C ends the program");
-    } else if let Err(error) = open::that_detached(server.url()) {
-        say::warn(&format!("no browser could be opened ({error}); open the address yourself"));
-        say::note("Ctrl-C ends the program");
-    } else {
-        say::note("Ctrl-C ends the program");
+    open_browser(&server, args.no_open, "Ctrl-C ends the program");
+    server.serve(Arc::new(site))
+}
+
+/// Refuses, in a build without the page's libraries; `instead` is what works there.
+fn built_with_libraries(instead: &str) -> Result<()> {
+    if !LIBRARIES.is_empty() {
+        return Ok(());
     }
-    server.serve(site)
+    let message = "this `splat` was built without the viewer's libraries".into();
+    Err(Hinted::error(
+        message,
+        format!("build it with `cargo xtask build`, which brings them; until then, {instead}"),
+    ))
+}
+
+/// Opens the page in a browser, or says where it is; `then` is the rest of the sentence.
+fn open_browser(server: &Server, no_open: bool, then: &str) {
+    let url = server.url();
+    if no_open || !has_desktop() {
+        say::note(&format!("open {url} in a browser on this machine; {then}"));
+    } else if let Err(error) = open::that_detached(&url) {
+        say::warn(&format!("no browser could be opened ({error}); open {url} yourself; {then}"));
+    } else {
+        say::note(&format!("{url} is open in a browser; {then}"));
+    }
+}
+
+/// Adds the page and its libraries.
+fn with_page(site: &Site) {
+    for (name, bytes) in PAGE.iter().chain(LIBRARIES) {
+        site.put(name, *bytes);
+    }
 }
 
 /// Where the page starts: at the first camera that sees some of the scene, or outside with all of it in view. The scene is
@@ -163,12 +199,13 @@ mod tests {
             std::str::from_utf8(bytes).unwrap()
         };
         let (page, script) = (text("index.html"), text("viewer.js"));
-        for source in [page, script, text("viewer.css")] {
+        for source in [page, script, text("viewer.css"), text("tools.js"), text("live.js")] {
             assert!(!source.contains("://"), "the page must not name another host");
         }
         // Every bare name that a module imports stands in the import map.
         for import in script.lines().filter_map(|l| l.strip_prefix("import")?.split('"').nth(1)) {
-            assert!(page.contains(&format!("\"{import}\":")), "{import}");
+            let own = import.strip_prefix("./").is_some_and(|name| PAGE.iter().any(|(n, _)| *n == name));
+            assert!(own || page.contains(&format!("\"{import}\":")), "{import}");
         }
         if LIBRARIES.is_empty() {
             return; // The plain build; that it says so is tested in tests/view.rs.

@@ -1,10 +1,9 @@
-//! The server of `splat view`: a fixed set of files in memory, served on 127.0.0.1 only.
+//! The server of `splat view` and `splat train --view`, on 127.0.0.1 only.
 //!
-//! A page of another site could let a name of its own resolve to 127.0.0.1 and then read the scene; therefore requests whose
-//! Host is not this machine are refused. Nothing is read from disk here, nothing can be uploaded, and no client can keep others
-//! out: headers have a size and a time, and the oldest of too many connections is closed.
+//! Nothing is read from disk here, nothing can be uploaded, and no client can keep others out: headers have a size and a
+//! time, and the oldest of too many connections is closed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
@@ -15,10 +14,11 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::AbortHandle;
 
+use super::site::{From, Site, answer};
 use crate::cli::Hinted;
 
 /// Connections at a time; a browser opens up to six.
@@ -33,60 +33,11 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-inline' 'uns
     style-src 'self'; img-src 'self' data: blob:; connect-src 'self' data: blob:; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
-/// The files of a page, by name.
-#[derive(Debug, Default)]
-pub(super) struct Site {
-    files: BTreeMap<String, Bytes>,
-}
-
-impl Site {
-    /// Adds a file, whose type follows from its name.
-    pub(super) fn add(&mut self, name: &str, bytes: impl Into<Bytes>) {
-        self.files.insert(name.to_owned(), bytes.into());
-    }
-}
-
-/// Status, type and content.
-type Answer = (StatusCode, &'static str, Bytes);
-
-const TEXT: &str = "text/plain; charset=utf-8";
-
-/// The answer to a request; `port` is that of this server.
-fn answer(site: &Site, port: u16, method: &Method, path: &str, host: Option<&str>) -> Answer {
-    let refused = |status, text: &'static str| (status, TEXT, Bytes::from_static(text.as_bytes()));
-    let ours = |host: &str| {
-        let (name, its_port) = host.rsplit_once(':').unwrap_or((host, "80"));
-        ["127.0.0.1", "localhost"].contains(&name) && its_port == port.to_string()
-    };
-    if !host.is_some_and(ours) {
-        return refused(StatusCode::FORBIDDEN, "this page is served to 127.0.0.1 only");
-    }
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return refused(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
-    }
-    let path = path.trim_start_matches('/');
-    let name = if path.is_empty() { "index.html" } else { path };
-    match site.files.get_key_value(name) {
-        Some((name, bytes)) => (StatusCode::OK, mime(name), bytes.clone()),
-        None => refused(StatusCode::NOT_FOUND, "there is no such file"),
-    }
-}
-
-fn mime(name: &str) -> &'static str {
-    match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
-        "html" => "text/html; charset=utf-8",
-        "css" => "text/css; charset=utf-8",
-        "js" => "text/javascript; charset=utf-8",
-        "json" => "application/json",
-        "ply" => "application/octet-stream",
-        _ => TEXT,
-    }
-}
-
 /// An answer with its headers. The length is stated, so that the page notices a scene that was cut short.
 fn response(site: &Site, port: u16, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let (status, kind, bytes) = answer(site, port, request.method(), request.uri().path(), host);
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let from = From { host: text(header::HOST), origin: text(header::ORIGIN) };
+    let (status, kind, bytes) = answer(site, port, request.method(), request.uri().path(), from);
     let mut response = Response::new(Full::new(bytes));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -128,9 +79,9 @@ impl Server {
     }
 
     /// Answers requests until the process ends.
-    pub(super) fn serve(self, site: Site) -> Result<()> {
+    pub(super) fn serve(self, site: Arc<Site>) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(self.accept(Arc::new(site))).context("the server ended")
+        runtime.block_on(self.accept(site)).context("the server stopped")
     }
 
     async fn accept(self, site: Arc<Site>) -> std::io::Result<()> {
@@ -172,45 +123,14 @@ mod tests {
     use std::io::{ErrorKind, Read, Write};
     use std::net::TcpStream;
 
+    use super::super::site::tests::site;
     use super::*;
-
-    fn site() -> Site {
-        let mut site = Site::default();
-        site.add("index.html", &b"page"[..]);
-        site.add("viewer.js", b"script".to_vec());
-        site.add("scene.ply", vec![7; 30 << 20]);
-        site
-    }
-
-    fn ask(method: &Method, url: &str, host: Option<&str>) -> (u16, &'static str, Vec<u8>) {
-        let (status, mime, bytes) = answer(&site(), 4321, method, url, host);
-        (status.as_u16(), mime, bytes.to_vec())
-    }
-
-    #[test]
-    fn files_have_their_types() {
-        let ours = Some("127.0.0.1:4321");
-        assert_eq!(ask(&Method::GET, "/", ours), (200, "text/html; charset=utf-8", b"page".to_vec()));
-        let script = ask(&Method::HEAD, "/viewer.js", Some("localhost:4321"));
-        assert_eq!(script, (200, "text/javascript; charset=utf-8", b"script".to_vec()));
-        for url in ["/../index.html", "/absent", "//etc/passwd", "/index.html/"] {
-            assert_eq!(ask(&Method::GET, url, ours).0, 404, "{url}");
-        }
-        assert_eq!(ask(&Method::POST, "/", ours).0, 405);
-    }
-
-    #[test]
-    fn other_hosts_are_refused() {
-        for host in [None, Some("evil.example:4321"), Some("127.0.0.1:80"), Some("127.0.0.1"), Some("")] {
-            assert_eq!(ask(&Method::GET, "/", host).0, 403, "{host:?}");
-        }
-    }
 
     /// A server in a thread, until the test's process ends.
     fn started() -> u16 {
         let server = Server::open(0).unwrap();
         let port = server.port;
-        std::thread::spawn(move || server.serve(site()));
+        std::thread::spawn(move || server.serve(Arc::new(site())));
         port
     }
 
