@@ -41,6 +41,14 @@ impl Machine {
     }
 }
 
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {} threads", self.system, self.threads)?;
+        self.cpu.iter().try_for_each(|cpu| write!(f, ", {cpu}"))?;
+        self.gpu_driver.iter().try_for_each(|driver| write!(f, ", NVIDIA driver {driver}"))
+    }
+}
+
 /// The most memory that this process has held, in MiB. Linux only.
 pub(crate) fn peak_host_mib() -> Option<u64> {
     Some(field("/proc/self/status", "VmHWM")?.strip_suffix(" kB")?.parse::<u64>().ok()? / 1024)

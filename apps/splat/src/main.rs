@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         cli::Command::Info(args) => cli::info::run(&args).map(done),
         cli::Command::Convert(args) => cli::convert::run(&args).map(done),
         cli::Command::View(args) => cli::view::run(&args).map(done),
+        cli::Command::Doctor(args) => cli::doctor::run(&args).map(done),
         cli::Command::Completions(args) => cli::docs::completions(&args).map(done),
         cli::Command::Man(args) => cli::docs::man(&args).map(done),
     };

@@ -71,3 +71,33 @@ fn broken_photographs_are_named() {
     let out = info(&[], &dir.path().join("nowhere"));
     assert!(String::from_utf8(out.stderr).unwrap().contains("no such folder"));
 }
+
+/// A library that is no engine is named with the reason, and the render that proves the choice was made.
+#[test]
+fn doctor_proves_what_will_be_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let broken = dir.path().join(format!("libsplat_broken{}", std::env::consts::DLL_SUFFIX));
+    fs_err::write(&broken, "no library").unwrap();
+    let doctor = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")));
+        let run = command.arg("doctor").args(arguments).env("SPLAT_ENGINES", &broken).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (run.status.success(), text(&run.stdout), text(&run.stderr))
+    };
+    let (ok, said, _) = doctor(&["--device", "cpu", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert!(ok && report["used"]["engine"] == "cpu" && report["used"]["device"] == "Cpu", "{said}");
+    assert!(report["used"]["milliseconds"].as_f64().unwrap() > 0.0, "{said}");
+    let engines = report["engines"].as_array().unwrap();
+    let of = |name: &str| engines.iter().find(|e| e["name"] == name).unwrap();
+    assert!(of("cpu")["error"].is_null() && of("cpu")["origin"] == "linked", "{said}");
+    assert!(of("broken")["error"].as_str().unwrap().contains("libsplat_broken"), "{said}");
+    if cfg!(target_os = "linux") {
+        let torch = report["torch"].as_str().unwrap();
+        assert!(std::path::Path::new(torch).join("libtorch_cpu.so").exists(), "{torch}");
+    }
+    let (ok, said, _) = doctor(&["--engine", "cpu"]);
+    assert!(ok && said.contains("will use") && said.contains("not usable"), "{said}");
+    let (ok, _, said) = doctor(&["--engine", "absent"]);
+    assert!(!ok && said.contains("`absent`") && said.contains("hint:"), "{said}");
+}

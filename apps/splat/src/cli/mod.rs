@@ -5,6 +5,7 @@ mod common;
 pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod docs;
+pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod folder;
 mod hints;
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Convert(convert::Args),
     /// Show a scene in a browser.
     View(view::Args),
+    /// Show what this machine has and what will be used, and prove it with a render.
+    Doctor(doctor::Args),
     /// Print completions of this program for a shell.
     Completions(docs::Completions),
     /// Write this program's man pages.

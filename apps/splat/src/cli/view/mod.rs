@@ -118,9 +118,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     server.serve(Arc::new(site))
 }
 
+/// Whether the page can be served: its libraries are in this program.
+pub(crate) fn is_built_in() -> bool {
+    !LIBRARIES.is_empty()
+}
+
 /// Refuses, in a build without the page's libraries; `instead` is what works there.
 fn built_with_libraries(instead: &str) -> Result<()> {
-    if !LIBRARIES.is_empty() {
+    if is_built_in() {
         return Ok(());
     }
     let message = "this `splat` was built without the viewer's libraries".into();
