@@ -204,10 +204,10 @@ fn folders(folder: &Path) -> Vec<(String, PathBuf)> {
         .collect()
 }
 
-/// Why a path must not be removed: it lies in none of the roots once links are resolved, or is a root itself.
+/// Why a path must not be removed: once links are resolved it is in none of the roots, or it is a root itself.
 fn outside(path: &Path, roots: &[&Path]) -> Option<String> {
     let Some(parent) = path.parent() else {
-        return Some("it is no path inside the repository or the cache".into());
+        return Some("it is not a path inside the repository or the cache".into());
     };
     // The parent's links count; the last part's do not, as a link itself is removed and not what it leads to.
     let real = match fs_err::canonicalize(parent) {
@@ -239,10 +239,9 @@ fn remove(path: &Path) -> anyhow::Result<()> {
     // The standard library's own walk opens each folder without following links, also under a race.
     let result = if meta.is_dir() { fs_err::remove_dir_all(path) } else { fs_err::remove_file(path) };
     match result {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(hinted(
-            error.to_string(),
-            format!("remove `{}` with the rights of whoever made it", path.display()),
-        )),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(hinted(error.to_string(), format!("remove `{}` as the user who created it", path.display())))
+        }
         other => other.context("cannot remove what is stale"),
     }
 }

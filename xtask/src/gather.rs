@@ -14,7 +14,7 @@ use splatwright::{compile, provision::Original, wheel::library_name};
 
 use crate::{build::Built, verify};
 
-/// What lies beside the gathered libraries: `cargo xtask clean` compares it with the plan in force.
+/// The record beside the gathered libraries, which `cargo xtask clean` compares with the plan in force.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Gathered {
     pub(crate) fingerprint: String,
@@ -74,7 +74,7 @@ pub(crate) fn gather(
             .filter_map(|l| Some(l.file_name()?.to_string_lossy().into_owned()))
             .collect(),
     };
-    // A library of an engine that is no longer planned would be verified by nobody.
+    // A library of an engine that is no longer planned would never be verified.
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();
         let library = path.extension().is_some_and(|e| e == std::env::consts::DLL_EXTENSION);

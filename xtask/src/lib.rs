@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod clean;
 pub mod codegen;
 mod gather;
+mod planned;
 pub mod release;
 pub mod test;
 pub mod test_log;

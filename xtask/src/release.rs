@@ -14,7 +14,7 @@ use crate::tidy;
 ///
 /// For each crate in the order of dependencies: its version, the files that its package would carry, and what a registry
 /// would miss. Exit code 1 if a crate lacks something that can be mended here. That siblings are not published yet is
-/// reported and is no such thing: their packages are checked by listing them, and with --verify by building them together.
+/// reported but does not count: their packages are checked by listing them, and with --verify by building them together.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Upload nothing; without it the command refuses to run, as publishing is a person's decision

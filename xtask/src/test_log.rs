@@ -101,7 +101,7 @@ impl CargoLog {
             self.counts.failed = 1;
             self.counts
                 .failures
-                .push("cargo test ended early: a target did not build, or a test program crashed".into());
+                .push("cargo test stopped early: a target did not build, or a test program crashed".into());
         }
         self.counts
     }
@@ -124,7 +124,7 @@ pub fn unittest(log: &str, succeeded: bool) -> Counts {
     }
     if !succeeded && counts.failed == 0 {
         counts.failed = 1;
-        counts.failures.push("the Python tests ended early".into());
+        counts.failures.push("the Python tests stopped early".into());
     }
     counts
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask codegen`: writes what follows from `splat_engine.h` alone. The files are committed, so that no build
-//! needs a generator; `--check`, which `cargo xtask tidy` runs too, tells when one of them is stale.
+//! needs a generator; `--check`, which `cargo xtask tidy` runs too, reports the stale ones.
 
+mod docs;
 mod header;
 mod model;
 mod python;

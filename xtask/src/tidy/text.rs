@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{Complaint, EXCEPTIONS};
 
-/// Lines from which on a file needs a reason.
+/// A file of more lines than this needs a reason.
 const MAX_LINES: usize = 600;
-/// Bytes from which on a file is no source but data.
+/// A file of more bytes than this is data, not source.
 const MAX_BYTES: usize = 1_500_000;
 
 /// Where `unsafe` may stand: the C interface, the engines behind it, splat-tch's bridge to C++, the engine made of stages, and the tests that call

@@ -4,20 +4,17 @@
 //! at its answers (`splat-verify`, a program of its own, so that a crash there is a finding here). A library that
 //! imports but draws black fails.
 
+mod inside;
+
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
 use anyhow::Context;
-use object::{Object, ObjectSection, ObjectSymbol};
 use serde::{Deserialize, Serialize};
-use splat_toolchain::{Finding, Severity, fatbin};
-use splatwright::{
-    ui,
-    wheel::{self, ENTRY},
-};
+use splat_toolchain::{Finding, Severity};
+use splatwright::{ui, wheel};
 
 use crate::build;
 
@@ -60,8 +57,8 @@ pub struct Report {
     pub losses: Vec<f64>,
 }
 
-/// One library.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// One library: what `splat-verify` says of it, and the architectures in its file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct EngineReport {
     /// `cpu`, `inria`; the file's name when it does not load.
     pub name: String,
@@ -70,6 +67,7 @@ pub struct EngineReport {
     /// ABI version, 0 when it does not load.
     pub abi: u32,
     /// `sm_90` for machine code, `compute_90` for PTX; empty for the CPU.
+    #[serde(default)]
     pub archs: Vec<String>,
     /// Of the plan it was built by.
     pub fingerprint: String,
@@ -81,6 +79,9 @@ pub struct EngineReport {
     pub max_abs_diff: Option<f64>,
     /// Largest relative L2 difference of a gradient from the CPU reference, when it ran.
     pub max_grad_rel_l2: Option<f64>,
+    /// Why it did not load or run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// The operation for tch.
@@ -97,33 +98,12 @@ pub struct TorchReport {
 /// What `splat-verify` prints; see `crates/splat-verify/src/main.rs`.
 #[derive(Debug, Deserialize)]
 struct Ran {
-    engines: Vec<RanEngine>,
+    engines: Vec<EngineReport>,
     cuda: bool,
     op: String,
     reference: String,
     picture: Option<PathBuf>,
     losses: Vec<f64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct RanEngine {
-    path: PathBuf,
-    name: String,
-    abi: u32,
-    fingerprint: String,
-    loaded: bool,
-    run: String,
-    max_abs_diff: Option<f64>,
-    max_grad_rel_l2: Option<f64>,
-    message: Option<String>,
-}
-
-/// What is in a library's file.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Inside {
-    symbols: Vec<String>,
-    archs: Vec<String>,
-    needed: Vec<String>,
 }
 
 /// What is being verified.
@@ -182,39 +162,28 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// When `splat-verify` cannot be started at all.
 pub fn verify(subject: &Subject<'_>) -> anyhow::Result<Report> {
     let mut findings = Vec::new();
-    let mut inside = BTreeMap::new();
+    let mut inside = Vec::new();
     for path in subject.libraries {
-        match look_inside(path) {
-            Ok(found) => {
-                check_inside(path, &found, subject, &mut findings);
-                inside.insert(path.clone(), found);
-            }
-            Err(e) => findings
-                .push(broken("V01", format!("`{}` cannot be read as a library: {e:#}", path.display()))),
-        }
+        inside.push(inside::look(path, subject, &mut findings).unwrap_or_else(|e| {
+            findings.push(broken("V01", format!("`{}` cannot be read as a library: {e:#}", path.display())));
+            Vec::new()
+        }));
     }
     let (ran, trouble) = run_program(subject)?;
     if let Some(trouble) = trouble {
         findings.push(broken("V02", trouble));
     }
     let mut engines = Vec::new();
-    for path in subject.libraries {
-        let archs = inside.get(path).map(|i| i.archs.clone()).unwrap_or_default();
+    for (path, archs) in subject.libraries.iter().zip(inside) {
         let of_this = ran.as_ref().and_then(|r| r.engines.iter().find(|e| e.path == *path));
-        engines.push(match of_this {
-            Some(e) => engine_report(e, archs, subject, &mut findings),
-            None => EngineReport {
-                name: path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default(),
-                path: path.clone(),
-                abi: 0,
-                archs,
-                fingerprint: String::new(),
-                loaded: false,
-                run: "failed".into(),
-                max_abs_diff: None,
-                max_grad_rel_l2: None,
-            },
+        let engine = of_this.cloned().unwrap_or_else(|| EngineReport {
+            name: path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default(),
+            path: path.clone(),
+            run: "failed".into(),
+            ..EngineReport::default()
         });
+        check(&engine, subject.fingerprint, &mut findings);
+        engines.push(EngineReport { archs, ..engine });
     }
     let mut torch = TorchReport { version: subject.torch_version.to_owned(), ..TorchReport::default() };
     let mut picture = None;
@@ -243,41 +212,15 @@ fn broken(code: &str, message: String) -> Finding {
     Finding::new(code, Severity::Broken, message).hint("cargo xtask clean --all && cargo xtask build")
 }
 
-fn engine_report(
-    e: &RanEngine,
-    archs: Vec<String>,
-    subject: &Subject<'_>,
-    findings: &mut Vec<Finding>,
-) -> EngineReport {
+/// What is wrong with a library that was tried.
+fn check(e: &EngineReport, plan: Option<&str>, findings: &mut Vec<Finding>) {
     if let (Some(message), true) = (&e.message, e.run == "failed" || !e.loaded) {
         findings.push(broken("V05", format!("engine `{}`: {message}", e.name)));
     }
-    match subject.fingerprint {
-        Some(plan) if e.loaded && e.fingerprint != plan => findings.push(
-            Finding::new(
-                "V06",
-                Severity::Error,
-                format!(
-                    "engine `{}` was built by plan {}, but the plan in force is {}",
-                    e.name,
-                    short(&e.fingerprint),
-                    short(plan)
-                ),
-            )
-            .hint("cargo xtask build"),
-        ),
-        _ => {}
-    }
-    EngineReport {
-        name: e.name.clone(),
-        path: e.path.clone(),
-        abi: e.abi,
-        archs,
-        fingerprint: e.fingerprint.clone(),
-        loaded: e.loaded,
-        run: e.run.clone(),
-        max_abs_diff: e.max_abs_diff,
-        max_grad_rel_l2: e.max_grad_rel_l2,
+    if let Some(plan) = plan.filter(|plan| e.loaded && e.fingerprint != *plan) {
+        let (built, plan) = (short(&e.fingerprint), short(plan));
+        let what = format!("engine `{}` was built by plan {built}, but the plan in force is {plan}", e.name);
+        findings.push(Finding::new("V06", Severity::Error, what).hint("cargo xtask build"));
     }
 }
 
@@ -300,78 +243,9 @@ fn run_program(subject: &Subject<'_>) -> anyhow::Result<(Option<Ran>, Option<Str
         let stderr = String::from_utf8_lossy(&output.stderr);
         let tail: Vec<&str> = stderr.lines().rev().take(5).collect();
         let tail = tail.into_iter().rev().collect::<Vec<_>>().join(" | ");
-        format!("`splat-verify` ended with {}: {tail}", output.status)
+        format!("`splat-verify` failed ({}): {tail}", output.status)
     });
     Ok((ran, trouble))
-}
-
-/// Reads a library's dynamic symbols, needed libraries and embedded GPU code, without loading it.
-fn look_inside(path: &Path) -> anyhow::Result<Inside> {
-    let bytes = fs_err::read(path)?;
-    let file = object::File::parse(&*bytes)?;
-    let mut inside = Inside::default();
-    inside.symbols.extend(
-        file.dynamic_symbols()
-            .filter(|s| s.is_definition() && s.is_global())
-            .filter_map(|s| s.name().ok().map(str::to_owned)),
-    );
-    inside.needed = needed(&bytes);
-    for section in file.sections() {
-        if section.name().is_ok_and(|n| n.starts_with(".nv_fatbin") || n == ".nv_fatb") {
-            let found = fatbin::architectures(section.data()?);
-            inside.archs.extend(found.sass.iter().map(|a| format!("sm_{a}")));
-            inside.archs.extend(found.ptx.iter().map(|a| format!("compute_{a}")));
-        }
-    }
-    inside.archs.sort();
-    inside.archs.dedup();
-    Ok(inside)
-}
-
-/// DT_NEEDED of a 64-bit ELF library; empty for other formats.
-fn needed(bytes: &[u8]) -> Vec<String> {
-    use object::read::elf::{Dyn, FileHeader};
-    let Ok(header) = object::elf::FileHeader64::<object::Endianness>::parse(bytes) else { return Vec::new() };
-    let Ok(endian) = header.endian() else { return Vec::new() };
-    let Ok(sections) = header.sections(endian, bytes) else { return Vec::new() };
-    let Ok(Some((dynamic, link))) = sections.dynamic(endian, bytes) else { return Vec::new() };
-    let Ok(strings) = sections.strings(endian, bytes, link) else { return Vec::new() };
-    dynamic
-        .iter()
-        .filter(|d| d.tag(endian) == object::elf::DT_NEEDED)
-        .filter_map(|d| d.string(endian, strings).ok())
-        .map(|name| String::from_utf8_lossy(name).into_owned())
-        .collect()
-}
-
-/// What the file itself shows to be wrong.
-fn check_inside(path: &Path, inside: &Inside, subject: &Subject<'_>, findings: &mut Vec<Finding>) {
-    let file = path.display();
-    if !inside.symbols.iter().any(|symbol| symbol == ENTRY) {
-        findings.push(broken("V07", format!("`{file}` does not export `{ENTRY}`")));
-    }
-    for library in inside.needed.iter().filter(|n| n.starts_with("libcudart") || n.starts_with("libtorch")) {
-        findings.push(broken(
-            "V08",
-            format!("`{file}` needs `{library}` at run time, but engines link the CUDA runtime statically and never see torch"),
-        ));
-    }
-    if inside.archs.is_empty() {
-        return;
-    }
-    let (sass, ptx) = subject.archs;
-    let expected = sass.iter().map(|a| format!("sm_{a}")).chain(ptx.map(|a| format!("compute_{a}")));
-    let missing: Vec<String> = expected.filter(|a| !inside.archs.contains(a)).collect();
-    if !missing.is_empty() && subject.fingerprint.is_some() {
-        findings.push(broken(
-            "V09",
-            format!(
-                "`{file}` has GPU code for {}, but the plan asks for {} too",
-                inside.archs.join(" "),
-                missing.join(" ")
-            ),
-        ));
-    }
 }
 
 /// The report for people.
