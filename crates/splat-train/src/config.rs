@@ -1,8 +1,11 @@
 //! The settings of a run. The defaults are those of [`Preset::Best`](crate::Preset::Best).
 
 use serde::{Deserialize, Serialize};
+use splat_core::MAX_SH_DEGREE;
 
-use crate::{AdcConfig, Error, Exponential, PointSource, Regularization, Result, Strategy};
+use crate::{
+    AdcConfig, Error, Exponential, PointSource, Rates, Regularization, Result, Strategy, rates::finite,
+};
 
 /// How to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,36 +65,6 @@ pub struct Config {
     pub rates: Rates,
 }
 
-/// Adam's learning rates.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Rates {
-    /// Positions, in units of the scene's extent.
-    pub position: Exponential,
-    /// SH coefficients of degree 0.
-    #[serde(alias = "feature")]
-    pub sh: f64,
-    /// SH coefficients of degrees 1 to 3.
-    #[serde(alias = "feature_rest")]
-    pub sh_rest: f64,
-    /// Logits of opacities.
-    pub opacity: f64,
-    /// Logarithms of scales.
-    pub scaling: f64,
-    /// Quaternions.
-    pub rotation: f64,
-    /// A factor of all rates above but that of positions.
-    pub settle: Exponential,
-    /// Exposures, at each update of one view; the decay ends with the run if that is shorter.
-    pub exposure: Exponential,
-    /// Decay of exposures towards the identity per update, as a fraction of the learning rate.
-    pub exposure_decay: f64,
-    /// Corrections of poses, in radians and in units of the scene's extent; scheduled like exposures.
-    pub pose: Exponential,
-    /// Decay of corrections towards zero per update, as a fraction of the learning rate.
-    pub pose_decay: f64,
-}
-
 impl Default for Config {
     fn default() -> Self {
         crate::Preset::Best.config()
@@ -103,7 +76,7 @@ impl Config {
     pub(crate) fn published() -> Self {
         Self {
             iterations: 30_000,
-            sh_degree: 3,
+            sh_degree: MAX_SH_DEGREE,
             sh_every: 1000,
             dropout: 0.0,
             dropout_until: 0,
@@ -131,25 +104,6 @@ impl Config {
     }
 }
 
-/// As published.
-impl Default for Rates {
-    fn default() -> Self {
-        Self {
-            position: Exponential { from: 1.6e-4, to: 1.6e-6, steps: 30_000 },
-            sh: 2.5e-3,
-            sh_rest: 2.5e-3 / 20.0,
-            opacity: 0.025,
-            scaling: 5e-3,
-            rotation: 1e-3,
-            settle: Exponential { from: 1.0, to: 1.0, steps: 30_000 },
-            exposure: Exponential { from: 0.02, to: 0.0002, steps: 30_000 },
-            exposure_decay: 0.1,
-            pose: Exponential { from: 1e-3, to: 1e-5, steps: 30_000 },
-            pose_decay: 1e-2,
-        }
-    }
-}
-
 /// The published weights of the depth loss, for [`Config::depth`].
 pub const DEPTH_WEIGHT: Exponential = Exponential { from: 1.0, to: 0.01, steps: 30_000 };
 
@@ -160,8 +114,8 @@ impl Config {
     /// [`Error::Settings`], naming the first number that is not.
     pub fn check(&self) -> Result<()> {
         let refuse = |text: String| Err(Error::Settings(text));
-        if self.sh_degree > 3 {
-            return refuse(format!("the SH degree is {}, expected 0 to 3", self.sh_degree));
+        if self.sh_degree > MAX_SH_DEGREE {
+            return refuse(format!("the SH degree is {}, expected 0 to {MAX_SH_DEGREE}", self.sh_degree));
         }
         if self.max_points == Some(0) || self.init_count == 0 {
             return refuse("0 points were asked for, expected 1 or more".into());
@@ -178,45 +132,10 @@ impl Config {
         if self.sh_every == 0 {
             return refuse("sh_every is 0, expected 1 or more".into());
         }
-        let (every, most) = match &self.strategy {
-            Strategy::Fixed => (1, None),
-            Strategy::Adc(adc) => (adc.every, adc.max_gaussians),
-            Strategy::Mcmc(mcmc) => (mcmc.every, Some(mcmc.cap)),
-            Strategy::Guided(guided) => (guided.every, guided.cap),
-        };
-        if every == 0 {
-            return refuse("the strategy refines every 0 steps, expected 1 or more".into());
-        }
-        if most == Some(0) {
-            return refuse("at most 0 Gaussians are allowed, expected 1 or more".into());
-        }
-        let numbers = [
-            ("rates.sh", self.rates.sh),
-            ("rates.sh_rest", self.rates.sh_rest),
-            ("rates.opacity", self.rates.opacity),
-            ("rates.scaling", self.rates.scaling),
-            ("rates.rotation", self.rates.rotation),
-            ("rates.pose_decay", self.rates.pose_decay),
-            ("opacity_reg", self.opacity_reg.unwrap_or(0.0)),
-            ("scale_reg", self.scale_reg.unwrap_or(0.0)),
-        ];
-        for (name, number) in numbers {
-            if !(number.is_finite() && number >= 0.0) {
-                return refuse(format!("`{name}` is {number}, expected a finite number, 0 or more"));
-            }
-        }
-        let rates = [
-            ("position", self.rates.position.from.min(self.rates.position.to)),
-            ("exposure", self.rates.exposure.from.min(self.rates.exposure.to)),
-            ("pose", self.rates.pose.from.min(self.rates.pose.to)),
-            ("settle", self.rates.settle.from.min(self.rates.settle.to)),
-        ];
-        for (name, least) in rates {
-            if least.is_nan() || least <= 0.0 {
-                return refuse(format!("the rate of `{name}` decays to {least}, expected more than 0"));
-            }
-        }
-        Ok(())
+        finite("opacity_reg", self.opacity_reg.unwrap_or(0.0))?;
+        finite("scale_reg", self.scale_reg.unwrap_or(0.0))?;
+        self.strategy.check()?;
+        self.rates.check()
     }
 
     /// The weights of the regularisation: as set, or as the strategy is made for.
@@ -256,17 +175,6 @@ impl Config {
     }
 }
 
-impl Rates {
-    /// The learning rates of [`PARAMETERS`](crate::PARAMETERS) at step `iteration` for a scene of this extent in world units.
-    #[must_use]
-    pub fn at(&self, iteration: u64, extent: f64) -> [f64; 6] {
-        let rest = self.settle.at(iteration);
-        let others = [self.sh, self.sh_rest, self.opacity, self.scaling, self.rotation].map(|r| r * rest);
-        let [sh, sh_rest, opacity, scaling, rotation] = others;
-        [self.position.at(iteration) * extent, sh, sh_rest, opacity, scaling, rotation]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,6 +205,8 @@ mod tests {
         assert!(with(&|c| c.rates.opacity = f64::NAN).contains("`rates.opacity` is NaN"));
         assert!(with(&|c| c.scale_reg = Some(f64::INFINITY)).contains("`scale_reg` is inf"));
         assert!(with(&|c| c.rates.scaling = -1.0).contains("-1"));
+        assert!(with(&|c| c.rates.exposure_decay = f64::NAN).contains("`rates.exposure_decay` is NaN"));
+        assert!(with(&|c| c.rates.position.from = f64::NAN).contains("`position` is NaN"));
         Config::default().check().unwrap();
     }
 

@@ -16,12 +16,13 @@ mod per_view;
 mod preset;
 mod profile;
 mod random;
+mod rates;
 mod remedy;
 mod trainer;
 mod views;
 
 pub use checkpoint::{Checkpoint, Difference, Header, checkpoint_path};
-pub use config::{Config, DEPTH_WEIGHT, Rates};
+pub use config::{Config, DEPTH_WEIGHT};
 pub use densify::{
     Adc, AdcConfig, Budget, Change, Densify, Fixed, Guided, GuidedConfig, Mcmc, McmcConfig, Observation,
     Regularization, Strategy, Wants,
@@ -36,6 +37,7 @@ pub use optimizer::{Exponential, Group, Optimizer, Rows};
 pub use per_view::{ColorMap, Exposures, Photographed, Poses};
 pub use preset::Preset;
 pub use profile::PhaseTimes;
+pub use rates::Rates;
 pub use remedy::Remedy;
 pub use splat_init::{
     Init, MOST_POINTS, Method, PointSource, Start, Watch, first_points, first_points_watched, initial,

@@ -108,18 +108,18 @@ pub fn regularize(gaussians: &Gaussians, gradients: &mut [Tensor], opacity: f64,
         let found = gradients.len();
         return Err(Error::Settings(format!("{found} gradients are given, but Gaussians have 6 parameters")));
     };
-    let add = |gradient: &mut Tensor, slope: Tensor| -> Result<()> {
+    let add = |gradient: &mut Tensor, term: Tensor| -> Result<()> {
         if gradient.defined() {
-            let _ = gradient.f_add_(&slope)?;
+            let _ = gradient.f_add_(&term)?;
         } else {
-            *gradient = slope;
+            *gradient = term;
         }
         Ok(())
     };
     if opacity > 0.0 {
         let o = gaussians.opacities()?;
-        let slope = o.f_sub(&o.f_square()?)?.f_mul_scalar_(opacity / count)?;
-        add(of_opacity, slope)?;
+        let term = o.f_sub(&o.f_square()?)?.f_mul_scalar_(opacity / count)?;
+        add(of_opacity, term)?;
     }
     if scale > 0.0 {
         add(of_scales, gaussians.scales()?.f_mul_scalar_(scale / (3.0 * count))?)?;

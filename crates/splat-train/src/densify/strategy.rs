@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Adc, AdcConfig, Change, Densify, Guided, GuidedConfig, Mcmc, McmcConfig, Regularization};
-use crate::{Gaussians, Optimizer, Result};
+use crate::{Error, Gaussians, Optimizer, Result};
 
 /// A strategy of this crate with its numbers. Your own goes to
 /// [`TrainerBuilder::densify`](crate::TrainerBuilder::densify).
@@ -40,7 +40,25 @@ impl Strategy {
         }
     }
 
-    /// The number of Gaussians to start from at most, where that is a matter of the strategy.
+    /// Checks the numbers that every strategy has.
+    pub(crate) fn check(&self) -> Result<()> {
+        let (every, most) = match self {
+            Self::Fixed => (1, None),
+            Self::Adc(adc) => (adc.every, adc.max_gaussians),
+            Self::Mcmc(mcmc) => (mcmc.every, Some(mcmc.cap)),
+            Self::Guided(guided) => (guided.every, guided.cap),
+        };
+        let refuse = |text: &str| Err(Error::Settings(text.into()));
+        if every == 0 {
+            return refuse("the strategy refines every 0 steps, expected 1 or more");
+        }
+        if most == Some(0) {
+            return refuse("at most 0 Gaussians are allowed, expected 1 or more");
+        }
+        Ok(())
+    }
+
+    /// The most Gaussians to start from, if the strategy limits that.
     pub(crate) fn most(&self) -> Option<usize> {
         match self {
             Self::Guided(guided) => guided.cap,

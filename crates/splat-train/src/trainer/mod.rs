@@ -5,8 +5,10 @@
 //! (`saved.rs`). It is written only on the public pieces of this crate.
 
 mod builder;
+mod evaluate;
 mod run;
 mod saved;
+mod saver;
 mod step;
 
 use std::collections::BTreeMap;
@@ -18,7 +20,8 @@ use splat_tch::{Backend, Background, Settings, Workspace};
 use tch::Tensor;
 
 pub use builder::TrainerBuilder;
-pub use run::{HeldOut, RunOptions};
+pub use evaluate::HeldOut;
+pub use run::RunOptions;
 pub use step::StepResult;
 
 use crate::profile::Profile;

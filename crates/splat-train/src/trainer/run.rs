@@ -1,19 +1,17 @@
-//! The loop around the steps: reports, evaluations of the held-out views, checkpoints, and an orderly end. It emits events
-//! and prints nothing.
+//! The loop around the steps: reports, evaluations (`evaluate.rs`), checkpoints (`saver.rs`), and an orderly end. It emits
+//! events and prints nothing.
 //!
 //! About four times a second numbers are read back, which waits for the device. If the loss is NaN or infinite then, the run
 //! ends.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use tch::{Kind, Tensor};
 
-use super::{StepResult, Trainer};
-use crate::metrics::{Evaluator, Scores, Truth, ViewScore, wait};
-use crate::{Checkpoint, Error, Evaluation, Event, Outcome, Result, Sample, loss, memory_in_use_mib};
+use super::{StepResult, Trainer, saver::Saver};
+use crate::{Error, Event, Outcome, Result, Sample, loss, memory_in_use_mib};
 
 /// Seconds between reports.
 const REPORT_EVERY: f64 = 0.25;
@@ -28,7 +26,7 @@ pub struct RunOptions<'a> {
     /// Steps between checkpoints, by default 5000. 0: only at the end, after the last step, when the run is stopped or when it
     /// runs out of memory.
     pub checkpoint_every: u64,
-    /// Stands in every checkpoint as it is: what whoever resumes the run wants to find, such as how the dataset was opened.
+    /// Stored unchanged in every checkpoint for the program that resumes the run, such as how the dataset was opened.
     pub note: serde_json::Value,
     /// An [`Event::Step`] follows at least every so many steps. By default 0: only about four times a second.
     pub report_every: u64,
@@ -44,30 +42,6 @@ impl Default for RunOptions<'_> {
             note: serde_json::Value::Null,
             report_every: 0,
         }
-    }
-}
-
-/// A held-out view, rendered.
-#[derive(Debug)]
-pub struct HeldOut<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Its photograph and mask.
-    pub truth: Truth,
-    /// The render, `[3,H,W]`, not clamped.
-    pub image: Tensor,
-    /// Time of the render in milliseconds, including the wait for the device.
-    pub milliseconds: f64,
-}
-
-impl HeldOut<'_> {
-    /// How close the render is to the photograph; `None` if the mask leaves no pixel.
-    ///
-    /// # Errors
-    /// As [`Evaluator::compare`].
-    pub fn score(&self, evaluator: &Evaluator) -> Result<Option<ViewScore>> {
-        let score = evaluator.compare(self.name, &self.image, &self.truth)?;
-        Ok(score.map(|score| ViewScore { milliseconds: self.milliseconds, ..score }))
     }
 }
 
@@ -147,7 +121,7 @@ impl Trainer {
                 saver.save(checkpoint, path, &mut |event| listen(self, event));
             }
             if stopping {
-                // Saved before: whoever asks twice need not wait for the evaluation.
+                // The state is saved already, so a second request to stop need not wait for this evaluation.
                 self.evaluate_into(&mut outcome, &AtomicBool::new(false), listen)?;
                 break;
             }
@@ -157,12 +131,6 @@ impl Trainer {
         outcome.stopped_early = self.steps < self.config.iterations;
         outcome.wall_seconds = wall_before + begin.elapsed().as_secs_f64();
         Ok(outcome)
-    }
-
-    fn noted(&self, outcome: Outcome, options: &RunOptions<'_>) -> Result<Checkpoint> {
-        let mut checkpoint = self.checkpoint(outcome)?;
-        checkpoint.header.note = options.note.clone();
-        Ok(checkpoint)
     }
 
     /// The numbers of a report, also added to `outcome`. `mean` is the loss over the `count` steps since the instant `since`.
@@ -197,26 +165,6 @@ impl Trainer {
         })
     }
 
-    /// Saves the state if the device has too little memory for another step: with other settings or on another machine the
-    /// run can continue from there. Parameters are copied to the host, which needs no memory of the device.
-    fn rescue(
-        &self,
-        error: &Error,
-        options: &RunOptions<'_>,
-        outcome: &Outcome,
-        listen: &mut dyn FnMut(&Event),
-    ) {
-        let Some(path) = options.checkpoint.as_ref().filter(|_| error.is_out_of_memory()) else { return };
-        let warn = |text: String| Event::Warning { text };
-        let outcome = Outcome { steps: self.steps, ..outcome.clone() };
-        let whole = self.is_whole().then(|| self.noted(outcome, options));
-        match whole.map(|checkpoint| checkpoint.and_then(|c| c.write(path))) {
-            None => listen(&warn(format!("a refinement was interrupted; {}", what_stands(path)))),
-            Some(Ok(())) => listen(&Event::Saved { path: path.clone() }),
-            Some(Err(e)) => listen(&warn(format!("{e}; {}", what_stands(path)))),
-        }
-    }
-
     fn announce(&self, listen: &mut dyn FnMut(&Self, &Event)) {
         let mut listen = |event: &Event| listen(self, event);
         if let Some(start) = &self.start {
@@ -238,116 +186,5 @@ impl Trainer {
             device: format!("{:?}", self.backend.device()),
             step: self.steps,
         });
-    }
-
-    /// The held-out views one after another, each rendered; waits for the device.
-    pub fn held_out(&self) -> impl Iterator<Item = Result<HeldOut<'_>>> {
-        self.test.iter().map(|&i| {
-            let target = self.views.target(i, &self.background)?;
-            let mask = target.mask.map(|m| m.f_ge(0.5)?.f_squeeze_dim(0)).transpose()?;
-            wait(self.backend.device());
-            let begin = Instant::now();
-            let image = self.render(i)?;
-            wait(self.backend.device());
-            let milliseconds = 1e3 * begin.elapsed().as_secs_f64();
-            let truth = Truth { photo: target.color, mask };
-            Ok(HeldOut { name: self.views.name(i), truth, image, milliseconds })
-        })
-    }
-
-    /// The scores of the held-out views; waits for the device.
-    ///
-    /// # Errors
-    /// [`Error::NotFinite`] if a render contains NaN; what the rasterizer reports, for example out of device memory.
-    pub fn evaluate(&self) -> Result<Scores> {
-        static NEVER: AtomicBool = AtomicBool::new(false);
-        Ok(self.evaluate_until(&NEVER)?.unwrap_or_default())
-    }
-
-    /// The scores of the held-out views; `None` if `stop` became true before all were rendered.
-    fn evaluate_until(&self, stop: &AtomicBool) -> Result<Option<Scores>> {
-        let _guard = tch::no_grad_guard();
-        let evaluator = Evaluator::default();
-        let mut scores = Scores::default();
-        for view in self.held_out() {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
-            let view = view?;
-            match view.score(&evaluator)? {
-                Some(score) => scores.views.push(score),
-                None => scores.skipped.push(view.name.into()),
-            }
-        }
-        Ok(Some(scores))
-    }
-
-    /// Adds the scores of the held-out views to `outcome`, unless `stop` becomes true meanwhile.
-    fn evaluate_into(
-        &self,
-        outcome: &mut Outcome,
-        stop: &AtomicBool,
-        listen: &mut dyn FnMut(&Self, &Event),
-    ) -> Result<()> {
-        let Some(scores) = self.evaluate_until(stop)? else { return Ok(()) };
-        if let (0, Some(first)) = (self.steps, scores.skipped.first()) {
-            let n = scores.skipped.len();
-            let text = format!("the masks leave no pixel of {n} held-out views to score, among them {first}");
-            listen(self, &Event::Warning { text });
-        }
-        let Some(mean) = scores.mean() else { return Ok(()) };
-        let evaluation = Evaluation {
-            step: self.steps,
-            psnr: mean.psnr,
-            ssim: mean.ssim,
-            gaussians: self.gaussians().len(),
-            train_seconds: outcome.train_seconds,
-        };
-        outcome.evaluations.push(evaluation);
-        listen(self, &Event::Evaluated(evaluation));
-        Ok(())
-    }
-}
-
-/// What there is to resume from after a checkpoint could not be written.
-fn what_stands(path: &Path) -> &'static str {
-    if path.exists() { "the checkpoint before it is kept" } else { "there is no earlier checkpoint" }
-}
-
-/// Writes checkpoints in the background, one at a time.
-#[derive(Default)]
-struct Saver {
-    running: Option<JoinHandle<(PathBuf, Result<(), Error>)>>,
-}
-
-impl Drop for Saver {
-    /// Even if the run ends in an error, a checkpoint that is being written is finished.
-    fn drop(&mut self) {
-        self.wait(&mut |_| {});
-    }
-}
-
-impl Saver {
-    fn save(&mut self, checkpoint: Checkpoint, path: &Path, listen: &mut dyn FnMut(&Event)) {
-        self.wait(listen);
-        let path = path.to_owned();
-        self.running = Some(std::thread::spawn(move || {
-            let written = checkpoint.write(&path);
-            (path, written)
-        }));
-    }
-
-    /// A full disk does not end the training: an earlier checkpoint is intact, and there may be room next time.
-    fn wait(&mut self, listen: &mut dyn FnMut(&Event)) {
-        match self.running.take().map(JoinHandle::join) {
-            None => {}
-            Some(Ok((path, Ok(())))) => listen(&Event::Saved { path }),
-            Some(Ok((path, Err(e)))) => {
-                listen(&Event::Warning { text: format!("{e}; {}", what_stands(&path)) });
-            }
-            Some(Err(_)) => {
-                listen(&Event::Warning { text: "the thread that writes checkpoints panicked".into() })
-            }
-        }
     }
 }
