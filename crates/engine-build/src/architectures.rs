@@ -58,7 +58,7 @@ fn parse(list: &str) -> Result<Vec<String>, String> {
     let found: Vec<String> =
         list.split([';', ',', ' ']).filter(|arch| !arch.is_empty()).map(str::to_owned).collect();
     if let Some(wrong) = found.iter().find(|arch| number(arch) == 0) {
-        return Err(format!("has `{wrong}`, which is no architecture such as 90"));
+        return Err(format!("has `{wrong}`, which is not an architecture (expected a number such as 90)"));
     }
     if found.is_empty() { Err("names no architecture".into()) } else { Ok(found) }
 }

@@ -1,9 +1,9 @@
 //! Builds an engine of `splat_engine.h` from CUDA and C++ sources, for the build scripts of engine crates.
 //!
 //! [`Engine::build`] finds the toolkit (`tools.rs`), runs CMake on the crate's `CMakeLists.txt` and compiles the crate's
-//! cxx bridge. In `$OUT_DIR/lib` lie afterwards the static library that is linked into the crate and the shared library
-//! that exports the C function. Nothing is downloaded. Everything that is missing is an error of cargo, all at once, each
-//! with a hint.
+//! cxx bridge. Afterwards `$OUT_DIR/lib` holds the static library that is linked into the crate and the shared library that
+//! exports the C function. Nothing is downloaded. Whatever is missing is reported at once, as errors of cargo with a hint
+//! each.
 //!
 //! The crate that calls it has `links = "splat_NAME"` and depends on `splat-engine`, whose build script says where the
 //! header is. Its code may read `SPLAT_ENGINE_LIBRARY` (the shared library's path) and `SPLAT_ENGINE_ARCHS` with `env!`.
@@ -30,7 +30,7 @@ pub struct Engine {
     sources: Option<Sources>,
 }
 
-/// Foreign sources that an engine is built from.
+/// Third-party sources that an engine is built from.
 #[derive(Debug)]
 struct Sources {
     variable: &'static str,
@@ -52,7 +52,7 @@ impl Engine {
         Self { version: variable(name).unwrap_or_else(|| otherwise.into()), ..self }
     }
 
-    /// Needs a folder of foreign sources: the environment variable `variable` names it, CMake gets it as `define`, and it
+    /// Needs a folder of third-party sources: the environment variable `variable` names it, CMake gets it as `define`, and it
     /// must have `files`. `hint` says how to get it.
     #[must_use]
     pub fn foreign_sources(

@@ -89,7 +89,7 @@ pub(crate) struct Affine<T> {
     /// Whether x and y were clamped.
     pub(crate) clamped: [bool; 2],
     /// The two entries of row a of J that are not zero: for camera axis a and for the depth.
-    pub(crate) slopes: [[T; 2]; 2],
+    pub(crate) derivatives: [[T; 2]; 2],
     /// Rows of the 2x3 matrix `J W`, in pixels per world unit.
     pub(crate) rows: [[T; 3]; 2],
 }
@@ -98,13 +98,13 @@ impl<T: Real> Affine<T> {
     pub(crate) fn new(camera: &View<T>, mean: [T; 3]) -> Self {
         let mut t: [T; 3] = std::array::from_fn(|row| affine_row(&camera.view, row, mean));
         let mut clamped = [false; 2];
-        let slopes = match camera.model {
+        let derivatives = match camera.model {
             Model::Orthographic => camera.focal.map(|f| [f, T::zero()]),
             Model::Pinhole => {
                 for axis in 0..2 {
-                    let (slope, [low, high]) = (t[axis] / t[2], camera.limit[axis]);
-                    clamped[axis] = slope < low || slope > high;
-                    t[axis] = slope.max(low).min(high) * t[2];
+                    let (ratio, [low, high]) = (t[axis] / t[2], camera.limit[axis]);
+                    clamped[axis] = ratio < low || ratio > high;
+                    t[axis] = ratio.max(low).min(high) * t[2];
                 }
                 std::array::from_fn(|axis| {
                     let f = camera.focal[axis];
@@ -115,10 +115,10 @@ impl<T: Real> Affine<T> {
         let towards = camera.axis(2);
         let rows = std::array::from_fn(|axis| {
             let across = camera.axis(axis);
-            let [on_axis, on_depth] = slopes[axis];
+            let [on_axis, on_depth] = derivatives[axis];
             std::array::from_fn(|k| fma(towards[k], on_depth, across[k] * on_axis))
         });
-        Self { t, clamped, slopes, rows }
+        Self { t, clamped, derivatives, rows }
     }
 
     /// `J W Sigma W^T J^T`: xx, xy, yy in square pixels, before the dilation.

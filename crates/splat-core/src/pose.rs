@@ -69,7 +69,7 @@ impl PoseGrad {
     /// Part 3: `grad_rows` for the rows of `J R`.
     pub(crate) fn covariance(&mut self, affine: &Affine<f64>, grad_rows: [[f64; 3]; 2]) {
         for (axis, grad) in grad_rows.into_iter().enumerate() {
-            let [on_axis, on_depth] = affine.slopes[axis];
+            let [on_axis, on_depth] = affine.derivatives[axis];
             self.row(axis, on_axis, grad);
             self.row(2, on_depth, grad);
         }

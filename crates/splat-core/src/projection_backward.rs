@@ -68,9 +68,9 @@ pub(crate) fn gaussian_backward<T: Real>(
         if ratio > AA_FLOOR {
             // dfactor/dratio = 1 / (2 factor).
             let grad_ratio = record.opacity * opacity / (2.0 * factor);
-            let slope = ratio_slope(if exact { [a_raw, b, c_raw] } else { [a, b, c] });
-            for (grad, slope) in grad_cov.iter_mut().zip(slope) {
-                *grad += grad_ratio * slope;
+            let derivative = ratio_derivative(if exact { [a_raw, b, c_raw] } else { [a, b, c] });
+            for (grad, d) in grad_cov.iter_mut().zip(derivative) {
+                *grad += grad_ratio * d;
             }
         }
         grad_opacity *= factor;
@@ -100,8 +100,8 @@ pub(crate) fn gaussian_backward<T: Real>(
         grad_clip[axis] = out.mean2d[axis] * inv_w;
         grad_clip[2] -= grad_clip[axis] * to_w;
         for k in 0..3 {
-            let slope = (camera.proj[4 * k + axis] - camera.proj[4 * k + 3] * to_w) * inv_w;
-            out.mean3d[k] += out.mean2d[axis] * slope;
+            let derivative = (camera.proj[4 * k + axis] - camera.proj[4 * k + 3] * to_w) * inv_w;
+            out.mean3d[k] += out.mean2d[axis] * derivative;
         }
     }
     grad_pose.position(pose, mean, grad_clip, grad_view);
@@ -150,7 +150,7 @@ fn inverse_backward([a, b, c]: [f64; 3], det: f64, epsilon: f64, [g0, g1, g2]: [
 }
 
 /// Derivative of `det(V) / det(V + 0.3 I)` with respect to the entries xx, xy, yy of V.
-fn ratio_slope([a, b, c]: [f64; 3]) -> [f64; 3] {
+fn ratio_derivative([a, b, c]: [f64; 3]) -> [f64; 3] {
     let (wide_a, wide_c) = (a + DILATION, c + DILATION);
     let wide = determinant(wide_a, b, wide_c);
     let ratio = determinant(a, b, c) / wide;

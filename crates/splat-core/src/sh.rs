@@ -167,8 +167,8 @@ pub(crate) fn color_backward<T: Real>(
     let d = basis_derivatives(degree, unit);
     for (derivative, row) in d[1..].iter().zip(sh.rest.chunks_exact(3)).take(n - 1) {
         let s: f64 = row.iter().zip(grad).map(|(c, g)| c.to_f64_exact() * g).sum();
-        for (out, slope) in grad_unit.iter_mut().zip(derivative) {
-            *out += slope * s;
+        for (out, d) in grad_unit.iter_mut().zip(derivative) {
+            *out += d * s;
         }
     }
     grad_unit

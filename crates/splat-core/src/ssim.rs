@@ -155,7 +155,7 @@ pub fn photometric<T: Real>(
 }
 
 /// Gradient of the loss of [`photometric`] with respect to `image`, `[planes,H,W]`, times `grad`. Where image and target are
-/// equal the absolute value has slope 0.
+/// equal, the derivative of the absolute value is taken as 0.
 ///
 /// # Errors
 /// As [`ssim`].

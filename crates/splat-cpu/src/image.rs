@@ -41,7 +41,7 @@ impl Images<'_> {
             required("target", target)?;
         }
         let shape = core::SsimShape { planes, width: w, height: h, valid: valid != 0 };
-        // SAFETY: by the caller's word.
+        // SAFETY: as the caller guarantees.
         Ok(unsafe { Self { shape, image: slice(image, len), target: slice(target, len) } })
     }
 
@@ -58,7 +58,7 @@ impl Images<'_> {
             required("partials", partials)?;
             required("grad_image", grad_image)?;
         }
-        // SAFETY: by the caller's word.
+        // SAFETY: as the caller guarantees.
         Ok(unsafe { slice(partials, 3 * self.image.len()) })
     }
 }

@@ -46,7 +46,7 @@ pub(crate) unsafe fn gather<'a>(
     let dense = In::contiguous(input.data, shape);
     let same = shape.iter().zip(input.stride).zip(dense.stride).all(|((n, a), b)| *n == 1 || a == b);
     if same {
-        // SAFETY: contiguous, `total` numbers long, alive for `'a` by the caller's word.
+        // SAFETY: contiguous, `total` numbers long, alive for `'a` as the caller guarantees.
         return Ok(Cow::Borrowed(unsafe { std::slice::from_raw_parts(input.data, total) }));
     }
     let at = |d: usize| (shape.get(d).copied().unwrap_or(1), input.stride[d]);
@@ -55,7 +55,7 @@ pub(crate) unsafe fn gather<'a>(
     for i in 0..n0 {
         for j in 0..n1 {
             for k in 0..n2 {
-                // SAFETY: an index of `shape` under `input.stride`, by the caller's word.
+                // SAFETY: an index of `shape` under `input.stride`, as the caller guarantees.
                 out.push(unsafe { *input.data.offset((i * s0 + j * s1 + k * s2) as isize) });
             }
         }
@@ -69,7 +69,7 @@ pub(crate) unsafe fn slice<'a, T>(data: *const T, len: usize) -> &'a [T] {
     if data.is_null() || len == 0 {
         return &[];
     }
-    // SAFETY: by the caller's word.
+    // SAFETY: as the caller guarantees.
     unsafe { std::slice::from_raw_parts(data, len) }
 }
 
@@ -79,7 +79,7 @@ pub(crate) unsafe fn slice_mut<'a, T>(data: *mut T, len: usize) -> &'a mut [T] {
     if data.is_null() || len == 0 {
         return &mut [];
     }
-    // SAFETY: by the caller's word.
+    // SAFETY: as the caller guarantees.
     unsafe { std::slice::from_raw_parts_mut(data, len) }
 }
 
@@ -88,7 +88,7 @@ pub(crate) unsafe fn slice_mut<'a, T>(data: *mut T, len: usize) -> &'a mut [T] {
 /// # Safety
 /// `data` is null or points to `index + 1` parts that outlive `'a`.
 pub(crate) unsafe fn optional<'a>(data: *const f32, index: usize, len: usize) -> Option<&'a [f32]> {
-    // SAFETY: inside the array, by the caller's word.
+    // SAFETY: inside the array, as the caller guarantees.
     (!data.is_null()).then(|| unsafe { slice(data.add(index * len), len) })
 }
 

@@ -18,7 +18,7 @@ pub(crate) unsafe fn adam(args: &abi::AdamArgs) -> Result<(), EngineError> {
             abi::MAX_ADAM_GROUPS
         ));
     }
-    // SAFETY: so many groups; `visible` is null or has a number per row, by the caller's word.
+    // SAFETY: so many groups; `visible` is null or has a number per row, as the caller guarantees.
     let (groups, visible) = unsafe {
         abi::read(args.context, "context")?;
         let visible = (!args.visible.is_null()).then(|| slice(args.visible, rows));
@@ -35,7 +35,7 @@ pub(crate) unsafe fn adam(args: &abi::AdamArgs) -> Result<(), EngineError> {
             required("exp_avg", g.exp_avg)?;
             required("exp_avg_sq", g.exp_avg_sq)?;
         }
-        // SAFETY: four distinct tensors `[rows, width]`, by the caller's word.
+        // SAFETY: four distinct tensors `[rows, width]`, as the caller guarantees.
         let tensor = unsafe {
             core::AdamTensor {
                 param: slice_mut(g.param, len),

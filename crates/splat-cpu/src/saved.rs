@@ -22,7 +22,7 @@ pub(crate) fn workspace_new() -> *mut abi::Workspace {
 /// `workspace` is null, or of [`workspace_new`] and not freed yet.
 pub(crate) unsafe fn workspace_free(workspace: *mut abi::Workspace) {
     if !workspace.is_null() {
-        // SAFETY: made by `workspace_new`, by the caller's word.
+        // SAFETY: made by `workspace_new`, as the caller guarantees.
         drop(unsafe { Box::from_raw(workspace.cast::<Tickets>()) });
     }
 }
@@ -97,7 +97,7 @@ unsafe fn keep<'a, T: bytemuck::NoUninit>(
         );
     };
     let bytes = parts.clone().map(size_of_val).sum::<usize>();
-    // SAFETY: by the caller's word.
+    // SAFETY: as the caller guarantees.
     let to = unsafe { alloc(context.user, abi::MEM_SAVED, bytes as u64) };
     if to.is_null() {
         return Err(EngineError::OutOfMemory(format!(
@@ -186,6 +186,6 @@ impl<'a> Iterator for Kept<'a> {
 /// # Safety
 /// Buffer `i` of `saved` holds `bytes[i]` bytes of `T`s, aligned for them, and outlives `'a`.
 unsafe fn kept<'a, T>(saved: &abi::Saved, i: usize) -> &'a [T] {
-    // SAFETY: by the caller's word.
+    // SAFETY: as the caller guarantees.
     unsafe { slice(saved.buffer[i].cast::<T>(), saved.bytes[i] as usize / size_of::<T>()) }
 }

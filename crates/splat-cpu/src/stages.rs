@@ -139,7 +139,7 @@ impl<'a> Images<'a> {
         let [image, row, column] = self.args.features.stride;
         let data = self.args.features.data.wrapping_offset(i as isize * image as isize);
         let shape = [self.count as i64, self.features as i64];
-        // SAFETY: N records and features per image, by the caller's word.
+        // SAFETY: N records and features per image, as the caller guarantees.
         unsafe {
             let records = self.args.records.cast::<Record>().wrapping_add(i * self.count);
             let features = gather("features", &In { data, stride: [row, column, 0] }, &shape)?;

@@ -161,7 +161,7 @@ unsafe extern "C" fn workspace_new(_device: i32, out: *mut *mut abi::Workspace) 
         if out.is_null() {
             return Err(EngineError::InvalidArgument("`out` is NULL, but is not optional".into()));
         }
-        // SAFETY: not null, hence a place for a pointer by the caller's word.
+        // SAFETY: not null, hence a place for a pointer as the caller guarantees.
         unsafe { *out = saved::workspace_new() };
         Ok(())
     })

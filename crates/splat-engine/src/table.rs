@@ -59,7 +59,7 @@ impl TableEngine {
         unsafe { Self::bind(get, "the linked engine".into()) }
     }
 
-    /// [`TableEngine::from_get`] as whoever holds engines wants it.
+    /// [`TableEngine::from_get`], shared and with the errors of an engine.
     ///
     /// # Errors
     /// [`EngineError::Internal`] where `from_get` has an error.
@@ -75,14 +75,14 @@ impl TableEngine {
     /// # Safety
     /// As [`TableEngine::from_get`].
     unsafe fn bind(get: EngineGet, library: String) -> Result<Self, LoadError> {
-        // SAFETY: by the caller's word.
+        // SAFETY: as the caller guarantees.
         let offered = |interface: u32, version: u32| unsafe { get(interface, version) };
         let own = |interface: u32| offered(interface, abi::ENGINE_ABI);
         if own(abi::ENGINE).is_null() {
             let found = (1..=64).rev().find(|version| !offered(abi::ENGINE, *version).is_null());
             return Err(LoadError::Abi { library, found, expected: abi::ENGINE_ABI });
         }
-        // SAFETY: each is null or the table of its interface, by the caller's word.
+        // SAFETY: each is null or the table of its interface, as the caller guarantees.
         let (engine, raster, optimize, image) = unsafe {
             (
                 abi::table::<abi::EngineTable>(own(abi::ENGINE)).unwrap_or(abi::EngineTable::EMPTY),
@@ -264,6 +264,6 @@ unsafe fn text(s: *const c_char) -> String {
     if s.is_null() {
         return String::new();
     }
-    // SAFETY: by the caller's word.
+    // SAFETY: as the caller guarantees.
     unsafe { CStr::from_ptr(s) }.to_string_lossy().into_owned()
 }

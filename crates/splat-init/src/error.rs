@@ -13,7 +13,7 @@ pub enum Error {
     /// The dataset's own points were asked for, and it has none.
     #[error("the dataset has no points, and Gaussians start at its points")]
     NoPoints,
-    /// Whoever watched the search ended it.
+    /// The listener stopped the search.
     #[error("stopped before the first points were found")]
     Stopped,
     /// A point is not finite, or the points cannot be indexed.

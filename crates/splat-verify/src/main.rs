@@ -27,7 +27,7 @@ use splat_verify::{
 };
 use tch::Device;
 
-/// An image may differ from the reference by this much: other order of the same sums in f32.
+/// An image may differ from the reference by this much, because f32 sums are taken in another order.
 const PIXEL: f64 = 1e-4;
 /// A gradient may differ by this much, relative L2.
 const GRADIENT: f64 = 1e-3;

@@ -2,7 +2,7 @@
 //!
 //! So the stages are tried by everything that tries the whole calls. Records and their gradients are tensors of the
 //! engine's device; nothing is copied to the host. For tests and verification: it keeps the records of the latest forward
-//! call per `radii` pointer, until the next one there.
+//! call for each `radii` pointer.
 #![expect(unsafe_code, reason = "passes the caller's pointers on, and tensors' memory as records")]
 
 use std::{

@@ -1,7 +1,7 @@
 //! How a program finds libtorch when it runs: what build scripts print.
 //!
-//! cargo hands link arguments of a package to nobody who depends on it, but it does put folders that a build script names
-//! and that lie in cargo's own output onto the library path of `cargo run` and `cargo test`, for every dependent
+//! cargo does not pass a package's link arguments on to its dependents, but folders that a build script names and that are
+//! inside cargo's own output do go onto the library path of `cargo run` and `cargo test`, for every dependent
 //! ([`for_dependents`]). A program that is started without cargo needs a path of its own ([`torch_directives`]).
 
 use std::fmt::Write as _;
@@ -34,7 +34,7 @@ impl Target {
     }
 }
 
-/// What the build script of a package prints whose programs are started without cargo: where they look for libtorch.
+/// What a build script prints if programs of its package are started without cargo: where they look for libtorch.
 ///
 /// Failing to find libtorch becomes `cargo::error=` lines, which end the build with that sentence alone.
 #[must_use]

@@ -80,7 +80,7 @@ pub unsafe fn read_array<T: Growable>(
     let step = unsafe { struct_size(first, name)? };
     let element = |i: usize| {
         let at = first.cast::<u8>().wrapping_add(i * step as usize);
-        // SAFETY: element `i` begins here by the caller's word.
+        // SAFETY: element `i` begins here as the caller guarantees.
         let found = unsafe { at.cast::<u32>().read_unaligned() };
         if found != step {
             return Err(EngineError::InvalidArgument(format!(
@@ -147,7 +147,7 @@ unsafe fn struct_size<T: Growable>(at: *const T, name: &str) -> Result<u32, Engi
 /// # Safety
 /// `from` points to `theirs` readable bytes, at least four.
 unsafe fn copy<T: Growable>(from: *const u8, theirs: u32, name: &str) -> Result<T, EngineError> {
-    // SAFETY: by the caller's word.
+    // SAFETY: as the caller guarantees.
     let bytes = unsafe { std::slice::from_raw_parts(from, theirs as usize) };
     let known = bytes.len().min(size_of::<T>());
     if bytes[known..].iter().any(|b| *b != 0) {
