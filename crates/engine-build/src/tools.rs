@@ -143,3 +143,40 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     println!("cargo::rerun-if-env-changed={name}");
     env::var(name).ok().filter(|value| !value.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    const CHILD: &str = "SPLAT_TEST_FINDS_TOOLS";
+
+    /// Somebody else's machine without CUDA: everything that is missing is said at once, with hints that need no clone of
+    /// this repository. A test's environment is its process's, so the search runs in a second one.
+    #[test]
+    fn what_is_missing_is_said_at_once_and_needs_no_clone() {
+        if env::var_os(CHILD).is_some() {
+            let mut problems = Problems::default();
+            Tools::find(&Target { windows: false, linux: true, is_host: true }, &mut problems);
+            problems.stop_if_any("cuda");
+            return;
+        }
+        let nowhere = env::temp_dir().join("splat-engine-build-has-no-toolkit");
+        let name = "tools::tests::what_is_missing_is_said_at_once_and_needs_no_clone";
+        let child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env_clear()
+            .envs([(CHILD, "1".as_ref()), ("PATH", nowhere.as_os_str()), ("CUDA_HOME", nowhere.as_os_str())])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&child.stdout);
+        assert!(!child.status.success(), "{text}");
+        for part in
+            ["engine `cuda` cannot be compiled here", "CUDA_HOME (`", "cmake is not on PATH", "hint: "]
+        {
+            assert!(text.contains(part), "no `{part}` in:\n{text}");
+        }
+        assert!(!text.contains("xtask"), "{text}");
+    }
+}
