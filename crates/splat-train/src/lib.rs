@@ -18,10 +18,11 @@ mod profile;
 mod random;
 mod rates;
 mod remedy;
+mod resume;
 mod trainer;
 mod views;
 
-pub use checkpoint::{Checkpoint, Difference, Header, checkpoint_path};
+pub use checkpoint::{Checkpoint, Header, checkpoint_path};
 pub use config::{Config, DEPTH_WEIGHT};
 pub use densify::{
     Adc, AdcConfig, Budget, Change, Densify, Fixed, Guided, GuidedConfig, Mcmc, McmcConfig, Observation,
@@ -39,6 +40,7 @@ pub use preset::Preset;
 pub use profile::PhaseTimes;
 pub use rates::Rates;
 pub use remedy::Remedy;
+pub use resume::Difference;
 pub use splat_init::{
     Init, MOST_POINTS, Method, PointSource, Start, Watch, first_points, first_points_watched, initial,
     neighbour_distances,
