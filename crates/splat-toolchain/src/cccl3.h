@@ -42,8 +42,48 @@ struct TransformInputIterator : thrust::transform_iterator<Operation, Input, Val
   using Base = thrust::transform_iterator<Operation, Input, Value, Value>;
   __host__ __device__ TransformInputIterator(Input input, Operation operation) : Base(input, operation) {}
 };
+template <int A>
+struct Int2Type {
+  enum { VALUE = A };
+};
+template <bool Condition, class Then, class Else>
+struct If {
+  using Type = typename std::conditional<Condition, Then, Else>::type;
+};
+template <class A, class B>
+struct Equals {
+  enum { VALUE = std::is_same<A, B>::value, NEGATE = !VALUE };
+};
+template <class T>
+__host__ __device__ __forceinline__ void Swap(T& a, T& b) {
+  T old = a;
+  a = b;
+  b = old;
+}
+__device__ __forceinline__ unsigned int LaneId() {
+  unsigned int id;
+  asm("mov.u32 %0, %%laneid;" : "=r"(id));
+  return id;
+}
+__device__ __forceinline__ unsigned int WarpId() {
+  unsigned int id;
+  asm("mov.u32 %0, %%warpid;" : "=r"(id));
+  return id;
+}
 }  // namespace cub
 namespace thrust {
+template <class Predicate>
+struct unary_negate {
+  Predicate predicate;
+  template <class A>
+  __host__ __device__ bool operator()(A const& a) const {
+    return !predicate(a);
+  }
+};
+template <class Predicate>
+__host__ __device__ unary_negate<Predicate> not1(Predicate predicate) {
+  return {predicate};
+}
 template <class Argument, class Result>
 struct unary_function {
   using argument_type = Argument;
