@@ -239,51 +239,19 @@ fn build_tools(setting: &Setting, scratch: &Path, offline: bool) -> Result<PathB
     ))
 }
 
-/// The error of a build that failed, with what the log says: known failures first, the last lines where none is known.
+/// The error of a build that failed, with what the log says: the tools' own errors, what is known of them, and the last
+/// lines where there are none.
 fn failure(name: &str, text: &str, log: &Path) -> anyhow::Error {
     let report = splat_toolchain::explain::scan(text.as_bytes());
     let known = report.hits.iter().filter(|hit| hit.weight > splat_toolchain::catalogue::Weight::Harmless);
-    let told: Vec<String> = known
-        .filter_map(|hit| {
-            let entry = hit.entry()?;
-            Some(format!(
-                "{}: {}\n    line {}: {}\n    {}",
-                hit.code, entry.title, hit.line, hit.text, entry.action
-            ))
-        })
-        .collect();
-    let mut why = errors(text);
-    why.extend(told);
+    let told = known.filter_map(|hit| {
+        let entry = hit.entry()?;
+        let line = format!("line {}: {}", hit.line, hit.text);
+        Some(format!("{}: {}\n    {line}\n    {}", hit.code, entry.title, entry.action))
+    });
+    let why: Vec<String> = report.errors.iter().cloned().chain(told).collect();
     let why = if why.is_empty() { pip::last_lines(text, 15) } else { why.join("\n  ") };
     hinted(format!("`{name}` was not built:\n  {why}"), format!("the whole log: {}", log.display()))
-}
-
-/// The first lines in which a compiler or linker itself says what is wrong; Python's traceback below them says nothing.
-fn errors(text: &str) -> Vec<String> {
-    let signs = [
-        ": error:",
-        ": fatal error:",
-        "nvcc fatal",
-        ": error C",
-        ": fatal error C",
-        "undefined reference to",
-        "error LNK",
-        "ld: cannot find",
-    ];
-    let cuda = |line: &str| line.contains("): error") || line.contains("): catastrophic error");
-    let mut found: Vec<String> = Vec::new();
-    for line in text.lines().map(str::trim) {
-        let sign = signs.iter().any(|sign| line.contains(sign)) || cuda(line);
-        if sign && !found.iter().any(|known| known == line) {
-            found.push(line.to_owned());
-        }
-    }
-    let more = found.len().saturating_sub(5);
-    found.truncate(5);
-    if more > 0 {
-        found.push(format!("(and {more} more errors)"));
-    }
-    found
 }
 
 #[cfg(test)]
@@ -294,12 +262,9 @@ mod tests {
     fn the_compilers_own_errors_come_first() {
         let text = "[1/2] nvcc\n/src/forward.cu(12): error: namespace \"cub\" has no member \"Max\"\n1 error detected\n\
                     Traceback (most recent call last):\nRuntimeError: Error compiling objects for extension\n";
-        assert_eq!(errors(text), ["/src/forward.cu(12): error: namespace \"cub\" has no member \"Max\""]);
         let said = failure("fork", text, Path::new("/w/fork.log")).to_string();
         let first = said.lines().nth(1).unwrap();
         assert!(first.contains("has no member"), "{said}");
         assert!(!said.contains("Traceback"), "{said}");
-        let many: String = (0..9).map(|i| format!("a.cpp:{i}:1: error: x{i}\n")).collect();
-        assert_eq!(errors(&many).last().unwrap(), "(and 4 more errors)");
     }
 }

@@ -42,6 +42,9 @@ impl Hit {
     }
 }
 
+/// How many lines [`Report::errors`] has at most.
+pub const ERRORS: usize = 5;
+
 /// What was found, the most important first: what ends a build before what spoils it later, earlier lines before later
 /// ones (one failure causes the next), harmless messages last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -50,6 +53,9 @@ pub struct Report {
     pub lines: usize,
     /// The failures and harmless messages that it shows.
     pub hits: Vec<Hit>,
+    /// The first [`ERRORS`] different lines in which a tool says that there is an error, explained or not. Lines that only
+    /// report that another program failed are not among them.
+    pub errors: Vec<String>,
     /// The first line that reads like an error and that no entry explains, with its number. Lines that only report that
     /// another program failed come last.
     pub unexplained: Option<(usize, String)>,
@@ -73,6 +79,7 @@ pub fn scan(log: &[u8]) -> Report {
     let scan = go_through(&log);
     Report {
         lines: log.lines().count(),
+        errors: scan.errors.iter().map(|(_, place)| quote(&log, *place)).collect(),
         hits: ranked(scan.hits.into_values().map(|(hit, _)| hit).collect()),
         unexplained: scan.unexplained.or(scan.consequence).map(|(number, at)| (number, quote(&log, at))),
     }
@@ -125,6 +132,8 @@ struct Scan<'a> {
     contexts: BTreeMap<&'static str, usize>,
     /// Whether the log has a text, as far as anybody asked.
     has: BTreeMap<&'static str, bool>,
+    /// The first different lines with an error: the line, and the error's place.
+    errors: Vec<(&'a str, usize)>,
     unexplained: Option<(usize, usize)>,
     consequence: Option<(usize, usize)>,
 }
@@ -144,14 +153,20 @@ impl Scan<'_> {
         self.looks += 1;
     }
 
-    /// Remembers the line's error if nothing explained it.
+    /// Remembers the line's error, and whether something explained it.
     fn leave_line(&mut self) {
         let explained = std::mem::take(&mut self.explained);
-        let Some(place) = self.error.take().filter(|_| !explained) else { return };
+        let Some(place) = self.error.take() else { return };
         let line = &self.log[self.range.clone()];
         let is_consequence = CONSEQUENCES.iter().any(|text| line.contains(text));
-        let first = if is_consequence { &mut self.consequence } else { &mut self.unexplained };
-        first.get_or_insert((self.number, place));
+        let is_new = self.errors.len() < ERRORS && !self.errors.iter().any(|(known, _)| *known == line);
+        if is_new && !is_consequence {
+            self.errors.push((line, place));
+        }
+        if !explained {
+            let first = if is_consequence { &mut self.consequence } else { &mut self.unexplained };
+            first.get_or_insert((self.number, place));
+        }
     }
 
     fn take(&mut self, anchor: &Anchor, place: usize) {
@@ -241,6 +256,18 @@ mod tests {
         assert_eq!(report.unexplained, Some((2, "my.cu(7): error: no such thing".to_owned())));
         assert_eq!(scan(b"\x1b[31mall good\x1b[0m\n"), Report { lines: 1, ..Report::default() });
         assert_eq!(scan(b""), Report::default());
+    }
+
+    #[test]
+    fn the_tools_own_errors_are_quoted_once_each_whether_explained_or_not() {
+        let mut log = "k.cu(7): error: identifier \"FLT_MAX\" is undefined\n".repeat(3);
+        for i in 0..9 {
+            log +=
+                &format!("my.cu({i}): error: no such thing\nerror: command 'nvcc' failed with exit code 2\n");
+        }
+        let errors = scan(log.as_bytes()).errors;
+        assert_eq!(errors.len(), ERRORS);
+        assert!(errors[0].contains("FLT_MAX") && errors[4] == "my.cu(3): error: no such thing", "{errors:?}");
     }
 
     /// What is done for a log grows with its length and not faster, however often a text stands in a line: each look at

@@ -23,6 +23,7 @@ const ERRORS: &[&str] = &[
     "LNK1",
     "undefined reference",
     "undefined symbol",
+    "ld: cannot find",
     "Segmentation fault",
     "core dumped",
     "terminate called",
