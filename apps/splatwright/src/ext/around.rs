@@ -61,6 +61,8 @@ pub(crate) fn surroundings(
     let packages = cuda_folders(&setting.plan.torch.root, &["include"]);
     around.includes = includes(&root, own, &packages);
     around.includes.extend(source.glm.clone());
+    let inner = source.glm.as_ref().filter(|_| source.tree.includes_bare_glm().is_some());
+    around.includes.extend(inner.map(|glm| glm.join("glm")));
     around.answers = source.answers(&setting.plan.archs);
     around.libs = libraries(setting, &root, toolkit.and_then(|toolkit| toolkit.lib.clone()), scratch)?;
     around.programs.push(root.join("bin"));

@@ -43,7 +43,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         .mended("the pinned GLM is lent to the build; by hand: `git submodule update --init --recursive`, or for an archive without .git: `sudo apt install libglm-dev`, or unpack GLM into third_party/glm")
         .own("the pinned sources come with their GLM")
         .ruled()
-        .logs(&[header(&["glm/", "third_party/glm/", "../third_party/glm/"]).without(&["glm/gtx/pca.hpp"])])
+        .logs(&[header(&["glm/", "glm.hpp", "third_party/glm/", "../third_party/glm/"]).without(&["glm/gtx/pca.hpp"])])
         .seen(&["gs#645", "gs#874", "ManiGaussian#3", "gsplat#746", "street_gaussians#85", "Octree-AnyGS#34", "4DGaussians#2"]),
     late("E43", "this is another version of GLM than the sources were written for")
         .because("GLM's headers, constructors and the defaults of glm::mat changed between versions")

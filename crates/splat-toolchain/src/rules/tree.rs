@@ -70,8 +70,17 @@ impl Tree {
 
     /// Whether the sources want GLM and the tree has none.
     pub fn lacks_glm(&self) -> bool {
-        self.includes("glm/", |_| true).is_some()
-            && !self.names.iter().any(|name| name.ends_with("glm/glm.hpp"))
+        self.wants_glm().is_some() && !self.names.iter().any(|name| name.ends_with("glm/glm.hpp"))
+    }
+
+    /// Where they include GLM: as `glm/glm.hpp`, or as `glm.hpp` from a folder that setup.py names.
+    fn wants_glm(&self) -> Option<String> {
+        self.includes("glm/", |_| true).or_else(|| self.includes_bare_glm())
+    }
+
+    /// Where they include `glm.hpp` without its folder.
+    pub fn includes_bare_glm(&self) -> Option<String> {
+        self.includes("<glm.hpp", |_| true).or_else(|| self.includes("\"glm.hpp", |_| true))
     }
 
     /// Whether they use what CCCL 3 removed.
@@ -178,7 +187,7 @@ fn finding(
 
 /// E42 where no submodule says so; E43: a GLM of another age than the sources were written for.
 fn glm(tree: &Tree) -> Option<Finding> {
-    let wanted = tree.includes("glm/", |_| true)?;
+    let wanted = tree.wants_glm()?;
     let header = tree.files.iter().find(|(path, _)| path.ends_with("glm/detail/setup.hpp"));
     let Some((path, text)) = header else {
         let named = tree.files.get(".gitmodules").is_some_and(|text| text.contains("glm"));
