@@ -18,6 +18,7 @@ use clap::Subcommand;
 use splat_toolchain::{
     Env, Finding, Machine, Repo, Request, Severity,
     ext::{self, ExtPlan, ExtRequest},
+    machine::Torch,
     managed::TOOLS,
     probe,
     rules::{self, tree::Tree},
@@ -299,13 +300,20 @@ fn setting(args: &For) -> anyhow::Result<Setting> {
     let vars = std::env::vars().filter(|(name, value)| own.get(name) != Some(value));
     let torch_root = target.torch_root()?;
     let vars = vars.chain([("LIBTORCH".to_owned(), torch_root.display().to_string())]);
-    let env = Env::new(vars, "/", splat_toolchain::env::Os::HERE);
-    let machine = probe(&env, &repo, &Request { cuda: args.cuda.clone(), ..Request::default() });
-    let torch = machine
-        .torches
-        .iter()
-        .find(|torch| torch.explicit && !torch.full_version.is_empty())
-        .with_context(|| format!("`{}` holds no readable torch (no version.py)", torch_root.display()))?;
+    let mut env = Env::new(vars, "/", splat_toolchain::env::Os::HERE);
+    env.pythons.push(target.executable.clone());
+    let mut machine = probe(&env, &repo, &Request { cuda: args.cuda.clone(), ..Request::default() });
+    // The environment is judged; pip is asked for packages in another one, if there is one.
+    let asked = machine.pythons.iter().filter(|python| python.has_pip.is_some()).count();
+    let python = machine.pythons.first().map(|python| python.path.clone());
+    machine.pythons[..asked].rotate_left(usize::from(asked > 0));
+    let found = machine.torches.iter().find(|torch| torch.explicit && !torch.full_version.is_empty());
+    let torch = &Torch {
+        python,
+        ..found
+            .cloned()
+            .with_context(|| format!("`{}` holds no readable torch (no version.py)", torch_root.display()))?
+    };
     let archs = args.arch.clone().or_else(|| stated_archs(&env));
     let request = ExtRequest { archs, cuda: args.cuda.clone(), mismatch: args.runtime_major_mismatch };
     let plan = ext::plan(&machine, torch, &request, &repo);

@@ -102,10 +102,13 @@ impl Target {
         })
     }
 
-    /// Whether its setuptools can make wheels by itself (70.1) or with the help of `wheel`.
+    /// Whether its setuptools can make wheels by itself (70.1) or with the help of `wheel`, and still has what torch and
+    /// many setup.py import of it (before 82).
     pub fn makes_wheels(&self) -> bool {
         let setuptools: Option<Version> = self.setuptools.as_deref().and_then(|text| text.parse().ok());
-        setuptools.is_some_and(|version| version >= Version::new(&[70, 1]) || self.wheel.is_some())
+        setuptools.is_some_and(|version| {
+            (version >= Version::new(&[70, 1]) || self.wheel.is_some()) && version < Version::new(&[82])
+        })
     }
 
     /// What decides which wheels it takes.
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn old_setuptools_needs_wheel() {
+    fn setuptools_must_be_neither_too_old_nor_too_new() {
         let mut target: Target = serde_json::from_str(
             r#"{"executable":"/p","version":"3.11.7","prefix":"/","torch":null,"suffix":".so","platform":"linux-x86_64",
                 "include":"/i","library":"","setuptools":"65.5.0","wheel":null}"#,
@@ -168,6 +171,8 @@ mod tests {
         target.wheel = None;
         target.setuptools = Some("81.0.0".into());
         assert!(target.makes_wheels());
+        target.setuptools = Some("82.0.0".into());
+        assert!(!target.makes_wheels());
         assert_eq!(target.tag(), "cp311");
         assert!(target.torch_root().is_err());
     }

@@ -14,7 +14,7 @@ pub(crate) struct Place {
 
 #[derive(Debug)]
 pub(crate) struct Said {
-    ok: bool,
+    pub(crate) ok: bool,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
@@ -45,7 +45,7 @@ impl Place {
         place
     }
 
-    fn at(&self, inner: &str) -> PathBuf {
+    pub(crate) fn at(&self, inner: &str) -> PathBuf {
         self.dir.path().canonicalize().unwrap().join(inner)
     }
 
@@ -86,7 +86,7 @@ impl Place {
         self.for_venv(&["torch", "install", "--from", &wheels], &[])
     }
 
-    fn for_venv(&self, arguments: &[&str], vars: &[(&str, &str)]) -> Said {
+    pub(crate) fn for_venv(&self, arguments: &[&str], vars: &[(&str, &str)]) -> Said {
         let venv = self.at("venv").display().to_string();
         let (command, rest) = arguments.split_at(2);
         self.splatwright(&[command, &["--python", &venv], rest].concat(), vars)

@@ -2,6 +2,7 @@
 //! this machine that cuts connections. No package index is used.
 #![cfg(unix)]
 
+mod extension;
 mod fixture;
 mod server;
 

@@ -50,7 +50,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     fatal("E83", "setuptools does not fit torch")
         .because("setuptools 82 removed pkg_resources, and 70 moved packaging out of it; older versions of torch import them")
         .then("setup.py stops at its first import")
-        .mend("`python -m pip install \"setuptools<82\" wheel packaging`")
+        .mended("setuptools 81 is brought for the build alone; by hand: `python -m pip install \"setuptools<82\" wheel packaging`")
         .own("setuptools is not used")
         .ruled()
         .logs(&[

@@ -431,15 +431,16 @@ fn python_parts(facts: &Facts<'_>) -> Vec<Finding> {
     let advice = format!("`{path} -m pip install \"setuptools<82\" wheel`");
     match setuptools {
         None if known => {
-            let message = "setuptools is not installed in this environment";
-            found.push(Finding::new("E83", Severity::Error, message).evidence(path.clone()).hint(advice));
+            let message =
+                "setuptools is not installed in this environment; one is brought for the build alone";
+            found.push(info("E83", message, path.clone()).hint(format!("by hand: {advice}")));
         }
         Some(version) if version >= Version::new(&[82]) => {
             let message = format!(
-                "setuptools {version} has no pkg_resources, which torch {} and many setup.py import",
+                "setuptools {version} has no pkg_resources, which torch {} and many setup.py import; an older one is brought for the build alone",
                 facts.plan.torch.version
             );
-            found.push(Finding::new("E83", Severity::Error, message).evidence(path.clone()).hint(advice));
+            found.push(info("E83", message, path.clone()).hint(format!("by hand: {advice}")));
         }
         _ => {}
     }
