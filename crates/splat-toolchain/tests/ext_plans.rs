@@ -221,3 +221,16 @@ fn max_jobs_is_the_users_and_a_compiler_that_is_not_there_is_refused() {
         assert!(said.contains(name) && said.contains("g++-77"), "{said}");
     }
 }
+
+/// torch hands `$CC` to nvcc: who sets it alone means that compiler for both.
+#[test]
+fn cc_alone_names_the_compiler_for_both_languages() {
+    let mut machine = founding();
+    let gcc = machine.gcc("gcc-11", "11.4.0");
+    machine.gcc("g++-11", "11.4.0");
+    machine.set("CC", &gcc.display().to_string());
+    let plan = plan(&machine, &ExtRequest::default());
+    let name = |path: &std::path::Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    assert_eq!(plan.compiler.as_ref().map(|compiler| name(&compiler.path)).as_deref(), Some("g++-11"));
+    assert_eq!(plan.cc.as_deref().map(name).as_deref(), Some("gcc-11"));
+}

@@ -10,13 +10,17 @@ use crate::{
     version::Version,
 };
 
-/// CUDAHOSTCXX and CXX of the user, `c++`, `g++`, `clang++`, then every `g++-N` and `clang++-N`, newest first.
+/// CUDAHOSTCXX and CXX of the user (or the one that belongs to CC alone), `c++`, `g++`, `clang++`, then every `g++-N` and `clang++-N`, newest first.
 pub(crate) fn compilers(env: &Env) -> Vec<HostCompiler> {
     let mut candidates: Vec<(PathBuf, String, bool)> = Vec::new();
     for name in ["CUDAHOSTCXX", "CXX"] {
         if let Some(path) = env.user(name).and_then(|value| compiler_of(env, value)) {
             candidates.push((path, name.into(), name == "CUDAHOSTCXX"));
         }
+    }
+    if env.user("CXX").is_none() && env.os != Os::Windows {
+        let of_c = env.user("CC").and_then(|value| compiler_of(env, value)).and_then(|path| cxx_of(&path));
+        candidates.extend(of_c.map(|path| (path, "CC".into(), false)));
     }
     let names: &[&str] = match env.os {
         Os::Windows => &["cl", "clang-cl"],
@@ -85,6 +89,17 @@ fn compiler_of(env: &Env, value: &str) -> Option<PathBuf> {
     let is_wrapper =
         |word: &str| wrappers.iter().any(|w| Path::new(word).file_stem().is_some_and(|stem| stem == *w));
     value.split_whitespace().find(|word| !is_wrapper(word)).and_then(|word| env.on_path(word))
+}
+
+/// `g++-12` beside `gcc-12`, `clang++` beside `clang`, `c++` beside `cc`.
+fn cxx_of(c: &Path) -> Option<PathBuf> {
+    let name = c.file_name()?.to_str()?;
+    let (before, after, cxx) =
+        [("clang", "clang++"), ("gcc", "g++"), ("cc", "c++")].into_iter().find_map(|(c, cxx)| {
+            let (before, after) = name.rsplit_once(c)?;
+            Some((before, after, cxx))
+        })?;
+    Some(c.with_file_name(format!("{before}{cxx}{after}"))).filter(|path| path.is_file())
 }
 
 fn numbered(env: &Env) -> Vec<(PathBuf, String)> {
