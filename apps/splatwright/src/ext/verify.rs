@@ -12,7 +12,7 @@ use fs_err as fs;
 use splat_toolchain::{Finding, Severity, ext_symbols, fatbin::Code};
 
 use super::{
-    Setting,
+    Setting, Target,
     around::{LIBRARIES, cuda_folders},
     inside::{self, Inside},
     report::{Module, Report},
@@ -28,16 +28,9 @@ pub(crate) fn prove(
     let unpacked = scratch.join("proof");
     unpack(wheel, &unpacked, setting)?;
     let mut files = Vec::new();
-    modules(&unpacked, &unpacked, &mut files)?;
+    with_ending(&unpacked, &unpacked, &["so", "pyd"], &mut files)?;
     if files.is_empty() {
-        findings.push(
-            Finding::new(
-                "X01",
-                Severity::Broken,
-                "the wheel holds no compiled module: its setup.py left the extension out",
-            )
-            .hint("setup.py may want a variable set for it: `--env NAME=VALUE`"),
-        );
+        findings.push(no_module(&unpacked, &setting.target)?);
     }
     let mut modules = Vec::new();
     for file in &files {
@@ -54,6 +47,28 @@ pub(crate) fn prove(
     }
     let ok = findings.iter().all(|finding| finding.severity < Severity::Error);
     Ok(Report { ok, wheel: wheel.to_owned(), seconds: None, log: None, modules, findings })
+}
+
+/// X01: a wheel without a compiled module. One that holds CUDA sources instead compiles them where it is used.
+fn no_module(unpacked: &Path, target: &Target) -> Result<Finding> {
+    let mut sources = Vec::new();
+    with_ending(unpacked, unpacked, &["cu"], &mut sources)?;
+    let finding = |message: String, hint: String| Finding::new("X01", Severity::Broken, message).hint(hint);
+    Ok(match sources.first() {
+        Some(source) => finding(
+            format!(
+                "the wheel holds no compiled module, but sources ({source}): it compiles them at its first import"
+            ),
+            format!(
+                "install it as it is (`{} -m pip install`), and set CUDA_HOME, CC and CXX to what the plan above names where it is used",
+                target.executable.display()
+            ),
+        ),
+        None => finding(
+            "the wheel holds no compiled module: its setup.py left the extension out".into(),
+            "setup.py may want a variable set for it: `--env NAME=VALUE`".into(),
+        ),
+    })
 }
 
 fn look(
@@ -97,20 +112,51 @@ fn look(
     }
     findings.extend(gpu_code(file, &inside, &setting.plan.archs));
     let name = module_name(file, &setting.target.suffix);
-    let import = import(&name, unpacked, setting)?;
-    if let Err(said) = &import {
-        findings.push(Finding::new("X03", Severity::Broken, format!("`import {name}` fails: {said}")).hint(
-            "the findings above say why; else the package needs something at import that is not there",
-        ));
-    }
+    let imports = match import(&format!("importlib.import_module({name:?})"), unpacked, setting)? {
+        Ok(()) => true,
+        Err(said) => {
+            let lacking = missing_package(&said).filter(|package| !unpacked.join(package).is_dir());
+            let loads = lacking.is_some() && import(&of_file(&name, file), unpacked, setting)?.is_ok();
+            findings.push(does_not_import(&name, &said, lacking.filter(|_| loads)));
+            loads
+        }
+    };
     Ok(Module {
         name,
         archs: inside.archs,
         needed: inside.needed,
         symbols: wanted,
         unresolved: unresolved.into_iter().collect(),
-        imports: import.is_ok(),
+        imports,
     })
+}
+
+/// X03. A package around the module may need another one that is not installed yet, which is no fault of the module's.
+fn does_not_import(name: &str, said: &str, lacking: Option<&str>) -> Finding {
+    match lacking {
+        Some(package) => Finding::new(
+            "X03",
+            Severity::Warning,
+            format!("{name} loads, and the package around it needs `{package}`, which is not installed here"),
+        )
+        .hint(format!("install `{package}` before you import it")),
+        None => Finding::new("X03", Severity::Broken, format!("`import {name}` fails: {said}"))
+            .hint("the findings above say why; else the package needs something at import that is not there"),
+    }
+}
+
+/// `yaml` in Python's last line about a package that is not installed.
+fn missing_package(said: &str) -> Option<&str> {
+    let name = said.strip_prefix("ModuleNotFoundError: No module named '")?.split('\'').next()?;
+    name.split('.').next()
+}
+
+/// Loads the file alone, without the packages around it.
+fn of_file(name: &str, file: &str) -> String {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    format!(
+        "import importlib.util as u; s = u.spec_from_file_location({last:?}, {file:?}); s.loader.exec_module(u.module_from_spec(s))"
+    )
 }
 
 /// E50: an architecture that was asked for and for which there is no code that runs there. Code of the same major
@@ -167,14 +213,15 @@ fn unpack(wheel: &Path, into: &Path, setting: &Setting) -> Result<()> {
     Ok(())
 }
 
-fn modules(root: &Path, dir: &Path, found: &mut Vec<String>) -> Result<()> {
+/// Files with one of these endings below `dir`, named from `root`.
+fn with_ending(root: &Path, dir: &Path, endings: &[&str], found: &mut Vec<String>) -> Result<()> {
     let mut entries: Vec<PathBuf> =
         fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     entries.sort();
     for path in entries {
         if path.is_dir() {
-            modules(root, &path, found)?;
-        } else if path.extension().is_some_and(|ending| ending == "so" || ending == "pyd")
+            with_ending(root, &path, endings, found)?;
+        } else if path.extension().is_some_and(|ending| endings.iter().any(|known| ending == *known))
             && let Ok(inner) = path.strip_prefix(root)
         {
             found.push(inner.to_string_lossy().replace('\\', "/"));
@@ -274,14 +321,13 @@ fn missing_library(file: &str, name: &str, windows: bool) -> Finding {
     .hint("install the package that holds it, or link it statically")
 }
 
-/// Imports the module after torch, as its users will; what Python said if it fails.
-fn import(name: &str, unpacked: &Path, setting: &Setting) -> Result<std::result::Result<(), String>> {
+/// Does that in a process of its own after torch is imported, as the module's users will; what Python said if it fails.
+fn import(what: &str, unpacked: &Path, setting: &Setting) -> Result<std::result::Result<(), String>> {
     // Of two CUDA runtimes in one process, both must find the GPU, where there is one.
     let both = "torch.cuda.is_available() and (torch.zeros(1, device='cuda'), torch.cuda.synchronize())";
     let both = if setting.plan.mismatched() { both } else { "None" };
-    let order = format!(
-        "import torch, importlib, sys; {both}; importlib.import_module({name:?}); {both}; print('SPLATWRIGHT-IMPORTED')"
-    );
+    let order =
+        format!("import torch, importlib, sys; {both}; {what}; {both}; print('SPLATWRIGHT-IMPORTED')");
     let mut command = Command::new(&setting.target.executable);
     command.args(["-c", &order]).current_dir(unpacked).env_remove("PYTHONHOME");
     command.env("PYTHONPATH", unpacked).env("PYTHONDONTWRITEBYTECODE", "1");
@@ -316,6 +362,34 @@ mod tests {
         );
         assert_eq!(found(&[90])[0].0, Severity::Warning);
         assert_eq!(found(&[70])[0].0, Severity::Broken);
+    }
+
+    #[test]
+    fn a_wheel_of_sources_is_told_from_one_whose_extension_was_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let target: Target = serde_json::from_str(
+            r#"{"executable":"/p","version":"3.11.7","prefix":"/","torch":null,"suffix":".so","platform":"linux-x86_64",
+                "include":"/i","library":"","setuptools":null,"wheel":null}"#,
+        )
+        .unwrap();
+        assert!(no_module(dir.path(), &target).unwrap().message.contains("left the extension out"));
+        fs::create_dir(dir.path().join("knn")).unwrap();
+        fs::write(dir.path().join("knn/knn.cu"), "").unwrap();
+        let found = no_module(dir.path(), &target).unwrap();
+        assert!(found.message.contains("knn/knn.cu") && found.hint.contains("CUDA_HOME"), "{found:?}");
+    }
+
+    #[test]
+    fn a_package_that_is_not_installed_yet_is_told_from_a_module_that_does_not_load() {
+        let said = "ModuleNotFoundError: No module named 'gaussian_splatting.trainer'";
+        assert_eq!(missing_package(said), Some("gaussian_splatting"));
+        assert_eq!(missing_package("ImportError: undefined symbol: _ZN3c105ErrorE"), None);
+        let found = does_not_import("a._C", said, missing_package(said));
+        assert!(
+            found.severity == Severity::Warning && found.message.contains("`gaussian_splatting`"),
+            "{found:?}"
+        );
+        assert_eq!(does_not_import("a._C", said, None).severity, Severity::Broken);
     }
 
     #[test]
