@@ -72,6 +72,47 @@ pub fn architectures(name: &str, setup: &str, archs: &[u32]) -> Option<String> {
     Some(archs.iter().map(one).collect::<Vec<_>>().join(separator))
 }
 
+/// Calls by which a setup.py asks the GPU of the machine that builds, or torch, what to compile for.
+const OF_THE_GPU: &[&str] = &[
+    "cuda.is_available",
+    "device_count",
+    "get_device_capability",
+    "get_device_properties",
+    "get_device_name",
+    "get_gencode_flags",
+    "get_arch_list",
+];
+
+/// Where a setup.py asks for a GPU: the line, from 1, and the call.
+pub fn asks_for_gpu(setup: &str) -> Option<(usize, &'static str)> {
+    setup.lines().enumerate().find_map(|(number, line)| {
+        let code = line.split('#').next().unwrap_or_default();
+        let call = OF_THE_GPU.iter().find(|call| code.contains(*call))?;
+        Some((number + 1, *call))
+    })
+}
+
+/// The line, from 1, in which a setup.py names something above its own folder.
+pub fn reaches_out(setup: &str) -> Option<usize> {
+    let above = ["\"..", "'..", "os.pardir", ".parent.parent", ".parents["];
+    let code = setup.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let is = |line: &str| above.iter().any(|text| line.contains(text)) && !line.contains("...");
+    code.enumerate().find_map(|(number, line)| is(line).then_some(number + 1))
+}
+
+/// E54: a setup.py that stops, leaves its CUDA part out or compiles for other architectures where no GPU is visible.
+pub(crate) fn answered(setup: &str, archs: &str) -> Option<Finding> {
+    let (line, call) = asks_for_gpu(setup)?;
+    let message = format!(
+        "setup.py asks for a GPU (`{call}`), and none is visible; it is answered as if there were one for `{archs}`"
+    );
+    Some(
+        Finding::new("E54", Severity::Info, message)
+            .evidence(format!("setup.py:{line}"))
+            .hint("others with `--arch`"),
+    )
+}
+
 /// X04: which variables setup.py reads, and what the build gives them; `given` holds what is set.
 pub fn told(setup: &str, given: &BTreeMap<String, String>) -> Option<Finding> {
     let read = variables(setup);
@@ -118,6 +159,31 @@ if 'NO_FAST_MATH' not in os.environ: pass
         assert_eq!(architectures("TORCH_CUDA_ARCH_LIST", SETUP, &[86]), None);
         assert_eq!(architectures("MY_CUDA_ARCH_LIST", "", &[86]).as_deref(), Some("8.6"));
         assert_eq!(architectures("FORCE_CUDA", SETUP, &[86]), None);
+    }
+
+    #[test]
+    fn a_question_for_a_gpu_is_found_and_a_comment_is_not() {
+        assert_eq!(asks_for_gpu(SETUP), None);
+        assert_eq!(asks_for_gpu("# torch.cuda.is_available()\nimport torch"), None);
+        let told = answered("import torch\nif not torch.cuda.is_available(): raise E", "8.6+PTX").unwrap();
+        assert_eq!((told.code.as_str(), told.evidence.as_str()), ("E54", "setup.py:2"));
+        assert!(told.message.contains("8.6+PTX"), "{}", told.message);
+        assert_eq!(asks_for_gpu("archs = cuda.get_gencode_flags()"), Some((1, "get_gencode_flags")));
+    }
+
+    #[test]
+    fn what_lies_above_the_folder_is_found() {
+        for text in [
+            "I = os.path.join(here, '..', 'include')",
+            "x = \"../common/k.cu\"",
+            "ROOT = Path(__file__).parent.parent",
+        ] {
+            assert_eq!(reaches_out(&format!("import os\n{text}")), Some(2), "{text}");
+        }
+        assert_eq!(
+            reaches_out("# '../x'\nprint('wait ...', \"...\")\nx = Path(__file__).parent / 'a..b'"),
+            None
+        );
     }
 
     #[test]

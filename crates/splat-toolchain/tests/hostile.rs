@@ -172,6 +172,7 @@ proptest! {
             names: files.iter().map(|(name, _)| (*name).to_owned()).collect(),
             files: files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect(),
             has_git: false,
+            has_above: false,
         };
         let against = Against { windows: true, mismatched: true, torch: None, toolkit: None, python: None };
         prop_assert!(all(&tree, &against).iter().all(|finding| !finding.code.is_empty()));

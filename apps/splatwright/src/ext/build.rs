@@ -46,6 +46,19 @@ if order['cudart']:
         one.extra_link_args = list(one.extra_link_args or []) + [order['cudart'], '-ldl', '-lrt', '-lpthread']
         return one
     extension.CUDAExtension = apart
+if order['archs']:
+    # What setup.py asks of a GPU is answered as the plan says; where one is visible, only what torch itself was built for.
+    import types, torch
+    last = order['archs'][-1]
+    torch.cuda.get_arch_list = lambda: ['sm_%d' % arch for arch in order['archs']]
+    if not torch.cuda.is_available():
+        one = types.SimpleNamespace(name='planned', major=last // 10, minor=last % 10, total_memory=0, multi_processor_count=1)
+        torch.cuda.is_available = lambda: True
+        torch.cuda.device_count = lambda: 1
+        torch.cuda.current_device = lambda: 0
+        torch.cuda.get_device_name = lambda *a: one.name
+        torch.cuda.get_device_capability = lambda *a: (one.major, one.minor)
+        torch.cuda.get_device_properties = lambda *a: one
 module, _, attribute = order['backend'].partition(':')
 backend = importlib.import_module(module)
 for part in filter(None, attribute.split('.')):
@@ -129,6 +142,7 @@ pub(crate) fn run(source: &Source, setting: &Setting, options: &Options) -> Resu
         "backend": source.backend.name,
         "out": out,
         "cudart": static_runtime(setting)?,
+        "archs": if ext_setup::asks_for_gpu(source.tree.setup()).is_some() { &*setting.plan.archs } else { &[] },
     });
     let mut inputs: Vec<String> = options.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     inputs.push(format!("forced headers: {}", options.forced_headers));

@@ -50,12 +50,13 @@ impl Source {
 
     /// `pt24cu121.s1a2b3c4d`: torch, and a hash of the sources and of everything that they are built with.
     pub(crate) fn local_version(&self, setting: &Setting, options: &[String]) -> Result<String> {
+        let root = self.scratch.path().join(COPY);
         let mut files = Vec::new();
-        list(&self.dir, &self.dir, &mut files)?;
+        list(&root, &root, &mut files)?;
         let mut hasher = Sha256::new();
         for file in files {
             hasher.update(format!("{file}\n"));
-            hasher.update(Sha256::digest(fs::read(self.dir.join(&file))?));
+            hasher.update(Sha256::digest(fs::read(root.join(&file))?));
         }
         let plan = &setting.plan;
         let compiler = plan
@@ -84,6 +85,9 @@ pub(crate) struct Backend {
     pub(crate) requires: Vec<String>,
 }
 
+/// The copy's folder in the scratch.
+const COPY: &str = "src";
+
 /// Folders and endings that a copy leaves out: what an earlier build made (E70), and what no build reads.
 const LEFT_OUT: &[&str] = &["build", "dist", ".eggs", "__pycache__", ".git", ".venv", "venv", ".tox"];
 const PRODUCTS: &[&str] = &["o", "obj", "pyc", "pyd", "egg"];
@@ -96,24 +100,27 @@ pub(crate) fn prepare(
     offline: bool,
 ) -> Result<Source> {
     let scratch = scratch(&setting.machine.os)?;
-    let dir = scratch.path().join("src");
-    let mut has_git = false;
-    let name = if let Some(from) = folder(source, subfolder)? {
-        has_git = from.join(".git").exists();
-        copy(&from, &dir)?;
-        from.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|| "extension".into())
+    let (top, package) = if let Some(top) = folder(source, None)? {
+        (top, None)
     } else if let Some((package, version)) = source.split_once("==") {
-        let unpacked = fetch(package, version, setting, scratch.path(), offline)?;
-        copy(&subfolder.map_or_else(|| unpacked.clone(), |inner| unpacked.join(inner)), &dir)?;
-        subfolder.and_then(|inner| inner.rsplit('/').next()).unwrap_or(package).to_owned()
+        (fetch(package, version, setting, scratch.path(), offline)?, Some(package))
     } else {
         return Err(hinted(
             format!("`{source}` is neither a folder nor a package with its version"),
             "cargo xtask ext build path/to/extension --python VENV, or NAME==VERSION",
         ));
     };
+    let from = subfolder.map_or_else(|| top.clone(), |inner| top.join(inner));
+    let has_git = from.join(".git").exists();
+    let own = from.file_name().map(|name| name.to_string_lossy().into_owned());
+    let package = package.filter(|_| subfolder.is_none()).map(str::to_owned);
+    let root = scratch.path().join(COPY);
+    let has_above = takes_all(&from, subfolder);
+    copy(if has_above { &top } else { &from }, &root)?;
+    let dir = subfolder.filter(|_| has_above).map_or_else(|| root.clone(), |inner| root.join(inner));
     let backend = backend(&dir)?;
-    let tree = Tree { has_git, ..Tree::read(&dir) };
+    let tree = Tree { has_git, has_above, ..Tree::read(&dir) };
+    let name = package.or(own).unwrap_or_else(|| "extension".into());
     Ok(Source { scratch, dir, name, backend, tree, glm: None })
 }
 
@@ -134,7 +141,13 @@ fn folder(source: &str, subfolder: Option<&str>) -> Result<Option<PathBuf>> {
 pub(crate) fn look(source: &str, subfolder: Option<&str>) -> Result<Option<Tree>> {
     let Some(folder) = folder(source, subfolder)? else { return Ok(None) };
     backend(&folder)?;
-    Ok(Some(Tree::read(&folder)))
+    Ok(Some(Tree { has_above: takes_all(&folder, subfolder), ..Tree::read(&folder) }))
+}
+
+/// Whether the folder around a subfolder is copied as well: its setup.py names files there.
+fn takes_all(dir: &Path, subfolder: Option<&str>) -> bool {
+    let setup = fs::read_to_string(dir.join("setup.py")).unwrap_or_default();
+    subfolder.is_some() && ext_setup::reaches_out(&setup).is_some()
 }
 
 /// A folder whose path harms no tool (E56, E91, E92).
@@ -348,6 +361,20 @@ mod tests {
             files,
             ["k.cu", "pkg/__init__.py", "pkg/libdata.so", "setup.py", "third_party/glm/glm.hpp"]
         );
+    }
+
+    #[test]
+    fn what_lies_above_is_copied_where_setup_py_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("submodules/knn");
+        fs::create_dir_all(&inner).unwrap();
+        fs::write(inner.join("setup.py"), "SOURCES = ['knn.cu']\n").unwrap();
+        assert!(!takes_all(&inner, Some("submodules/knn")));
+        fs::write(inner.join("setup.py"), "SOURCES = ['../common/knn.cu']\n").unwrap();
+        assert!(takes_all(&inner, Some("submodules/knn")) && !takes_all(&inner, None));
+        let top = dir.path().to_str().unwrap();
+        assert!(look(top, Some("submodules/knn")).unwrap().unwrap().has_above);
+        assert!(!look(inner.to_str().unwrap(), None).unwrap().unwrap().has_above);
     }
 
     #[test]

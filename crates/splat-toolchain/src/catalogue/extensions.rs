@@ -1,4 +1,4 @@
-//! X01 to X04: what is found in the wheel of another project's extension, and in its setup.py. None is read from a log.
+//! X01 to X05: what is found in the wheel of another project's extension, and in its setup.py. None is read from a log.
 
 use super::{Entry, fatal, harmless, late};
 
@@ -25,5 +25,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         .because("it decides by them what it builds, and for which GPUs")
         .then("those that mean architectures are set; the others are as they are in your environment")
         .mend("`--env NAME=VALUE` sets another value")
+        .own(OWN).ruled(),
+    late("X05", "setup.py names files above its folder")
+        .because("the extension shares headers or sources with the project around it")
+        .then("a build in a copy of that folder alone does not find them")
+        .mend("name the folder above, and the extension's own by `--subfolder`: then all of it is copied")
         .own(OWN).ruled(),
 ];

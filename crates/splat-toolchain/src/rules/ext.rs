@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     ext::ExtPlan,
+    ext_setup,
     finding::{Finding, Severity},
     machine::{CompilerKind, Machine, Python, Toolkit, Torch},
     torch_checks::{self, Check, Verdict},
@@ -112,6 +113,9 @@ pub fn all(machine: &Machine, plan: &ExtPlan, sources: Option<&Tree>) -> Vec<Fin
             python: facts.python,
         };
         found.extend(tree::all(sources, &against));
+        if machine.gpus.is_empty() && !plan.archs.is_empty() {
+            found.extend(ext_setup::answered(sources.setup(), &plan.arch_list()));
+        }
     }
     let mut once: Vec<Finding> = Vec::new();
     for finding in found {

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ext_sources,
+    ext_setup, ext_sources,
     finding::{Finding, Severity},
     machine::{Fact, Python, Toolkit, Torch},
     version::Version,
@@ -28,6 +28,8 @@ pub struct Tree {
     pub files: BTreeMap<String, String>,
     /// Whether it is a clone.
     pub has_git: bool,
+    /// Whether what lies above it is built from as well.
+    pub has_above: bool,
 }
 
 impl Tree {
@@ -170,6 +172,7 @@ pub fn all(tree: &Tree, against: &Against<'_>) -> Vec<Finding> {
     found.extend(standard(tree, against));
     found.extend(leftovers(tree));
     found.extend(isolation(tree));
+    found.extend(outside(tree));
     found.extend(other_fork(tree, against));
     found.extend(other_major(tree, against));
     found.extend(spelling(tree, against.windows));
@@ -284,6 +287,16 @@ fn isolation(tree: &Tree) -> Option<Finding> {
     Some(
         finding("E80", Severity::Info, message, format!("setup.py:{}", line + 1))
             .hint("by hand: `pip install --no-build-isolation .`"),
+    )
+}
+
+/// X05: files above the folder, of which a copy is built.
+fn outside(tree: &Tree) -> Option<Finding> {
+    let line = ext_setup::reaches_out(tree.setup()).filter(|_| !tree.has_above)?;
+    let message = "setup.py names files above its folder, and a copy of the folder alone is built";
+    Some(
+        finding("X05", Severity::Warning, message, format!("setup.py:{line}"))
+            .hint("name the folder above, and this one by `--subfolder`"),
     )
 }
 
