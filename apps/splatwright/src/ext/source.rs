@@ -105,10 +105,7 @@ pub(crate) fn prepare(
     } else if let Some((package, version)) = source.split_once("==") {
         (fetch(package, version, setting, scratch.path(), offline)?, Some(package))
     } else {
-        return Err(hinted(
-            format!("`{source}` is neither a folder nor a package with its version"),
-            "cargo xtask ext build path/to/extension --python VENV, or NAME==VERSION",
-        ));
+        return Err(no_source(source));
     };
     let from = subfolder.map_or_else(|| top.clone(), |inner| top.join(inner));
     let has_git = from.join(".git").exists();
@@ -124,6 +121,20 @@ pub(crate) fn prepare(
     Ok(Source { scratch, dir, name, backend, tree, glm: None })
 }
 
+/// The error about what is neither a folder nor `NAME==VERSION`.
+fn no_source(source: &str) -> anyhow::Error {
+    if Path::new(source).is_file() {
+        return hinted(
+            format!("`{source}` is a file, not a folder"),
+            "unpack it, and name the folder that holds setup.py",
+        );
+    }
+    hinted(
+        format!("`{source}` is neither a folder nor a package with its version"),
+        "cargo xtask ext build path/to/extension --python VENV, or NAME==VERSION",
+    )
+}
+
 /// The folder that a source names, if it names one.
 fn folder(source: &str, subfolder: Option<&str>) -> Result<Option<PathBuf>> {
     let folder = Path::new(source);
@@ -137,9 +148,11 @@ fn folder(source: &str, subfolder: Option<&str>) -> Result<Option<PathBuf>> {
 /// fetched.
 ///
 /// # Errors
-/// The folder is no project of setuptools.
+/// It is neither, or the folder is no project of setuptools.
 pub(crate) fn look(source: &str, subfolder: Option<&str>) -> Result<Option<Tree>> {
-    let Some(folder) = folder(source, subfolder)? else { return Ok(None) };
+    let Some(folder) = folder(source, subfolder)? else {
+        return if source.contains("==") { Ok(None) } else { Err(no_source(source)) };
+    };
     backend(&folder)?;
     Ok(Some(Tree { has_above: takes_all(&folder, subfolder), ..Tree::read(&folder) }))
 }
@@ -375,6 +388,15 @@ mod tests {
         let top = dir.path().to_str().unwrap();
         assert!(look(top, Some("submodules/knn")).unwrap().unwrap().has_above);
         assert!(!look(inner.to_str().unwrap(), None).unwrap().unwrap().has_above);
+    }
+
+    #[test]
+    fn a_plan_refuses_what_a_build_would() {
+        assert!(look("knn==1.0", None).unwrap().is_none());
+        assert!(look("no/such/folder", None).unwrap_err().to_string().contains("neither a folder nor"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = look(file.path().to_str().unwrap(), None).unwrap_err();
+        assert!(crate::hint::of(&error).unwrap().contains("unpack it"), "{error:#}");
     }
 
     #[test]
