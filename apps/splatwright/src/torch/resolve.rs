@@ -124,7 +124,8 @@ impl Pip {
         let (why, hint) = match pip::cause(&text) {
             pip::Cause::NotOffered(what) if !what.is_empty() => (
                 format!("no package source offers `{what}` for this Python and platform"),
-                format!("see which sources pip asks: `{list}`"),
+                labelled(&what)
+                    .map_or_else(|| format!("see which sources pip asks: `{list}`"), |cuda| index_of(&cuda)),
             ),
             pip::Cause::Network => (
                 format!("the package index {} could not be reached", self.unreachable(&text)),
@@ -166,6 +167,13 @@ fn index_of(cuda: &Version) -> String {
     format!(
         "PyTorch has an index for each CUDA version, and the one for CUDA {cuda} ends in `/whl/{label}` (the selector on pytorch.org names it, and mirrors keep copies): `--extra-index-url URL`"
     )
+}
+
+/// CUDA 12.4 for `torch==2.5.1+cu124`.
+fn labelled(requirement: &str) -> Option<Version> {
+    let digits: String = requirement.split_once("+cu")?.1.chars().take_while(char::is_ascii_digit).collect();
+    let (major, minor) = digits.split_at_checked(digits.len().checked_sub(1)?)?;
+    Some(Version::new(&[major.parse().ok()?, minor.parse().ok()?]))
 }
 
 /// `cu124`.
@@ -341,6 +349,15 @@ fn cuda_of(chosen: &[Pinned]) -> Option<Version> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_build_for_one_cuda_names_its_index() {
+        assert_eq!(labelled("torch==2.5.1+cu124").map(|cuda| cuda.to_string()).as_deref(), Some("12.4"));
+        assert_eq!(labelled("torch==2.0.1+cu118").map(|cuda| label(&cuda)).as_deref(), Some("cu118"));
+        for plain in ["torch==2.5.1", "torch==2.5.1+cpu", "torch==2.5.1+cu"] {
+            assert_eq!(labelled(plain), None, "{plain}");
+        }
+    }
 
     fn pinned(name: &str, version: &str) -> Pinned {
         let (file, url) = (String::new(), String::new());
