@@ -3,7 +3,7 @@
 use std::{env, path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use splatwright::{commands, repository, ui};
+use splatwright::{commands, program, repository, ui};
 use xtask::{bench, build, bundle, clean, codegen, release, test, tidy, verify};
 
 /// Builds, checks and tests Splatwright. Start with `cargo xtask doctor`, then `cargo xtask build`.
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     // As cargo says it, so that the clone is found from any folder.
     let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     repository::name(Path::new(&package).parent().unwrap_or(Path::new(".")).to_owned());
-    let cli = Cli::parse();
+    let cli: Cli = program::parse();
     let result = match cli.command {
         Command::Anywhere(command) => command.run(build::engine_for_wheel),
         Command::Build(args) => build::run(&args),

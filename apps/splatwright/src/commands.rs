@@ -2,9 +2,18 @@
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Parser, Subcommand};
 
 use crate::{doctor, explain, ext, fix, plan, switch, torch, wheel};
+
+/// Finds, explains and mends CUDA and PyTorch toolchains. Start with `splatwright doctor`.
+#[derive(Debug, Parser)]
+#[command(name = "splatwright", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to run.
+    #[command(subcommand)]
+    pub command: Command,
+}
 
 // clap would show documentation written here instead of the text that each `Args` brings.
 #[allow(missing_docs)]

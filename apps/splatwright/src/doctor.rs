@@ -365,7 +365,8 @@ fn toolkits(machine: &Machine) -> Vec<Vec<String>> {
     }
     let describe = |version: Option<&Version>, lacks: Vec<&str>| {
         let version = version.map_or_else(|| "of unknown version".to_owned(), ToString::to_string);
-        if lacks.is_empty() { version } else { format!("{version} (lacks {})", lacks.join(", ")) }
+        let lacking = format!("lacks {}", lacks.join(", "));
+        if lacks.is_empty() { version } else { format!("{version} ({lacking})") }
     };
     machine
         .toolkits

@@ -12,6 +12,7 @@ use splat_toolchain::{
 
 use crate::{
     hint::{WithHint as _, hinted},
+    language::{label, said},
     ui,
 };
 
@@ -172,36 +173,45 @@ fn report_text(report: &Report) -> String {
         report.hits.iter().partition(|hit| hit.weight > Weight::Harmless);
     for (i, hit) in mend.iter().enumerate() {
         let Some(entry) = hit.entry() else { continue };
-        let place = match (i, mend.len()) {
-            (0, 2..) => "first: ",
-            _ => "",
-        };
-        text += &format!("{place}{} {}\n", hit.code, entry.title);
-        text += &format!("  seen in: line {}{}: {}\n", hit.line, times(hit.count), hit.text);
-        text += &format!("  why: {}\n  hint: {}\n\n", entry.cause, entry.action);
+        if i == 0 && mend.len() > 1 {
+            text += &label("first:");
+        }
+        text += &format!("{} {}\n", hit.code, said(entry.title));
+        for (what, told) in [
+            ("seen in:", &*format!("{}: {}", said(&place(hit)), hit.text)),
+            ("why:", &said(entry.cause)),
+            ("hint:", &said(entry.action)),
+        ] {
+            text += &format!("  {}{told}\n", label(what));
+        }
+        text += "\n";
     }
     if !harmless.is_empty() {
-        text += "harmless:\n";
+        text += &format!("{}\n", said("harmless:"));
         for hit in harmless {
             let title = hit.entry().map_or("", |entry| entry.title);
-            text += &format!("  {} {title} (line {}{})\n", hit.code, hit.line, times(hit.count));
+            text += &format!("  {} {} ({})\n", hit.code, said(title), said(&place(hit)));
         }
         text += "\n";
     }
     if let Some((line, quoted)) = report.unexplained.as_ref().filter(|_| mend.is_empty()) {
-        text +=
-            &format!("no known failure; the first line that reads like an error is line {line}: {quoted}\n");
+        text += &said(&format!(
+            "no known failure; the first line that reads like an error is line {line}: {quoted}"
+        ));
     } else if mend.is_empty() {
-        text += &format!(
-            "no known failure, and no line that reads like an error (lines read: {})\n",
+        text += &said(&format!(
+            "no known failure, and no line that reads like an error (lines read: {})",
             report.lines
-        );
+        ));
     }
     text.trim_end().to_owned()
 }
 
-fn times(count: usize) -> String {
-    if count > 1 { format!(" and {} more", count - 1) } else { String::new() }
+fn place(hit: &Hit) -> String {
+    match hit.count {
+        ..=1 => format!("line {}", hit.line),
+        more => format!("line {} and {} more", hit.line, more - 1),
+    }
 }
 
 #[cfg(test)]

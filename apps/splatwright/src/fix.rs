@@ -14,6 +14,7 @@ use splat_toolchain::{Finding, Severity};
 use crate::{
     ext::{self, Target},
     hint::hinted,
+    language::{label, said},
     torch, ui,
 };
 
@@ -50,9 +51,9 @@ struct Log {
 
 impl Log {
     fn add(&mut self, line: impl AsRef<str>) {
-        let line = format!("[{:>4} s] {}", self.started.elapsed().as_secs(), line.as_ref());
-        ui::note(&line);
-        self.lines.push(line);
+        let time = format!("[{:>4} s]", self.started.elapsed().as_secs());
+        ui::note(&format!("{time} {}", said(line.as_ref())));
+        self.lines.push(format!("{time} {}", line.as_ref()));
     }
 }
 
@@ -157,12 +158,15 @@ fn diagnosis<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<String> {
         |finding: &&Finding| matches!(finding.code.as_str(), "E07" | "E54" | "E80" | "E84" | "E02" | "X04");
     all.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), remark(finding)));
     let word = |severity| match severity {
-        Severity::Error | Severity::Broken => "wrong",
-        Severity::Warning => "risky",
-        Severity::Info => "mended here",
+        Severity::Error | Severity::Broken => "wrong:",
+        Severity::Warning => "risky:",
+        Severity::Info => "mended here:",
     };
-    let lines: Vec<String> =
-        all.iter().take(3).map(|f| format!("{} {}: {}", f.code, word(f.severity), f.message)).collect();
+    let lines: Vec<String> = all
+        .iter()
+        .take(3)
+        .map(|f| format!("{} {}{}", f.code, label(word(f.severity)), said(&f.message)))
+        .collect();
     if lines.is_empty() { vec!["nothing is wrong".into()] } else { lines }
 }
 

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod ext;
 pub mod fix;
 pub mod hint;
+pub mod language;
 pub mod plan;
 pub mod program;
 pub mod provision;

@@ -77,7 +77,7 @@ pub fn text(plan: &Plan) -> String {
         }
     }
     let engines = plan.engines.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    rows.push(vec!["engines".into(), engines, "target folder ".to_owned() + &plan.target_dir]);
+    rows.push(vec!["engines".into(), engines, format!("target folder {}", plan.target_dir)]);
     let bring = plan.to_bring();
     for (item, dir) in &bring {
         rows.push(vec![

@@ -3,9 +3,12 @@
 
 use std::{borrow::Cow, sync::OnceLock};
 
-use clap::{Subcommand as _, builder::StyledStr};
+use clap::{Parser, Subcommand as _, builder::StyledStr};
 
-use crate::commands::Command;
+use crate::{
+    commands::Command,
+    language::{self, LANGUAGES, said},
+};
 
 const XTASK: &str = "cargo xtask ";
 
@@ -38,29 +41,62 @@ fn renamed(text: &str) -> Cow<'_, str> {
     renamed.into()
 }
 
-/// A command line whose help names commands as the running program has them.
-#[must_use]
-pub fn with_spoken_help(mut command: clap::Command) -> clap::Command {
-    let said = |text: Option<&StyledStr>| text.map(|text| spoken(&text.to_string()).into_owned());
-    let (about, long) = (said(command.get_about()), said(command.get_long_about()));
+/// The command line of this process; every command takes `--lang`. Help is shown in the chosen language, with commands
+/// named as the running program has them.
+pub fn parse<P: Parser>() -> P {
+    language::choose(std::env::args_os());
+    let language = clap::Arg::new("lang")
+        .long("lang")
+        .value_name("LANG")
+        .global(true)
+        .display_order(1000)
+        .value_parser(LANGUAGES)
+        .help("The language of what people read (default: the system's, where it is one of these)");
+    let mut command = P::command().arg(language);
+    // clap adds its own options now, so that their help is told like the others'.
+    command.build();
+    P::from_arg_matches(&told(command).get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+fn told(mut command: clap::Command) -> clap::Command {
+    let tell = |text: Option<&StyledStr>| {
+        let paragraphs = |text: &StyledStr| {
+            text.to_string()
+                .split("\n\n")
+                .map(|part| said(part).into_owned())
+                .collect::<Vec<_>>()
+                .join("\n\n")
+        };
+        text.map(paragraphs).map(|text| spoken(&text).into_owned())
+    };
+    let (about, long) = (tell(command.get_about()), tell(command.get_long_about()));
     if let Some(about) = about {
         command = command.about(about);
     }
     if let Some(long) = long {
         command = command.long_about(long);
     }
+    if language::is_chinese() {
+        command = command
+            .help_template("{about-with-newline}\n用法：{usage}\n\n{all-args}")
+            .subcommand_help_heading("命令");
+    }
     command
         .mut_args(|mut arg| {
-            let (help, long) = (said(arg.get_help()), said(arg.get_long_help()));
+            let (help, long) = (tell(arg.get_help()), tell(arg.get_long_help()));
             if let Some(help) = help {
                 arg = arg.help(help);
             }
             if let Some(long) = long {
                 arg = arg.long_help(long);
             }
-            arg
+            if !language::is_chinese() {
+                return arg;
+            }
+            let heading = if arg.is_positional() { "参数" } else { "选项" };
+            arg.help_heading(heading)
         })
-        .mut_subcommands(with_spoken_help)
+        .mut_subcommands(told)
 }
 
 #[cfg(test)]

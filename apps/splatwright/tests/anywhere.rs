@@ -8,6 +8,7 @@ fn run(arguments: &[&str]) -> (Output, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_splatwright"))
         .args(arguments)
+        .args(["--lang", "en"])
         .current_dir(folder.path())
         .env("SPLATWRIGHT_HOME", folder.path().join("cache"))
         .env_remove("LIBTORCH")

@@ -13,7 +13,7 @@ use fs_err as fs;
 use splat_toolchain::{ext, ext_setup};
 
 use super::{Setting, around, source::Source, tagged};
-use crate::{hint::hinted, program, provision::pip, ui, windows};
+use crate::{hint::hinted, language::said, program, provision::pip, ui, windows};
 
 /// Calls PEP 517's `build_wheel`. Standard error joins standard output, so that the log keeps its order.
 const DRIVER: &str = r#"
@@ -260,8 +260,8 @@ fn failure(name: &str, text: &str, log: &Path) -> anyhow::Error {
     let known = report.hits.iter().filter(|hit| hit.weight > splat_toolchain::catalogue::Weight::Harmless);
     let told = known.filter_map(|hit| {
         let entry = hit.entry()?;
-        let line = format!("line {}: {}", hit.line, hit.text);
-        Some(format!("{}: {}\n    {line}\n    {}", hit.code, entry.title, entry.action))
+        let line = format!("{}: {}", said(&format!("line {}", hit.line)), hit.text);
+        Some(format!("{}: {}\n    {line}\n    {}", hit.code, said(entry.title), said(entry.action)))
     });
     let why: Vec<String> = report.errors.iter().cloned().chain(told).collect();
     let why = if why.is_empty() { pip::last_lines(text, 15) } else { why.join("\n  ") };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use splat_toolchain::{Finding, ext::ExtPlan};
 
-use crate::ui;
+use crate::{language::said, ui};
 
 /// The proof of one wheel.
 #[derive(Debug, Serialize)]
@@ -77,14 +77,14 @@ pub(crate) fn table(report: &Report) -> String {
         text += &format!("\n{}", ui::finding(finding));
     }
     let wheel = report.wheel.display();
-    text += &match (report.ok, report.seconds, &report.log) {
-        (true, Some(seconds), _) => format!("\n{wheel} (built in {seconds} s)"),
+    let verdict = match (report.ok, report.seconds, &report.log) {
+        (true, Some(seconds), _) => format!("{wheel} (built in {seconds} s)"),
         (false, _, Some(log)) => format!(
-            "\nno wheel is handed over; the log: {}; `--keep` keeps the wheel and the build folder",
+            "no wheel is handed over; the log: {}; `--keep` keeps the wheel and the build folder",
             log.display()
         ),
-        (true, None, _) => format!("\n{wheel} holds what it should"),
-        (false, _, None) => format!("\n{wheel} cannot be used in this environment"),
+        (true, None, _) => format!("{wheel} holds what it should"),
+        (false, _, None) => format!("{wheel} cannot be used in this environment"),
     };
-    text
+    text + "\n" + &said(&verdict)
 }

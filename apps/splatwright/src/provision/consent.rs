@@ -13,7 +13,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::sources::Sources;
-use crate::hint::hinted;
+use crate::{hint::hinted, language::said};
 
 /// The variable that accepts; its value is a licence's name, or several with commas.
 pub const VARIABLE: &str = "SPLATWRIGHT_ACCEPT_LICENSE";
@@ -165,9 +165,9 @@ fn read(path: &Path) -> Result<Records> {
 
 /// Asks until the answer is one. The end of the input is a no.
 fn ask(sources: &Sources, from: &mut impl BufRead, to: &mut impl Write) -> Result<bool> {
-    writeln!(to, "{}", about(sources))?;
+    writeln!(to, "{}", said(&about(sources)))?;
     loop {
-        write!(to, "Accept this licence and build the engine `inria`? [yes/no] ")?;
+        write!(to, "{} ", said("Accept this licence and build the engine `inria`? [yes/no]"))?;
         to.flush()?;
         let mut line = String::new();
         if from.read_line(&mut line)? == 0 {

@@ -20,6 +20,7 @@ use crate::{
     cargo,
     doctor::Snapshot,
     hint::{WithHint, hinted},
+    language::said,
     repository, ui,
 };
 
@@ -234,7 +235,7 @@ fn tell(snapshot: &Snapshot, changed: &Changed, dry_run: bool) -> anyhow::Result
     if !plan.to_bring().is_empty() {
         lines.push("what is not here yet comes with `cargo xtask build`".into());
     }
-    ui::data(&lines.join("\n"))
+    ui::data(&said(&lines.join("\n")))
 }
 
 /// Writes the plan to `.cargo/toolchain.toml`, and the row's tch to `Cargo.toml` and `Cargo.lock`: all of them, or none.

@@ -18,7 +18,7 @@ use splat_toolchain::{
 
 pub(crate) use install::{check_environment, put_in};
 
-use crate::{ext::Target, ui};
+use crate::{ext::Target, language::said, ui};
 
 /// Find or install the PyTorch wheels for an environment
 #[derive(Debug, clap::Args)]
@@ -186,13 +186,8 @@ fn table(plan: &TorchPlan) -> String {
         vec![wheel.file.clone(), size(wheel.size), wheel.sha256.clone().unwrap_or_else(|| "?".into())]
     });
     let total: u64 = plan.wheels.iter().filter_map(|wheel| wheel.size).sum();
-    format!(
-        "{}\n\n{} wheels, {}, for {}",
-        ui::table(&["wheel", "size", "sha256"], rows),
-        plan.wheels.len(),
-        ui::bytes(total),
-        plan.interpreter
-    )
+    let sum = format!("{} wheels, {}, for {}", plan.wheels.len(), ui::bytes(total), plan.interpreter);
+    format!("{}\n\n{}", ui::table(&["wheel", "size", "sha256"], rows), said(&sum))
 }
 
 fn install(args: &InstallArgs) -> anyhow::Result<()> {

@@ -78,7 +78,11 @@ impl Place {
     }
 
     fn switch(&self, arguments: &[&str]) -> Output {
-        self.command(env!("CARGO_BIN_EXE_splatwright")).arg("switch").args(arguments).output().unwrap()
+        self.command(env!("CARGO_BIN_EXE_splatwright"))
+            .args(["switch", "--lang", "en"])
+            .args(arguments)
+            .output()
+            .unwrap()
     }
 }
 

@@ -104,7 +104,11 @@ impl Place {
         ] {
             command.env_remove(name);
         }
-        command.args(arguments).env("SPLATWRIGHT_HOME", self.at("home")).envs(vars.iter().copied());
+        command
+            .args(arguments)
+            .args(["--lang", "en"])
+            .env("SPLATWRIGHT_HOME", self.at("home"))
+            .envs(vars.iter().copied());
         run(&mut command)
     }
 

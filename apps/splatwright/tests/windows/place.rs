@@ -167,6 +167,6 @@ impl Place {
     }
 
     pub(crate) fn splatwright(&self, arguments: &[&str]) -> Said {
-        self.run(Command::new(env!("CARGO_BIN_EXE_splatwright")).args(arguments))
+        self.run(Command::new(env!("CARGO_BIN_EXE_splatwright")).args(arguments).args(["--lang", "en"]))
     }
 }

@@ -21,15 +21,15 @@ pub(super) fn three_numbers(
     torch: Option<&Version>,
 ) -> Option<Finding> {
     let driver = machine.driver_cuda.as_ref()?;
-    let others: Vec<(&str, Version)> = [("the toolkit", toolkit), ("torch", torch)]
-        .into_iter()
-        .filter_map(|(name, version)| Some((name, version?.series())))
-        .filter(|(_, version)| *version != driver.value.series())
-        .collect();
-    if others.is_empty() {
+    let other = |version: Option<&Version>| {
+        version.map(Version::series).filter(|version| *version != driver.value.series())
+    };
+    let toolkit = other(toolkit).map(|version| format!("the toolkit is {version}"));
+    let torch = other(torch).map(|version| format!("torch is {version}"));
+    let told: Vec<String> = toolkit.into_iter().chain(torch).collect();
+    if told.is_empty() {
         return None;
     }
-    let told: Vec<String> = others.iter().map(|(name, version)| format!("{name} is {version}")).collect();
     let message = format!(
         "the driver runs CUDA up to {} (what nvidia-smi shows), {}: these are three different versions, which need not be equal",
         driver.value.series(),
