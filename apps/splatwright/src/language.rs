@@ -125,7 +125,7 @@ fn is_wide(c: char) -> bool {
 fn is_prose(text: &str) -> bool {
     let words: Vec<&str> = text.split(' ').collect();
     let plain = |word: &&str| word.len() > 1 && word.chars().all(|c| c.is_ascii_lowercase());
-    words.windows(3).any(|three| three.iter().all(|word| plain(word)))
+    words.windows(3).any(|three| three.iter().all(plain))
 }
 
 /// Texts of the source and what they are in another language.
@@ -165,17 +165,20 @@ impl Messages {
                 .iter()
                 .find_map(|(cut, join)| self.parts(core, cut, join))
         };
-        let rendered = self.whole.get(core).cloned().or_else(|| self.from_template(core)).or_else(joined)?;
+        let rendered = self.whole.get(core).cloned().or_else(|| self.by_template(core)).or_else(joined)?;
         Some(text.replacen(core, &rendered, 1))
     }
 
-    fn from_template(&self, text: &str) -> Option<String> {
+    fn by_template(&self, text: &str) -> Option<String> {
         self.templates.iter().find_map(|(source, target)| {
             let values = source.values(text)?;
             let known: Vec<_> = values.iter().map(|value| self.render(value)).collect();
-            // `{} at {}` is for a version and a path, not for every sentence that has the word.
-            let mut told = values.iter().zip(&known);
-            if source.letters() < 8 && told.any(|(value, known)| known.is_none() && is_prose(value)) {
+            // `{} at {}` is for a version and a path, not for every text that has the word.
+            let weak = source.letters() < 8 && !source.fixed.concat().contains('\n');
+            let name = |(value, known): (&&str, &Option<String>)| {
+                !value.contains([';', '\n']) && (known.is_some() || !is_prose(value))
+            };
+            if weak && !values.iter().zip(&known).all(name) {
                 return None;
             }
             let values =
@@ -238,6 +241,7 @@ msgstr "没有 {{}}"
             ("it lacks none", Some("缺少无")),
             ("it lacks nvcc; it lacks glm", Some("缺少 nvcc；缺少 glm")),
             ("12.4 at /usr/local/cuda", Some("12.4（/usr/local/cuda）")),
+            ("12.4 at /usr; it lacks nvcc", Some("12.4（/usr）；缺少 nvcc")),
             ("nobody at home knows this by heart", None),
             ("", None),
         ] {

@@ -235,7 +235,8 @@ fn tell(snapshot: &Snapshot, changed: &Changed, dry_run: bool) -> anyhow::Result
     if !plan.to_bring().is_empty() {
         lines.push("what is not here yet comes with `cargo xtask build`".into());
     }
-    ui::data(&said(&lines.join("\n")))
+    let lines: Vec<_> = lines.iter().map(|line| said(line)).collect();
+    ui::data(&lines.join("\n"))
 }
 
 /// Writes the plan to `.cargo/toolchain.toml`, and the row's tch to `Cargo.toml` and `Cargo.lock`: all of them, or none.
