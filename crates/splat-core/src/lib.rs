@@ -62,6 +62,7 @@ pub use rasterize_backward::{RasterGradients, rasterize_backward};
 pub use record::{Record, RecordGradient};
 pub use saved::{Saved, SavedRef};
 pub use scene::{Color, FeatureChannels, Mode, Real, Scene, Settings, Shape, Values};
+pub use sh::basis as sh_basis;
 pub use ssim::{Ssim, SsimShape, photometric, photometric_backward, ssim, ssim_backward};
 pub use tuning::{Cutoff, Derivative, Lanes, Tuning};
 pub use upstream::Upstream;

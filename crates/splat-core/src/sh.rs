@@ -27,8 +27,9 @@ pub(crate) const fn coefficients(degree: u32) -> usize {
     (degree as usize + 1) * (degree as usize + 1)
 }
 
-/// The basis at a unit direction; entries above the degree are left 0.
-pub(crate) fn basis<T: Real>(degree: u32, [x, y, z]: [T; 3]) -> [T; 16] {
+/// The real spherical harmonics at a unit direction, in the order and with the signs of the coefficients of
+/// [`Color::Sh`](crate::Color::Sh); entries above the degree (0 to 3) are left 0.
+pub fn basis<T: Real>(degree: u32, [x, y, z]: [T; 3]) -> [T; 16] {
     let c = T::from_f64_lossy;
     let mut b = [T::zero(); 16];
     b[0] = c(C0);

@@ -70,6 +70,10 @@ fn every_format_comes_back_within_its_steps() {
         assert_near(".splat", &flat, &back, Tolerance::SPLAT);
         assert_eq!(back.means, flat.means, "positions are exact");
 
+        let back = there_and_back(&g, "a.glb", None);
+        assert_near("glTF", &g, &back, Tolerance::EXACT);
+        assert_eq!((&back.means, &back.sh), (&g.means, &g.sh), "positions and harmonics are exact");
+
         assert_near("SPZ 3", &g, &there_and_back(&g, "a.spz", None), Tolerance::SPZ);
         let v4 = there_and_back(&g, "a.spz", Some(GaussianFormat::Spz(Version::V4)));
         assert_near("SPZ 4", &g, &v4, Tolerance::SPZ);
@@ -95,6 +99,9 @@ fn odd_numbers_of_gaussians_come_back() {
             let g = scene(p, coeffs);
             for name in ["a.ply", "a.splat", "a.spz", "a.compressed.ply", "a.sog"] {
                 assert_eq!(there_and_back(&g, name, None).len(), p, "{name}");
+            }
+            if p > 0 {
+                assert_eq!(there_and_back(&g, "a.glb", None).len(), p);
             }
         }
     }
@@ -126,7 +133,7 @@ fn numbers_beyond_a_format_are_clamped_or_refused() {
     g.sh[1] = -1e6;
     g.sh[4] = 30.0;
     g.means[0] = 100_000.0;
-    for name in ["a.splat", "a.spz", "a.compressed.ply", "a.sog"] {
+    for name in ["a.splat", "a.spz", "a.compressed.ply", "a.sog", "a.glb"] {
         let back = matched(&g, &there_and_back(&g, name, None));
         back.check().unwrap();
         let opacity: Vec<f32> = back.opacity_logits.iter().map(|&x| common::sigmoid(x)).collect();
@@ -144,7 +151,7 @@ fn numbers_beyond_a_format_are_clamped_or_refused() {
     let e = g.write(dir.path().join("a.spz")).unwrap_err();
     assert!(matches!(&e, Error::Unwritable { .. }) && e.to_string().contains("9000000"), "{e}");
     g.means[0] = f32::NAN;
-    for name in ["a.splat", "a.spz", "a.compressed.ply", "a.sog"] {
+    for name in ["a.splat", "a.spz", "a.compressed.ply", "a.sog", "a.glb"] {
         let e = g.write(dir.path().join(name)).unwrap_err().to_string();
         assert!(e.contains("NaN"), "{name}: {e}");
     }
@@ -196,6 +203,7 @@ fn formats_are_told_by_content_and_by_name() {
         ("d.spz", GaussianFormat::Spz(Version::V3)),
         ("e.sog", GaussianFormat::Sog),
         ("f/meta.json", GaussianFormat::SogFolder),
+        ("g.GLB", GaussianFormat::Gltf),
     ];
     for (name, format) in cases {
         let path = dir.path().join(name);
@@ -214,7 +222,7 @@ fn formats_are_told_by_content_and_by_name() {
     );
 
     let message = |e: Error| e.to_string();
-    for (name, bytes) in [("x.bin", &b"hello"[..]), ("y.ply", b""), ("z.glb", b"glTF....")] {
+    for (name, bytes) in [("x.bin", &b"hello"[..]), ("y.ply", b""), ("z.glb", b"glT")] {
         let path = dir.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let e = message(Gaussians::read(&path).unwrap_err());
@@ -296,6 +304,8 @@ fn shared_scenes_come_back_within_the_steps() {
         g.check().unwrap();
         let g = g.select(&(0..count as u32).step_by(10).collect::<Vec<_>>());
         assert_eq!(there_and_back(&g, "a.ply", None), g, "{name}");
+
+        assert_near(name, &g, &there_and_back(&g, "a.glb", None), Tolerance::EXACT);
 
         // SPZ has 8 bits for harmonics within -1 to 1 and log scales within -10 to 5.9.
         let mut held = g.clone();

@@ -141,10 +141,77 @@ fn absurd_counts_are_refused() {
                     }
                 }
             }
+            GaussianFormat::Gltf => {
+                for count in ["21", "4294967295", "-1", "1e30", "18446744073709551615"] {
+                    refused(format, &described(&data, "\"count\":20", &format!("\"count\":{count}")), &[]);
+                }
+            }
             GaussianFormat::Ply | GaussianFormat::Splat | GaussianFormat::SogFolder => {}
             other => panic!("{other} has no hostile files yet"),
         }
     }
+}
+
+/// A `.glb` with each `from` in its description replaced by `to`.
+fn described(glb: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let size = u32::from_le_bytes(glb[12..16].try_into().unwrap()) as usize;
+    let text = std::str::from_utf8(&glb[20..20 + size]).unwrap();
+    assert!(text.contains(from), "{from}: {text}");
+    let text = text.replace(from, to);
+    let total = (glb.len() - size + text.len()) as u32;
+    let sizes = [total.to_le_bytes(), (text.len() as u32).to_le_bytes()];
+    [&glb[..8], &sizes[0], &sizes[1], &glb[16..20], text.as_bytes(), &glb[20 + size..]].concat()
+}
+
+/// What a glTF can get wrong or what is not read; each error names what it is about.
+#[test]
+fn wrong_gltf_is_refused() {
+    let (format, glb) = files().swap_remove(6);
+    assert_eq!(format, GaussianFormat::Gltf);
+    let cases = [
+        ("\"version\":\"2.0\"", "\"version\":\"1.0\"", "glTF version \"1.0\", expected 2"),
+        ("\"mode\":0", "\"mode\":4", "a primitive of mode 4, expected 0"),
+        ("KHR_gaussian_splatting:SCALE", "SCALE", "KHR_gaussian_splatting:SCALE: the primitive has no such"),
+        ("SH_DEGREE_1_COEF_2", "SH_DEGREE_1_COEF_7", "SH_DEGREE_1_COEF_2: the primitive has no such"),
+        ("\"SCALAR\"", "\"VEC2\"", "OPACITY: the type is \"VEC2\", expected SCALAR"),
+        ("\"componentType\":5126", "\"componentType\":5125", "the component type is 5125"),
+        ("\"byteOffset\":0,", "\"byteOffset\":99999,", "POSITION: 20 values of 12 bytes, 12 apart, leave"),
+        ("\"buffer\":0,", "\"buffer\":7,", "POSITION: its buffer does not exist"),
+        (
+            "\"byteOffset\":0,",
+            "\"byteOffset\":0,\"extensions\":{\"EXT_meshopt_compression\":{}},",
+            "that EXT_meshopt",
+        ),
+        (
+            "\"kernel\":",
+            "\"extensions\":{\"KHR_x_spz\":{}},\"kernel\":",
+            "compressed or changed by KHR_x_spz",
+        ),
+        ("{\"KHR_gaussian_splatting\"", "{\"KHR_other\"", "a glTF without KHR_gaussian_splatting"),
+        ("{\"mesh\":0}", "{\"mesh\":0,\"children\":[0]}", "or nodes contain each other"),
+        ("{\"mesh\":0}", "{\"mesh\":0,\"scale\":[1,-1,1]}", "scales by 1, -1, 1: mirrored"),
+        ("{\"mesh\":0}", "{\"mesh\":0,\"rotation\":[0,0,0,0]}", "a rotation without length"),
+        (
+            "{\"mesh\":0}",
+            "{\"mesh\":0,\"matrix\":[1,0,0,0,0,1,0,0,0,0.5,1,0,0,0,0,1]}",
+            "node 0 has a matrix that mirrors, stretches or shears",
+        ),
+    ];
+    for (from, to, words) in cases {
+        refused(format, &described(&glb, from, to), &[words]);
+    }
+    // A thousand primitives of the same data.
+    let size = u32::from_le_bytes(glb[12..16].try_into().unwrap()) as usize;
+    let text = std::str::from_utf8(&glb[20..20 + size]).unwrap();
+    let primitive = text.split("\"primitives\":[").nth(1).unwrap().split("]}]").next().unwrap();
+    let many = vec![primitive; 200_000].join(",");
+    refused(format, &described(&glb, primitive, &many), &["would unpack to"]);
+    for uri in ["../scene.bin", "/etc/passwd", "http://host/scene.bin", "a\\\\b", ""] {
+        let with = format!("\"buffers\":[{{\"uri\":\"{uri}\",");
+        refused(format, &described(&glb, "\"buffers\":[{", &with), &["which is not beside it"]);
+    }
+    let with = "\"buffers\":[{\"uri\":\"data:application/octet-stream;base64,AAAA\",";
+    refused(format, &described(&glb, "\"buffers\":[{", with), &["`data:`"]);
 }
 
 /// Streams that expand a thousandfold are cut off at the size in their header, or refused if that size is absurd.

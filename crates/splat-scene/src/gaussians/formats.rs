@@ -13,7 +13,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::{compressed_ply, ply, sog, splat_file, spz};
+use super::{compressed_ply, gltf, ply, sog, splat_file, spz};
 use crate::{Error, Gaussians, Result, files};
 
 /// A callback with the work done and the total. Only writing SOG takes long enough to call it.
@@ -35,6 +35,8 @@ pub enum GaussianFormat {
     Sog,
     /// The same textures as a folder with a `meta.json`.
     SogFolder,
+    /// glTF with the extension `KHR_gaussian_splatting`: `.glb`; `.gltf` is read only.
+    Gltf,
 }
 
 /// Gaussians from a file, and what is worth knowing about how they were stored.
@@ -65,7 +67,7 @@ struct Format {
 }
 
 /// Tried from top to bottom, both for names and for contents.
-const FORMATS: [Format; 7] = [
+const FORMATS: [Format; 8] = [
     Format {
         format: GaussianFormat::CompressedPly,
         name: "compressed PLY",
@@ -118,6 +120,18 @@ const FORMATS: [Format; 7] = [
         matches: |start, _| start.starts_with(b"PK"),
         read: |path| sog::read(path).map(plain),
         write: |path, g, progress| sog::write(path, g, sog::Packaging::Bundle, progress),
+    },
+    // A `.gltf` is JSON, as the description of a SOG folder is.
+    Format {
+        format: GaussianFormat::Gltf,
+        name: "glTF",
+        suffix: ".glb",
+        matches: |start, path| {
+            let json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gltf"));
+            start.starts_with(b"glTF") || json && start.trim_ascii_start().starts_with(b"{")
+        },
+        read: gltf::load,
+        write: |path, g, _| gltf::write(path, g),
     },
     Format {
         format: GaussianFormat::SogFolder,

@@ -4,13 +4,16 @@
 //! - `formats`: the table of file formats. **Start there to add one**; each format has a module of its own.
 //! - `place`: the origin of their local coordinates, and merging of scenes.
 //! - `precision`: how exactly a format keeps the positions of a scene.
-//! - `quantize`: what the compressed formats share.
+//! - `transform`: moving, turning and scaling scenes.
+//! - `quantize`, `axes`: what formats share: bytes for numbers, frames other than that of a PLY.
 //!
 //! Local coordinates ([`Origin`]); quaternions wxyz, not normalised. Values are kept as found, NaN included: [`Gaussians::check`]
 //! names the first unusable one. Nothing here knows a device; the trainer makes the copy there.
 
+mod axes;
 pub mod compressed_ply;
 mod formats;
+pub mod gltf;
 mod place;
 pub mod ply;
 mod precision;
@@ -18,10 +21,12 @@ mod quantize;
 pub mod sog;
 pub mod splat_file;
 pub mod spz;
+mod transform;
 
 pub use formats::{GaussianFormat, Loaded, WriteProgress};
 use place::placed;
 pub use precision::Precision;
+pub use transform::Similarity;
 
 use crate::Origin;
 use splat_core::{Color, Error, FeatureChannels, Scene, Shape};

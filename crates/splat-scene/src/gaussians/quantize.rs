@@ -1,5 +1,5 @@
-//! What the compressed formats share: opacities as bytes, smallest-three quaternions, Morton order, and a limit on how far
-//! a compressed stream may expand.
+//! What formats share: raw parameters from activated ones, opacities as bytes, smallest-three quaternions, Morton order, and
+//! a limit on how far a compressed stream may expand.
 //!
 //! The layouts of the formats are in their own modules.
 
@@ -12,6 +12,34 @@ use crate::{Error, Gaussians, Place, Result};
 pub(crate) fn logit_of_byte(byte: u8) -> f32 {
     let opacity = f32::from(byte).clamp(0.25, 254.75) / 255.0;
     (opacity / (1.0 - opacity)).ln()
+}
+
+/// The logit of an opacity. 0 and 1, and what lies beyond, become +-16 as in [`Gaussians::repair`]; NaN stays NaN.
+pub(crate) fn logit(opacity: f32) -> f32 {
+    let x = f64::from(opacity);
+    if x <= 0.0 {
+        -16.0
+    } else if x >= 1.0 {
+        16.0
+    } else {
+        (x / (1.0 - x)).ln() as f32
+    }
+}
+
+/// The standard deviation that a log scale stands for, which is finite.
+pub(crate) fn scale(log: f32) -> f32 {
+    log.exp().min(f32::MAX)
+}
+
+/// The log scale of a standard deviation. What is not above 0 becomes the smallest normal number; NaN stays NaN.
+pub(crate) fn log_scale(scale: f32) -> f32 {
+    if scale < f32::MIN_POSITIVE { f32::MIN_POSITIVE.ln() } else { scale.ln() }
+}
+
+/// A quaternion wxyz at unit length; the identity if it has no length.
+pub(crate) fn unit(q: [f32; 4]) -> [f32; 4] {
+    let norm = q.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+    if norm > 0.0 { q.map(|x| (f64::from(x) / norm) as f32) } else { [1.0, 0.0, 0.0, 0.0] }
 }
 
 /// The byte that is nearest to the opacity of a logit.

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::placed;
-use super::quantize::{byte, byte_of_logit, logit_of_byte};
+use super::quantize::{byte, byte_of_logit, log_scale, logit_of_byte, scale};
 use crate::{Error, Gaussians, Place, Result, SH_C0, files, write_atomically};
 
 const RECORD: usize = 32;
@@ -56,7 +56,7 @@ pub fn parse(path: &Path, data: &[u8]) -> Result<Gaussians> {
             }
         }
         g.means.extend((0..3).map(float));
-        g.log_scales.extend((3..6).map(|k| float(k).max(f32::MIN_POSITIVE).ln()));
+        g.log_scales.extend((3..6).map(|k| log_scale(float(k))));
         g.sh.extend(record[24..27].iter().map(|&c| (f32::from(c) / 255.0 - 0.5) / SH_C0));
         g.opacity_logits.push(logit_of_byte(record[27]));
         g.rotations.extend(record[28..].iter().map(|&b| (f32::from(b) - 128.0) / 128.0));
@@ -100,8 +100,8 @@ fn encode(g: &Gaussians, out: &mut dyn Write) -> std::io::Result<()> {
     for &(_, i) in &order {
         let mut record = Vec::with_capacity(RECORD);
         let position = g.means[3 * i..3 * i + 3].iter().copied();
-        let scale = g.log_scales[3 * i..3 * i + 3].iter().map(|x| x.exp().min(f32::MAX));
-        position.chain(scale).for_each(|x| record.extend(x.to_le_bytes()));
+        let scales = g.log_scales[3 * i..3 * i + 3].iter().map(|&x| scale(x));
+        position.chain(scales).for_each(|x| record.extend(x.to_le_bytes()));
         let sh = &g.sh[3 * g.coeffs * i..3 * g.coeffs * i + 3];
         record.extend(sh.iter().map(|c| byte(255.0 * (0.5 + SH_C0 * c))));
         record.push(byte_of_logit(g.opacity_logits[i]));

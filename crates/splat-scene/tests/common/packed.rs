@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use super::scene;
 use splat_scene::spz::Version;
-use splat_scene::{GaussianFormat, Gaussians, Result, compressed_ply, ply, sog, splat_file, spz};
+use splat_scene::{GaussianFormat, Gaussians, Result, compressed_ply, gltf, ply, sog, splat_file, spz};
 
 /// The path that errors must name.
 pub(crate) const PATH: &str = "some/scene";
@@ -26,6 +26,7 @@ pub(crate) fn files() -> Vec<(GaussianFormat, Vec<u8>)> {
         GaussianFormat::Spz(Version::V3),
         GaussianFormat::Spz(Version::V4),
         GaussianFormat::Sog,
+        GaussianFormat::Gltf,
     ];
     let make = || {
         let dir = tempfile::tempdir().unwrap();
@@ -46,6 +47,7 @@ pub(crate) fn parse(format: GaussianFormat, data: &[u8]) -> Result<Gaussians> {
         GaussianFormat::Splat => splat_file::parse(path(), data),
         GaussianFormat::Spz(_) => spz::parse(path(), data),
         GaussianFormat::Sog | GaussianFormat::SogFolder => sog::parse_bundle(path(), data.to_vec()),
+        GaussianFormat::Gltf => gltf::parse(path(), data),
         other => panic!("{other} has no hostile files yet"),
     }
 }

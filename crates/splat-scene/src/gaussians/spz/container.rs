@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
-use super::axes::Axes;
+use super::super::axes::Axes;
 use super::{Header, STREAMS};
 use crate::files::cursor::Cursor;
 use crate::gaussians::quantize::{allowance, within_allowance};

@@ -4,16 +4,15 @@
 //! has coarser quaternions. Files use the frame RUB (x right, y up, z back); in memory the frame is RDF, as in a PLY, so y
 //! and z change sign, and quaternions and harmonics change with them. All three versions are read; 3 and 4 are written.
 
-mod axes;
 mod container;
 mod packed;
 
 use std::path::Path;
 
+use super::axes::Axes;
 use super::placed;
 use super::quantize::finite;
 use crate::{Gaussians, Result, files, write_atomically};
-use axes::Axes;
 pub(super) use packed::fractional_bits;
 
 /// The version to write.

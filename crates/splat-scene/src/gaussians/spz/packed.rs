@@ -7,8 +7,8 @@
 
 use std::path::Path;
 
+use super::super::axes::Axes;
 use super::Header;
-use super::axes::Axes;
 use super::container::Streams;
 use crate::gaussians::quantize::{byte, byte_of_logit, logit_of_byte, smallest_three, unit_quaternion};
 use crate::{Error, Gaussians, Origin, Result};

@@ -1,7 +1,7 @@
 //! How flipping axes changes positions, quaternions and real spherical harmonics.
 //!
-//! SPZ names a frame by the directions of x, y and z. Only frames that keep the order of the axes are supported, which
-//! differ in signs alone.
+//! A frame is named by the directions of x, y and z. SPZ and glTF use RUB (x right, y up, z back) where a PLY has RDF (x
+//! right, y down, z forward). Only frames that keep the order of the axes are supported, which differ in signs alone.
 
 /// The signs that convert from the axes of a file to RDF (x right, y down, z forward). They are their own inverse.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,10 +14,10 @@ pub(super) struct Axes {
 }
 
 impl Axes {
-    /// The default frame of the format: x right, y up, z back.
+    /// The frame of glTF and the default one of SPZ: x right, y up, z back.
     pub(super) const RUB: Self = Self::signs(1.0, -1.0, -1.0);
 
-    /// The frame with this number in the format's extension for coordinate systems. The lowest three bits of the number
+    /// The frame with this number in SPZ's extension for coordinate systems. The lowest three bits of the number
     /// minus one are L or R, D or U, B or F. 0 means unspecified, i.e. RUB; 9 to 16 have other orders of axes.
     pub(super) fn numbered(code: u32) -> Option<Self> {
         let sign = |bit: u32, same: u32| if (code - 1) >> bit & 1 == same { 1.0 } else { -1.0 };
