@@ -44,7 +44,7 @@ pub use error::{Error, Place, Remedy, Result};
 pub use files::write_atomically;
 pub use gaussians::{
     Activated, GaussianFormat, Gaussians, Loaded, Precision, Repair, SH_C0, Similarity, WriteProgress,
-    compressed_ply, gltf, ply, sog, splat_file, spz,
+    compressed_ply, gltf, ply, sog, splat_file, spz, usd,
 };
 pub use image::{CacheStats, Photo, Picture, PictureCache, lens, save_png};
 pub use origin::Origin;

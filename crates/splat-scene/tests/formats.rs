@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use common::{Tolerance, assert_near, matched, scene};
 use splat_scene::spz::Version;
-use splat_scene::{Error, GaussianFormat, Gaussians, splat_file};
+use splat_scene::{Error, GaussianFormat, Gaussians, splat_file, usd};
 use splat_testdata::shared;
 
 fn silent() -> impl FnMut(u64, u64) + Send {
@@ -236,6 +236,46 @@ fn formats_are_told_by_content_and_by_name() {
     assert!(e.contains("no meta.json"), "{e}");
     let e = message(Gaussians::read(dir.path().join("absent.ply")).unwrap_err());
     assert!(e.contains("absent.ply"), "{e}");
+}
+
+/// USD is written for others: its text has the units of the schema, a zip holds it unpacked and aligned, and neither is read.
+#[test]
+fn usd_is_written_in_the_units_of_its_schema() {
+    let dir = tempfile::tempdir().unwrap();
+    let g = Gaussians {
+        means: vec![1.0, 2.0, 3.0, 1e-7, 0.1, -8.0],
+        sh: (0..24).map(|k| 0.5 * k as f32).collect(),
+        coeffs: 4,
+        opacity_logits: vec![0.0, 20.0],
+        log_scales: vec![0.0, 2.0f32.ln(), 0.0, 0.0, 0.0, 0.0],
+        rotations: vec![0.5, -0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0],
+        ..Gaussians::default()
+    };
+    let [plain, packed] = ["a.usda", "b.USDZ"].map(|name| dir.path().join(name));
+    g.write(&plain).unwrap();
+    g.write(&packed).unwrap();
+    let text = std::fs::read_to_string(&plain).unwrap();
+    for line in [
+        "upAxis = \"Y\"",
+        "def ParticleField3DGaussianSplat \"Scene\"",
+        "point3f[] positions = [(1.0, -2.0, -3.0), (1e-7, -0.1, 8.0)]",
+        "quatf[] orientations = [(0.5, -0.5, -0.5, -0.5), (1.0, 0.0, -0.0, -0.0)]",
+        "float3[] scales = [(1.0, 2.0, 1.0), (1.0, 1.0, 1.0)]",
+        "float[] opacities = [0.5, 1.0]",
+        "uniform int radiance:sphericalHarmonicsDegree = 1",
+        "[(0.0, 0.5, 1.0), (-1.5, -2.0, -2.5), (-3.0, -3.5, -4.0), (4.5, 5.0, 5.5), (6.0, ",
+        "float3[] extent = [(-5.0, -8.0, -9.0), (7.0, 4.0, 11.0)]",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let bytes = std::fs::read(&packed).unwrap();
+    let at = bytes.windows(text.len()).position(|w| w == text.as_bytes()).expect("stored as it is");
+    assert_eq!(at % 64, 0, "USD reads it in place");
+    for (path, kind) in [(&plain, usd::Packaging::Text), (&packed, usd::Packaging::Zip)] {
+        assert_eq!(GaussianFormat::detect(path).unwrap(), GaussianFormat::Usd(kind));
+        let e = Gaussians::read(path).unwrap_err().to_string();
+        assert!(e.contains("written but not read"), "{e}");
+    }
 }
 
 /// A write that fails half way leaves the old file or folder unchanged.

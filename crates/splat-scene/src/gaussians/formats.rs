@@ -4,7 +4,8 @@
 //! 1. Write `gaussians/NAME.rs` with `read` and `write` (and `parse`, which takes bytes, for the tests). `quantize.rs`
 //!    has what compressed formats share.
 //! 2. Add a variant to [`GaussianFormat`] and its row to [`FORMATS`].
-//! 3. Add the format to the lists in `tests/formats.rs` (round trips) and `tests/hostile.rs` (damaged files).
+//! 3. Add the format to the lists in `tests/formats.rs` (round trips) and `tests/hostile.rs` (damaged files), and where another
+//!    program reads it, to `.ci/steps/formats`.
 //! 4. Name it in the help text of `splat convert` and in `docs/train.md`.
 //!
 //! Reading goes by content, and by the file name only for a format without a mark (`.splat`). Writing goes by the file
@@ -13,7 +14,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::{compressed_ply, gltf, ply, sog, splat_file, spz};
+use super::{compressed_ply, gltf, ply, sog, splat_file, spz, usd};
 use crate::{Error, Gaussians, Result, files};
 
 /// A callback with the work done and the total. Only writing SOG takes long enough to call it.
@@ -37,6 +38,8 @@ pub enum GaussianFormat {
     SogFolder,
     /// glTF with the extension `KHR_gaussian_splatting`: `.glb`; `.gltf` is read only.
     Gltf,
+    /// OpenUSD's `ParticleField3DGaussianSplat`, written only: `.usda`, `.usdz`.
+    Usd(usd::Packaging),
 }
 
 /// Gaussians from a file, and what is worth knowing about how they were stored.
@@ -67,7 +70,7 @@ struct Format {
 }
 
 /// Tried from top to bottom, both for names and for contents.
-const FORMATS: [Format; 8] = [
+const FORMATS: [Format; 10] = [
     Format {
         format: GaussianFormat::CompressedPly,
         name: "compressed PLY",
@@ -112,6 +115,25 @@ const FORMATS: [Format; 8] = [
         matches: |start, _| start.starts_with(b"NGSP"),
         read: |path| spz::read(path).map(plain),
         write: |path, g, _| spz::write(path, g, spz::Version::V4),
+    },
+    Format {
+        format: GaussianFormat::Usd(usd::Packaging::Text),
+        name: "USD",
+        suffix: ".usda",
+        matches: |start, _| start.starts_with(b"#usda"),
+        read: |path| Err(usd::refuse(path)),
+        write: |path, g, _| usd::write(path, g, usd::Packaging::Text),
+    },
+    // A zip, as SOG is.
+    Format {
+        format: GaussianFormat::Usd(usd::Packaging::Zip),
+        name: "USDZ",
+        suffix: ".usdz",
+        matches: |start, path| {
+            start.starts_with(b"PK") && path.extension().is_some_and(|e| e.eq_ignore_ascii_case("usdz"))
+        },
+        read: |path| Err(usd::refuse(path)),
+        write: |path, g, _| usd::write(path, g, usd::Packaging::Zip),
     },
     Format {
         format: GaussianFormat::Sog,

@@ -22,6 +22,7 @@ pub mod sog;
 pub mod splat_file;
 pub mod spz;
 mod transform;
+pub mod usd;
 
 pub use formats::{GaussianFormat, Loaded, WriteProgress};
 use place::placed;

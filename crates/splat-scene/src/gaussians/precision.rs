@@ -83,7 +83,7 @@ impl GaussianFormat {
         let largest = |value: &dyn Fn(&Axis) -> f64| axes.iter().map(value).fold(0.0, f64::max);
         let float = largest(&|a| f32_step(Axis::reach(a.inner)));
         let step = match self {
-            Self::Ply | Self::Splat | Self::Gltf => float,
+            Self::Ply | Self::Splat | Self::Gltf | Self::Usd(_) => float,
             Self::CompressedPly => float.max(compressed_ply::usual_step(gaussians)),
             Self::Spz(_) => {
                 let farthest = largest(&|a| Axis::reach(a.whole));
