@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 use splat_core::Camera;
-use splat_scene::Gaussians;
+use splat_scene::{Gaussians, up_of_cameras};
 
 use super::orbit::body;
 use super::{Pose, UP, depth_in_view};
@@ -47,9 +47,8 @@ impl Framing {
             let seen = depths.len() as f64 / points.len().max(1) as f64;
             Some((camera, median(depths)?)).filter(|_| seen >= LEAST_SEEN)
         })?;
-        // Cameras nod and lean; together they stand upright. Where they do not, the first one's own up holds.
-        let sum = cameras.iter().fold([0.0; 3], |s, c| sub(s, Pose::of(c).rotation[1]));
-        let mean = Some(sum).filter(|s| norm(*s) > 0.5 * cameras.len() as f64);
+        // Where they do not stand upright together, the first one's own up holds.
+        let mean = up_of_cameras(cameras.iter().copied());
         let pose = Pose::of(camera);
         let [_, down, forward] = pose.rotation;
         let up = [up, mean]

@@ -4,7 +4,7 @@
 //! - `formats`: the table of file formats. **Start there to add one**; each format has a module of its own.
 //! - `place`: the origin of their local coordinates, and merging of scenes.
 //! - `precision`: how exactly a format keeps the positions of a scene.
-//! - `transform`: moving, turning and scaling scenes.
+//! - `edit`: which Gaussians to leave out; `transform`: moving, turning and scaling scenes.
 //! - `quantize`, `axes`: what formats share: bytes for numbers, frames other than that of a PLY.
 //!
 //! Local coordinates ([`Origin`]); quaternions wxyz, not normalised. Values are kept as found, NaN included: [`Gaussians::check`]
@@ -12,6 +12,7 @@
 
 mod axes;
 pub mod compressed_ply;
+mod edit;
 mod formats;
 pub mod gltf;
 mod place;
@@ -24,6 +25,7 @@ pub mod spz;
 mod transform;
 pub mod usd;
 
+pub use edit::{Region, most, up_of_cameras};
 pub use formats::{GaussianFormat, Loaded, WriteProgress};
 use place::placed;
 pub use precision::Precision;

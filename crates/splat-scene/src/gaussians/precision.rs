@@ -67,6 +67,18 @@ impl Axis {
     }
 }
 
+impl Gaussians {
+    /// The extent of the scene along its longest axis, without the outermost hundredth on either side; 0 for no Gaussians.
+    #[must_use]
+    pub fn extent(&self) -> f64 {
+        extent(&[0, 1, 2].map(|k| Axis::of(self, k)))
+    }
+}
+
+fn extent(axes: &[Axis; 3]) -> f64 {
+    axes.iter().map(|a| f64::from(a.inner[1]) - f64::from(a.inner[0])).fold(0.0, f64::max)
+}
+
 /// The distance between neighbouring `f32` values at `x`, or a little more.
 fn f32_step(x: f64) -> f64 {
     x * f64::from(f32::EPSILON)
@@ -101,7 +113,7 @@ impl GaussianFormat {
             true => 0.0,
             false => f64::from(*scales.select_nth_unstable_by(middle, f32::total_cmp).1).exp(),
         };
-        let size = largest(&|a| f64::from(a.inner[1]) - f64::from(a.inner[0])).max(usual);
+        let size = extent(&axes).max(usual);
         Some(Precision { step, size })
     }
 }

@@ -90,12 +90,7 @@ pub fn to_bytes(gaussians: &Gaussians) -> Result<Vec<u8>> {
 
 /// Writes the records. The arrays must agree in length.
 fn encode(g: &Gaussians, out: &mut dyn Write) -> std::io::Result<()> {
-    let weight = |i: usize| {
-        let log_volume: f32 = g.log_scales[3 * i..3 * i + 3].iter().sum();
-        // The logarithm of volume x opacity, because the product itself may underflow.
-        log_volume - (-g.opacity_logits[i]).exp().ln_1p()
-    };
-    let mut order: Vec<(f32, usize)> = (0..g.len()).map(|i| (weight(i), i)).collect();
+    let mut order: Vec<(f32, usize)> = g.size_weights().into_iter().zip(0..).collect();
     order.sort_by(|a, b| b.0.total_cmp(&a.0));
     for &(_, i) in &order {
         let mut record = Vec::with_capacity(RECORD);
