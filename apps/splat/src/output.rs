@@ -48,7 +48,8 @@ impl Output {
         // The scene first: if the disk becomes full later, nothing is lost that cannot be made again.
         let path = self.folder.join("point_cloud.ply");
         let scene = trainer.gaussians().download()?;
-        ply::write_gaussians(&path, &scene)?;
+        let antialiased = trainer.config().antialiasing;
+        ply::write_as(&path, &scene, ply::Options { antialiased, ..ply::Options::default() })?;
         listen(&Event::Saved { path });
         let path = self.folder.join("cameras.json");
         cameras_json::write(&path, &trainer.cameras()?)?;

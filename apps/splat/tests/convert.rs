@@ -166,7 +166,7 @@ const FAR: [f64; 3] = [448_271.0, 4_582_033.0, 185.0];
 /// A georeferenced scene of two units as a PLY with 64-bit world positions.
 fn georeferenced(path: &Path) -> Gaussians {
     let g = Gaussians { origin: Origin { offset: FAR }, ..scene(300, 1) };
-    ply::write_world(path, &g).unwrap();
+    ply::write_as(path, &g, ply::Options { world: true, ..ply::Options::default() }).unwrap();
     g
 }
 

@@ -141,7 +141,7 @@ fn world_positions_can_be_written() {
     let mut g = small(50);
     g.origin = Origin { offset: [448_271.0, 4_582_033.0, 185.0] };
     g.write(&path).unwrap();
-    ply::write_world(&path, &g).unwrap();
+    ply::write_as(&path, &g, ply::Options { world: true, ..ply::Options::default() }).unwrap();
     assert!(!Origin::sidecar(&path).exists(), "the sidecar would shift them again");
     let bytes = std::fs::read(&path).unwrap();
     let head = String::from_utf8_lossy(&bytes);

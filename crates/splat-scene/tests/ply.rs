@@ -310,3 +310,25 @@ proptest! {
         let _ = splat_file::parse(path(), &bytes);
     }
 }
+
+/// The comment that brush and splat-transform write for scenes that were trained with antialiasing.
+#[test]
+fn a_render_mode_is_stated_and_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.ply");
+    let g = sample(3, 1);
+    for (antialiased, expected) in [(true, Some(true)), (false, None)] {
+        ply::write_as(&path, &g, ply::Options { antialiased, ..ply::Options::default() }).unwrap();
+        assert_eq!(ply::antialiased(&path), expected);
+        assert_eq!(Gaussians::read(&path).unwrap(), g);
+    }
+    let whole = std::fs::read(&path).unwrap();
+    for (mode, expected) in [("mip", Some(true)), ("default", Some(false)), ("3dgs", None)] {
+        let mut with = b"ply\ncomment SplatRenderMode: ".to_vec();
+        with.extend([mode.as_bytes(), &whole[3..]].concat());
+        std::fs::write(&path, with).unwrap();
+        assert_eq!(ply::antialiased(&path), expected, "{mode}");
+    }
+    std::fs::write(&path, "no PLY").unwrap();
+    assert_eq!(ply::antialiased(&path), None);
+}

@@ -91,7 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let coordinates = args.coordinates.unwrap_or(if world { Coordinates::World } else { Coordinates::Local });
     let world = coordinates == Coordinates::World && !g.origin.is_zero();
     if world && format == GaussianFormat::Ply {
-        ply::write_world(out, &g)?;
+        ply::write_as(out, &g, ply::Options { world: true, ..ply::Options::default() })?;
     } else if world && args.coordinates.is_some() {
         let message =
             format!("{format} cannot hold world coordinates of 64 bits, which --coordinates world asks for");

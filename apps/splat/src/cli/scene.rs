@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use splat_scene::{Gaussians, Origin};
+use splat_scene::{Gaussians, Origin, ply};
 use splat_tch::Settings;
 use splat_train::Backend;
 use splat_train::metrics::Frozen;
@@ -30,7 +30,7 @@ pub(crate) struct TrainedArgs {
     #[arg(long, value_name = "COLOR", value_parser = color, allow_hyphen_values = true)]
     background: Option<Color>,
     /// Compensate opacities for the dilation of small Gaussians, as scenes trained with --antialiasing need it [default: as
-    /// in the training if its stats.json is beside the scene, else off]
+    /// in the training if its stats.json is beside the scene, else as a PLY's comment says, else off]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     antialiasing: Option<bool>,
 }
@@ -41,7 +41,10 @@ impl TrainedArgs {
         let past = Past::beside(scene);
         (
             self.background.or_else(|| past.background()).unwrap_or_default(),
-            self.antialiasing.or_else(|| past.antialiasing()).unwrap_or(false),
+            self.antialiasing
+                .or_else(|| past.antialiasing())
+                .or_else(|| ply::antialiased(scene))
+                .unwrap_or(false),
         )
     }
 }

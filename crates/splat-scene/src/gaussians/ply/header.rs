@@ -1,7 +1,7 @@
 //! The header of a PLY file: format, elements and their properties.
 //!
-//! The length of the header is limited. Comments are bytes of any encoding that nobody decodes, but for the one in which
-//! this crate states an [`Origin`]. Lines end as the first one does: LF, CR LF, or CR alone.
+//! The length of the header is limited. Comments are bytes of any encoding that nobody decodes, but for those that
+//! state an [`Origin`] and a render mode. Lines end as the first one does: LF, CR LF, or CR alone.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -13,6 +13,10 @@ const LONGEST: u64 = 64 << 10;
 
 /// How the comment begins that states the world coordinates of the local origin; three numbers follow.
 pub(super) const ORIGIN: &str = "comment origin offset ";
+
+/// How the comment begins that says how Gaussians were trained to be rendered: `mip`, with compensation for the dilation of
+/// small ones, or `default`.
+pub(super) const RENDER_MODE: &str = "comment SplatRenderMode: ";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -113,6 +117,8 @@ pub(crate) struct Header {
     pub(crate) elements: Vec<Element>,
     /// The origin that a comment states.
     pub(crate) origin: Option<Origin>,
+    /// Whether a comment says that opacities are to be compensated.
+    pub(crate) antialiased: Option<bool>,
     /// The byte that ends a line.
     pub(crate) line_end: u8,
     /// Bytes and lines of the header, including `end_header`.
@@ -129,8 +135,15 @@ pub(crate) fn parse(path: &Path, reader: &mut impl BufRead) -> Result<Header> {
         Some([b'\r', next, ..]) if *next != b'\n' => b'\r',
         _ => b'\n',
     };
-    let mut h =
-        Header { format: Format::Ascii, elements: Vec::new(), origin: None, line_end, bytes: 0, lines: 0 };
+    let mut h = Header {
+        format: Format::Ascii,
+        elements: Vec::new(),
+        origin: None,
+        antialiased: None,
+        line_end,
+        bytes: 0,
+        lines: 0,
+    };
     let mut format = None;
     loop {
         let mut raw = Vec::new();
@@ -158,6 +171,11 @@ pub(crate) fn parse(path: &Path, reader: &mut impl BufRead) -> Result<Header> {
             h.origin = Some(origin(offset).ok_or_else(|| {
                 malformed(format!("cannot read {:?}, expected three numbers", text.trim_end()))
             })?);
+        }
+        match text.strip_prefix(RENDER_MODE).map(str::trim) {
+            Some("mip") => h.antialiased = Some(true),
+            Some("default") => h.antialiased = Some(false),
+            _ => {}
         }
         let words: Vec<_> = text.split_ascii_whitespace().collect();
         match words.as_slice() {

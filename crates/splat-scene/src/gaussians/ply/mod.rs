@@ -22,7 +22,7 @@ pub(crate) use body::Body;
 pub(crate) use header::{Element, Format, Scalar, parse as parse_header};
 use layout::Layout;
 use rows::Vertices;
-pub use write::{to_bytes, write_gaussians, write_world};
+pub use write::{Options, to_bytes, write_as, write_gaussians};
 
 use super::GaussianFormat;
 use super::formats::Loaded;
@@ -34,6 +34,15 @@ use crate::{Gaussians, Origin, Point, Result, files};
 /// As [`parse_gaussians`]; or the file or its sidecar cannot be read.
 pub fn read_gaussians(path: impl AsRef<Path>) -> Result<Gaussians> {
     load(path.as_ref()).map(|loaded| loaded.gaussians)
+}
+
+/// Whether the PLY `path` says that its Gaussians were trained with compensation for the dilation of small ones
+/// ([`Options::antialiased`]). `None` if it says neither, or is no PLY. Only the header is read.
+#[must_use]
+pub fn antialiased(path: impl AsRef<Path>) -> Option<bool> {
+    let path = path.as_ref();
+    let (mut reader, _) = open(path).ok()?;
+    parse_header(path, &mut reader).ok()?.antialiased
 }
 
 /// Reads Gaussians, and adds what the sidecar says about their place in the world.

@@ -3,30 +3,38 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::header::ORIGIN;
+use super::header::{ORIGIN, RENDER_MODE};
 use crate::{Gaussians, Origin, Result, write_atomically};
 
-/// Writes `gaussians` in the 3DGS layout. Positions are local; an origin that is not zero is stated in a comment and in
-/// the sidecar ([`Origin::sidecar`]). After a failure there is no partial file.
+/// What a PLY says beside the numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Write world positions of type `double`, without a sidecar. Otherwise positions are local, and an origin that is not
+    /// zero is stated in a comment and in the sidecar ([`Origin::sidecar`]).
+    pub world: bool,
+    /// The opacities are meant to be compensated for the dilation of small Gaussians: `comment SplatRenderMode: mip`, as
+    /// brush and splat-transform write it.
+    pub antialiased: bool,
+}
+
+/// Writes `gaussians` in the 3DGS layout with local positions. After a failure there is no partial file.
+///
+/// # Errors
+/// As [`write_as`].
+pub fn write_gaussians(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
+    write_as(path, gaussians, Options::default())
+}
+
+/// Writes `gaussians` in the 3DGS layout. After a failure there is no partial file.
 ///
 /// # Errors
 /// Arrays that disagree in length; [`Error::Write`](crate::Error::Write).
-pub fn write_gaussians(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
+pub fn write_as(path: impl AsRef<Path>, gaussians: &Gaussians, options: Options) -> Result<()> {
     let path = path.as_ref();
     gaussians.check_lengths()?;
-    write_atomically(path, |out| encode(gaussians, false, out))?;
-    gaussians.origin.write_sidecar(path)
-}
-
-/// Writes `gaussians` in the 3DGS layout, but with world positions of type `double`, and without a sidecar.
-///
-/// # Errors
-/// As [`write_gaussians`].
-pub fn write_world(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
-    let path = path.as_ref();
-    gaussians.check_lengths()?;
-    write_atomically(path, |out| encode(gaussians, true, out))?;
-    Origin::default().write_sidecar(path)
+    write_atomically(path, |out| encode(gaussians, options, out))?;
+    let origin = if options.world { Origin::default() } else { gaussians.origin };
+    origin.write_sidecar(path)
 }
 
 /// The contents of the file that [`write_gaussians`] writes.
@@ -37,17 +45,21 @@ pub fn to_bytes(gaussians: &Gaussians) -> Result<Vec<u8>> {
     gaussians.check_lengths()?;
     let row = 4 * (14 + 3 * gaussians.coeffs);
     let mut bytes = Vec::with_capacity(2048 + row * gaussians.len());
-    encode(gaussians, false, &mut bytes).expect("writing to a Vec cannot fail");
+    encode(gaussians, Options::default(), &mut bytes).expect("writing to a Vec cannot fail");
     Ok(bytes)
 }
 
 /// Writes the header and the rows. The arrays must agree in length.
-fn encode(g: &Gaussians, world: bool, out: &mut dyn Write) -> std::io::Result<()> {
+fn encode(g: &Gaussians, options: Options, out: &mut dyn Write) -> std::io::Result<()> {
+    let Options { world, antialiased } = options;
     let per_channel = g.coeffs - 1;
     let mut header = String::from("ply\nformat binary_little_endian 1.0\n");
     if !world && !g.origin.is_zero() {
         let [x, y, z] = g.origin.offset;
         header += &format!("{ORIGIN}{x} {y} {z} (world = position + offset)\n");
+    }
+    if antialiased {
+        header += &format!("{RENDER_MODE}mip\n");
     }
     header += &format!("element vertex {}\n", g.len());
     let position = if world { "double" } else { "float" };
