@@ -44,7 +44,7 @@ fn files(names: &[&str]) -> (tempfile::TempDir, Vec<PathBuf>) {
 
 #[test]
 fn every_format_converts_and_the_last_line_sums_up() {
-    let names = ["a.ply", "b.splat", "c.spz", "d.compressed.ply", "e.sog", "f/meta.json", "g.ply"];
+    let names = ["a.ply", "b.splat", "c.spz", "d.compressed.ply", "e.sog", "f/meta.json", "g.ply", "h.glb"];
     let (_dir, paths) = files(&names);
     scene(300, 4).write(&paths[0]).unwrap();
     for out in &paths[1..] {
@@ -59,6 +59,22 @@ fn every_format_converts_and_the_last_line_sums_up() {
     }
     assert_eq!(Gaussians::read(&paths[6]).unwrap(), Gaussians::read(&paths[0]).unwrap(), "PLY is exact");
     assert_eq!(said(&splat(&[&paths[0], &paths[6]], &["--overwrite", "--quiet"]), true), "");
+}
+
+/// How a scene is meant to be rendered goes with it from PLY to PLY; beside a training, from its stats.
+#[test]
+fn a_render_mode_is_kept() {
+    let (dir, paths) = files(&["a.ply", "b.ply", "c.ply", "run/point_cloud.ply"]);
+    let options = ply::Options { antialiased: true, ..ply::Options::default() };
+    ply::write_as(&paths[0], &scene(5, 1), options).unwrap();
+    said(&splat(&[&paths[0], &paths[1]], &[]), true);
+    assert_eq!(ply::antialiased(&paths[1]), Some(true));
+    std::fs::create_dir(dir.path().join("run")).unwrap();
+    scene(5, 1).write(&paths[3]).unwrap();
+    let stats = r#"{"config": {"antialiasing": true}}"#;
+    std::fs::write(dir.path().join("run/stats.json"), stats).unwrap();
+    said(&splat(&[&dir.path().join("run"), &paths[2]], &[]), true);
+    assert_eq!(ply::antialiased(&paths[2]), Some(true));
 }
 
 #[test]

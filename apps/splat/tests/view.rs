@@ -305,6 +305,51 @@ fn the_page_shows_the_scene_upright_and_dragging_orbits() {
     assert!(tab.requests().iter().any(|u| u.ends_with("/scene.ply")));
 }
 
+/// One file, opened from disk: the same picture as from the server, and nothing is asked of anybody.
+#[test]
+fn a_page_in_one_file_opens_from_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    // A name that must not end the page's own script.
+    let path = dir.path().join("sign<script>post.ply");
+    signpost(&path);
+    let page = dir.path().join("page.html");
+    let convert = |options: &[&str]| {
+        let mut command = Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")));
+        command.arg("convert").args([&path, &page]).args(options).output().unwrap()
+    };
+    let output = convert(&[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let Some(view) = view(&path, &[]) else {
+        assert!(!output.status.success() && said.contains("without the viewer's libraries"), "{said}");
+        assert!(!page.exists());
+        return;
+    };
+    assert!(output.status.success() && said.contains("page.html: 520 Gaussians"), "{said}");
+    assert!(!convert(&[]).status.success(), "nothing is overwritten unasked");
+    let text = fs_err::read_to_string(&page).unwrap();
+    assert_eq!(text.matches("Permission is hereby granted").count(), 3, "with the licences of its libraries");
+    assert!(!text.contains("<script>post"), "the name of the scene is data");
+    println!("the page: {} bytes", text.len());
+
+    let Some(mut browser) = Browser::start() else { return };
+    let mut tab = shown(&mut browser, &view);
+    let served = tab.picture_when(|p| (0..3).all(|channel| place(p, channel).is_some()));
+    let url = format!("file://{}", page.display()).replace('<', "%3C").replace('>', "%3E");
+    let mut tab = browser.open(&url, WIDTH, HEIGHT);
+    ready(&mut tab);
+    let picture = tab.picture_when(|p| (0..3).all(|channel| place(p, channel).is_some()));
+    let apart = difference(&served, &picture);
+    println!("{:.2} % of the pixels differ from those of the served page", 100.0 * apart);
+    assert!(apart < 0.01, "{apart}");
+    assert_eq!(tab.evaluate("document.title"), "sign<script>post.ply - splat view");
+    tab.drag([WIDTH / 2, HEIGHT / 2], [WIDTH / 2 + 100, HEIGHT / 2]);
+    tab.picture_when(|p| difference(&picture, p) > 0.02);
+    let local = |u: &&String| !["file:", "data:", "blob:"].iter().any(|kind| u.starts_with(kind));
+    let foreign: Vec<_> = tab.requests().iter().filter(local).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+    assert_eq!(tab.requests().iter().filter(|u| u.starts_with("file:")).count(), 1, "{:?}", tab.requests());
+}
+
 /// A narrow window cuts nothing off at the sides, and a phone is told about fingers.
 #[test]
 fn a_phone_shows_all_of_the_scene() {

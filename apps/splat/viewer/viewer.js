@@ -1,9 +1,10 @@
-// The page of `splat view` and `splat train --view`: one scene; drag or one finger to orbit, wheel or two fingers to zoom,
-// right drag to move. tools.js measures and keeps cameras, live.js follows a training.
+// The page of `splat view`, `splat train --view` and `splat convert SCENE OUT.html`: one scene; drag or one finger to orbit,
+// wheel or two fingers to zoom, right drag to move. tools.js measures and keeps cameras, live.js follows a training.
 //
 // World coordinates are the scene's own; only the camera is turned to them. What is up cannot be read off a scene without
 // cameras (COLMAP: -y, others: z or y), so it can be turned.
-// The server says in view.json where to stand; nothing is fetched from anywhere but that server.
+// view.json says where to stand. A page in one file has it and the scene inside; otherwise they come from the server that
+// sent the page, and nothing is fetched from anywhere else.
 // <html data-state> is loading, ready or failed, and data-eye is where the last picture was taken, for whoever drives the page.
 
 import * as THREE from "three";
@@ -20,24 +21,25 @@ function say(state, text) {
   status.textContent = text;
 }
 
-async function fetched(path) {
-  const answer = await fetch(path);
-  if (!answer.ok) {
-    throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+async function contents(name) {
+  const inside = document.getElementById(name);
+  if (inside) {
+    return Uint8Array.from(atob(inside.textContent), (c) => c.charCodeAt(0));
   }
-  return answer;
+  const answer = await fetch(name);
+  if (!answer.ok) {
+    throw new Error(`${name}: ${answer.status} ${await answer.text()}`);
+  }
+  return new Uint8Array(await answer.arrayBuffer());
 }
 
 // A training says where to stand once it has its first points.
 async function begun() {
-  for (;;) {
-    const answer = await fetch("view.json");
-    if (answer.status !== 404) {
-      return (await fetched("view.json")).json();
-    }
+  while (!document.getElementById("view.json") && (await fetch("view.json")).status === 404) {
     say("loading", "the training has not begun yet");
     await new Promise((done) => setTimeout(done, 500));
   }
+  return JSON.parse(new TextDecoder().decode(await contents("view.json")));
 }
 
 async function main() {
@@ -86,10 +88,10 @@ async function main() {
 
   let splats;
   let harmonics = true;
+  const types = { ply: SplatFileType.PLY, splat: SplatFileType.SPLAT, sog: SplatFileType.PCSOGSZIP };
   async function show(file) {
-    const fileBytes = new Uint8Array(await (await fetched(file)).arrayBuffer());
-    const fileType = file.endsWith(".ply") ? SplatFileType.PLY : SplatFileType.SPLAT;
-    const next = new SplatMesh({ fileBytes, fileType, extSplats: true });
+    const fileBytes = await contents(file);
+    const next = new SplatMesh({ fileBytes, fileType: types[file.split(".").pop()], extSplats: true });
     await next.initialized;
     next.maxSh = harmonics ? 3 : 0;
     scene.add(next);
@@ -101,7 +103,7 @@ async function main() {
     draw();
   }
   if (!view.live) {
-    await show("scene.ply");
+    await show(view.file);
   }
 
   function fit() {

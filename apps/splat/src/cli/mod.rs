@@ -18,6 +18,7 @@ mod render_output;
 mod rerun;
 pub(crate) mod say;
 mod scene;
+mod scene_file;
 mod scene_info;
 mod settings;
 pub(crate) mod train;
@@ -54,7 +55,7 @@ pub(crate) enum Command {
     Compare(compare::Args),
     /// Show what the program understands of a folder of posed photographs, or what is in a scene.
     Info(info::Args),
-    /// Convert Gaussians between PLY, compressed PLY, .splat, SPZ and SOG.
+    /// Convert Gaussians between PLY, compressed PLY, .splat, SPZ, SOG, glTF and USD, or write a page that shows them.
     Convert(convert::Args),
     /// Show a scene in a browser.
     View(view::Args),

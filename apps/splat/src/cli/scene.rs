@@ -23,7 +23,7 @@ pub(crate) struct LookArgs {
 }
 
 /// How the scene was trained to be rendered; rendered otherwise, it looks wrong.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct TrainedArgs {
     /// Background colour: black, white, #rrggbb, or three numbers 0 to 1 as r,g,b [default: that of the training if its
     /// stats.json is beside the scene, else black]

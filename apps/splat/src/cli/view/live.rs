@@ -20,7 +20,7 @@ use splat_train::{Event, Outcome, Sample, Trainer};
 
 use super::server::Server;
 use super::site::Site;
-use super::{View, built_with_libraries, open_browser, with_page};
+use super::{View, require_libraries, open_browser, with_page};
 use crate::cli::bar::Pace;
 use crate::cli::say;
 use crate::output::curves;
@@ -112,7 +112,7 @@ impl Live {
     /// Opens the port and the page, if `args` ask for it. The page's order to stop sets `stop`.
     pub(crate) fn open(args: &LiveArgs, dataset: &Dataset, stop: &Arc<AtomicBool>) -> Result<Option<Self>> {
         let Some(port) = args.view else { return Ok(None) };
-        built_with_libraries("train without --view")?;
+        require_libraries("train without --view")?;
         let paused = Arc::new((Mutex::new(false), Condvar::new()));
         let (switch, flag) = (Arc::clone(&paused), Arc::clone(stop));
         let site = Arc::new(Site::with_orders(Box::new(move |order| {
@@ -227,6 +227,7 @@ impl Live {
         let cameras: Vec<&Camera> = self.cameras.iter().collect();
         let view = View {
             name: "training",
+            file: "scene.splat",
             gaussians: scene.len(),
             background: trainer.config().background,
             antialiasing: trainer.config().antialiasing,

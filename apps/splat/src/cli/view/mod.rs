@@ -5,6 +5,7 @@
 //! nothing is written.
 
 mod live;
+mod page;
 mod server;
 mod site;
 
@@ -18,6 +19,7 @@ use splat_core::Camera;
 use splat_scene::{Dataset, Gaussians, OpenOptions, Origin, cameras_json, ply};
 
 pub(crate) use self::live::{Live, LiveArgs};
+pub(crate) use self::page::write as write_page;
 use self::server::Server;
 use self::site::Site;
 use super::common::direction;
@@ -65,6 +67,8 @@ pub(crate) struct Args {
 #[derive(Debug, Serialize)]
 struct View<'a> {
     name: &'a str,
+    /// The scene's file, whose name says its format.
+    file: &'a str,
     gaussians: usize,
     background: Color,
     antialiasing: bool,
@@ -77,7 +81,7 @@ struct View<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    built_with_libraries("`splat render` makes pictures")?;
+    require_libraries("`splat render` makes pictures")?;
     let path = file_of(&args.scene)?;
     let mut gaussians = read(&path)?;
     let dropped = gaussians.repair()?.dropped;
@@ -89,9 +93,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let (background, antialiasing) = args.trained.of(&path);
-    let framing = framing(args, &path, &mut gaussians)?;
+    let framing = framing(args.data.as_deref(), args.up, &path, &mut gaussians)?;
     let view = View {
         name: &name,
+        file: "scene.ply",
         gaussians: gaussians.len(),
         background,
         antialiasing,
@@ -103,7 +108,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let site = Site::default();
     with_page(&site);
     site.put("view.json", serde_json::to_vec(&view)?);
-    site.put("scene.ply", ply::to_bytes(&gaussians)?);
+    site.put(view.file, ply::to_bytes(&gaussians)?);
     say::note(&format!(
         "{}: {} Gaussians, SH degree {}",
         path.display(),
@@ -124,7 +129,7 @@ pub(crate) fn is_built_in() -> bool {
 }
 
 /// Refuses, in a build without the page's libraries; `instead` is what works there.
-fn built_with_libraries(instead: &str) -> Result<()> {
+pub(crate) fn require_libraries(instead: &str) -> Result<()> {
     if is_built_in() {
         return Ok(());
     }
@@ -156,8 +161,13 @@ fn with_page(site: &Site) {
 
 /// Where the page starts: at the first camera that sees some of the scene, or outside with all of it in view. The scene is
 /// moved to the origin of the cameras' coordinates.
-fn framing(args: &Args, scene: &Path, gaussians: &mut Gaussians) -> Result<Framing> {
-    let (cameras, origin) = match &args.data {
+fn framing(
+    data: Option<&Path>,
+    up: Option<[f64; 3]>,
+    scene: &Path,
+    gaussians: &mut Gaussians,
+) -> Result<Framing> {
+    let (cameras, origin) = match data {
         Some(data) => cameras(data)?,
         // It was not asked for, so the scene is shown even if it cannot be read.
         None => Past::beside(scene).cameras().and_then(|beside| cameras(&beside).ok()).unwrap_or_default(),
@@ -166,17 +176,17 @@ fn framing(args: &Args, scene: &Path, gaussians: &mut Gaussians) -> Result<Frami
         gaussians.set_origin(origin);
     }
     let given: Vec<&Camera> = cameras.iter().collect();
-    if let Some(framing) = Framing::of_cameras(&given, gaussians, args.up) {
+    if let Some(framing) = Framing::of_cameras(&given, gaussians, up) {
         return Ok(framing);
     }
-    if args.data.is_some() {
+    if data.is_some() {
         say::warn(&format!("none of the {} cameras sees much of the scene", cameras.len()));
     }
-    Ok(Framing::of_gaussians(gaussians, args.up))
+    Ok(Framing::of_gaussians(gaussians, up))
 }
 
 /// The cameras of a dataset's folder, or of a `cameras.json`, and where their coordinates lie in the world.
-fn cameras(data: &Path) -> Result<(Vec<Camera>, Option<Origin>)> {
+pub(crate) fn cameras(data: &Path) -> Result<(Vec<Camera>, Option<Origin>)> {
     if data.is_file() && data.file_name().is_some_and(|name| name == "cameras.json") {
         let entries = cameras_json::read(data)?;
         let origin = entries.first().map(|entry| entry.origin);

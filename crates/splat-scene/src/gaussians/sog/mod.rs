@@ -67,3 +67,12 @@ pub fn write(
     write::scene(path.as_ref(), gaussians, packaging, progress)?;
     gaussians.origin.write_sidecar(path.as_ref())
 }
+
+/// The contents of the bundle that [`write`] writes.
+///
+/// # Errors
+/// As [`write`], but for those of files.
+pub fn to_bytes(gaussians: &Gaussians, progress: WriteProgress<'_>) -> Result<Vec<u8>> {
+    let files = write::files(Path::new("scene.sog"), gaussians, progress)?;
+    Ok(write::bundle(&files)?)
+}

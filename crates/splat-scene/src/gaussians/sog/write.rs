@@ -21,18 +21,7 @@ pub(super) fn scene(
     packaging: Packaging,
     progress: WriteProgress<'_>,
 ) -> Result<()> {
-    g.check()?;
-    if g.len() > SIDE * SIDE {
-        let message =
-            format!("there are {} Gaussians, but a WebP image has at most {} pixels", g.len(), SIDE * SIDE);
-        return Err(Error::Unwritable { path: path.into(), format: "SOG", message });
-    }
-    let g = g.select(&g.morton_order());
-    let (meta, textures) = encode(&g, progress);
-    let mut files: Vec<(String, Vec<u8>)> =
-        textures.into_par_iter().map(|(name, texture)| (name.to_owned(), texture.encode())).collect();
-    let json = serde_json::to_vec(&meta).expect("numbers and text");
-    files.push((META.to_owned(), json));
+    let files = files(path, g, progress)?;
     match packaging {
         Packaging::Folder => {
             let files: Vec<_> = files
@@ -50,9 +39,30 @@ pub(super) fn scene(
     }
 }
 
+/// The names and contents of the files, `meta.json` last.
+pub(super) fn files(
+    path: &Path,
+    g: &Gaussians,
+    progress: WriteProgress<'_>,
+) -> Result<Vec<(String, Vec<u8>)>> {
+    g.check()?;
+    if g.len() > SIDE * SIDE {
+        let message =
+            format!("there are {} Gaussians, but a WebP image has at most {} pixels", g.len(), SIDE * SIDE);
+        return Err(Error::Unwritable { path: path.into(), format: "SOG", message });
+    }
+    let g = g.select(&g.morton_order());
+    let (meta, textures) = encode(&g, progress);
+    let mut files: Vec<(String, Vec<u8>)> =
+        textures.into_par_iter().map(|(name, texture)| (name.to_owned(), texture.encode())).collect();
+    let json = serde_json::to_vec(&meta).expect("numbers and text");
+    files.push((META.to_owned(), json));
+    Ok(files)
+}
+
 /// A zip without compression, because WebP is compressed already. `meta.json` comes first, for programs that read a file
 /// while it arrives.
-fn bundle(files: &[(String, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
+pub(super) fn bundle(files: &[(String, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     for (name, data) in files.iter().rev() {

@@ -1,0 +1,264 @@
+//! Scenes that a command reads, merges and writes.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+use splat_scene::{GaussianFormat, Gaussians, Origin, WriteProgress, ply, spz};
+
+use super::Hinted;
+use super::say::warn;
+use super::scene::{TrainedArgs, file_of};
+use super::view;
+
+/// How a scene is written.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OutputArgs {
+    /// Version of a .spz to write; few programs read version 4 yet
+    #[arg(long, value_name = "3|4", default_value_t = 3, value_parser = clap::value_parser!(u32).range(3..=4))]
+    spz_version: u32,
+    /// Positions in a PLY that is far from the world's origin: `world` coordinates in 64 bits, or `local` ones in 32 bits,
+    /// with the offset in a comment and in OUT.origin.json, as for other formats [default: as in the input]
+    #[arg(long, value_name = "WHICH")]
+    coordinates: Option<Coordinates>,
+    /// Replace the output if it exists
+    #[arg(long)]
+    overwrite: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Coordinates {
+    World,
+    Local,
+}
+
+/// All inputs merged.
+pub(super) struct Inputs {
+    pub(super) g: Gaussians,
+    /// The file of the first.
+    pub(super) first: PathBuf,
+    /// Their size in bytes, and the names of their formats.
+    pub(super) bytes: u64,
+    pub(super) formats: Vec<String>,
+    /// Whether the first was trained with antialiasing.
+    antialiased: bool,
+    /// Whether all that are far from the world's origin have world coordinates.
+    world: bool,
+}
+
+impl Inputs {
+    /// Reads the scenes and leaves out what no format but PLY holds, with a warning.
+    pub(super) fn read(paths: &[PathBuf]) -> Result<Self> {
+        let mut all: Option<Self> = None;
+        let mut first_placed = None;
+        for path in paths {
+            let path = file_of(path)?;
+            let loaded = Gaussians::load(&path)?;
+            for warning in &loaded.warnings {
+                warn(&format!("{}: {warning}", path.display()));
+            }
+            let g = loaded.gaussians;
+            let placed = !g.origin.is_zero();
+            if *first_placed.get_or_insert(placed) != placed {
+                warn(&format!(
+                    "{} is {} from the world's origin, unlike the inputs before it: do they belong together?",
+                    path.display(),
+                    if placed { "far" } else { "not far" }
+                ));
+            }
+            let all = match &mut all {
+                Some(all) => {
+                    all.g.append(&g)?;
+                    all
+                }
+                // Moved, not copied: one scene may fill half of the memory.
+                None => all.insert(Self {
+                    antialiased: TrainedArgs::default().of(&path).1,
+                    first: path.clone(),
+                    g,
+                    bytes: 0,
+                    formats: Vec::new(),
+                    world: true,
+                }),
+            };
+            all.bytes += size_of(&path, loaded.format);
+            all.world &= loaded.world || !placed;
+            let name = loaded.format.to_string();
+            if !all.formats.contains(&name) {
+                all.formats.push(name);
+            }
+        }
+        let mut all = all.expect("clap asks for an input");
+        let repair = all.g.repair()?;
+        if repair.dropped > 0 {
+            let (n, of) = (repair.dropped, repair.dropped + all.g.len());
+            warn(&format!("{n} of {of} Gaussians have invalid values (NaN or infinity); skipped"));
+        }
+        if repair.clamped > 0 {
+            warn(&format!(
+                "infinite opacities or scales of 0 were made finite in {} of the Gaussians",
+                repair.clamped
+            ));
+        }
+        Ok(all)
+    }
+}
+
+/// The file to write.
+pub(super) struct Output<'a> {
+    path: &'a Path,
+    /// That of the scene in a page is SOG.
+    format: GaussianFormat,
+    page: bool,
+    coordinates: Option<Coordinates>,
+    quiet: bool,
+}
+
+impl<'a> Output<'a> {
+    /// What the name means; an error if it exists and is not to be replaced.
+    pub(super) fn of(path: &'a Path, args: &OutputArgs, quiet: bool) -> Result<Self> {
+        let page = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("html"));
+        if page {
+            view::require_libraries("`splat render` makes pictures")?;
+        }
+        let mut format = if page { GaussianFormat::Sog } else { GaussianFormat::from_name(path)? };
+        if args.spz_version == 4 {
+            match &mut format {
+                GaussianFormat::Spz(version) => *version = spz::Version::V4,
+                other => {
+                    let message = format!(
+                        "--spz-version 4 does not fit {}, which is written as {other}",
+                        path.display()
+                    );
+                    return Err(Hinted::error(message, "choose a name that ends in .spz"));
+                }
+            }
+        }
+        if !args.overwrite {
+            refuse_existing(path, format)?;
+        }
+        Ok(Self { path, format, page, coordinates: args.coordinates, quiet })
+    }
+
+    /// Writes the scene. If it was `moved`, the cameras beside the first input say nothing about it any more.
+    pub(super) fn write(&self, inputs: &mut Inputs, moved: bool) -> Result<()> {
+        let Self { path, format, quiet, .. } = *self;
+        let g = &mut inputs.g;
+        if format == GaussianFormat::Splat && g.sh_degree() > 0 {
+            warn(&format!(
+                ".splat holds no spherical harmonics: those of degree 1 to {} are left out",
+                g.sh_degree()
+            ));
+            g.reduce_sh_degree(0);
+        }
+        let usual = if inputs.world { Coordinates::World } else { Coordinates::Local };
+        let world = self.coordinates.unwrap_or(usual) == Coordinates::World && !g.origin.is_zero();
+        if world && format != GaussianFormat::Ply && self.coordinates.is_some() {
+            let message = format!(
+                "{format} cannot hold world coordinates of 64 bits, which --coordinates world asks for"
+            );
+            return Err(Hinted::error(message, "choose a name that ends in .ply, or leave the option out"));
+        }
+        if self.page {
+            with_bar(quiet, |progress| view::write_page(path, &inputs.first, moved, g, progress))?;
+            said_precision(g, format, quiet);
+            return Ok(());
+        }
+        if !(world && format == GaussianFormat::Ply) {
+            place(g, format, path, quiet);
+        }
+        if format == GaussianFormat::Ply {
+            let antialiased = inputs.antialiased;
+            return Ok(ply::write_as(path, g, ply::Options { world, antialiased })?);
+        }
+        with_bar(quiet, |progress| Ok(g.write_as(path, format, progress)?))
+    }
+}
+
+/// The format, and the size of what was written.
+impl std::fmt::Display for Output<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let size = size(size_of(self.path, self.format));
+        if self.page { write!(f, "page {size}") } else { write!(f, "{} {size}", self.format) }
+    }
+}
+
+/// Runs `write` with a progress bar.
+fn with_bar(quiet: bool, write: impl FnOnce(WriteProgress<'_>) -> Result<()>) -> Result<()> {
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
+    let style = ProgressStyle::with_template("clustering harmonics {bar:30} {pos}/{len}  {eta} left");
+    bar.set_style(style.expect("the template is valid"));
+    write(&mut |done, of| {
+        bar.set_length(of);
+        bar.set_position(done);
+    })?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Moves a scene to an origin of its own where the format would round it coarsely, and says what precision is left.
+fn place(g: &mut Gaussians, format: GaussianFormat, out: &Path, quiet: bool) {
+    let exact = matches!(
+        format,
+        GaussianFormat::Ply | GaussianFormat::Splat | GaussianFormat::Gltf | GaussianFormat::Usd(_)
+    );
+    if exact && g.origin.is_zero() {
+        return;
+    }
+    let is_coarse = |g: &Gaussians| format.precision(g).is_some_and(|p| p.is_coarse());
+    if g.origin.is_zero() && is_coarse(g) {
+        g.set_origin(Origin::choose(g.world_means()));
+    }
+    if !g.origin.is_zero() && !quiet {
+        let [x, y, z] = g.origin.offset;
+        let sidecar = Origin::sidecar(&target(out, format));
+        anstream::eprintln!("positions are relative to {x}, {y}, {z}, which {} says", sidecar.display());
+    }
+    said_precision(g, format, quiet);
+}
+
+fn said_precision(g: &Gaussians, format: GaussianFormat, quiet: bool) {
+    let Some(precision) = format.precision(g).filter(|p| p.step > 0.0) else { return };
+    if precision.is_coarse() {
+        warn(&format!("{format} rounds positions to {precision}: coarse enough to be seen"));
+    } else if !quiet {
+        anstream::eprintln!("{format} rounds positions to {precision}");
+    }
+}
+
+/// The file that stands for the output.
+fn target(out: &Path, format: GaussianFormat) -> PathBuf {
+    match format {
+        GaussianFormat::SogFolder if out.file_name().is_none_or(|n| n != "meta.json") => {
+            out.join("meta.json")
+        }
+        _ => out.to_path_buf(),
+    }
+}
+
+fn refuse_existing(out: &Path, format: GaussianFormat) -> Result<()> {
+    let target = target(out, format);
+    if target.exists() {
+        let message = format!("{} already exists", target.display());
+        return Err(Hinted::error(message, "use --overwrite to replace it"));
+    }
+    Ok(())
+}
+
+/// Size of a scene in bytes; for a SOG folder, that of its pictures and its description.
+fn size_of(path: &Path, format: GaussianFormat) -> u64 {
+    let len = |p: &Path| fs_err::metadata(p).map_or(0, |m| m.len());
+    if format != GaussianFormat::SogFolder {
+        return len(path);
+    }
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let Ok(entries) = fs_err::read_dir(folder) else { return 0 };
+    let of_scene = |p: &Path| p.extension().is_some_and(|e| e == "webp") || p.ends_with("meta.json");
+    entries.flatten().map(|e| e.path()).filter(|p| of_scene(p)).map(|p| len(&p)).sum()
+}
+
+/// A number of bytes for people.
+pub(super) fn size(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}
