@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         cli::Command::Compare(args) => cli::compare::run(&args).map(done),
         cli::Command::Info(args) => cli::info::run(&args).map(done),
         cli::Command::Convert(args) => cli::convert::run(&args).map(done),
+        cli::Command::Edit(args) => cli::edit::run(&args).map(done),
         cli::Command::View(args) => cli::view::run(&args).map(done),
         cli::Command::Doctor(args) => cli::doctor::run(&args).map(done),
         cli::Command::Completions(args) => cli::docs::completions(&args).map(done),

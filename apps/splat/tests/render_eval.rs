@@ -1,6 +1,7 @@
-//! `splat render` and `splat eval` from outside, on a scene and photographs made here: files, values, refusals.
+//! `splat render`, `splat eval` and `splat edit` from outside, on a scene and photographs made here: files, values, refusals.
 #![expect(clippy::print_stdout, reason = "a test says on stdout that it was skipped, and what it measured")]
 
+mod edit;
 mod small;
 
 use std::path::PathBuf;

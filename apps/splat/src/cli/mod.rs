@@ -6,6 +6,7 @@ pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod docs;
 pub(crate) mod doctor;
+pub(crate) mod edit;
 pub(crate) mod eval;
 pub(crate) mod folder;
 mod hints;
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Info(info::Args),
     /// Convert Gaussians between PLY, compressed PLY, .splat, SPZ, SOG, glTF and USD, or write a page that shows them.
     Convert(convert::Args),
+    /// Crop, clean, thin out, move and merge scenes.
+    Edit(edit::Args),
     /// Show a scene in a browser.
     View(view::Args),
     /// Show what this machine has and what will be used, and prove it with a render.

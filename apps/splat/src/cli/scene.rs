@@ -92,7 +92,17 @@ impl Scene {
     /// Reads the scene, moves its local coordinates to `origin`, where the cameras have theirs, and copies it to the device.
     pub(crate) fn open(path: &Path, look: &LookArgs, origin: Option<Origin>) -> Result<Self> {
         let path = file_of(path)?;
-        let mut host = read(&path)?;
+        let host = read(&path)?;
+        Self::of(path, host, look, origin)
+    }
+
+    /// As [`open`](Self::open), for a scene that was read from the file `path` and may have been changed.
+    pub(crate) fn of(
+        path: PathBuf,
+        mut host: Gaussians,
+        look: &LookArgs,
+        origin: Option<Origin>,
+    ) -> Result<Self> {
         if let Some(origin) = origin {
             host.set_origin(origin);
         }

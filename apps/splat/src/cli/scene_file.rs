@@ -1,4 +1,4 @@
-//! Scenes that a command reads, merges and writes.
+//! Scenes that a command reads, merges, changes and writes: `convert` and `edit`.
 
 use std::path::{Path, PathBuf};
 
