@@ -107,7 +107,18 @@ fn nodes_move_what_they_hold() {
     at_once.transform(&inner.then(&outer));
     assert_near("one transform", &expected, &at_once, loose);
 
-    document["nodes"][3] = json!({"mesh": 0});
+    // Far from the world's origin, as tiles of maps are: nothing is rounded away.
+    document["nodes"] = json!([{"mesh": 0, "translation": [448_271.25, 185.0, -4_582_033.5]}]);
+    document["scenes"] = json!([{"nodes": [0]}]);
+    let far = read(document.clone(), &buffer).unwrap();
+    assert!(!far.origin.is_zero());
+    for (m, x) in g.means.chunks_exact(3).zip(far.world_means()) {
+        let expected = [f64::from(m[0]) + 448_271.25, f64::from(m[1]) - 185.0, f64::from(m[2]) + 4_582_033.5];
+        assert!((0..3).all(|k| (x[k] - expected[k]).abs() < 1e-3), "{x:?} {expected:?}");
+    }
+
+    document["nodes"] = json!([{"mesh": 0}, {"mesh": 0, "translation": [1, 0, 0]}]);
+    document["scenes"] = json!([{"nodes": [0, 1]}]);
     let both = read(document, &buffer).unwrap();
     assert_eq!(both.len(), 60);
 }

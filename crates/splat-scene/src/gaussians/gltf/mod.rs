@@ -16,11 +16,11 @@ mod write;
 
 use std::path::Path;
 
+use super::GaussianFormat;
 use super::axes::Axes;
 use super::formats::Loaded;
 use super::quantize::{finite, log_scale, logit, within_allowance};
-use super::{GaussianFormat, placed};
-use crate::{Error, Gaussians, Place, Result, files};
+use crate::{Error, Gaussians, Origin, Place, Result, files};
 use document::{Document, Primitive};
 pub use write::write;
 
@@ -41,8 +41,11 @@ pub fn read(path: impl AsRef<Path>) -> Result<Gaussians> {
 
 /// As [`read`], with warnings.
 pub(super) fn load(path: &Path) -> Result<Loaded> {
-    let (gaussians, warnings) = scene(path, &files::read(path)?)?;
-    let gaussians = placed(path, gaussians)?;
+    let (mut gaussians, warnings) = scene(path, &files::read(path)?)?;
+    // Nodes may have moved the scene far from the origin already.
+    if let Some(sidecar) = Origin::read_sidecar(path)? {
+        (0..3).for_each(|k| gaussians.origin.offset[k] += sidecar.offset[k]);
+    }
     Ok(Loaded { gaussians, format: GaussianFormat::Gltf, warnings, world: false })
 }
 
@@ -155,6 +158,7 @@ fn turn(g: &mut Gaussians) {
         values.iter_mut().zip(signs).for_each(|(x, sign)| *x *= sign);
     };
     g.means.chunks_exact_mut(3).for_each(|m| flip(m, axes.position));
+    (0..3).for_each(|k| g.origin.offset[k] *= f64::from(axes.position[k]));
     g.rotations.chunks_exact_mut(4).for_each(|q| flip(&mut q[1..], axes.quaternion));
     for sh in g.sh.chunks_exact_mut(3 * g.coeffs) {
         for (value, sign) in sh[3..].chunks_exact_mut(3).zip(axes.harmonics) {
