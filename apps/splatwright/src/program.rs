@@ -1,5 +1,6 @@
 //! Which program speaks. Texts name commands as `cargo xtask doctor`; in the program `splatwright`, which has some of those
-//! commands and needs no clone, the same texts say `splatwright doctor`.
+//! commands and needs no clone, the same texts say `splatwright doctor`. In a program that brings packages by itself, they
+//! name its own command where they say `cargo xtask build`.
 
 use std::{borrow::Cow, sync::OnceLock};
 
@@ -14,6 +15,14 @@ const XTASK: &str = "cargo xtask ";
 
 static SPLATWRIGHT: OnceLock<()> = OnceLock::new();
 
+/// What brings packages in the running program, in place of `cargo xtask build`.
+static OWN: OnceLock<String> = OnceLock::new();
+
+/// From now on texts name `command` where they say `cargo xtask build`.
+pub fn brings_by(command: String) {
+    let _ = OWN.set(command);
+}
+
 /// From now on this process speaks as the program `splatwright`.
 pub fn is_splatwright() {
     let _ = SPLATWRIGHT.set(());
@@ -21,6 +30,9 @@ pub fn is_splatwright() {
 
 /// `text` with commands named as the running program has them.
 pub fn spoken(text: &str) -> Cow<'_, str> {
+    if let Some(own) = OWN.get() {
+        return text.replace("cargo xtask build", own).into();
+    }
     if SPLATWRIGHT.get().is_none() {
         return text.into();
     }

@@ -81,6 +81,8 @@ pub const ITEMS: &[ManagedItem] = &[
     TOOLS,
     NODE,
     VIEWER,
+    PYCOLMAP,
+    FFMPEG,
 ];
 
 /// The CUDA compiler.
@@ -130,6 +132,26 @@ pub const VIEWER: ManagedItem = ManagedItem {
         "LICENSE-spark",
         "LICENSE-fflate",
     ],
+};
+
+/// COLMAP with its Python bindings, which `splat` runs to find camera poses.
+pub const PYCOLMAP: ManagedItem = ManagedItem {
+    name: "pycolmap",
+    version: "4.2.1",
+    requirements: "vendor/requirements/pycolmap.txt",
+    per_python: true,
+    bytes: 210 * MB,
+    markers: &["pycolmap/__init__.py", "numpy/__init__.py"],
+};
+
+/// The program ffmpeg, with which `splat` reads videos. Its file in `imageio_ffmpeg/binaries` is named after the platform.
+pub const FFMPEG: ManagedItem = ManagedItem {
+    name: "ffmpeg",
+    version: "9.0",
+    requirements: "vendor/requirements/ffmpeg.txt",
+    per_python: false,
+    bytes: 175 * MB,
+    markers: &["imageio_ffmpeg/__init__.py", "imageio_ffmpeg/binaries/__init__.py"],
 };
 
 /// The original rasterizer's sources, unpacked: the folder holds `cuda_rasterizer/` and `third_party/glm/`.

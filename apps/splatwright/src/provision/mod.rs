@@ -11,6 +11,7 @@ pub mod original;
 pub mod packages;
 pub(crate) mod pip;
 pub mod progress;
+pub mod reconstruction;
 pub mod sources;
 pub mod stamp;
 pub mod viewer;
