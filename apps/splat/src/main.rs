@@ -3,6 +3,7 @@
 mod cli;
 mod machine;
 mod output;
+mod reconstruct;
 mod report;
 mod trajectory;
 
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
     let cli::Splat { command } = cli::Splat::parse();
     let done = |()| cli::Ended::Done;
     let result = match command {
+        cli::Command::Reconstruct(args) => cli::reconstruct::run(&args),
         cli::Command::Train(args) => cli::train::run(&args),
         cli::Command::Render(args) => cli::render::run(&args),
         cli::Command::Eval(args) => cli::eval::run(&args).map(done),

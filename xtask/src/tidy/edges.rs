@@ -46,8 +46,8 @@ const RULES: &[Rule] = &[
     // Torch.
     rule("splat-tch", &["splat-core", "splat-engine", "splat-cpu", "splat-cuda", "splat-inria"], LINK, &[]),
     rule("splat-train", &["splat-core", "splat-engine", "splat-scene", "splat-init", "splat-tch"], LINK, &[]),
-    // Programs.
-    rule("splat", &["splat-core", "splat-engine", "splat-cpu", "splat-cuda", "splat-inria", "splat-scene", "splat-init", "splat-tch", "splat-train"], LINK, &[]),
+    // Programs. `splat` takes from the library of `splatwright` how packages are brought into the cache, nothing else.
+    rule("splat", &["splat-core", "splat-engine", "splat-cpu", "splat-cuda", "splat-inria", "splat-scene", "splat-init", "splat-tch", "splat-train", "splatwright"], LINK, &[]),
     rule("splat-verify", &["splat-core", "splat-engine", "splat-cpu", "splat-tch", "splat-scene"], LINK, &[]),
     rule("splatwright", &["splat-toolchain", "splat-engine"], &[], &[]),
     rule("xtask", &["splat-toolchain", "splat-engine", "splatwright"], &[], &[]),
@@ -160,6 +160,7 @@ mod tests {
             ("splat-train", "splat-testdata", DependencyKind::Development),
             ("splat", "torch-link", DependencyKind::Build),
             ("splat-tests", "splat-tch", DependencyKind::Normal),
+            ("splat", "splatwright", DependencyKind::Normal),
             ("xtask", "splatwright", DependencyKind::Normal),
         ] {
             assert_eq!(judge(&edge(from, to, kind)), None, "{from} -> {to}");

@@ -11,6 +11,7 @@ use splat_train::Backend;
 use tch::Device;
 
 use super::{Hinted, poses, say};
+use crate::reconstruct::{self, Source};
 
 /// How a command ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(crate) struct DataArgs {
     images: Option<PathBuf>,
     /// Folder of the masks, if it is not `masks` beside the photographs
     #[arg(long, value_name = "DIR")]
-    masks: Option<PathBuf>,
+    pub(crate) masks: Option<PathBuf>,
     /// Folder of the depth maps, if it is not `depths` beside the photographs
     #[arg(long, value_name = "DIR")]
     pub(crate) depths: Option<PathBuf>,
@@ -60,6 +61,18 @@ pub(crate) enum Split {
 impl DataArgs {
     /// Opens the dataset; its warnings go to stderr.
     pub(crate) fn open(&self, path: &Path) -> Result<Dataset> {
+        Self::opened(path, self.read(path))
+    }
+
+    /// What [`DataArgs::read`] gave for `path`, with warnings to stderr and an error for people.
+    pub(crate) fn opened(path: &Path, read: Result<Dataset>) -> Result<Dataset> {
+        let dataset = read.map_err(|error| without_poses(path, error))?;
+        dataset.warnings.iter().for_each(|warning| say::warn(warning));
+        Ok(dataset)
+    }
+
+    /// Opens the dataset. An error of [`is_unposed`] may mean photographs without poses.
+    pub(crate) fn read(&self, path: &Path) -> Result<Dataset> {
         let test_list = match &self.test_list {
             Some(file) => {
                 let text = fs_err::read_to_string(file)?;
@@ -76,9 +89,19 @@ impl DataArgs {
             test_list,
             strict: self.strict,
         };
-        let dataset = Dataset::open(path, &options).map_err(|error| without_poses(path, error))?;
-        dataset.warnings.iter().for_each(|warning| say::warn(warning));
-        Ok(dataset)
+        Ok(Dataset::open(path, &options)?)
+    }
+
+    /// What has no poses in `path`, if anything.
+    pub(crate) fn source(&self, path: &Path) -> Option<Source> {
+        self.images.clone().map(Source::Photos).or_else(|| reconstruct::source(path))
+    }
+
+    /// These arguments for photographs in `images` with the masks in `masks`, unless they name others.
+    pub(crate) fn of_photographs(&self, images: &Path, masks: Option<&Path>) -> Self {
+        let or =
+            |mine: &Option<PathBuf>, found: Option<&Path>| mine.clone().or_else(|| found.map(Path::to_owned));
+        Self { images: or(&self.images, Some(images)), masks: or(&self.masks, masks), ..self.clone() }
     }
 
     /// These arguments, and those of an earlier command where these say nothing.
@@ -154,13 +177,18 @@ pub(crate) fn differing(option: &str, then: &Value, now: &Value) -> Option<Strin
     (then != now).then(|| format!("that run used {}, but this command says {}", said(then), said(now)))
 }
 
-/// Pictures or a video without poses: what to do is not a matter of this program's options.
-fn without_poses(path: &Path, error: splat_scene::Error) -> anyhow::Error {
-    let is_dataset = !matches!(error, splat_scene::Error::NotADataset { .. } | splat_scene::Error::Read(_));
-    match poses::hint(path).filter(|_| !is_dataset) {
+/// Pictures or a video without poses: another command finds them.
+fn without_poses(path: &Path, error: anyhow::Error) -> anyhow::Error {
+    match poses::hint(path).filter(|_| is_unposed(&error)) {
         Some((what, hint)) => Hinted::error(format!("{}: {what}", path.display()), hint),
-        None => error.into(),
+        None => error,
     }
+}
+
+/// Whether an error of [`DataArgs::read`] says that there is no dataset.
+pub(crate) fn is_unposed(error: &anyhow::Error) -> bool {
+    use splat_scene::Error;
+    matches!(error.downcast_ref(), Some(Error::NotADataset { .. } | Error::Read(_)))
 }
 
 impl Split {

@@ -16,6 +16,8 @@ pub(crate) struct Folder {
 
 /// The file that is locked where a folder cannot be.
 const LOCK: &str = ".lock";
+/// The folder of a reconstruction in a training's folder.
+pub(crate) const RECONSTRUCTION: &str = "reconstruction";
 
 impl Folder {
     /// Creates the folder `path` and locks it; removes what killed programs left half written. A folder that is not empty is
@@ -23,7 +25,9 @@ impl Folder {
     pub(crate) fn open(path: &Path, again: bool, hint: &'static str) -> Result<Self> {
         fs_err::create_dir_all(path)?;
         let lock = lock(path)?;
-        let foreign = |entry: std::io::Result<fs_err::DirEntry>| entry.is_ok_and(|e| e.file_name() != LOCK);
+        // A reconstruction is what a training begins with, and its own business.
+        let own = |name: &std::ffi::OsStr| name == LOCK || name == RECONSTRUCTION;
+        let foreign = |entry: std::io::Result<fs_err::DirEntry>| entry.is_ok_and(|e| !own(&e.file_name()));
         if !again && fs_err::read_dir(path)?.any(foreign) {
             return Err(Hinted::error(format!("the folder {} is not empty", path.display()), hint));
         }

@@ -27,7 +27,7 @@ pub(crate) fn print_error(error: &anyhow::Error) {
             text = format!("{text}: {cause}");
         }
     }
-    note(&format!("error: {text}"));
+    note(&format!("error: {}", splatwright::program::spoken(&text)));
     if let Some(hint) = hint(error) {
         note(&format!("hint: {hint}"));
     }
@@ -37,6 +37,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     // What the program adds as context is found in the whole error only, not in its chain.
     if let Some(own) = error.downcast_ref::<Hinted>() {
         return Some(own.hint.clone());
+    }
+    if let Some(hint) = splatwright::hint::of(error) {
+        return Some(splatwright::program::spoken(hint).into_owned());
     }
     error.chain().find_map(|e| match e.downcast_ref::<splat_train::Error>() {
         Some(e) => e.remedy().map(option).or_else(|| e.scene().and_then(data)),

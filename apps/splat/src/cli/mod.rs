@@ -14,6 +14,7 @@ pub(crate) mod info;
 mod past;
 mod poses;
 mod progress;
+pub(crate) mod reconstruct;
 pub(crate) mod render;
 mod render_output;
 mod rerun;
@@ -46,8 +47,10 @@ pub(crate) struct Splat {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Turn a folder of posed photographs into Gaussians.
+    /// Turn photographs, with or without camera poses, or a video into Gaussians.
     Train(train::Args),
+    /// Find the camera poses of photographs or a video, with COLMAP.
+    Reconstruct(reconstruct::Args),
     /// Render a scene to pictures or a video: a dataset's cameras, a circle, a path or a file of poses.
     Render(render::Args),
     /// Compare a scene with photographs: PSNR, SSIM and, with a network file, LPIPS.

@@ -1,71 +1,38 @@
-//! Pictures and videos without camera poses: the way from them to a dataset, as commands for this machine.
+//! Pictures and videos without camera poses, given to a command that needs some: the command that finds them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-const PICTURES: [&str; 6] = ["jpg", "jpeg", "png", "webp", "tif", "tiff"];
-const VIDEOS: [&str; 6] = ["mp4", "mov", "mkv", "avi", "webm", "m4v"];
+use crate::reconstruct::{self, Source};
 
-/// What `path` is and the commands that give it poses, if it is a video or a folder with pictures.
+/// What `path` is and the command that gives it poses, if it is a video or a folder with pictures.
 pub(crate) fn hint(path: &Path) -> Option<(&'static str, String)> {
-    if path.is_file() && ends_in(path, &VIDEOS) {
-        let folder = path.with_extension("");
-        let images = folder.join("images");
-        let frames = format!(
-            "mkdir -p {to} && ffmpeg -n -i {from} -vf fps=2 -qscale:v 2 {to}/%05d.jpg && ",
-            to = quoted(&images),
-            from = quoted(path)
-        );
-        let hint = commands(&["ffmpeg", "colmap"], &frames, &images, &folder, "");
-        return Some(("a video, which has no camera poses", hint));
-    }
-    let what = "pictures, but no camera poses";
-    if has_pictures(&path.join("images")) {
-        return Some((what, commands(&["colmap"], "", &path.join("images"), path, "")));
-    }
-    has_pictures(path).then(|| {
-        let mut beside = path.canonicalize().unwrap_or_else(|_| path.into()).into_os_string();
-        beside.push("-poses");
-        let beside = PathBuf::from(beside);
-        let make = format!("mkdir -p {} && ", quoted(&beside));
-        let images = format!(" --images {}", quoted(path));
-        (what, commands(&["colmap"], &make, path, &beside, &images))
-    })
-}
-
-fn commands(programs: &[&str], before: &str, images: &Path, workspace: &Path, more: &str) -> String {
-    let missing: Vec<&str> = programs.iter().copied().filter(|program| !installed(program)).collect();
-    let install = match missing.as_slice() {
-        [] => String::new(),
-        missing => format!("install {0} (apt install {0}, brew install {0}), then: ", missing.join(" ")),
+    let what = match reconstruct::source(path)? {
+        Source::Video(_) => "a video, which has no camera poses",
+        Source::Photos(_) => "pictures, but no camera poses",
     };
-    let (images, workspace) = (quoted(images), quoted(workspace));
-    format!(
-        "compute them with COLMAP: {install}{before}colmap automatic_reconstructor --image_path {images} \
-         --workspace_path {workspace} --dense 0 && splat train {workspace}{more} -o out"
-    )
+    let mut beside = path.canonicalize().unwrap_or_else(|_| path.into()).with_extension("").into_os_string();
+    beside.push("-poses");
+    let beside = Path::new(&beside);
+    let found = beside.join("reconstruction");
+    let (path, beside, found) = (quoted(path), quoted(beside), quoted(&found));
+    Some((what, format!("find them first: splat reconstruct {path} -o {beside}; they are then in {found}")))
 }
 
-fn ends_in(path: &Path, endings: &[&str]) -> bool {
-    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    endings.contains(&ending.as_str())
-}
-
-fn has_pictures(folder: &Path) -> bool {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.into_iter().any(|entry| ends_in(&entry.path(), &PICTURES))
-}
-
-fn installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .any(|folder| folder.join(program).is_file() || folder.join(format!("{program}.exe")).is_file())
+/// The command line of this process, for a shell.
+pub(crate) fn this_command() -> String {
+    let words = std::env::args_os().skip(1).map(|word| quoted(Path::new(&word)));
+    std::iter::once("splat".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// `path` as one word of a shell.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+:\\".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -82,16 +49,12 @@ mod tests {
             fs_err::write(at(name), []).unwrap();
         }
         let (what, set) = hint(&at("set")).unwrap();
-        assert!(what.contains("no camera poses") && set.contains("automatic_reconstructor"), "{set}");
-        assert!(set.contains(&format!("--workspace_path {}", at("set").display())), "{set}");
+        assert!(what.contains("no camera poses") && set.contains("splat reconstruct"), "{set}");
         let (_, flat) = hint(&at("my photos")).unwrap();
-        assert!(flat.contains("my photos-poses' --images '"), "{flat}");
+        assert!(flat.contains("my photos-poses'; they") && flat.contains("poses/reconstruction'"), "{flat}");
         let (what, video) = hint(&at("walk.MP4")).unwrap();
-        assert!(
-            what.contains("video") && video.contains("ffmpeg -n -i") && video.contains("walk/images"),
-            "{video}"
-        );
-        assert_eq!((hint(dir.path()), hint(&at("text.txt")), hint(&at("none"))), (None, None, None));
-        assert_eq!(quoted("it's".as_ref()), r"'it'\''s'");
+        assert!(what.contains("video") && video.contains("walk-poses"), "{video}");
+        assert_eq!((hint(&at("text.txt")), hint(&at("none"))), (None, None));
+        assert_eq!([quoted("it's".as_ref()), quoted("".as_ref())], [r"'it'\''s'", "''"]);
     }
 }

@@ -17,17 +17,22 @@ use splat_train::{
 
 use super::bar::Bar;
 use super::common::{self, BackendArgs, DataArgs, absolute, stopped_by_ctrl_c};
+use super::folder::Folder;
 use super::progress::Progress;
+use super::reconstruct;
 use super::rerun::{self, RerunArgs};
 use super::settings::{TrainArgs, option_of};
 use super::view::{Live, LiveArgs};
 use super::{Ended, Hinted, say};
 use crate::output::Output;
+use crate::reconstruct::{Settings, Source};
 
 /// Arguments of `splat train`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     splat train data/snowmiku -o out\n  \
+    splat train photos -o out\n  \
+    splat train walk.mp4 -o out\n  \
     splat train data/snowmiku -o out --preset fast\n  \
     splat train data/snowmiku -o out --engine cpu --downscale 8 --iterations 300\n  \
     splat train data/snowmiku -o out --resume\n  \
@@ -36,7 +41,8 @@ use crate::output::Output;
     run; only --iterations, the evaluations and --image-cache may differ. A finished run is made longer with --resume \
     --iterations N.")]
 pub(crate) struct Args {
-    /// Folder of the dataset: COLMAP, transforms.json, NeRF-synthetic and others (see `splat info`)
+    /// Folder of photographs, or a video; or a dataset with poses: COLMAP, transforms.json, NeRF-synthetic and others (see
+    /// `splat info`)
     data: PathBuf,
     /// Folder for point_cloud.ply, stats.json, views and curves; created if it does not exist
     #[arg(short, long)]
@@ -45,6 +51,8 @@ pub(crate) struct Args {
     views: DataArgs,
     #[command(flatten)]
     train: TrainArgs,
+    #[command(flatten)]
+    reconstruction: Settings,
     #[command(flatten)]
     backend: BackendArgs,
     /// Save a checkpoint every N steps, and at the end; 0: only at the end
@@ -74,6 +82,12 @@ pub(crate) struct Args {
     view: LiveArgs,
 }
 
+/// The photographs or the video, if that is why `read` failed.
+fn unposed(args: &Args, views: &DataArgs, read: &Result<Dataset>) -> Option<Source> {
+    let missing = read.as_ref().err().is_some_and(common::is_unposed);
+    missing.then(|| views.source(&args.data)).flatten()
+}
+
 /// Where to go on, and how the run was begun.
 struct Resumed {
     path: PathBuf,
@@ -96,8 +110,10 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
     let earlier = resumed.as_ref().map(|resumed| &resumed.checkpoint.header.config);
     let settings = |photos| args.train.config(earlier, views.depths.is_some(), photos);
     if args.print_config {
-        // Without photographs to fit them to, the settings as they stand.
-        let dataset = args.data.exists().then(|| views.open(&args.data)).transpose()?;
+        // Without photographs to fit them to, the settings as they stand; how many have poses is not known beforehand.
+        let read = args.data.exists().then(|| views.read(&args.data));
+        let posed = read.filter(|read| unposed(args, &views, read).is_none());
+        let dataset = posed.map(|read| DataArgs::opened(&args.data, read)).transpose()?;
         let config = settings(dataset.map(|d| d.train.len()))?;
         say::print(&serde_json::to_string_pretty(&config)?)?;
         return Ok(Ended::Done);
@@ -112,16 +128,29 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
     if let Some(resumed) = &resumed {
         resumed.agrees(&args.views, &settings(None)?)?;
     }
-    let dataset = views.open(&args.data)?;
+    let stop = stopped_by_ctrl_c()?;
+    let (mut data, mut views) = (args.data.clone(), views.clone());
+    let mut read = views.read(&data);
+    if let Some(source) = unposed(args, &views, &read) {
+        // Refused now rather than after the reconstruction.
+        drop(Folder::open(&args.output, args.overwrite || args.resume, hint)?);
+        let shown = reconstruct::Shown::new(args.quiet, args.json_events);
+        let masks = views.masks.as_deref();
+        let posed = reconstruct::posed(&source, &args.output, masks, &args.reconstruction, &stop, shown)?;
+        let Some((folder, report)) = posed else { return Ok(Ended::Stopped) };
+        views = views.of_photographs(&report.images, report.masks.as_deref());
+        data = folder;
+        read = views.read(&data);
+    }
+    let dataset = DataArgs::opened(&data, read)?;
     let config = settings(Some(dataset.train.len()))?;
     let own_points = matches!(config.init, PointSource::Auto | PointSource::Points);
-    common::plausible(&args.data, &dataset, own_points && !dataset.points.is_empty() && !args.resume)?;
+    common::plausible(&data, &dataset, own_points && !dataset.points.is_empty() && !args.resume)?;
     let engine = resumed.as_ref().map(|resumed| resumed.checkpoint.header.engine.as_str());
     let backend = args.backend.backend_like(engine)?;
     if let Some(Resumed { path, checkpoint }) = &resumed {
         checkpoint.fits(path, &dataset.fingerprint(), &config, backend.name()).context("cannot resume")?;
     }
-    let stop = stopped_by_ctrl_c()?;
     let output = Output::create(&args.output, args.overwrite || args.resume, hint)?;
 
     let mut progress = Progress::new(args.quiet, args.json_events, config.iterations);
@@ -161,7 +190,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
     let outcome = result?;
     let run = json!({
         "command": std::env::args().collect::<Vec<_>>(),
-        "data": absolute(&args.data),
+        "data": absolute(&data),
         "views": views.absolute(),
         "engine": backend.name(),
         "device": format!("{:?}", backend.device()),
