@@ -11,13 +11,14 @@ use splat_scene::{Gaussians, Origin, cameras_json};
 
 /// Trains a case for some steps; the PSNR of its held-out views. By the published schedule, which draws nothing in these
 /// steps: the default does, and what it draws spreads by more than .1 dB from seed to seed.
-fn trained(case: &Path, out: &str) -> f64 {
+fn trained(case: &Path, out: &str, steps: &str, other: &[&str]) -> f64 {
     let more =
-        ["--iterations", "300", "--test-every", "5", "--eval-every", "0", "--sh-degree", "1", "--quiet"];
+        ["--iterations", steps, "--test-every", "5", "--eval-every", "0", "--sh-degree", "1", "--quiet"];
     let run = splat(
         &[
             &["train", case.to_str().unwrap(), "-o", out, "--engine", "cpu", "--preset", "published"],
             &more[..],
+            other,
         ]
         .concat(),
     );
@@ -34,7 +35,7 @@ fn a_georeferenced_scene_is_as_good_as_a_local_one_and_stays_where_it_is() {
     };
     let dir = tempfile::tempdir().unwrap();
     let [far, near, moved, circle] = ["far", "near", "moved", "circle"].map(|name| at(dir.path(), name));
-    let (there, here) = (trained(&utm, &far), trained(&local, &near));
+    let (there, here) = (trained(&utm, &far, "300", &[]), trained(&local, &near, "300", &[]));
     println!("{there:.3} dB far from the origin, {here:.3} dB at it");
     assert!((there - here).abs() < 0.1, "{there} {here}");
 
@@ -69,6 +70,25 @@ fn a_georeferenced_scene_is_as_good_as_a_local_one_and_stays_where_it_is() {
     elsewhere.origin.write_sidecar(file.as_ref()).unwrap();
     let again = psnr(&[&file, "--data", utm.to_str().unwrap(), "--test-every", "5"]);
     assert!((again - there).abs() < 0.05, "{again} {there}");
+
+    // A cloud in world coordinates begins what the dataset's own points do, and a scene begins where its training ended.
+    let dataset = splat_scene::Dataset::open(&utm, &splat_scene::OpenOptions::default()).unwrap();
+    let mut cloud = format!(
+        "ply\nformat ascii 1.0\nelement vertex {}\nproperty double x\nproperty double y\nproperty double z\n\
+         property uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n",
+        dataset.points.len()
+    );
+    for point in &dataset.points {
+        let ([x, y, z], [r, g, b]) = (dataset.origin.to_world(point.position), point.color);
+        cloud += &format!("{x} {y} {z} {r} {g} {b}\n");
+    }
+    let [scan, from_scan, on] = ["scan.ply", "from-scan", "on"].map(|name| at(dir.path(), name));
+    fs_err::write(&scan, cloud).unwrap();
+    let same = trained(&utm, &from_scan, "300", &["--init", &scan]);
+    assert!((same - there).abs() < 0.1, "{same} {there}");
+    trained(&utm, &on, "1", &["--init", &far]);
+    let begun = json(Path::new(&on).join("stats.json"))["evaluations"][0]["psnr"].as_f64().unwrap();
+    assert!((begun - there).abs() < 0.05, "{begun} {there}");
 
     // A circle around it, in world coordinates, which leads to the same pictures.
     let render = ["--engine", "cpu", "--quiet", "--width", "32"];

@@ -23,6 +23,7 @@ mod scene;
 mod scene_file;
 mod scene_info;
 mod settings;
+mod start;
 pub(crate) mod train;
 pub(crate) mod view;
 

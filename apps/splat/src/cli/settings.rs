@@ -1,6 +1,6 @@
 //! The arguments for training, and the settings that follow from them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
@@ -9,6 +9,7 @@ use splat_train::{AdcConfig, Config, DEPTH_WEIGHT, GuidedConfig, McmcConfig, Poi
 use super::Hinted;
 use super::common::option_named;
 use super::scene::{Color, color};
+use super::start::InitArg;
 
 /// How to train. What is not given is taken from --config, or from --preset.
 #[derive(Debug, clap::Args)]
@@ -69,9 +70,12 @@ pub(crate) struct TrainArgs {
     /// Learning rate of opacities [default: .025]
     #[arg(long, value_name = "X")]
     opacity_lr: Option<f64>,
-    /// Where the first points come from [default: auto]
-    #[arg(long, value_name = "SOURCE")]
-    init: Option<InitName>,
+    /// What to begin with: auto (the dataset's points; if it has none, points found in the photographs and masks), points (only
+    /// the dataset's), sweep (depth by comparing photographs), hull (the surface of the visual hull of alphas or masks), random
+    /// (where many cameras look); or a file in the dataset's coordinates, with Gaussians (PLY, SPZ, SOG and others) or points (PLY,
+    /// LAS, LAZ) [default: auto]
+    #[arg(long, value_name = "SOURCE|FILE")]
+    init: Option<InitArg>,
     /// How many points to aim for if the dataset has none, at most 50 million [default: 100000]
     #[arg(long, value_name = "N", value_parser = init_count)]
     init_count: Option<usize>,
@@ -118,7 +122,7 @@ enum StrategyName {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum InitName {
+pub(crate) enum InitName {
     /// The dataset's points; if it has none, points found in the photographs and masks
     Auto,
     /// Only the dataset's points
@@ -142,6 +146,14 @@ impl TrainArgs {
             (None, Some(PresetName::Published)) => Some(Preset::Published),
             (None, None) if self.strategy.is_some_and(own) || self.thresholds() => Some(Preset::Published),
             (None, None) => Some(Preset::Best),
+        }
+    }
+
+    /// The file to begin with, if it is one.
+    pub(crate) fn init_file(&self) -> Option<&Path> {
+        match &self.init {
+            Some(InitArg::File(path)) => Some(path),
+            _ => None,
         }
     }
 
@@ -187,12 +199,13 @@ impl TrainArgs {
         set(&mut config.rates.opacity, self.opacity_lr);
         set(&mut config.seed, self.seed);
         set(&mut config.init_count, self.init_count);
-        let source = self.init.map(|name| match name {
-            InitName::Auto => PointSource::Auto,
-            InitName::Points => PointSource::Points,
-            InitName::Sweep => PointSource::Sweep,
-            InitName::Hull => PointSource::Hull,
-            InitName::Random => PointSource::Random,
+        let source = self.init.as_ref().and_then(|init| match init {
+            InitArg::File(_) => None,
+            InitArg::Named(InitName::Auto) => Some(PointSource::Auto),
+            InitArg::Named(InitName::Points) => Some(PointSource::Points),
+            InitArg::Named(InitName::Sweep) => Some(PointSource::Sweep),
+            InitArg::Named(InitName::Hull) => Some(PointSource::Hull),
+            InitArg::Named(InitName::Random) => Some(PointSource::Random),
         });
         set(&mut config.init, source);
         set(&mut config.image_cache, self.image_cache.map(|size| size.as_u64()));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::json;
 use splat_init::Error as InitError;
-use splat_scene::Dataset;
+use splat_scene::{Dataset, Gaussians};
 use splat_train::{
     Backend, Checkpoint, Config, Error, Event, PointSource, Preset, RunOptions, Trainer, Watch,
     checkpoint_path,
@@ -23,7 +23,7 @@ use super::reconstruct;
 use super::rerun::{self, RerunArgs};
 use super::settings::{TrainArgs, option_of};
 use super::view::{Live, LiveArgs};
-use super::{Ended, Hinted, say};
+use super::{Ended, Hinted, say, start};
 use crate::output::Output;
 use crate::reconstruct::{Settings, Source};
 
@@ -142,9 +142,12 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
         data = folder;
         read = views.read(&data);
     }
-    let dataset = DataArgs::opened(&data, read)?;
-    let config = settings(Some(dataset.train.len()))?;
-    let own_points = matches!(config.init, PointSource::Auto | PointSource::Points);
+    let mut dataset = DataArgs::opened(&data, read)?;
+    let mut config = settings(Some(dataset.train.len()))?;
+    // A run that goes on has begun already.
+    let file = args.train.init_file().filter(|_| !args.resume);
+    let start = file.map(|file| start::apply(file, &mut dataset, &mut config)).transpose()?.flatten();
+    let own_points = start.is_none() && matches!(config.init, PointSource::Auto | PointSource::Points);
     common::plausible(&data, &dataset, own_points && !dataset.points.is_empty() && !args.resume)?;
     let engine = resumed.as_ref().map(|resumed| resumed.checkpoint.header.engine.as_str());
     let backend = args.backend.backend_like(engine)?;
@@ -156,7 +159,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
     let mut progress = Progress::new(args.quiet, args.json_events, config.iterations);
     let mut rerun = rerun::Live::open(&args.rerun, &dataset, &config, args.overwrite)?;
     let mut live = Live::open(&args.view, &dataset, &stop)?;
-    let Some(mut trainer) = build(args, &dataset, config, &backend, resumed, &stop)? else {
+    let Some(mut trainer) = build(args, &dataset, config, &backend, (start, resumed), &stop)? else {
         say::note("stopped before the first step; there is nothing to save yet");
         return Ok(Ended::Stopped);
     };
@@ -209,7 +212,7 @@ fn build(
     dataset: &Dataset,
     config: Config,
     backend: &Backend,
-    resumed: Option<Resumed>,
+    (start, resumed): (Option<Gaussians>, Option<Resumed>),
     stop: &AtomicBool,
 ) -> Result<Option<Trainer>> {
     let bar = Mutex::new(Bar::new(0, args.quiet));
@@ -223,6 +226,9 @@ fn build(
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let mut builder = Trainer::builder(dataset).config(config).backend(backend.clone()).watch(Watch(&hear));
+    if let Some(start) = &start {
+        builder = builder.gaussians(start);
+    }
     if let Some(resumed) = &resumed {
         builder = builder.resume(&resumed.checkpoint);
     }

@@ -80,11 +80,11 @@ fn open(path: &Path) -> Result<(impl BufRead + use<>, u64)> {
 /// # Errors
 /// As [`parse_points`]; or the file cannot be read.
 pub fn read_points(path: impl AsRef<Path>) -> Result<Vec<Point>> {
-    Ok(read_world_points(path.as_ref())?.into_iter().map(Point::from).collect())
+    Ok(read_world_points(path)?.into_iter().map(Point::from).collect())
 }
 
 /// A point of a cloud in world coordinates, as exact as the file has it: position and RGB, 0 to 255.
-pub(crate) type WorldPoint = ([f64; 3], [u8; 3]);
+pub type WorldPoint = ([f64; 3], [u8; 3]);
 
 impl From<WorldPoint> for Point {
     fn from((position, color): WorldPoint) -> Self {
@@ -92,8 +92,12 @@ impl From<WorldPoint> for Point {
     }
 }
 
-/// Reads a point cloud.
-pub(crate) fn read_world_points(path: &Path) -> Result<Vec<WorldPoint>> {
+/// Reads a point cloud as [`read_points`] does, with positions in world coordinates of 64 bits.
+///
+/// # Errors
+/// Those of [`read_points`].
+pub fn read_world_points(path: impl AsRef<Path>) -> Result<Vec<WorldPoint>> {
+    let path = path.as_ref();
     let (reader, size) = open(path)?;
     parse_world_points(path, reader, size)
 }
