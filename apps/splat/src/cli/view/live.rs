@@ -20,7 +20,7 @@ use splat_train::{Event, Outcome, Sample, Trainer};
 
 use super::server::Server;
 use super::site::Site;
-use super::{View, require_libraries, open_browser, with_page};
+use super::{View, open_browser, require_libraries, with_page};
 use crate::cli::bar::Pace;
 use crate::cli::say;
 use crate::output::curves;
