@@ -215,7 +215,12 @@ fn tell(snapshot: &Snapshot, changed: &Changed, dry_run: bool) -> anyhow::Result
     for explained in
         plan.choices.iter().filter(|e| e.subject == "torch" || (e.subject == "CUDA" && e.chosen != "none"))
     {
-        lines.push(format!("{}: {}; {}", explained.subject, explained.chosen, explained.because));
+        lines.push(format!(
+            "{}: {}; {}",
+            explained.subject,
+            said(&explained.chosen),
+            said(&explained.because)
+        ));
     }
     if plan.cuda == Choice::Unneeded && snapshot.request.cuda.is_some() {
         let (_, explained, _) = cuda_choice(&snapshot.machine, &snapshot.request, &snapshot.repo);
