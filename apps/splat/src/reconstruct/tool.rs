@@ -7,16 +7,20 @@ use std::process::Command;
 use anyhow::Result;
 use splatwright::provision::{Terminal, reconstruction};
 
-use crate::cli::Hinted;
+use crate::cli::{Hinted, say};
 
 /// The stages of pycolmap.
 const DRIVER: &str = include_str!("driver.py");
+
+/// The first release of COLMAP that is used unasked. 3.8, which distributions still have, put 13 photographs of a test's scene into
+/// two groups that do not fit together, and said nothing.
+const OLDEST: u32 = 4;
 
 /// Which program the user wants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Sfm {
-    /// COLMAP if it is installed, else pycolmap
+    /// COLMAP if release 4 or later is installed, else pycolmap
     #[default]
     Auto,
     /// COLMAP's Python package, fetched once into the cache
@@ -58,15 +62,22 @@ pub(super) struct Files<'a> {
 impl Tool {
     /// The program that the user wants; brings the package if it is that.
     pub(super) fn find(wanted: Sfm, offline: bool) -> Result<Self> {
-        let colmap = on_path("colmap");
         let glomap = if wanted == Sfm::Glomap { Some(required("glomap")?) } else { None };
         let own = match wanted {
             Sfm::Pycolmap => None,
-            Sfm::Colmap => Some(required("colmap")?),
-            Sfm::Auto | Sfm::Glomap => colmap,
+            Sfm::Colmap => Some(colmap_at(required("colmap")?)),
+            Sfm::Auto | Sfm::Glomap => on_path("colmap").map(colmap_at).filter(|own| {
+                if own.release < OLDEST {
+                    say::note(&format!(
+                        "{} is older than release {OLDEST}: --sfm colmap would use it",
+                        own.name
+                    ));
+                }
+                own.release >= OLDEST
+            }),
         };
         let (mut name, kind) = match own {
-            Some(program) => colmap_at(program),
+            Some(own) => (own.name, own.kind),
             None => {
                 let package = reconstruction::pycolmap(offline, &mut Terminal)?;
                 (format!("pycolmap {}", package.version), Kind::Pycolmap(package))
@@ -215,8 +226,16 @@ fn stage(program: &Path, name: &str, files: &Files<'_>) -> Command {
     command
 }
 
+/// A program of the user's.
+struct Own {
+    name: String,
+    /// The first number of its version; 0 if it does not say.
+    release: u32,
+    kind: Kind,
+}
+
 /// COLMAP on PATH: what it says of itself, and its options.
-fn colmap_at(program: PathBuf) -> (String, Kind) {
+fn colmap_at(program: PathBuf) -> Own {
     let says = |arguments: &[&str]| {
         let said = Command::new(&program).env("QT_QPA_PLATFORM", "offscreen").args(arguments).output();
         said.map_or_else(
@@ -229,10 +248,12 @@ fn colmap_at(program: PathBuf) -> (String, Kind) {
     let banner = says(&["help"]);
     let version = banner.lines().find_map(|line| line.strip_prefix("COLMAP ")?.split_whitespace().next());
     let name = format!("{} {}", program.display(), version.unwrap_or("of unknown version"));
+    let release = version.and_then(|version| version.split('.').next()?.parse().ok()).unwrap_or(0);
     // Renamed in COLMAP 3.13.
     let new = says(&["feature_extractor", "--help"]).contains("--FeatureExtraction.use_gpu");
     let gpu = banner.contains("with CUDA") && tch::Cuda::is_available();
-    (name, Kind::Colmap { program, prefix: if new { "Feature" } else { "Sift" }, gpu })
+    let kind = Kind::Colmap { program, prefix: if new { "Feature" } else { "Sift" }, gpu };
+    Own { name, release, kind }
 }
 
 fn required(program: &str) -> Result<PathBuf> {
