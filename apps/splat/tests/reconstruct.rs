@@ -82,9 +82,7 @@ fn similarity(from: &[[f64; 3]], to: &[[f64; 3]]) -> (f64, Rows, [f64; 3]) {
     let less = |p: &[f64; 3], m: [f64; 3]| -> [f64; 3] { std::array::from_fn(|k| p[k] - m[k]) };
     let pairs: Vec<_> = from.iter().zip(to).map(|(p, q)| (less(p, a), less(q, b))).collect();
     let s = |i: usize, j: usize| pairs.iter().map(|(p, q)| p[i] * q[j]).sum::<f64>();
-    let size = |pick: fn(&([f64; 3], [f64; 3])) -> [f64; 3]| -> f64 {
-        pairs.iter().flat_map(pick).map(|x| x * x).sum()
-    };
+    let size = |points: &[[f64; 3]], m| points.iter().flat_map(|p| less(p, m)).map(|x| x * x).sum::<f64>();
     let n = [
         [s(0, 0) + s(1, 1) + s(2, 2), s(1, 2) - s(2, 1), s(2, 0) - s(0, 2), s(0, 1) - s(1, 0)],
         [s(1, 2) - s(2, 1), s(0, 0) - s(1, 1) - s(2, 2), s(0, 1) + s(1, 0), s(2, 0) + s(0, 2)],
@@ -92,7 +90,7 @@ fn similarity(from: &[[f64; 3]], to: &[[f64; 3]]) -> (f64, Rows, [f64; 3]) {
         [s(0, 1) - s(1, 0), s(2, 0) + s(0, 2), s(1, 2) + s(2, 1), s(2, 2) - s(0, 0) - s(1, 1)],
     ];
     // No eigenvalue is below minus this.
-    let shift = (size(|p| p.0) * size(|p| p.1)).sqrt();
+    let shift = (size(from, a) * size(to, b)).sqrt();
     let mut q = [0.6, 0.5, 0.4, 0.3];
     for _ in 0..10_000 {
         let next: [f64; 4] =
@@ -108,7 +106,7 @@ fn similarity(from: &[[f64; 3]], to: &[[f64; 3]]) -> (f64, Rows, [f64; 3]) {
     ];
     let along: f64 =
         pairs.iter().map(|(p, q)| apply(&rotation, *p).iter().zip(q).map(|(r, q)| r * q).sum::<f64>()).sum();
-    let scale = along / size(|p| p.0);
+    let scale = along / size(from, a);
     let turned = apply(&rotation, a);
     (scale, rotation, std::array::from_fn(|k| b[k] - scale * turned[k]))
 }
