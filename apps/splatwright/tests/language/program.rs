@@ -38,7 +38,7 @@ fn prose(text: &str) -> Option<String> {
     let words: Vec<&str> = outside.split([' ', '\n']).collect();
     let word =
         |word: &&str| word.len() > 1 && word.chars().all(|c| c.is_ascii_lowercase() || ",'".contains(c));
-    words.windows(4).find(|four| four.iter().all(|one| word(one))).map(|four| four.join(" "))
+    words.windows(4).find(|four| four.iter().all(&word)).map(|four| four.join(" "))
 }
 
 fn is_chinese(text: &str) -> bool {
