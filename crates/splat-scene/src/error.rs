@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::files::{self, foreign, foreign::Foreign};
+
 /// A [`std::result::Result`] with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -118,9 +120,9 @@ pub enum Error {
         /// What was found and what was expected.
         message: String,
     },
-    /// Frames have no usable pose or intrinsics, and the call is strict or there are no others.
+    /// Frames have no usable pose, intrinsics or picture, and the call is strict or there are no others.
     #[error(
-        "{}: {broken} of {total} frames have no usable camera; the first is {}: {}",
+        "{}: {broken} of {total} frames cannot be used; the first is {}: {}",
         shown(path),
         printable(first),
         printable(message)
@@ -177,10 +179,12 @@ pub enum Error {
         bytes: u64,
     },
     /// A photograph cannot be decoded.
-    #[error("{}: {source}", shown(path))]
+    #[error("{}: {}", shown(path), kind.map_or_else(|| source.to_string(), |kind| format!("this is {kind}")))]
     Decode {
         /// The photograph.
         path: PathBuf,
+        /// What the file is, if it is known and none that is read.
+        kind: Option<NotRead>,
         /// The error of the decoder.
         source: image::ImageError,
     },
@@ -244,6 +248,16 @@ pub enum Error {
         /// How to obtain what is missing.
         hint: &'static str,
     },
+    /// Nothing that is known as a dataset is there.
+    #[error("{}: {}", shown(path), printable(message))]
+    UnknownDataset {
+        /// The folder.
+        path: PathBuf,
+        /// What was looked for, or what is there.
+        message: String,
+        /// The dataset that is not far from there.
+        nearby: Option<PathBuf>,
+    },
     /// A file of a known kind that holds no Gaussians, or holds them in a way that is not read.
     #[error("{}: {}", shown(path), printable(found))]
     NotGaussians {
@@ -279,6 +293,16 @@ pub enum Error {
     Gaussians(#[from] splat_core::Error),
 }
 
+/// What a file is that is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotRead(Foreign);
+
+impl std::fmt::Display for NotRead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.what())
+    }
+}
+
 /// A change to the call that makes it succeed. A program translates it into its own words, such as the name of a
 /// command-line option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,7 +321,10 @@ pub enum Remedy {
     EmptyTestList,
     /// Set [`OpenOptions::test_every`](crate::OpenOptions::test_every) to 0, which holds out no view.
     ZeroTestEvery,
-    /// Replace or remove the damaged file. Calling [`View::load`](crate::View::load) for every view finds all of them.
+    /// Copy the photographs as PNG or JPEG files into a new folder, and set
+    /// [`OpenOptions::images`](crate::OpenOptions::images) to it: they are in a format that is not read.
+    ConvertPictures,
+    /// Replace the damaged file, or move it elsewhere. Calling [`View::load`](crate::View::load) for every view finds all of them.
     ReplacePicture,
 }
 
@@ -310,6 +337,9 @@ impl Remedy {
             Self::ClearStrict => "clear `OpenOptions::strict` to leave out such views",
             Self::EmptyTestList => "hold out no view: set `OpenOptions::test_list` to an empty list",
             Self::ZeroTestEvery => "hold out no view: set `OpenOptions::test_every` to 0",
+            Self::ConvertPictures => {
+                "copy the photographs as PNG or JPEG files into a new folder, and set `OpenOptions::images` to it"
+            }
             Self::ReplacePicture => {
                 "copy the file again, or move it elsewhere: views without a photograph are left out"
             }
@@ -318,6 +348,11 @@ impl Remedy {
 }
 
 impl Error {
+    /// An error of the decoder, and what the file is instead of a picture.
+    pub(crate) fn decode(path: &Path, source: image::ImageError) -> Self {
+        Self::Decode { path: path.into(), kind: foreign::kind(&files::start(path, 64)).map(NotRead), source }
+    }
+
     /// The change to the call that helps, if there is one.
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
@@ -329,8 +364,8 @@ impl Error {
             Self::MissingFolder { what: "masks", .. } => Remedy::SetMasks,
             Self::MissingFolder { .. } => Remedy::SetDepths,
             Self::AllHeldOut { remedy, .. } => *remedy,
-            // A format that is not supported is converted, not copied again.
-            Self::Decode { source: image::ImageError::Unsupported(_), .. } => return None,
+            Self::Decode { kind: Some(NotRead(Foreign::Picture(_))), .. } => Remedy::ConvertPictures,
+            Self::Decode { kind: Some(_), .. } => return None,
             Self::Decode { .. } | Self::Changed { .. } | Self::CutOff { .. } => Remedy::ReplacePicture,
             _ => return None,
         })
@@ -346,6 +381,9 @@ impl Error {
         Some(match self {
             Self::CameraModel { model, .. } if model.contains("EQUIRECTANGULAR") => {
                 "cut the panoramas into perspective views first, as COLMAP's panorama example does".into()
+            }
+            Self::CameraModel { path, .. } if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) => {
+                "export the cameras again with undistorted photographs".into()
             }
             Self::CameraModel { .. } => {
                 "undistort first: colmap image_undistorter --image_path IMAGES --input_path MODEL \
@@ -365,22 +403,21 @@ impl Error {
                                     reductions; `colmap image_undistorter` writes a matching pair"
                 .into(),
             Self::NotADataset { hint, .. } => (*hint).into(),
-            Self::NotGaussians { hint, .. } => hint.clone(),
-            Self::Decode { path, .. } => undecodable(path),
-            Self::Malformed { path, .. } | Self::Camera { path, .. } | Self::BrokenFrames { path, .. } => {
-                let is = |extension: &str| path.extension().is_some_and(|e| e == extension);
-                match path.file_stem().and_then(|s| s.to_str()) {
-                    Some("cameras" | "images" | "points3D") => {
-                        "export the model again, into a new folder: colmap model_converter --input_path MODEL \
-                         --output_path NEW --output_type BIN"
-                            .into()
-                    }
-                    _ if is("json") => {
-                        format!("look at it with: python3 -m json.tool {}", quoted(path))
-                    }
-                    _ => "write it again with the program that made it, or copy it again".into(),
-                }
+            Self::UnknownDataset { nearby: Some(found), .. } => format!("give its path: {}", quoted(found)),
+            Self::UnknownDataset { .. } => {
+                "give the folder that holds `sparse` and `images`, or a transforms.json; COLMAP \
+                                            makes the first from photographs"
+                    .into()
             }
+            Self::NotGaussians { hint, .. } => hint.clone(),
+            Self::Decode { kind: Some(NotRead(kind)), .. } => kind.hint().into(),
+            Self::Camera { .. } | Self::BrokenFrames { .. } => {
+                "export the cameras again, or correct a copy of the file; `docs/datasets.md` says what is read".into()
+            }
+            Self::Malformed { path, .. } if path.extension().is_some_and(|e| e == "json") => {
+                format!("look at it with: python3 -m json.tool {}", quoted(path))
+            }
+            Self::Malformed { .. } => "write it again with the program that made it, or copy it again".into(),
             Self::UnknownFormat { path, .. } if path.is_file() => {
                 format!("find out what it is: file {}", quoted(path))
             }
@@ -400,49 +437,6 @@ impl Error {
             _ => return None,
         })
     }
-}
-
-/// What to do with a picture that is not read. The file is kept: it is renamed to what it is, and a copy is converted.
-fn undecodable(path: &Path) -> String {
-    use std::io::Read;
-    let mut head = [0; 12];
-    let length = std::fs::File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or_default();
-    if length == 0 {
-        return "the file is empty: copy it again".into();
-    }
-    let kinds: [(usize, &[u8], &str, &str); 7] = [
-        (4, b"ftypavif", "AVIF", "avif"),
-        (4, b"ftyp", "HEIC", "heic"),
-        (0, b"II*\0", "TIFF", "tif"),
-        (0, b"MM\0*", "TIFF", "tif"),
-        (0, b"BM", "BMP", "bmp"),
-        (0, b"GIF8", "GIF", "gif"),
-        (0, b"v/1\x01", "EXR", "exr"),
-    ];
-    let Some((.., name, extension)) = kinds.iter().find(|(at, magic, ..)| head[*at..].starts_with(magic))
-    else {
-        return "copy it again, or convert the photographs into PNG or JPEG files in a new folder".into();
-    };
-    // A name that is free: nothing may be overwritten.
-    let mut kept = path.with_extension(extension);
-    for n in 2.. {
-        if !kept.exists() {
-            break;
-        }
-        kept = path.with_extension(format!("{n}.{extension}"));
-    }
-    let png = path.with_extension("png");
-    // Where a PNG file of this name is another photograph, only the renaming is safe.
-    let convert = if png == path || !png.exists() {
-        format!(" && magick {} {}", quoted(&kept), quoted(&png))
-    } else {
-        String::new()
-    };
-    format!(
-        "it is a {name} file; keep it under that name and convert it: mv {} {}{convert}",
-        quoted(path),
-        quoted(&kept)
-    )
 }
 
 /// A path as one word of a shell.

@@ -40,7 +40,7 @@ mod image;
 mod origin;
 
 pub use dataset::{Dataset, Finding, OpenOptions, Plausibility, Point, View, cameras_json, colmap};
-pub use error::{Error, Place, Remedy, Result};
+pub use error::{Error, NotRead, Place, Remedy, Result};
 pub use files::write_atomically;
 pub use gaussians::{
     Activated, GaussianFormat, Gaussians, Loaded, Precision, Region, Repair, SH_C0, Similarity,

@@ -137,7 +137,8 @@ fn transforms_carry_distortion_masks_depths_points_and_splits() {
 
     // A mask with another aspect ratio is found when the dataset is opened, such a NumPy depth map when it is loaded.
     photo(&root.join("m/1.png"), 40, 40);
-    let error = open(root).unwrap_err().to_string();
+    let error = Dataset::open(root, &OpenOptions { strict: true, ..OpenOptions::default() });
+    let error = error.unwrap_err().to_string();
     assert!(error.contains("m/1.png") && error.contains("40x40") && error.contains("40x20"), "{error}");
     fs::remove_file(root.join("m/1.png")).unwrap();
     photo(&root.join("m/0.png"), 40, 20);
@@ -365,4 +366,72 @@ fn inverse_depths_follow_their_parameters() {
     fs::remove_file(root.join("sparse/0/depth_params.json")).unwrap();
     let plain = open(root).unwrap();
     assert!((plain.views[0].load().unwrap().inv_depth.unwrap()[0] - 1.0 / 32.768).abs() < 1e-6);
+}
+
+/// Views for validation are held out where there are none for testing, and are no photographs without a pose otherwise.
+#[test]
+fn validation_views_stand_in_for_test_views() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |split: &str, names: &[&str]| {
+        let frame = |n: &&str| json!({"file_path": format!("images/{n}.png"), "transform_matrix": gl(0.0)});
+        let frames: Vec<Value> = names.iter().map(frame).collect();
+        let file = dir.path().join(format!("transforms_{split}.json"));
+        write(&file, &json!({"fl_x": 50.0, "frames": frames}));
+        names.iter().for_each(|n| photo(&dir.path().join(format!("images/{n}.png")), 40, 20));
+    };
+    put("train", &["a", "b"]);
+    put("val", &["c"]);
+    let d = open(dir.path()).unwrap();
+    assert_eq!((d.views.len(), d.test.as_slice(), d.warnings.len()), (3, &[2][..], 0), "{:?}", d.warnings);
+    put("test", &["d"]);
+    let d = open(dir.path()).unwrap();
+    let names: Vec<&str> = d.views.iter().map(|v| v.name.as_str()).collect();
+    assert_eq!((names.as_slice(), d.test.as_slice()), (&["a.png", "b.png", "d.png"][..], &[2][..]));
+    assert!(d.warnings.is_empty(), "{:?}", d.warnings);
+}
+
+/// A file that lists bare names, with the photographs in a folder beside it; empty texts for numbers that a table lacked.
+#[test]
+fn bare_names_are_found_in_a_folder_beside_the_file() {
+    for folder in ["images", "images_2", "input", "rgb"] {
+        let dir = tempfile::tempdir().unwrap();
+        photo(&dir.path().join(folder).join("a.png"), 40, 20);
+        let frames =
+            json!([{"file_path": "a.png", "transform_matrix": gl(0.0), "k1": "", "k2": "0.0", "k3": null}]);
+        write(&dir.path().join("transforms.json"), &json!({"fl_x": 50.0, "frames": frames}));
+        let d = open(dir.path()).unwrap_or_else(|e| panic!("{folder}: {e}"));
+        assert!(d.views[0].path.ends_with(Path::new(folder).join("a.png")));
+        assert_eq!(d.views[0].lens(), "PINHOLE");
+    }
+}
+
+/// What is no dataset is named as what it is, with the way to one.
+#[test]
+fn what_is_near_a_dataset_is_named() {
+    let error = |files: &[(&str, &str)]| {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        let error = open(dir.path()).unwrap_err();
+        (error.to_string(), error.hint().unwrap())
+    };
+    let poses = r#"{"frames": [{"transform_matrix": []}]}"#;
+    for (name, found) in [
+        ("dense/0/sparse/cameras.txt", "dense/0"),
+        ("sfm/cameras.bin", "sfm"),
+        ("scan 1/transforms.json", "scan 1"),
+        ("my_transforms.JSON", "my_transforms.JSON"),
+    ] {
+        let (text, hint) = error(&[(name, poses), ("other/readme", "")]);
+        assert!(text.contains(&format!("there is one in {found}")), "{name}: {text}");
+        assert!(hint.starts_with("give its path: '") && hint.ends_with(&format!("{found}'")), "{hint}");
+    }
+    let csv = "#name,x,y,alt,heading,pitch,roll,f,px,py,k1,k2,k3,k4,t1,t2\n";
+    assert!(
+        error(&[("a.csv", csv)]).0.contains("a.csv is not read (RealityScan's table of camera parameters)")
+    );
+    assert!(error(&[("Bundle.out", "")]).0.contains("Bundle.out is not read (Bundler)"));
+    assert!(error(&[("scan.zip", "PK")]).0.contains("an archive, scan.zip, to be unpacked"));
 }

@@ -232,7 +232,7 @@ fn names_differ_in_case_and_unicode_form() {
     assert_same(&d, &[], NOWHERE);
     assert_warns(
         &d,
-        &["10 photographs", "case or Unicode form", "K\u{dc}CHE_000.PNG", "ku\u{308}che_000.png"],
+        &["10 photographs", "case, Unicode form or encoding", "K\u{dc}CHE_000.PNG", "ku\u{308}che_000.png"],
     );
 }
 
@@ -496,27 +496,29 @@ fn odd_layouts_of_colmap_read() {
     }
 }
 
-/// A photograph that cannot be decoded is refused with a hint that keeps it.
+/// A photograph of another kind than its name says is named as what it is, and costs its view alone.
 #[test]
-fn hints_do_not_destroy_photographs() {
+fn pictures_that_are_none_are_named() {
     let dir = folder();
     write_colmap(dir.path());
     let path = dir.path().join("images/frame_003.png");
-    put(&path, b"\0\0\0\x18ftypheic\0\0\0\0mif1heic and more");
-    let error = open(dir.path()).unwrap_err();
-    let hint = error.hint().unwrap();
-    assert!(hint.contains("HEIC") && hint.contains("frame_003.heic") && !hint.contains("rm "), "{hint}");
-    // What the hint does first: the photograph keeps its bytes under its own name, and the dataset opens without it.
-    fs::rename(&path, dir.path().join("images/frame_003.heic")).unwrap();
-    let d = open(dir.path()).unwrap();
-    assert_same(&d, &[3], NOWHERE);
-    assert_warns(&d, &["1 of 10 photographs are missing"]);
-    put(&path, b"\0\0\0\x18ftypheic\0\0\0\0mif1heic and more");
-    let hint = open(dir.path()).unwrap_err().hint().unwrap();
-    assert!(!hint.contains("frame_003.heic'"), "a file that is there is not overwritten: {hint}");
-    put(&path, b"");
-    let error = open(dir.path()).unwrap_err();
-    assert!(error.hint().unwrap().contains("empty"), "{error}: {:?}", error.hint());
+    for (bytes, what, remedy) in [
+        (&b"\0\0\0\x18ftypheic\0\0\0\0mif1heic and more"[..], "a HEIC file", Some(Remedy::ConvertPictures)),
+        (b"II*\0 and more", "a TIFF file", Some(Remedy::ConvertPictures)),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a", "a pointer of Git LFS", None),
+        (b"<!DOCTYPE html><html>", "a web page", None),
+        (b"", "an empty file", None),
+    ] {
+        put(&path, bytes);
+        let d = open(dir.path()).unwrap();
+        assert_same(&d, &[3], NOWHERE);
+        assert_warns(&d, &["1 of 10 frames cannot be used", "frame_003.png", what]);
+        assert_eq!(d.warnings.len(), 1, "{:?}", d.warnings);
+        let error = strict(dir.path()).unwrap_err();
+        assert!(error.to_string().contains(what), "{error}");
+        assert_eq!(error.remedy(), remedy);
+        assert!(error.hint().is_some_and(|hint| !hint.contains("rm ")));
+    }
 }
 
 /// Names of datasets reach no terminal as commands.

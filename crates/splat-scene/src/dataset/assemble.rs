@@ -27,6 +27,14 @@ struct Oddities {
     lost: Vec<String>,
     missing: Vec<String>,
     broken: Vec<Broken>,
+    /// What is wrong with pictures whose frames are broken for that reason.
+    pictures: Vec<Error>,
+}
+
+/// Whether an error is about one photograph, mask or depth map, without which the others can be used.
+fn is_of_one_file(error: &Error) -> bool {
+    use Error::{Aspect, Companion, CutOff, Decode, NotAFile};
+    matches!(error, Aspect { .. } | Companion { .. } | CutOff { .. } | Decode { .. } | NotAFile { .. })
 }
 
 pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Dataset> {
@@ -57,10 +65,18 @@ pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Datase
     let (mut views, mut held) = (Vec::with_capacity(total), Vec::new());
     let mut odd = Oddities { broken, ..Oddities::default() };
     for p in posed {
-        let held_out = p.held_out;
-        if let Some(view) = view(p, &finder, &photos.path, &companions, origin, options, &mut odd)? {
-            held.push(held_out);
-            views.push(view);
+        let (held_out, name) = (p.held_out, p.name.clone());
+        match view(p, &finder, &photos.path, &companions, origin, options, &mut odd) {
+            Ok(Some(view)) => {
+                held.push(held_out);
+                views.push(view);
+            }
+            Ok(None) => {}
+            Err(error) if is_of_one_file(&error) => {
+                odd.broken.push(Broken::new(name, error.to_string()));
+                odd.pictures.push(error);
+            }
+            Err(error) => return Err(error),
         }
     }
     let missing = odd.missing.first().map(|first| Error::MissingImages {
@@ -69,17 +85,26 @@ pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Datase
         total,
         first: first.clone(),
     });
-    let refused = odd.broken.first().map(|first| Error::BrokenFrames {
-        path: file.clone(),
-        broken: odd.broken.len(),
-        total,
-        first: first.name.clone(),
-        message: first.message.clone(),
-    });
     let nothing = views.is_empty();
-    if let Some(error) = refused {
+    // So many wrong pictures are those of something else.
+    if (options.strict || nothing || 2 * odd.pictures.len() > total) && !odd.pictures.is_empty() {
+        return Err(odd.pictures.swap_remove(0));
+    }
+    if let Some(first) = odd.broken.first() {
+        let error = Error::BrokenFrames {
+            path: file.clone(),
+            broken: odd.broken.len(),
+            total,
+            first: first.name.clone(),
+            message: first.message.clone(),
+        };
         if options.strict || nothing && missing.is_none() {
-            return Err(error);
+            let of_model = |model: &String| Error::CameraModel {
+                path: file,
+                camera: first.name.clone(),
+                model: model.clone(),
+            };
+            return Err(first.model.as_ref().filter(|_| nothing).map_or(error, of_model));
         }
         warnings.push(format!("{error}; left out: {}", names(odd.broken.iter().map(|b| b.name.as_str()))));
     }
@@ -166,7 +191,7 @@ fn view(
     let (size, intrinsics) = match p.intrinsics.resolve(upright) {
         Ok(resolved) => resolved,
         Err(message) => {
-            odd.broken.push(Broken { name: p.name, message });
+            odd.broken.push(Broken::new(p.name, message));
             return Ok(None);
         }
     };
@@ -192,7 +217,7 @@ fn view(
             "the numbers are too large to compute with: intrinsics {intrinsics:?}, centre {:?}",
             p.pose.center()
         );
-        odd.broken.push(Broken { name: p.name, message });
+        odd.broken.push(Broken::new(p.name, message));
         return Ok(None);
     }
     if let Some(mask) = &mask {
@@ -210,7 +235,9 @@ fn view(
 impl Oddities {
     fn say(&self, warnings: &mut Vec<String>) {
         warn_about(warnings, &self.renamed, |n, first| {
-            format!("{n} photographs have names that differ in case or Unicode form; the first is {first}")
+            format!(
+                "{n} photographs have names that differ in case, Unicode form or encoding; the first is {first}"
+            )
         });
         if let Some((first, scale)) = self.scaled.first() {
             warnings.push(format!(

@@ -23,6 +23,13 @@ pub(crate) struct Posed {
     pub(crate) depth: Option<(PathBuf, Meaning)>,
 }
 
+impl Posed {
+    /// A view without distortion, of whose split, mask and depth map the dataset says nothing.
+    pub(crate) fn new(name: String, intrinsics: Intrinsics, pose: Pose) -> Self {
+        Self { name, intrinsics, lens: None, pose, held_out: None, mask: None, depth: None }
+    }
+}
+
 /// A frame that is left out.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Broken {
@@ -30,6 +37,20 @@ pub(crate) struct Broken {
     pub(crate) name: String,
     /// What was found and what was expected.
     pub(crate) message: String,
+    /// The name of its lens model, if that is what is wrong.
+    pub(crate) model: Option<String>,
+}
+
+impl Broken {
+    pub(crate) fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { name: name.into(), message: message.into(), model: None }
+    }
+
+    /// A frame whose camera has a lens model that is not supported.
+    pub(crate) fn with_model(name: impl Into<String>, model: String) -> Self {
+        let message = format!("its camera has the model {model}, which is not supported");
+        Self { model: Some(model), ..Self::new(name, message) }
+    }
 }
 
 /// A point in world coordinates, as precise as the file has it.

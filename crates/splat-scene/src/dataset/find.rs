@@ -1,19 +1,23 @@
 //! Files and folders by the names that a dataset lists. Windows and macOS do not tell `IMG_1.JPG` from `img_1.jpg`, and
 //! macOS and Linux write `ü` as different code points (Unicode's forms NFD and NFC), so a dataset that was moved has
-//! names that differ in case and form. An exact name always comes first.
+//! names that differ in case and form. Names in an older encoding are compared as the texts of a dataset are read
+//! (`text::decode`), whichever of the two is in it. An exact name always comes first.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::text::decode;
+
 /// The extensions of photographs, in the order in which they are tried.
 const PICTURES: [&str; 8] = ["jpg", "JPG", "png", "PNG", "jpeg", "JPEG", "webp", "WEBP"];
 
 /// The names in a folder by what they have in common with their variants.
-type Listing = HashMap<String, Vec<String>>;
+type Listing = HashMap<String, Vec<OsString>>;
 
 /// Finds files, and remembers the listings of the folders it had to look into.
 #[derive(Debug, Default)]
@@ -32,9 +36,8 @@ impl Finder {
         let list = || {
             let mut listing = Listing::new();
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                if let Some(name) = entry.file_name().to_str() {
-                    listing.entry(folded(name)).or_default().push(name.into());
-                }
+                let name = entry.file_name();
+                listing.entry(folded(&decode(name.as_encoded_bytes()))).or_default().push(name);
             }
             // The order in which a folder is listed is no order to choose by.
             listing.values_mut().for_each(|names| names.sort());
@@ -134,7 +137,7 @@ impl Finder {
         })
     }
 
-    /// The file below `folder` whose path differs from `name` in case or Unicode form alone.
+    /// The file below `folder` whose path differs from `name` in case, Unicode form or encoding alone.
     fn variant(&self, folder: &Path, name: &str) -> Option<PathBuf> {
         let mut at = folder.to_path_buf();
         for part in name.split('/').filter(|part| !matches!(*part, "" | ".")) {
@@ -147,13 +150,18 @@ impl Finder {
 
     /// The pictures in `folder`, by their extensions.
     pub(crate) fn pictures(&self, folder: &Path) -> Vec<PathBuf> {
-        let mut names: Vec<String> = self.listing(folder).values().flatten().cloned().collect();
+        self.files(folder, &PICTURES)
+    }
+
+    /// The files in `folder` with one of these extensions in any case, by name.
+    pub(crate) fn files(&self, folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
+        let mut names: Vec<OsString> = self.listing(folder).values().flatten().cloned().collect();
         names.sort();
-        let is_picture = |p: &PathBuf| {
+        let is = |p: &PathBuf| {
             let extension = p.extension().and_then(|e| e.to_str()).unwrap_or_default();
-            PICTURES.iter().any(|e| e.eq_ignore_ascii_case(extension)) && p.is_file()
+            extensions.iter().any(|e| e.eq_ignore_ascii_case(extension)) && p.is_file()
         };
-        names.iter().map(|n| folder.join(n)).filter(is_picture).collect()
+        names.iter().map(|n| folder.join(n)).filter(is).collect()
     }
 }
 

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use super::capture::Capture;
 use super::find::Finder;
 use super::{OpenOptions, colmap, opencv_cameras, polycam, record3d, transforms};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// A dataset format.
 struct Format {
@@ -71,11 +71,14 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Capture> {
         return transforms::read(root, path, options);
     }
     if !path.is_dir() {
-        return Err(Error::NotADataset {
-            path: path.into(),
-            message: if path.exists() { "this is not a folder" } else { "there is no such folder" }.into(),
-            hint: "give the folder that holds `sparse` and `images`, or a transforms.json",
-        });
+        let message = if !path.exists() {
+            "there is no such folder"
+        } else if is_archive(path) {
+            "this is an archive; unpack it, and give the folder"
+        } else {
+            "this is not a folder"
+        };
+        return Err(Error::UnknownDataset { path: path.into(), message: message.into(), nearby: None });
     }
     let found = FORMATS.iter().find_map(|format| Some((format, (format.find)(path)?)));
     let (format, found) = found.ok_or_else(|| unknown(path))?;
@@ -91,28 +94,83 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Capture> {
 }
 
 fn unknown(path: &Path) -> Error {
-    if path.join("database.db").exists() {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if let Some((other, of)) = exported(path) {
         return Error::NotADataset {
             path: path.into(),
-            message: "there is a COLMAP database, but no reconstruction".into(),
-            hint: "reconstruct first: colmap automatic_reconstructor",
-        };
-    }
-    // Exports of programs whose own formats are not read.
-    let finder = Finder::default();
-    let exported = ["cameras.xml", "bundle.out", "sfm_data.json", "reconstruction.json", "meta_data.json"];
-    if let Some(other) = exported.iter().find_map(|name| finder.file(path, name)) {
-        return Error::NotADataset {
-            path: path.into(),
-            message: format!("{} is not read", other.file_name().unwrap_or_default().to_string_lossy()),
+            message: format!("{} is not read ({of})", name(&other)),
             hint: "export the cameras in COLMAP's format (Metashape and RealityScan offer it), or as transforms.json with \
                    nerfstudio's ns-process-data",
         };
     }
-    let looked_for: Vec<_> = FORMATS.iter().map(|format| format.looks_for).collect();
-    Error::NotADataset {
-        path: path.into(),
-        message: format!("no dataset of a known format; looked for {}", looked_for.join("; ")),
-        hint: "give the folder that holds `sparse` and `images`; COLMAP makes one from photographs",
+    if let Some(found) = nearby(path) {
+        let inside = found.strip_prefix(path).unwrap_or(&found).display().to_string();
+        let message = format!("no dataset here, but there is one in {inside}");
+        return Error::UnknownDataset { path: path.into(), message, nearby: Some(found) };
     }
+    let archive = entries(path).into_iter().find(|p| is_archive(p));
+    let message = if path.join("database.db").exists() {
+        "there is a COLMAP database, but no reconstruction".into()
+    } else if let Some(archive) = archive {
+        format!("no dataset here, but an archive, {}, to be unpacked", name(&archive))
+    } else {
+        let looked_for: Vec<_> = FORMATS.iter().map(|format| format.looks_for).collect();
+        format!("no dataset of a known format; looked for {}", looked_for.join("; "))
+    };
+    Error::UnknownDataset { path: path.into(), message, nearby: None }
+}
+
+/// A file with camera poses in a format that is not read, and whose format it is.
+fn exported(path: &Path) -> Option<(PathBuf, &'static str)> {
+    let finder = Finder::default();
+    let names = [
+        ("cameras.xml", "Metashape"),
+        ("bundle.out", "Bundler"),
+        ("sfm_data.json", "OpenMVG"),
+        ("reconstruction.json", "OpenSfM"),
+        ("meta_data.json", "SDFStudio"),
+    ];
+    let known = names.iter().find_map(|(name, of)| Some((finder.file(path, name)?, *of)));
+    known.or_else(|| {
+        let is_csv = |p: &Path| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
+        let table =
+            entries(path).into_iter().find(|p| is_csv(p) && files::start(p, 64).starts_with(b"#name,"))?;
+        Some((table, "RealityScan's table of camera parameters"))
+    })
+}
+
+/// The first dataset in a folder below `path`, or a file of poses under another name in it.
+fn nearby(path: &Path) -> Option<PathBuf> {
+    /// How deep, and how many folders, are looked through.
+    const DEEPEST: usize = 3;
+    const MOST: usize = 200;
+    let is_json = |p: &PathBuf| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
+    let has_poses = |p: &PathBuf| files::start(p, 1 << 16).windows(18).any(|w| w == b"\"transform_matrix\"");
+    if let Some(file) = entries(path).into_iter().filter(is_json).find(has_poses) {
+        return Some(file);
+    }
+    let folders = |of: &PathBuf| entries(of).into_iter().filter(|p| p.is_dir());
+    let mut level = vec![path.to_path_buf()];
+    for _ in 0..DEEPEST {
+        level = level.iter().flat_map(folders).take(MOST).collect();
+        let is_dataset = |p: &&PathBuf| FORMATS.iter().any(|format| (format.find)(p).is_some());
+        if let Some(found) = level.iter().find(is_dataset) {
+            return Some(found.clone());
+        }
+    }
+    None
+}
+
+/// The entries of a folder that are not hidden, by name.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let hidden = |p: &PathBuf| p.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+    let all = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut all: Vec<PathBuf> = all.filter(|p| !hidden(p)).collect();
+    all.sort();
+    all
+}
+
+fn is_archive(path: &Path) -> bool {
+    let known = ["zip", "r3d", "7z", "rar", "tar", "gz", "tgz"];
+    path.extension().is_some_and(|e| known.iter().any(|k| e.eq_ignore_ascii_case(k))) && path.is_file()
 }

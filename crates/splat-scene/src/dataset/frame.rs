@@ -39,9 +39,9 @@ impl From<String> for Wrong {
 }
 
 impl<'a> Frame<'a> {
-    /// The value of `key` for this frame, unless it is null.
+    /// The value of `key` for this frame, unless it is null or, in what was a table once, an empty text.
     fn get(self, key: &str) -> Option<&'a Value> {
-        let given = |map: &'a Map<String, Value>| map.get(key).filter(|v| !v.is_null());
+        let given = |map: &'a Map<String, Value>| map.get(key).filter(|v| !v.is_null() && *v != "");
         given(self.own).or_else(|| given(self.all))
     }
 

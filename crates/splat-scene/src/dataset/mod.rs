@@ -6,8 +6,7 @@
 //! - `assemble`: from a `Capture` to a [`Dataset`]: photographs found and measured (`photos`, `find`), an origin chosen,
 //!   cameras scaled to the size that is read, masks and depth maps matched (`companions`), views split (`split`).
 //! - `plausibility`: whether cameras and points go together.
-//! - `poses`: pose conventions. `overview`: a dataset seen from above. [`cameras_json`]: the pose files that 3DGS
-//!   trainers write.
+//! - `poses`: pose conventions. [`cameras_json`]: the pose files that 3DGS trainers write.
 //!
 //! World coordinates and units are those of the dataset; cameras are world-to-camera with OpenCV axes. Photographs are
 //! found and measured here, but decoded only by [`View::load`].
@@ -22,7 +21,6 @@ mod formats;
 mod frame;
 mod keys;
 mod opencv_cameras;
-mod overview;
 pub(crate) mod photos;
 mod plausibility;
 mod polycam;
@@ -151,6 +149,20 @@ impl Dataset {
     /// `options.strict` is set. [`Error::remedy`](crate::Error::remedy) names the option that helps.
     pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self> {
         assemble::assemble(formats::open(path.as_ref(), options)?, options)
+    }
+
+    /// The upward direction in world coordinates, a unit vector: the mean of the cameras' upward directions, as people
+    /// hold cameras upright. If these cancel out, it is the negative y axis of the world.
+    #[must_use]
+    pub fn up(&self) -> [f64; 3] {
+        let mut sum = [0.0; 3];
+        for view in &self.views {
+            // The second row of the rotation is the camera's y axis, which points down.
+            (0..3).for_each(|k| sum[k] -= f64::from(view.camera.view[4 * k + 1]));
+        }
+        let mean = sum.map(|x| x / self.views.len().max(1) as f64);
+        let length = mean.iter().map(|x| x * x).sum::<f64>().sqrt();
+        if length > 1e-6 && length.is_finite() { mean.map(|x| x / length) } else { [0.0, -1.0, 0.0] }
     }
 
     /// A hash, as 32 hexadecimal digits, of what a trained scene depends on: the names, cameras and split of the views, and

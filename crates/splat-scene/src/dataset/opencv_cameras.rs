@@ -33,20 +33,10 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
             if listed.is_empty() { format!("frame {k}") } else { photos::below(&finder, root, listed) };
         match camera(frame) {
             Ok(_) if listed.is_empty() => {
-                broken.push(Broken { name, message: "it has no `file_path` that names a file".into() });
+                broken.push(Broken::new(name, "it has no `file_path` that names a file"));
             }
-            Ok((pose, intrinsics)) => {
-                posed.push(Posed {
-                    name,
-                    intrinsics,
-                    lens: None,
-                    pose,
-                    held_out: None,
-                    mask: None,
-                    depth: None,
-                });
-            }
-            Err(Fault::Broken(message)) => broken.push(Broken { name, message }),
+            Ok((pose, intrinsics)) => posed.push(Posed::new(name, intrinsics, pose)),
+            Err(Fault::Broken(message)) => broken.push(Broken::new(name, message)),
             Err(Fault::Contradiction(message)) => {
                 return Err(Error::Camera { path: path.into(), camera: name, message });
             }

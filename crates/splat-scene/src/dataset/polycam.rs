@@ -59,14 +59,14 @@ pub(crate) fn read(root: &Path, folder: &Path, options: &OpenOptions) -> Result<
             Ok(_) => Map::new(),
             // The file of one frame.
             Err(Error::Malformed { message, .. }) => {
-                broken.push(Broken { name, message });
+                broken.push(Broken::new(name, message));
                 continue;
             }
             Err(error) => return Err(error),
         };
         match view(&finder, folder, &photos, &name, &object) {
             Ok(view) => posed.push(view),
-            Err(Fault::Broken(message)) => broken.push(Broken { name, message }),
+            Err(Fault::Broken(message)) => broken.push(Broken::new(name, message)),
             Err(Fault::Contradiction(message)) => {
                 return Err(Error::Camera { path: path.clone(), camera: name, message });
             }
@@ -110,14 +110,10 @@ fn view(
         None => sibling_size(finder, folder, photos, name),
     };
     let depth = finder.below(folder, &format!("depth/{name}.png"));
+    let intrinsics = Intrinsics { size, ..Intrinsics::known((1, 1), [fx, fy, cx, cy]) };
     Ok(Posed {
-        intrinsics: Intrinsics { size, ..Intrinsics::known((1, 1), [fx, fy, cx, cy]) },
-        lens: None,
-        pose: Pose::opengl_to_world(&matrix)?,
-        held_out: None,
-        mask: None,
         depth: depth.map(|path| (path, Meaning::Depth { png: 1e-3, npy: 1.0 })),
-        name: name.into(),
+        ..Posed::new(name.into(), intrinsics, Pose::opengl_to_world(&matrix)?)
     })
 }
 

@@ -48,18 +48,8 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
         let name = finder.photo(&folder, &i.to_string());
         let name = name.and_then(|p| Some(p.file_name()?.to_str()?.to_owned())).unwrap_or(format!("{i}.jpg"));
         match view(whole, i, pose) {
-            Ok((pose, intrinsics)) => {
-                posed.push(Posed {
-                    name,
-                    intrinsics,
-                    lens: None,
-                    pose,
-                    held_out: None,
-                    mask: None,
-                    depth: None,
-                });
-            }
-            Err(fault) => broken.push(Broken { name, message: fault.message() }),
+            Ok((pose, intrinsics)) => posed.push(Posed::new(name, intrinsics, pose)),
+            Err(fault) => broken.push(Broken::new(name, fault.message())),
         }
     }
     let file = path.file_name().unwrap_or_default().to_string_lossy();

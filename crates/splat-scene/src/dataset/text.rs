@@ -11,21 +11,28 @@ use serde_json::Value;
 use crate::Result;
 use crate::files::{self, json};
 
-/// The text in `bytes`: UTF-8 or UTF-16 by its byte order mark, else UTF-8; or else one character per byte (Latin-1),
-/// which keeps every ASCII character and most names from Western Windows.
+/// The text in `bytes`: UTF-8 or UTF-16 by its byte order mark or its zero bytes, else UTF-8. Lines that are not UTF-8 are read as one
+/// character per byte (Latin-1), which keeps every ASCII character and most names from Western Windows.
 pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
-    let utf16 = |unit: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|b| unit([b[0], b[1]])).collect();
+    let utf16 = |skip: usize, unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes[skip..].chunks_exact(2).map(|b| unit([b[0], b[1]])).collect();
         String::from_utf16_lossy(&units).into()
     };
+    let line = |line: &[u8]| match std::str::from_utf8(line) {
+        Ok(text) => text.to_owned(),
+        Err(_) => line.iter().map(|&b| char::from(b)).collect(),
+    };
     match bytes {
-        [0xFF, 0xFE, ..] => utf16(u16::from_le_bytes),
-        [0xFE, 0xFF, ..] => utf16(u16::from_be_bytes),
+        [0xFF, 0xFE, ..] => utf16(2, u16::from_le_bytes),
+        [0xFE, 0xFF, ..] => utf16(2, u16::from_be_bytes),
+        // Texts begin with ASCII, so without the mark a zero byte tells the order.
+        [1..=255, 0, 1..=255, 0, ..] => utf16(0, u16::from_le_bytes),
+        [0, 1..=255, 0, 1..=255, ..] => utf16(0, u16::from_be_bytes),
         _ => {
             let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
             match std::str::from_utf8(bytes) {
                 Ok(text) => text.into(),
-                Err(_) => bytes.iter().map(|&b| char::from(b)).collect::<String>().into(),
+                Err(_) => bytes.split_inclusive(|&b| b == b'\n').map(line).collect::<String>().into(),
             }
         }
     }
@@ -109,10 +116,13 @@ mod tests {
             format!("\u{feff}{text}").into_bytes(),
             utf16(&[0xFF, 0xFE], u16::to_le_bytes),
             utf16(&[0xFE, 0xFF], u16::to_be_bytes),
+            utf16(&[], u16::to_le_bytes),
+            utf16(&[], u16::to_be_bytes),
             latin,
         ] {
             assert_eq!(decode(&bytes), text);
         }
+        assert_eq!(decode(b"\xc3\xb6\n\xf6\n"), "\u{f6}\n\u{f6}\n", "each line by itself");
         // GBK: what is not ASCII becomes something, and the rest stays.
         assert!(decode(b"# \xd6\xd0\n1 2").ends_with("\n1 2"));
     }

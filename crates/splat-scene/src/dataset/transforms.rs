@@ -26,12 +26,21 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
     read_files(root, &[path], options)
 }
 
-/// Reads NeRF-synthetic's `train` file in the folder `root`, and `transforms_test.json` if it exists.
+/// Reads NeRF-synthetic's `train` file in the folder `root`, and `transforms_test.json`, or else `transforms_val.json`, if
+/// it exists. Beside test views those for validation are not used.
 pub(crate) fn read_synthetic(root: &Path, train: &Path, options: &OpenOptions) -> Result<Capture> {
-    match Finder::default().file(root, "transforms_test.json") {
-        Some(test) => read_files(root, &[train, &test], options),
-        None => read(root, train, options),
+    let finder = Finder::default();
+    let [test, val] = ["test", "val"].map(|split| finder.file(root, &format!("transforms_{split}.json")));
+    let Some(held_out) = test.as_ref().or(val.as_ref()) else { return read(root, train, options) };
+    let mut capture = read_files(root, &[train, held_out], options)?;
+    if let (Some(_), Some(val)) = (&test, &val)
+        && let Ok(value) = read_json(val, "list of cameras")
+        && let Ok((_, frames)) = parts(val, &value)
+    {
+        let names = frames.iter().filter_map(|frame| frame.get("file_path")?.as_str());
+        capture.unused.extend(names.map(|name| photos::below(&finder, root, name)));
     }
+    Ok(capture)
 }
 
 /// Reads `files`; the views of the second one are held out.
@@ -56,8 +65,8 @@ fn read_files(root: &Path, files: &[&Path], options: &OpenOptions) -> Result<Cap
             let file_path = frame.own.get("file_path").and_then(Value::as_str).unwrap_or_default();
             let listed = photos::below(&finder, root, file_path);
             if listed.is_empty() {
-                let message = "it has no `file_path` that names a file".into();
-                broken.push(Broken { name: format!("frame {k} of {name}"), message });
+                let message = "it has no `file_path` that names a file";
+                broken.push(Broken::new(format!("frame {k} of {name}"), message));
                 continue;
             }
             let file = |listed: &str| Some(root.join(photos::below(&finder, root, listed)));
@@ -72,13 +81,11 @@ fn read_files(root: &Path, files: &[&Path], options: &OpenOptions) -> Result<Cap
                     mask: frame.mask().and_then(file),
                     depth: frame.depth().and_then(|(listed, meaning)| Some((file(listed)?, meaning))),
                 }),
-                Err(Wrong::Broken(message)) => broken.push(Broken { name: file_path.into(), message }),
+                Err(Wrong::Broken(message)) => broken.push(Broken::new(file_path, message)),
                 Err(Wrong::Contradiction(message)) => {
                     return Err(Error::Camera { path: (*path).into(), camera: file_path.into(), message });
                 }
-                Err(Wrong::Model(model)) => {
-                    return Err(Error::CameraModel { path: (*path).into(), camera: file_path.into(), model });
-                }
+                Err(Wrong::Model(model)) => broken.push(Broken::with_model(file_path, model)),
             }
         }
         if undeclared > 0 {
@@ -110,7 +117,7 @@ fn read_files(root: &Path, files: &[&Path], options: &OpenOptions) -> Result<Cap
             hint: "export the cameras again: the list `frames` is empty",
         });
     }
-    let photos = photos(root, &mut posed, options)?;
+    let photos = photos(&finder, root, &mut posed, options)?;
     let names: Vec<_> = files.iter().map(|f| f.file_name().unwrap_or_default().to_string_lossy()).collect();
     let synthetic = names[0].eq_ignore_ascii_case("transforms_train.json");
     let format = if synthetic { "NeRF-synthetic" } else { "nerfstudio / instant-ngp" };
@@ -163,12 +170,19 @@ fn cloud(
         std::array::from_fn(|r| std::array::from_fn(|c| listed(r, c).unwrap_or(USUAL_TRANSFORM[r][c])));
     let scale = whole.get("applied_scale").and_then(number).unwrap_or(1.0);
     let model = colmap::read(&folder, colmap::Tracks::Skip)?;
+    warnings.extend(model.warnings);
     let world = |p: [f64; 3]| m.map(|row| scale * (row[0] * p[0] + row[1] * p[1] + row[2] * p[2] + row[3]));
     Ok(model.points.iter().map(|p| WorldPoint { position: world(p.position), color: p.color }).collect())
 }
 
-/// Where the photographs are: in `images` or `images_N` if the file lists all of them there, else where it lists them.
-fn photos(root: &Path, posed: &mut [Posed], options: &OpenOptions) -> Result<photos::Folder> {
+/// Where the photographs are: in `images` or `images_N` if the file lists all of them there, else where it lists them, or
+/// else in a folder beside the file.
+fn photos(
+    finder: &Finder,
+    root: &Path,
+    posed: &mut [Posed],
+    options: &OpenOptions,
+) -> Result<photos::Folder> {
     let usual = |name: &str| {
         let (folder, _) = name.split_once('/')?;
         let number = folder.to_ascii_lowercase();
@@ -185,7 +199,11 @@ fn photos(root: &Path, posed: &mut [Posed], options: &OpenOptions) -> Result<pho
     match &options.images {
         Some(given) => Ok(photos::Folder { path: given.clone(), reduction: 1 }),
         None if strip => photos::choose(root, options.downscale),
-        None => Ok(photos::Folder { path: root.into(), reduction: 1 }),
+        None => {
+            let names: Vec<&str> = posed.iter().map(|p| p.name.as_str()).collect();
+            let found = photos::search(finder, root, root, &names);
+            Ok(found.unwrap_or_else(|| photos::Folder { path: root.into(), reduction: 1 }))
+        }
     }
 }
 

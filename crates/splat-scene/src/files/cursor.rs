@@ -75,8 +75,8 @@ impl<'a> Cursor<'a> {
         Ok(usize::try_from(count).expect("no larger than the data in memory"))
     }
 
-    /// The text before the next zero byte; the zero byte is consumed.
-    pub(crate) fn zero_terminated(&mut self, what: &str) -> Result<&'a str> {
+    /// The bytes before the next zero byte, which is consumed; in whatever encoding they are.
+    pub(crate) fn zero_terminated(&mut self, what: &str) -> Result<&'a [u8]> {
         let rest = &self.data[self.at..];
         let Some(n) = rest.iter().position(|&b| b == 0) else {
             return Err(Error::Truncated {
@@ -86,18 +86,15 @@ impl<'a> Cursor<'a> {
                 left: self.left(),
             });
         };
-        let text =
-            std::str::from_utf8(&rest[..n]).map_err(|_| self.malformed(format!("{what} is not UTF-8")))?;
         self.at += n + 1;
-        Ok(text)
+        Ok(&rest[..n])
     }
 
-    /// Fails if bytes are left, because then the counts and the records disagree.
-    pub(crate) fn end(&self, after: &str) -> Result<()> {
-        match self.left() {
-            0 => Ok(()),
-            n => Err(self.malformed(format!("{n} bytes are left over after {after}"))),
-        }
+    /// A sentence about the bytes that are left, if any: the counts and the records disagree.
+    pub(crate) fn left_over(&self, after: &str) -> Option<String> {
+        let n = self.left();
+        let bytes = if n == 1 { "byte is" } else { "bytes are" };
+        (n > 0).then(|| format!("{n} {bytes} left over after {after}, at byte {}, and ignored", self.at))
     }
 
     pub(crate) fn malformed(&self, message: impl Into<String>) -> Error {

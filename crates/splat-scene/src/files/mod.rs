@@ -1,7 +1,8 @@
 //! What all formats share: opening files that others made ([`open`], [`read`]), writing a file completely or not at all,
-//! reading bounded binary data (`cursor`), and JSON (`json`).
+//! reading bounded binary data (`cursor`), JSON (`json`), and naming what is none of the formats (`foreign`).
 
 pub(crate) mod cursor;
+pub(crate) mod foreign;
 pub(crate) mod json;
 
 use std::io::{BufWriter, Read, Write};
@@ -43,6 +44,16 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     })?;
     file.take(size).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The first bytes of a file; none of one that cannot be read.
+pub(crate) fn start(path: &Path, most: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok((file, _)) = open(path) {
+        // What was read before an error is what there is.
+        let _ = file.take(most).read_to_end(&mut bytes);
+    }
+    bytes
 }
 
 #[cfg(unix)]

@@ -58,7 +58,7 @@ pub(crate) fn read(path: &Path, meaning: Meaning) -> Result<Map> {
 
 /// Numbers from 0 to 65535; those of 8-bit files are spread over the same range.
 fn png(path: &Path, bytes: Vec<u8>) -> Result<Numbers> {
-    let error = |source| Error::Decode { path: path.into(), source };
+    let error = |source| Error::decode(path, source);
     let reader = ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format()?;
     let image = reader.decode().map_err(error)?;
     let size = (image.width(), image.height());

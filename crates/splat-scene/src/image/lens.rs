@@ -80,10 +80,14 @@ impl CameraModel {
         })
     }
 
-    /// The model with this name in COLMAP's text files.
+    /// The model with this name in COLMAP's text files, in any case.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        MODELS.iter().find(|m| m.1 == name).map(|&(_, name, focals, extras)| Self { name, focals, extras })
+        MODELS.iter().find(|m| m.1.eq_ignore_ascii_case(name)).map(|&(_, name, focals, extras)| Self {
+            name,
+            focals,
+            extras,
+        })
     }
 
     /// The number of parameters of a camera of this model: focal lengths, principal point and lens.

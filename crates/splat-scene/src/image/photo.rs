@@ -42,7 +42,7 @@ pub(crate) fn header(path: &Path) -> Result<Header> {
         return Ok(Header { size, orientation });
     }
     file.rewind()?;
-    let decode = |source| Error::Decode { path: path.into(), source };
+    let decode = |source| Error::decode(path, source);
     // The content decides the format: there are `.JPG` files with PNG data.
     let mut decoder = ImageReader::new(file).with_guessed_format()?.into_decoder().map_err(decode)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -61,7 +61,7 @@ fn decode(path: &Path) -> Result<DynamicImage> {
         return Err(Error::CutOff { path: path.into(), bytes: bytes.len() as u64 });
     }
     let reader = ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format()?;
-    reader.decode().map_err(|source| Error::Decode { path: path.into(), source })
+    reader.decode().map_err(|source| Error::decode(path, source))
 }
 
 /// Reads a mask as one channel, `[height, width]`: brightness, multiplied by alpha if the file has it; black is ignored.

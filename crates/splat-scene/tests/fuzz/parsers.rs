@@ -117,14 +117,17 @@ pub(crate) fn all() -> Vec<Parser> {
     fn text(data: &[u8]) -> String {
         String::from_utf8_lossy(data).into_owned()
     }
-    dataset_parsers.push(("cameras.txt", sound(0, "cameras.txt"), |p, d| {
-        colmap::parse_cameras_text(p, &text(d)).map(drop)
+    dataset_parsers.push(("cameras.txt", sound(0, "cameras.txt"), |_, d| {
+        drop(colmap::parse_cameras_text(&text(d)));
+        Ok(())
     }));
-    dataset_parsers.push(("images.txt", sound(0, "images.txt"), |p, d| {
-        colmap::parse_images_text(p, &text(d), colmap::Tracks::Keep).map(drop)
+    dataset_parsers.push(("images.txt", sound(0, "images.txt"), |_, d| {
+        drop(colmap::parse_images_text(&text(d), colmap::Tracks::Keep));
+        Ok(())
     }));
-    dataset_parsers.push(("points3D.txt", sound(0, "points3D.txt"), |p, d| {
-        colmap::parse_points_text(p, &text(d), colmap::Tracks::Keep).map(drop)
+    dataset_parsers.push(("points3D.txt", sound(0, "points3D.txt"), |_, d| {
+        drop(colmap::parse_points_text(&text(d), colmap::Tracks::Keep));
+        Ok(())
     }));
     let cameras = br#"[{"id":0,"img_name":"a","width":24,"height":16,"position":[0,0,1],
         "rotation":[[1,0,0],[0,1,0],[0,0,1]],"fx":20.5,"fy":20}]"#;

@@ -3,48 +3,82 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Camera, CameraModel, Image, Point3d, Tracks, camera, pose};
+use super::{BadCamera, CameraModel, Cameras, Image, Parsed, Point3d, Tracks, camera, insert, pose};
+use crate::dataset::text::decode;
 use crate::files::cursor::Cursor;
 use crate::{Error, Result};
 
+/// No camera model has more parameters.
+const MOST_NUMBERS: usize = 16;
+
 /// Parses `cameras.bin`: a u64 count; per camera id u32, model i32, width u64, height u64, then the f64 parameters of
-/// the model.
+/// the model. A camera that cannot be used is kept as such; so is one of an unknown model, if one number of
+/// parameters makes the file end where it should.
 ///
 /// # Errors
-/// Truncation, impossible counts or numbers, two cameras with the same id, an unknown camera model.
-pub fn parse_cameras(path: &Path, data: &[u8]) -> Result<BTreeMap<u32, Camera>> {
+/// Truncation, an impossible count, cameras of an unknown model between others if no number of parameters fits.
+pub fn parse_cameras(path: &Path, data: &[u8]) -> Result<Parsed<Cameras>> {
+    let (parsed, unknown, _) = cameras_with(path, data, 0)?;
+    let Some((id, model)) = unknown else { return Ok(parsed) };
+    let fitting = (0..=MOST_NUMBERS).filter_map(|n| {
+        let (parsed, _, ends) = cameras_with(path, data, n).ok()?;
+        ends.then_some(parsed)
+    });
+    // A wrong number takes other bytes for a model, which is hardly a known one.
+    let unknown = |parsed: &Parsed<Cameras>| {
+        parsed.records.values().filter(|c| matches!(c, Err(BadCamera::Model(_)))).count()
+    };
+    fitting.min_by_key(unknown).ok_or(Error::CameraModel {
+        path: path.into(),
+        camera: format!("camera {id}"),
+        model,
+    })
+}
+
+/// The cameras if those of unknown models have `unknown` parameters, the first of these, and whether the file ends with the
+/// last camera.
+fn cameras_with(
+    path: &Path,
+    data: &[u8],
+    unknown: usize,
+) -> Result<(Parsed<Cameras>, Option<(u32, String)>, bool)> {
     let mut c = Cursor::new(path, data);
     let n = c.count("cameras", 4 + 4 + 8 + 8 + 2 * 8)?;
-    let mut cameras = BTreeMap::new();
+    let (mut cameras, mut first) = (BTreeMap::new(), None);
     for i in 1..=n {
         let id = c.u32(&format!("the id of camera {i} of {n}"))?;
         let model = c.i32(&format!("the model of camera {id}"))?;
         let width = c.u64(&format!("the width of camera {id}"))?;
         let height = c.u64(&format!("the height of camera {id}"))?;
-        let Some(model) = CameraModel::by_id(model) else {
-            let model = if model == 17 { "EQUIRECTANGULAR".into() } else { format!("number {model}") };
-            return Err(Error::CameraModel { path: path.into(), camera: format!("camera {id}"), model });
+        let found = match CameraModel::by_id(model) {
+            Some(model) => {
+                let numbers = format!("the {} intrinsics of camera {id}", model.numbers());
+                let bytes = c.take(8 * model.numbers(), &numbers)?;
+                let word = |b: &[u8]| f64::from_le_bytes(b.try_into().expect("8 bytes of 8 N"));
+                let numbers: Vec<f64> = bytes.chunks_exact(8).map(word).collect();
+                camera(width, height, model, &numbers)
+            }
+            None => {
+                let model = if model == 17 { "EQUIRECTANGULAR".into() } else { format!("number {model}") };
+                first.get_or_insert((id, model.clone()));
+                c.take(8 * unknown, "the intrinsics")?;
+                Err(BadCamera::Model(model))
+            }
         };
-        let numbers = format!("the {} intrinsics of camera {id}", model.numbers());
-        let bytes = c.take(8 * model.numbers(), &numbers)?;
-        let word = |b: &[u8]| f64::from_le_bytes(b.try_into().expect("8 bytes of 8 N"));
-        let numbers: Vec<f64> = bytes.chunks_exact(8).map(word).collect();
-        let camera =
-            camera(width, height, model, &numbers).map_err(|m| c.malformed(format!("camera {id}: {m}")))?;
-        if cameras.insert(id, camera).is_some() {
-            return Err(c.malformed(format!("camera {id} appears twice")));
-        }
+        insert(&mut cameras, id, found);
     }
-    c.end("the last camera")?;
-    Ok(cameras)
+    let left = c.left_over("the last camera");
+    let ends = left.is_none();
+    let warnings = left.into_iter().collect();
+    Ok((Parsed { records: cameras, left_out: Vec::new(), warnings }, first, ends))
 }
 
 /// Parses `images.bin`: a u64 count; per image id u32, quaternion 4 f64, translation 3 f64, camera u32, name, a zero
-/// byte, then a counted list of observations (x f64, y f64, point id i64), which may be empty.
+/// byte, then a counted list of observations (x f64, y f64, point id i64), which may be empty. Names in no Unicode encoding are read as Latin-1.
 ///
 /// # Errors
-/// Truncation, impossible counts or numbers, a name that is not UTF-8.
-pub fn parse_images(path: &Path, data: &[u8], tracks: Tracks) -> Result<Vec<Image>> {
+/// Truncation or impossible counts.
+pub fn parse_images(path: &Path, data: &[u8], tracks: Tracks) -> Result<Parsed<Vec<Image>>> {
     const OBSERVATION: usize = 24;
     let mut c = Cursor::new(path, data);
     let n = c.count("images", 4 + 7 * 8 + 4 + 1 + 8)?;
@@ -55,7 +89,7 @@ pub fn parse_images(path: &Path, data: &[u8], tracks: Tracks) -> Result<Vec<Imag
         let t = c.f64s(&format!("the translation of image {id}"))?;
         let (rotation, translation) = pose(q, t);
         let camera = c.u32(&format!("the camera of image {id}"))?;
-        let name = c.zero_terminated(&format!("the name of image {id}"))?.to_owned();
+        let name = decode(c.zero_terminated(&format!("the name of image {id}"))?).into_owned();
         let count = c.count("observations", OBSERVATION)?;
         let bytes = c.take(count * OBSERVATION, "observations")?;
         let observations = match tracks {
@@ -70,16 +104,16 @@ pub fn parse_images(path: &Path, data: &[u8], tracks: Tracks) -> Result<Vec<Imag
         };
         images.push(Image { id, rotation, translation, camera, name, observations });
     }
-    c.end("the last image")?;
-    Ok(images)
+    let warnings = c.left_over("the last image").into_iter().collect();
+    Ok(Parsed { records: images, left_out: Vec::new(), warnings })
 }
 
 /// Parses `points3D.bin`: a u64 count; per point id u64, position 3 f64, RGB 3 u8, error f64, then a counted track of
 /// (image id u32, observation index u32), which may be empty.
 ///
 /// # Errors
-/// Truncation, impossible counts or numbers.
-pub fn parse_points(path: &Path, data: &[u8], tracks: Tracks) -> Result<Vec<Point3d>> {
+/// Truncation or impossible counts.
+pub fn parse_points(path: &Path, data: &[u8], tracks: Tracks) -> Result<Parsed<Vec<Point3d>>> {
     const TRACK: usize = 8;
     let mut c = Cursor::new(path, data);
     let n = c.count("points", 8 + 3 * 8 + 3 + 8 + 8)?;
@@ -104,6 +138,6 @@ pub fn parse_points(path: &Path, data: &[u8], tracks: Tracks) -> Result<Vec<Poin
         };
         points.push(Point3d { id, position, color, track });
     }
-    c.end("the last point")?;
-    Ok(points)
+    let warnings = c.left_over("the last point").into_iter().collect();
+    Ok(Parsed { records: points, left_out: Vec::new(), warnings })
 }

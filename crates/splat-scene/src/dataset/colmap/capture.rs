@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::models::{models, registered};
-use super::{Image, Point3d, Tracks};
+use super::{BadCamera, Image, Point3d, Tracks};
 use crate::dataset::capture::{Broken, Capture, Intrinsics, Posed, WorldPoint};
 use crate::dataset::find::Finder;
 use crate::dataset::poses::Pose;
@@ -15,7 +15,7 @@ use crate::{Error, OpenOptions, Result};
 pub(crate) fn read(path: &Path, folder: &Path, options: &OpenOptions) -> Result<Capture> {
     let finder = Finder::default();
     let model = super::read(folder, Tracks::Skip)?;
-    if model.images.is_empty() {
+    if model.images.is_empty() && model.left_out.is_empty() {
         return Err(Error::NotADataset {
             path: folder.into(),
             message: "a COLMAP model without images: nothing was registered".into(),
@@ -26,27 +26,39 @@ pub(crate) fn read(path: &Path, folder: &Path, options: &OpenOptions) -> Result<
         Some(given) => photos::Folder { path: given.clone(), reduction: 1 },
         None => photo_folder(&finder, path, folder, &model.images, options.downscale)?,
     };
-    let (mut posed, mut broken) = (Vec::with_capacity(model.images.len()), Vec::new());
+    let mut posed = Vec::with_capacity(model.images.len());
+    let mut broken: Vec<Broken> = model.left_out.iter().map(|(name, m)| Broken::new(name, m)).collect();
     for image in &model.images {
         let name = photos::in_folder(&finder, &photos.path, &image.name);
         if let Some(message) = image.fault() {
-            broken.push(Broken { name, message });
+            broken.push(Broken::new(name, message));
             continue;
         }
-        let camera = model.cameras[&image.camera];
-        posed.push(Posed {
-            name,
-            intrinsics: Intrinsics::known((camera.width, camera.height), camera.intrinsics),
-            lens: camera.lens,
-            pose: Pose { rotation: image.rotation_matrix(), translation: image.translation, scale: 1.0 },
-            held_out: None,
-            mask: None,
-            depth: None,
-        });
+        let id = image.camera;
+        let camera = match model.cameras.get(&id) {
+            Some(Ok(camera)) => camera,
+            Some(Err(BadCamera::Model(model))) => {
+                broken.push(Broken::with_model(name, model.clone()));
+                continue;
+            }
+            Some(Err(BadCamera::Numbers(message))) => {
+                broken.push(Broken::new(name, format!("its camera {id}: {message}")));
+                continue;
+            }
+            None => {
+                let message = format!("it names camera {id}, which is not among the {}", model.cameras.len());
+                broken.push(Broken::new(name, message));
+                continue;
+            }
+        };
+        let intrinsics = Intrinsics::known((camera.width, camera.height), camera.intrinsics);
+        let pose = Pose { rotation: image.rotation_matrix(), translation: image.translation, scale: 1.0 };
+        posed.push(Posed { lens: camera.lens, ..Posed::new(name, intrinsics, pose) });
     }
     let point = |p: &Point3d| WorldPoint { position: p.position, color: p.color };
     let inside = folder.strip_prefix(path).unwrap_or(folder).display().to_string();
     let mut warnings = others(path, folder);
+    warnings.extend(model.warnings);
     let mut points: Vec<WorldPoint> = model.points.iter().map(point).collect();
     if points.is_empty() {
         match companions::cloud(&finder, &[folder, path])? {

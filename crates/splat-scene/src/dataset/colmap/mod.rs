@@ -10,7 +10,7 @@ pub(crate) mod capture;
 mod models;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::find::Finder;
@@ -35,6 +35,31 @@ pub struct Camera {
     pub intrinsics: [f64; 4],
     /// The lens distortion; `None` for a pinhole.
     pub lens: Option<Lens>,
+}
+
+/// A camera that cannot be used, and why.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum BadCamera {
+    /// Its photographs cannot be undistorted to those of a pinhole, or its model is unknown: the model's name or number.
+    Model(String),
+    /// Its numbers make no camera: what was found and what was expected.
+    Numbers(String),
+}
+
+/// Cameras by id.
+pub type Cameras = BTreeMap<u32, Result<Camera, BadCamera>>;
+
+/// What a file of a model holds, and what is wrong with parts of it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Parsed<T> {
+    /// The records.
+    pub records: T,
+    /// The records that cannot be read: the name of each (of its photograph, or its line) and what is wrong with it.
+    pub left_out: Vec<(String, String)>,
+    /// What else is odd about the file, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// A registered photograph and its pose, `x_camera = rotation * x_world + translation`.
@@ -83,35 +108,35 @@ pub enum Tracks {
 #[non_exhaustive]
 pub struct Model {
     /// Cameras by id.
-    pub cameras: BTreeMap<u32, Camera>,
+    pub cameras: Cameras,
     /// Images in file order.
     pub images: Vec<Image>,
     /// Points in file order.
     pub points: Vec<Point3d>,
+    /// Images that cannot be read: the name of each, or its line, and what is wrong with it.
+    pub left_out: Vec<(String, String)>,
+    /// What else is odd, a sentence each.
+    pub warnings: Vec<String>,
 }
 
-/// `cameras`, `images` or `points3D` of the model in `folder`, as [`read`] reads it: binary if both kinds exist, and by
-/// any case of its name.
+/// `cameras`, `images` or `points3D` of the model in `folder`, as [`read`] reads it, by any case of its name: all binary or
+/// all text if both `cameras` and `images` are there, else whichever there is.
 pub(crate) fn file(folder: &Path, name: &str) -> PathBuf {
     let finder = Finder::default();
-    let kind = |extension: &str| {
-        let find = |name: &str| finder.file(folder, &format!("{name}.{extension}"));
-        (find("cameras").is_some() && find("images").is_some()).then(|| find(name)).flatten()
-    };
-    let usual = || if finder.file(folder, "cameras.bin").is_some() { "bin" } else { "txt" };
-    kind("bin").or_else(|| kind("txt")).unwrap_or_else(|| {
-        let name = format!("{name}.{}", usual());
-        finder.file(folder, &name).unwrap_or_else(|| folder.join(name))
-    })
+    let find = |name: &str, kind: &str| finder.file(folder, &format!("{name}.{kind}"));
+    let whole = |kind: &str| find("cameras", kind).is_some() && find("images", kind).is_some();
+    let kinds = if !whole("bin") && whole("txt") { ["txt", "bin"] } else { ["bin", "txt"] };
+    let usual = kinds.iter().find(|kind| find("cameras", kind).is_some()).unwrap_or(&kinds[0]);
+    let found = kinds.iter().find_map(|kind| find(name, kind));
+    found.unwrap_or_else(|| folder.join(format!("{name}.{usual}")))
 }
 
 /// Reads the model in `folder`; the binary files if both kinds exist. Without a file of points the model has none.
 /// Text may be in any encoding.
 ///
 /// # Errors
-/// A truncated, malformed or missing file (that of points may be missing); a camera model that is not a perspective
-/// one; an image whose camera does not exist; two images with the same name. An image without a usable pose is no
-/// error.
+/// A truncated or missing file (that of points may be missing), or a binary one with impossible counts. Cameras, images and
+/// points that cannot be used are no error; see [`Model`] and [`Image`].
 pub fn read(folder: impl AsRef<Path>, tracks: Tracks) -> Result<Model> {
     let folder = folder.as_ref();
     let [cameras_at, images_at, points_at] = ["cameras", "images", "points3D"].map(|name| file(folder, name));
@@ -124,52 +149,58 @@ pub fn read(folder: impl AsRef<Path>, tracks: Tracks) -> Result<Model> {
         return Err(Error::NotADataset {
             path: folder.into(),
             message: format!("a COLMAP model without {}", missing.join(" and ")),
-            hint: "export the whole model: colmap model_converter --output_type BIN",
+            hint: "copy or export the whole model: cameras, images and points3D belong together",
         });
     }
     let is_binary = |path: &Path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("bin"));
     let bytes = files::read;
     let (cameras, images) = (bytes(&cameras_at)?, bytes(&images_at)?);
-    let model = Model {
-        cameras: if is_binary(&cameras_at) {
-            parse_cameras(&cameras_at, &cameras)?
-        } else {
-            parse_cameras_text(&cameras_at, &decode(&cameras))?
-        },
-        images: if is_binary(&images_at) {
-            parse_images(&images_at, &images, tracks)?
-        } else {
-            parse_images_text(&images_at, &decode(&images), tracks)?
-        },
-        points: if !points_at.is_file() {
-            Vec::new()
-        } else if is_binary(&points_at) {
-            parse_points(&points_at, &bytes(&points_at)?, tracks)?
-        } else {
-            parse_points_text(&points_at, &decode(&bytes(&points_at)?), tracks)?
-        },
+    let cameras = if is_binary(&cameras_at) {
+        parse_cameras(&cameras_at, &cameras)?
+    } else {
+        parse_cameras_text(&decode(&cameras))
     };
-    let mut names = BTreeSet::new();
-    for image in &model.images {
-        let refuse = |message| Error::NotADataset {
-            path: images_at.clone(),
-            message,
-            hint: "export the whole model again: colmap model_converter --output_type BIN",
-        };
-        if !model.cameras.contains_key(&image.camera) {
-            return Err(refuse(format!(
-                "image {} names camera {}, which is not among the {} cameras of {}",
-                image.name,
-                image.camera,
-                model.cameras.len(),
-                cameras_at.display()
-            )));
-        }
-        if !names.insert(image.name.as_str()) {
-            return Err(refuse(format!("two images are named {}", image.name)));
+    let images = if is_binary(&images_at) {
+        parse_images(&images_at, &images, tracks)?
+    } else {
+        parse_images_text(&decode(&images), tracks)
+    };
+    let no_points = |warnings| Parsed { records: Vec::new(), left_out: Vec::new(), warnings };
+    let points = if !points_at.is_file() {
+        no_points(Vec::new())
+    } else if is_binary(&points_at) && fs_err::metadata(&points_at)?.len() == 0 {
+        no_points(vec!["the file is empty: no points".into()])
+    } else if is_binary(&points_at) {
+        parse_points(&points_at, &bytes(&points_at)?, tracks)?
+    } else {
+        parse_points_text(&decode(&bytes(&points_at)?), tracks)
+    };
+    let mut warnings = Vec::new();
+    for (path, odd) in
+        [(&cameras_at, cameras.warnings), (&images_at, images.warnings), (&points_at, points.warnings)]
+    {
+        let more =
+            if odd.len() > 1 { format!("; and {} more like it", odd.len() - 1) } else { String::new() };
+        warnings.extend(odd.first().map(|first| format!("{}: {first}{more}", path.display())));
+    }
+    for (path, what, left_out) in
+        [(&cameras_at, "cameras", &cameras.left_out), (&points_at, "points", &points.left_out)]
+    {
+        if let Some((line, message)) = left_out.first() {
+            let n = left_out.len();
+            let path = path.display();
+            warnings.push(format!(
+                "{path}: {n} {what} cannot be read and are left out; the first is {line}: {message}"
+            ));
         }
     }
-    Ok(model)
+    Ok(Model {
+        cameras: cameras.records,
+        images: images.records,
+        points: points.records,
+        left_out: images.left_out,
+        warnings,
+    })
 }
 
 impl Image {
@@ -210,17 +241,26 @@ impl Image {
     }
 }
 
-/// A camera from the numbers in its file; the error says what is wrong with them.
-fn camera(width: u64, height: u64, model: CameraModel, numbers: &[f64]) -> Result<Camera, String> {
+/// A camera from the numbers in its file.
+fn camera(width: u64, height: u64, model: CameraModel, numbers: &[f64]) -> Result<Camera, BadCamera> {
     // Far above any sensor, and far below sizes at which pixel arithmetic could overflow.
     const LARGEST: u64 = 1 << 20;
     if !(1..=LARGEST).contains(&width) || !(1..=LARGEST).contains(&height) {
-        return Err(format!(
-            "the camera's size is {width}x{height}, expected 1 to {LARGEST} pixels each way"
-        ));
+        return Err(BadCamera::Numbers(format!(
+            "its size is {width}x{height}, expected 1 to {LARGEST} pixels each way"
+        )));
     }
-    let (intrinsics, lens) = model.camera(numbers)?;
+    let (intrinsics, lens) = model.camera(numbers).map_err(BadCamera::Numbers)?;
     Ok(Camera { width, height, intrinsics, lens })
+}
+
+/// Adds a camera. If there is another one with its id, neither can be trusted.
+fn insert(cameras: &mut Cameras, id: u32, camera: Result<Camera, BadCamera>) {
+    if let Some(other) = cameras.insert(id, camera.clone())
+        && other != camera
+    {
+        cameras.insert(id, Err(BadCamera::Numbers("its id appears twice, with different numbers".into())));
+    }
 }
 
 /// The unit quaternion and the translation. Numbers that are no pose stay as they are.

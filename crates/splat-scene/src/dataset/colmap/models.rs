@@ -45,8 +45,7 @@ pub(super) fn registered(folder: &Path) -> u64 {
     let path = file(folder, "images");
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt")) {
         let bytes = std::fs::read(&path).unwrap_or_default();
-        return parse_images_text(&path, &decode(&bytes), Tracks::Skip)
-            .map_or(0, |images| images.len() as u64);
+        return parse_images_text(&decode(&bytes), Tracks::Skip).records.len() as u64;
     }
     let Ok(mut file) = std::fs::File::open(&path) else { return 0 };
     let size = file.metadata().map_or(0, |m| m.len());
