@@ -226,25 +226,62 @@ fn what_holds_no_gaussians_is_named() {
     assert!(e.contains("the vertices have no opacity, rot_2"), "{e}");
 }
 
-/// Streamed SOG, as a folder, by its description, and in a zip; JSON files of other kinds.
+/// Streamed SOG: the finest level that each place has, and the environment; by its folder or its description.
 #[test]
-fn streamed_sog_is_named() {
+fn streamed_sog_is_read_at_its_finest_level() {
     use std::io::Write;
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
-    let json = r#"{"lodLevels": 2, "filenames": ["0_0/meta.json", "1_0/meta.json"], "tree": {}}"#;
-    std::fs::write(at("lod-meta.json"), json).unwrap();
-    scene(9, 1).write(at("0_0/meta.json")).unwrap();
+    for (name, n) in [("0_0", 9), ("0_1", 7), ("1_0", 4), ("env", 3)] {
+        scene(n, 1).write(at(name).join("meta.json")).unwrap();
+    }
+    let part = |name: &str| Gaussians::read(at(name)).unwrap();
+    let files = r#""filenames": ["0_0/meta.json", "0_1/meta.json", "1_0/meta.json"]"#;
+    let json = format!(
+        r#"{{"version": 1, "count": 20, "lodLevels": 2, {files}, "environment": "env/meta.json",
+            "tree": {{"bound": {{"min": [0, 0, 0], "max": [1, 1, 1]}}, "children": [
+                {{"lods": {{"0": {{"file": 0, "offset": 2, "count": 7}}, "1": {{"file": 2, "offset": 0, "count": 4}}}}}},
+                {{"children": [{{"lods": {{"0": {{"file": 1, "offset": 0, "count": 7}}}}}},
+                              {{"lods": {{"1": {{"file": 2, "offset": 0, "count": 1}}}}}}]}}]}}}}"#
+    );
+    let write = |text: &str| std::fs::write(at("lod-meta.json"), text).unwrap();
+    write(&json);
+    let mut expected = part("0_0").select(&[2, 3, 4, 5, 6, 7, 8]);
+    for rest in [part("0_1"), part("1_0").select(&[0]), part("env")] {
+        expected.append(&rest).unwrap();
+    }
+    for path in [dir.path().to_path_buf(), at("lod-meta.json")] {
+        let loaded = Gaussians::load(&path).unwrap();
+        assert_eq!(loaded.gaussians, expected);
+        let warnings = loaded.warnings.join("; ");
+        assert!(
+            warnings.contains("finest of 2 levels") && warnings.contains("3 Gaussians of its environment")
+        );
+    }
+    for (from, to, says) in [
+        (r#""count": 7}}}"#, r#""count": 8}}}"#, "8 Gaussians from 0 on in 0_1/meta.json, which has 7"),
+        (r#""file": 1"#, r#""file": 5"#, "part 5, but 3 parts"),
+        ("0_1/meta", "../0_1/meta", "not beside it"),
+        ("1_0/meta.json", "lod-meta.json", "streamed SOG within another"),
+        (
+            r#""file": 2, "offset": 0, "count": 1"#,
+            r#""file": 0, "offset": 0, "count": 9"#,
+            "9 Gaussians from 0",
+        ),
+    ] {
+        let changed = json.replace(from, to);
+        assert_ne!(changed, json);
+        write(&changed);
+        let e = Gaussians::read(dir.path()).unwrap_err().to_string();
+        assert!(e.contains(says), "{says}: {e}");
+    }
     let mut zip = zip::ZipWriter::new(std::fs::File::create(at("a.sog")).unwrap());
     zip.start_file("lod-meta.json", zip::write::SimpleFileOptions::default()).unwrap();
     zip.write_all(json.as_bytes()).unwrap();
     zip.finish().unwrap();
-    for path in [dir.path().to_path_buf(), at("lod-meta.json"), at("a.sog")] {
-        let e = Gaussians::read(&path).unwrap_err();
-        assert!(matches!(&e, Error::NotGaussians { .. }), "{e}");
-        assert!(e.to_string().contains("streamed SOG, whose Gaussians are in 2 files"), "{e}");
-        assert!(e.hint().unwrap().contains("meta.json"));
-    }
+    let e = Gaussians::read(at("a.sog")).unwrap_err();
+    assert!(matches!(&e, Error::NotGaussians { .. }) && e.hint().unwrap().contains("unpack"), "{e}");
+    std::fs::remove_file(at("lod-meta.json")).unwrap();
     assert_eq!(Gaussians::read(at("0_0")).unwrap().len(), 9, "a part is a scene");
     // The description is the file that was named, whatever its name and whatever is beside it.
     std::fs::rename(at("0_0/meta.json"), at("0_0/other.json")).unwrap();
@@ -252,6 +289,69 @@ fn streamed_sog_is_named() {
     assert_eq!(Gaussians::read(at("0_0/other.json")).unwrap().len(), 9);
     let e = Gaussians::read(at("0_0/transforms.json")).unwrap_err().to_string();
     assert!(e.contains("transforms.json") && e.contains("not a SOG description"), "{e}");
+}
+
+/// gzip around a PLY, SPZ of version 1, a few bytes too many.
+#[test]
+fn other_wrappings_are_read() {
+    use std::io::Write;
+    let g = scene(9, 4);
+    let gzip = |bytes: &[u8]| {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        out.write_all(bytes).unwrap();
+        out.finish().unwrap()
+    };
+    for name in ["a.ply", "a.ply.gz"] {
+        let packed = gzip(&PlyFile::of(&g).bytes());
+        assert_eq!(load(name, &packed).0.unwrap(), g);
+        let cut = load(name, &packed[..packed.len() / 2]).0.unwrap_err().to_string();
+        assert!(cut.contains("gzip stream"), "{cut}");
+    }
+    // Version 1: half floats, then a byte for each of the other numbers.
+    let mut payload = [&b"NGSP"[..], &1u32.to_le_bytes(), &2u32.to_le_bytes(), &[0, 12, 0, 0]].concat();
+    for half in [0x3c00u16, 0xc100, 0x0001, 0x3555, 0x7bff, 0x8000] {
+        payload.extend(half.to_le_bytes());
+    }
+    payload.extend([128; 2 + 6 + 6 + 6]);
+    let read = load("a.spz", &gzip(&[&payload[..], b"z"].concat())).0.unwrap();
+    // y and z change sign with the frame.
+    let expected = [1.0, 2.5, -f32::powi(2.0, -24), 0.333_251_95, -65_504.0, 0.0];
+    assert_eq!((read.len(), read.means.as_slice()), (2, &expected[..]));
+    assert_eq!(read.log_scales, [-2.0; 6]);
+    let mut splat = Vec::new();
+    for x in [1.0f32, 2.0, 3.0, 0.5, 0.5, 0.5] {
+        splat.extend(x.to_le_bytes());
+    }
+    splat.extend([200, 200, 200, 255, 255, 128, 128, 128, 7, 7, 7]);
+    let (read, warnings) = load("a.splat", &splat);
+    assert_eq!(read.unwrap().means, [1.0, 2.0, 3.0]);
+    assert!(warnings.len() == 1 && warnings[0].starts_with("3 bytes"), "{warnings:?}");
+}
+
+/// What people take for a scene, each named as what it is.
+#[test]
+fn files_of_other_kinds_are_named() {
+    for (name, bytes, says) in [
+        (
+            "a.ply",
+            &b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n"[..],
+            "a pointer of Git LFS",
+        ),
+        ("a.ply", b"<!DOCTYPE html>", "a web page"),
+        ("a.spz", b"", "an empty file"),
+        ("a.ksplat", b"\0\x01\0\0", "KSplat is not read"),
+    ] {
+        let e = load(name, bytes).0.unwrap_err();
+        assert!(matches!(&e, Error::NotGaussians { .. }) && e.to_string().contains(says), "{e}");
+        assert!(e.hint().is_some());
+    }
+    for (inner, says) in [("archive/data.pkl", "PyTorch"), ("means.npy", "NumPy"), ("a/b.ply", "a PLY in it")]
+    {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        zip.start_file(inner, zip::write::SimpleFileOptions::default()).unwrap();
+        let e = load("a.zip", &zip.finish().unwrap().into_inner()).0.unwrap_err();
+        assert!(matches!(&e, Error::NotGaussians { .. }) && e.to_string().contains(says), "{e}");
+    }
 }
 
 /// In a scene's folder, a link to an endless device, a named pipe and a folder are refused rather than opened.

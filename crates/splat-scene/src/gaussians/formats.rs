@@ -15,7 +15,8 @@ use std::io::Read;
 use std::path::Path;
 
 use super::{compressed_ply, gltf, ply, sog, splat_file, spz, usd};
-use crate::{Error, Gaussians, Result, files};
+use crate::files::{self, foreign, foreign::Foreign};
+use crate::{Error, Gaussians, Result};
 
 /// A callback with the work done and the total. Only writing SOG takes long enough to call it.
 pub type WriteProgress<'a> = &'a mut (dyn FnMut(u64, u64) + Send);
@@ -86,7 +87,7 @@ const FORMATS: [Format; 10] = [
         format: GaussianFormat::Ply,
         name: "PLY",
         suffix: ".ply",
-        matches: |start, _| start.starts_with(b"ply"),
+        matches: |start, _| start.starts_with(b"ply") || gunzipped(start).starts_with(b"ply"),
         read: ply::load,
         write: |path, g, _| ply::write_gaussians(path, g),
     },
@@ -96,7 +97,7 @@ const FORMATS: [Format; 10] = [
         name: ".splat",
         suffix: ".splat",
         matches: |_, path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("splat")),
-        read: |path| splat_file::read(path).map(plain),
+        read: |path| splat_file::load(path).map(|(g, warnings)| Loaded { warnings, ..plain(g) }),
         write: |path, g, _| splat_file::write(path, g),
     },
     // The default version comes first.
@@ -160,10 +161,18 @@ const FORMATS: [Format; 10] = [
         name: "SOG folder",
         suffix: "meta.json",
         matches: |start, _| start.trim_ascii_start().starts_with(b"{"),
-        read: |path| sog::read(path).map(plain),
+        read: |path| sog::load(path).map(|(g, warnings)| Loaded { warnings, ..plain(g) }),
         write: |path, g, progress| sog::write(path, g, sog::Packaging::Folder, progress),
     },
 ];
+
+/// What the beginning of a gzip stream unpacks to, as far as it goes.
+fn gunzipped(start: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // The stream is cut off here, which is no error.
+    let _ = flate2::read::MultiGzDecoder::new(start).take(16).read_to_end(&mut bytes);
+    bytes
+}
 
 /// Gaussians about which there is nothing to say; [`Gaussians::load`] fills in the format.
 fn plain(gaussians: Gaussians) -> Loaded {
@@ -209,12 +218,15 @@ impl GaussianFormat {
         files::open(path)?.0.take(4096).read_to_end(&mut start)?;
         let found = FORMATS.iter().find(|f| (f.matches)(&start, path)).map(|f| f.format);
         found.ok_or_else(|| {
+            if let Some(error) = not_gaussians(path, &start) {
+                return error;
+            }
             let bytes: Vec<_> = start.iter().take(4).map(|b| format!("{b:02x}")).collect();
-            let start = match bytes.is_empty() {
-                true => "the file is empty".into(),
-                false => format!("the file begins with the bytes {}", bytes.join(" ")),
-            };
-            unknown(path, format!("{start}, which is not a format of Gaussians"))
+            let start = bytes.join(" ");
+            unknown(
+                path,
+                format!("the file begins with the bytes {start}, which is not a format of Gaussians"),
+            )
         })
     }
 }
@@ -223,6 +235,23 @@ impl std::fmt::Display for GaussianFormat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.entry().name)
     }
+}
+
+/// The error about a file that is known, and is none of these formats.
+fn not_gaussians(path: &Path, start: &[u8]) -> Option<Error> {
+    // What splat-transform, the converter of PlayCanvas, reads.
+    let others = [("ksplat", "KSplat"), ("lcc", "XGRIDS' LCC"), ("lcc2", "XGRIDS' LCC2")];
+    let is = |known: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(known));
+    let (found, hint) = match foreign::kind(start) {
+        Some(kind @ (Foreign::LfsPointer | Foreign::WebPage | Foreign::Empty)) => {
+            (format!("this is {}", kind.what()), kind.hint())
+        }
+        _ => {
+            let (_, name) = others.iter().find(|(extension, _)| is(extension))?;
+            (format!("{name} is not read"), "convert it to PLY: npx @playcanvas/splat-transform IN OUT.ply")
+        }
+    };
+    Some(Error::NotGaussians { path: path.into(), found, hint: hint.into() })
 }
 
 fn unknown(path: &Path, message: String) -> Error {

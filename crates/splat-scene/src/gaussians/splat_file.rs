@@ -18,8 +18,17 @@ const RECORD: usize = 32;
 /// # Errors
 /// As [`parse`]; or the file or its sidecar ([`Origin::sidecar`](crate::Origin::sidecar)) cannot be read.
 pub fn read(path: impl AsRef<Path>) -> Result<Gaussians> {
-    let path = path.as_ref();
-    placed(path, parse(path, &files::read(path)?)?)
+    load(path.as_ref()).map(|(g, _)| g)
+}
+
+/// As [`read`], with warnings.
+pub(super) fn load(path: &Path) -> Result<(Gaussians, Vec<String>)> {
+    let data = files::read(path)?;
+    let left = data.len() % RECORD;
+    let warning =
+        || format!("{left} bytes after the last whole Gaussian are ignored: the file may be cut off");
+    let warnings = (left > 0).then(warning).into_iter().collect();
+    Ok((placed(path, parse(path, &data)?)?, warnings))
 }
 
 /// Parses the file contents `data`. `path` is only used to name the file in errors.
@@ -27,17 +36,14 @@ pub fn read(path: impl AsRef<Path>) -> Result<Gaussians> {
 /// Opacity bytes of 0 and 255 stand for a quarter step above 0 and below 1, so that every raw parameter is finite. A scale
 /// of 0 or less becomes the smallest positive normal number.
 ///
+/// What follows the last 32 whole bytes is ignored.
+///
 /// # Errors
-/// A size that is not a multiple of 32 bytes; a NaN or infinite position or scale.
+/// A file without a whole Gaussian that is not empty; a NaN or infinite position or scale.
 pub fn parse(path: &Path, data: &[u8]) -> Result<Gaussians> {
-    let n = data.len() / RECORD;
-    if !data.len().is_multiple_of(RECORD) {
-        return Err(Error::Truncated {
-            path: path.into(),
-            offset: (n * RECORD) as u64,
-            expected: format!("record {n} ({RECORD} bytes)"),
-            left: (data.len() % RECORD) as u64,
-        });
+    if (1..RECORD).contains(&data.len()) {
+        let expected = format!("a Gaussian ({RECORD} bytes)");
+        return Err(Error::Truncated { path: path.into(), offset: 0, expected, left: data.len() as u64 });
     }
     let mut g = Gaussians { coeffs: 1, ..Gaussians::default() };
     for (i, record) in data.chunks_exact(RECORD).enumerate() {

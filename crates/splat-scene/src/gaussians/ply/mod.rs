@@ -15,7 +15,7 @@ mod layout;
 mod rows;
 mod write;
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::path::Path;
 
 pub(crate) use body::Body;
@@ -26,7 +26,8 @@ pub use write::{Options, to_bytes, write_as, write_gaussians};
 
 use super::GaussianFormat;
 use super::formats::Loaded;
-use crate::{Gaussians, Origin, Point, Result, files};
+use super::quantize::allowance;
+use crate::{Error, Gaussians, Origin, Place, Point, Result, files};
 
 /// Reads Gaussians of SH degree 0 to 3.
 ///
@@ -70,9 +71,25 @@ pub(super) fn load(path: &Path) -> Result<Loaded> {
     Ok(loaded)
 }
 
-fn open(path: &Path) -> Result<(impl BufRead + use<>, u64)> {
+/// The bytes of a file and their number; unpacked, if they are packed with gzip.
+fn open(path: &Path) -> Result<(Box<dyn BufRead>, u64)> {
     let (file, size) = files::open(path)?;
-    Ok((std::io::BufReader::with_capacity(1 << 18, file), size))
+    let mut reader = std::io::BufReader::with_capacity(1 << 18, file);
+    if !reader.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
+        return Ok((Box::new(reader), size));
+    }
+    let most = allowance(usize::try_from(size).unwrap_or(usize::MAX >> 8));
+    let mut bytes = Vec::new();
+    let unpacked = flate2::bufread::MultiGzDecoder::new(reader).take(most + 1).read_to_end(&mut bytes);
+    let malformed = |message| Error::Malformed { path: path.into(), place: Place::Byte(0), message };
+    unpacked.map_err(|e| malformed(format!("the gzip stream: {e}")))?;
+    let size = bytes.len() as u64;
+    if size > most {
+        return Err(malformed(format!(
+            "the gzip stream unpacks to more than {most} bytes: refused as malicious"
+        )));
+    }
+    Ok((Box::new(std::io::Cursor::new(bytes)), size))
 }
 
 /// Reads a point cloud: `x y z`, and `red green blue` if it has colours. Positions are rounded to `f32`.

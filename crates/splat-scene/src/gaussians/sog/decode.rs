@@ -6,16 +6,24 @@ use super::files::{Files, malformed};
 use super::meta::{self, Meta};
 use super::texture::Texture;
 use crate::gaussians::quantize::{logit_of_byte, unit_quaternion};
-use crate::{Gaussians, Origin, Result};
+use crate::{Error, Gaussians, Origin, Result};
 
 /// Entries of the palette per row of its texture.
 pub(super) const PALETTE_ROW: usize = 64;
 
-pub(super) fn scene(files: &mut Files) -> Result<Gaussians> {
-    let (path, json) = files.meta()?;
-    match meta::parse(&path, &json)? {
+/// The Gaussians in `files` that `meta` describes.
+pub(super) fn scene(files: &mut Files, meta: Meta) -> Result<Gaussians> {
+    match meta {
         Meta::V1(meta) => first(files, &meta),
         Meta::V2(meta) => second(files, &meta),
+        Meta::Streamed(scene) => Err(Error::NotGaussians {
+            path: files.meta_path(),
+            found: format!(
+                "this is streamed SOG within another file, whose Gaussians are in {} parts",
+                scene.filenames.len()
+            ),
+            hint: "unpack it into a folder, and give that folder".into(),
+        }),
     }
 }
 

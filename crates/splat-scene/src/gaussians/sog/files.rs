@@ -60,6 +60,20 @@ impl Files {
                 .map(|n| (meta, n[..n.len() - meta.len()].to_owned()))
         };
         let Some((meta, prefix)) = find(META).or_else(|| find(STREAMED)) else {
+            let ends = |end: &str| names.iter().any(|n| n.to_lowercase().ends_with(end));
+            let known = [
+                (
+                    ".pkl",
+                    "a checkpoint of PyTorch",
+                    "export its Gaussians as PLY with the program that trained them",
+                ),
+                (".npy", "arrays of NumPy", "export Gaussians as PLY with the program that wrote them"),
+                (".ply", "a zip with a PLY in it", "unpack it, and give the PLY"),
+            ];
+            if let Some((_, what, hint)) = known.iter().find(|(end, ..)| ends(end)) {
+                let found = format!("this is {what}, not a scene in SOG");
+                return Err(Error::NotGaussians { path: path.into(), found, hint: (*hint).into() });
+            }
             let some: Vec<_> = names.iter().take(8).map(|n| n.escape_debug().to_string()).collect();
             return Err(damaged(format!("the zip has no meta.json; it contains: {}", some.join(", "))));
         };

@@ -1,12 +1,13 @@
-//! The contents of `meta.json`, versions 1 and 2. The description of a streamed scene is recognised, but not read.
+//! The contents of `meta.json`, versions 1 and 2, and of the description of a streamed scene.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::files::malformed;
+use super::streamed::Streamed;
+use crate::Result;
 use crate::files::json;
-use crate::{Error, Result};
 
 /// Version 1, which has no version number. Every texture has ranges.
 #[derive(Deserialize)]
@@ -87,6 +88,7 @@ pub(super) struct Harmonics2 {
 pub(super) enum Meta {
     V1(V1),
     V2(V2),
+    Streamed(Streamed),
 }
 
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Meta> {
@@ -95,12 +97,11 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Meta> {
         version: Option<u64>,
         #[serde(rename = "lodLevels")]
         levels: Option<serde_json::Value>,
-        filenames: Option<serde_json::Value>,
     }
     const WHAT: &str = "SOG description";
-    let Version { version, levels, filenames } = json::parse(path, bytes, WHAT)?;
+    let Version { version, levels } = json::parse(path, bytes, WHAT)?;
     if levels.is_some() {
-        return Err(streamed(path, filenames.as_ref()));
+        return json::parse(path, bytes, WHAT).map(Meta::Streamed);
     }
     match version {
         None => json::parse(path, bytes, WHAT).map(Meta::V1),
@@ -109,21 +110,4 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Meta> {
             Err(malformed(path, format!("SOG version {v}, expected 2, or no version number for version 1")))
         }
     }
-}
-
-/// The error about a streamed scene, whose description lists `files`.
-fn streamed(path: &Path, files: Option<&serde_json::Value>) -> Error {
-    let files: Vec<&str> =
-        files.and_then(|f| f.as_array()).into_iter().flatten().filter_map(|f| f.as_str()).collect();
-    let hint = match files.first() {
-        Some(first) => {
-            format!("each of them is a scene of its own; read for example {:?}", path.with_file_name(first))
-        }
-        None => "write it again as one scene, in SOG or another format".into(),
-    };
-    let found = format!(
-        "this is streamed SOG, whose Gaussians are in {} files by place and level of detail; it is not read as a whole",
-        files.len()
-    );
-    Error::NotGaussians { path: path.into(), found, hint }
 }

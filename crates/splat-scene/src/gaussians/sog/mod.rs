@@ -2,7 +2,7 @@
 //! `meta.json` that says what the bytes mean.
 //!
 //! Versions 1 (linear ranges) and 2 (codebooks) are read, from a folder or from a single `.sog` file (a zip). Version 2 is
-//! written, in either form. The world frame is that of a plain PLY. The format is lossy: positions have 65536 steps of
+//! written, in either form. A streamed scene is read at its finest level (`streamed`). The world frame is that of a plain PLY. The format is lossy: positions have 65536 steps of
 //! `sign(x) ln(1 + |x|)` within the extent of the scene, scales and colours 256 values each, opacities and components of
 //! quaternions 256 steps, and harmonics above degree 0 come from a palette.
 
@@ -11,6 +11,7 @@ mod decode;
 mod files;
 mod meta;
 mod palette;
+mod streamed;
 mod texture;
 mod write;
 
@@ -21,6 +22,7 @@ use super::{WriteProgress, placed};
 use crate::{Gaussians, Result};
 pub(super) use files::description;
 use files::{Files, META};
+use meta::Meta;
 
 /// Whether to write one file or several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,16 +33,25 @@ pub enum Packaging {
     Folder,
 }
 
-/// Reads a `.sog` file, a `meta.json`, or a folder with a `meta.json`.
+/// Reads a `.sog` file, a `meta.json`, a folder with a `meta.json`, or a streamed scene by its `lod-meta.json` or folder.
 ///
 /// # Errors
 /// A missing or malformed `meta.json`; images that are missing, damaged or too small; an index outside of its codebook
 /// or palette; compressed data that expands too far.
 pub fn read(path: impl AsRef<Path>) -> Result<Gaussians> {
-    let path = path.as_ref();
+    load(path.as_ref()).map(|(g, _)| g)
+}
+
+/// As [`read`], with warnings.
+pub(super) fn load(path: &Path) -> Result<(Gaussians, Vec<String>)> {
     let mut files = Files::open(path)?;
-    let g = finite(path, decode::scene(&mut files)?)?;
-    placed(&if path.is_dir() { path.join(META) } else { path.into() }, g)
+    let (described, json) = files.meta()?;
+    let (g, warnings) = match meta::parse(&described, &json)? {
+        Meta::Streamed(scene) if path.is_dir() || described == path => streamed::scene(&described, &scene)?,
+        meta => (decode::scene(&mut files, meta)?, Vec::new()),
+    };
+    let g = finite(path, g)?;
+    Ok((placed(&if path.is_dir() { path.join(META) } else { path.into() }, g)?, warnings))
 }
 
 /// Parses the zip `data`. `path` is only used to name the file in errors.
@@ -48,8 +59,9 @@ pub fn read(path: impl AsRef<Path>) -> Result<Gaussians> {
 /// # Errors
 /// As [`read`].
 pub fn parse_bundle(path: &Path, data: Vec<u8>) -> Result<Gaussians> {
-    let g = decode::scene(&mut Files::bundle(path, data)?)?;
-    finite(path, g)
+    let mut files = Files::bundle(path, data)?;
+    let (described, json) = files.meta()?;
+    finite(path, decode::scene(&mut files, meta::parse(&described, &json)?)?)
 }
 
 /// Writes version 2 with the Gaussians in Morton order, and the sidecar of an origin that is not zero. After a failure there is no partial bundle; the files of a folder

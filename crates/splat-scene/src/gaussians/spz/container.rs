@@ -1,4 +1,4 @@
-//! The container of the attributes: gzip with a header inside (versions 2 and 3), or a header, a table and zstd streams
+//! The container of the attributes: gzip with a header inside (versions 1 to 3), or a header, a table and zstd streams
 //! (version 4).
 
 use std::io::{Read, Write};
@@ -27,7 +27,7 @@ fn open_gzip(path: &Path, data: &[u8]) -> Result<(Header, Streams, Axes)> {
     let malformed = |message: String| Error::Malformed { path: path.into(), place: Place::Byte(0), message };
     if !data.starts_with(&[0x1f, 0x8b]) {
         return Err(malformed(
-            "the file begins neither with NGSP (SPZ version 4) nor like gzip (versions 2 and 3)".into(),
+            "the file begins neither with NGSP (SPZ version 4) nor like gzip (versions 1 to 3)".into(),
         ));
     }
     let mut reader = flate2::read::MultiGzDecoder::new(data);
@@ -39,7 +39,7 @@ fn open_gzip(path: &Path, data: &[u8]) -> Result<(Header, Streams, Axes)> {
     if cursor.take(4, "the magic number")? != MAGIC {
         return Err(malformed("the gzip stream does not begin with NGSP, so this is not an SPZ file".into()));
     }
-    let header = header(path, &mut cursor, 2..=3)?;
+    let header = header(path, &mut cursor, 1..=3)?;
     let sizes = header.sizes();
     let expected: u64 = sizes.iter().sum();
     within_allowance(path, 0, data.len(), expected)?;
@@ -53,15 +53,19 @@ fn open_gzip(path: &Path, data: &[u8]) -> Result<(Header, Streams, Axes)> {
         .take(allowance(data.len()))
         .read_to_end(&mut rest)
         .map_err(|e| malformed(format!("the gzip stream, after the Gaussians: {e}")))?;
-    // Extensions follow the attributes. Without the flag nothing may follow.
-    if header.flags & FLAG_EXTENSIONS == 0 && !rest.is_empty() {
+    // Extensions follow the attributes. Without the flag a few bytes mean nothing, and more than a byte per Gaussian mean that
+    // version or degree are not those of the data.
+    if header.flags & FLAG_EXTENSIONS != 0 {
+        return Ok((header, streams, frame(path, &rest)?));
+    }
+    if rest.len() >= header.points.clamp(1, 4096) {
         return Err(malformed(format!(
             "{} bytes are left over after {} Gaussians",
             rest.len(),
             header.points
         )));
     }
-    Ok((header, streams, frame(path, &rest)?))
+    Ok((header, streams, Axes::RUB))
 }
 
 fn open_zstd(path: &Path, data: &[u8]) -> Result<(Header, Streams, Axes)> {
@@ -140,7 +144,7 @@ fn header(path: &Path, cursor: &mut Cursor<'_>, versions: std::ops::RangeInclusi
     let malformed = |message: String| Error::Malformed { path: path.into(), place: Place::Byte(4), message };
     if !versions.contains(&version) {
         let (a, b) = (versions.start(), versions.end());
-        let expected = if a == b { a.to_string() } else { format!("{a} or {b}") };
+        let expected = if a == b { a.to_string() } else { format!("{a} to {b}") };
         return Err(malformed(format!("SPZ version {version}, expected {expected} in this kind of file")));
     }
     let points = cursor.u32("the number of Gaussians")? as usize;

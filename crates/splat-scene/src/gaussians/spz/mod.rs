@@ -1,8 +1,8 @@
 //! SPZ, Niantic's packed Gaussians: fixed-point positions and one byte per number for the rest.
 //!
-//! Versions 2 and 3 are one gzip stream; version 4 (`NGSP`) is a plain header and one zstd stream per attribute. Version 2
-//! has coarser quaternions. Files use the frame RUB (x right, y up, z back); in memory the frame is RDF, as in a PLY, so y
-//! and z change sign, and quaternions and harmonics change with them. All three versions are read; 3 and 4 are written.
+//! Versions 1 to 3 are one gzip stream; version 4 (`NGSP`) is a plain header and one zstd stream per attribute. Versions 1
+//! and 2 have coarser quaternions, and version 1 has positions of 16-bit floating point. Files use the frame RUB (x right, y up, z back); in memory the frame is RDF, as in a PLY, so y
+//! and z change sign, and quaternions and harmonics change with them. All versions are read; 3 and 4 are written.
 
 mod container;
 mod packed;
@@ -44,13 +44,14 @@ const STREAMS: [&str; 6] = ["positions", "opacities", "colours", "scales", "rota
 impl Header {
     /// The sizes of the attributes in bytes, in the order of [`STREAMS`]. Counts fit in 32 bits, so the products fit in 64.
     fn sizes(&self) -> [u64; 6] {
-        let rotation = if self.version == 2 { 3 } else { 4 };
+        let rotation = if self.version <= 2 { 3 } else { 4 };
+        let position = if self.version == 1 { 6 } else { 9 };
         let rest = 3 * ((u64::from(self.sh_degree) + 1).pow(2) - 1);
-        [9, 1, 3, 3, rotation, rest].map(|each| each * self.points as u64)
+        [position, 1, 3, 3, rotation, rest].map(|each| each * self.points as u64)
     }
 }
 
-/// Reads an SPZ file of version 2, 3 or 4.
+/// Reads an SPZ file of version 1 to 4.
 ///
 /// # Errors
 /// As [`parse`]; or the file or its sidecar ([`Origin::sidecar`](crate::Origin::sidecar)) cannot be read.

@@ -1,9 +1,9 @@
 //! Packing and unpacking of the attributes.
 //!
-//! Position: 24-bit signed fixed point. Opacity: the sigmoid as a byte. Colour: 0.5 + 0.15 x coefficient as a byte. Log
+//! Position: 24-bit signed fixed point; in version 1, 16-bit floating point. Opacity: the sigmoid as a byte. Colour: 0.5 + 0.15 x coefficient as a byte. Log
 //! scale: 16 (x + 10) as a byte. Harmonic: 128 + 128 x as a byte, coefficient by coefficient, RGB each. Quaternion: from
 //! version 3 on, 2 bits for the component of xyzw that is left out, then a sign and 9 bits for each of the others, in units
-//! of 1/sqrt 2; version 2 has one byte for each of x, y, z, with w not below 0.
+//! of 1/sqrt 2; earlier versions have one byte for each of x, y, z, with w not below 0.
 
 use std::path::Path;
 
@@ -34,8 +34,13 @@ pub(super) fn unpack(header: &Header, streams: &Streams, axes: Axes) -> Gaussian
         let x = i32::from_le_bytes([0, b[0], b[1], b[2]]) >> 8;
         axes.position[i % 3] * x as f32 * unit
     };
-    let rotation: fn(&[u8]) -> [f32; 4] = if header.version == 2 { first_three } else { xyzw };
-    let per_rotation = if header.version == 2 { 3 } else { 4 };
+    let half = |(i, b): (usize, &[u8])| axes.position[i % 3] * half_float(u16::from_le_bytes([b[0], b[1]]));
+    let means = match header.version {
+        1 => positions.chunks_exact(2).enumerate().map(half).collect(),
+        _ => positions.chunks_exact(3).enumerate().map(fixed).collect(),
+    };
+    let rotation: fn(&[u8]) -> [f32; 4] = if header.version <= 2 { first_three } else { xyzw };
+    let per_rotation = if header.version <= 2 { 3 } else { 4 };
     let mut sh = Vec::with_capacity(3 * coeffs * header.points);
     for i in 0..header.points {
         sh.extend(colors[3 * i..3 * i + 3].iter().map(|&b| (f32::from(b) / 255.0 - 0.5) / COLOR));
@@ -46,7 +51,7 @@ pub(super) fn unpack(header: &Header, streams: &Streams, axes: Axes) -> Gaussian
         );
     }
     Gaussians {
-        means: positions.chunks_exact(3).enumerate().map(fixed).collect(),
+        means,
         sh,
         coeffs,
         opacity_logits: opacities.iter().map(|&b| logit_of_byte(b)).collect(),
@@ -61,6 +66,19 @@ pub(super) fn unpack(header: &Header, streams: &Streams, axes: Axes) -> Gaussian
             .collect(),
         origin: Origin::default(),
     }
+}
+
+/// A number of IEEE 754's binary16.
+fn half_float(bits: u16) -> f32 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
+    let size = match exponent {
+        0 => fraction * f32::powi(2.0, -24),
+        31 if fraction == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
+        _ => (1024.0 + fraction) * f32::powi(2.0, exponent - 25),
+    };
+    sign * size
 }
 
 fn first_three(bytes: &[u8]) -> [f32; 4] {
