@@ -2,6 +2,8 @@
 //!
 //! Asks the engine and reads `/proc`; what cannot be found out is left out.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 use splat_train::Backend;
 use tch::Device;
@@ -76,6 +78,13 @@ pub(crate) fn available_memory() -> Option<u64> {
         Some(limit.saturating_sub(kib("/proc/self/status", "VmSize")?))
     };
     [machine, group(), own()].into_iter().flatten().min()
+}
+
+/// The program on PATH, if it is there.
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let named = |folder: PathBuf| [folder.join(program), folder.join(format!("{program}.exe"))];
+    std::env::split_paths(&path).flat_map(named).find(|path| path.is_file())
 }
 
 /// The value in the first line `name : value` of a file.

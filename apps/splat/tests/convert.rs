@@ -296,3 +296,112 @@ fn other_layouts_are_said() {
     assert!(text.contains("cloud.ply: a point cloud, no Gaussians: 5 vertices with x, y, z"), "{text}");
     assert!(text.contains("hint: a training can start from its points"), "{text}");
 }
+
+/// Every case of Gaussians that people reported, through the program: `info` and `convert`, with the right values.
+#[test]
+fn the_cases_people_reported_are_right() {
+    let Some(cases) = splat_testdata::shared("../cases") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let info = |case: &str| -> serde_json::Value {
+        let run = Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")))
+            .args(["info", "--json"])
+            .arg(cases.join(case))
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{case}: {}", String::from_utf8_lossy(&run.stderr));
+        serde_json::from_slice(&run.stdout).unwrap()
+    };
+    let converted = |case: &str, to: &str| {
+        let out = dir.path().join(to);
+        let text = said(&splat(&[&cases.join(case), &out], &["--overwrite"]), true);
+        let scene = Gaussians::load(&out).unwrap();
+        if !case.starts_with("29") {
+            assert_eq!(info(case)["gaussians"], scene.gaussians.len(), "{case}");
+        }
+        (scene, text)
+    };
+    let near = |a: &[f32], b: &[f32], most: f32| {
+        assert_eq!(a.len(), b.len());
+        a.iter().zip(b).for_each(|(a, b)| assert!((a - b).abs() <= most, "{a} {b}"));
+    };
+
+    // Degree 0 from the colours, which are read as those of a point cloud here.
+    let case = "31-nerfstudio-rgb/splat.ply";
+    let (scene, text) = converted(case, "a.ply");
+    assert!(text.contains("warning: ") && text.contains("read as SH degree 0"), "{text}");
+    let points = ply::read_points(cases.join(case)).unwrap();
+    let colors: Vec<f32> = points.iter().flat_map(|p| p.color.map(|c| f32::from(c) / 255.0)).collect();
+    let shown: Vec<f32> = scene.gaussians.sh.iter().map(|c| 0.5 + splat_scene::SH_C0 * c).collect();
+    near(&shown, &colors, 1e-5);
+    near(&scene.gaussians.means, &points.iter().flat_map(|p| p.position).collect::<Vec<_>>(), 0.0);
+
+    // Lists before, in and after the vertices: four times the same scene, without a word.
+    let lists = ["before", "in_vertex", "after", "empty_before"].map(|name| {
+        let (scene, text) = converted(&format!("32-list/{name}.ply"), "b.ply");
+        assert!(!text.contains("warning"), "{name}: {text}");
+        scene.gaussians
+    });
+    assert!(lists.iter().all(|g| *g == lists[0] && g.len() == 30));
+    near(&lists[0].means, &scene.gaussians.means, 0.0);
+
+    let (scene, text) = converted("33-headers/gbk_comment.ply", "c.ply");
+    assert_eq!((scene.gaussians.len(), scene.gaussians.coeffs), (30, 4));
+    assert!(!text.contains("warning"), "{text}");
+
+    let (scene, text) = converted("37-2dgs/surfels.ply", "d.ply");
+    assert!(text.contains("there is no scale_2"), "{text}");
+    assert_eq!((scene.gaussians.len(), scene.gaussians.coeffs), (30, 16));
+    for scales in scene.gaussians.log_scales.chunks_exact(3) {
+        let thin = scales[0].min(scales[1]) + 1e-4f32.ln();
+        assert!((scales[2] - thin).abs() < 1e-5, "{scales:?}");
+    }
+
+    let cloud = cases.join("38-point-cloud/cloud.ply");
+    let out = dir.path().join("e.ply");
+    let text = said(&splat(&[&cloud, &out], &[]), false);
+    assert!(text.contains("a point cloud, no Gaussians: 400 vertices with x, y, z"), "{text}");
+    assert!(text.contains("hint: a training can start from its points") && !out.exists(), "{text}");
+
+    // Doubles stay doubles in a PLY, and are shifted and told about where the format has none.
+    let (world, _) = converted("43-utm/utm.ply", "f.ply");
+    let given = Gaussians::load(cases.join("43-utm/utm.ply")).unwrap();
+    assert!(world.world && given.world && world.gaussians == given.gaussians);
+    let (packed, text) = converted("43-utm/utm.ply", "f.spz");
+    assert!(
+        text.contains("SPZ rounds positions to steps of 0.00024, 163017 across the scene's 40"),
+        "{text}"
+    );
+    assert!(text.contains("f.spz.origin.json says") && packed.gaussians.origin == given.gaussians.origin);
+    assert!(farthest_apart(&packed.gaussians, &given.gaussians) < 0.001);
+
+    let part = Gaussians::read(cases.join("44-lod/0_0")).unwrap();
+    for case in ["44-lod", "44-lod/lod-meta.json"] {
+        let (scene, text) = converted(case, "g.ply");
+        assert!(text.contains("streamed SOG: the finest of 1 levels"), "{text}");
+        assert_eq!(scene.gaussians, part);
+    }
+
+    // A comment in Latin-1 and GBK in the cloud that a dataset begins with.
+    let set = info("29-cloudcompare-cloud");
+    assert_eq!((&set["points"], &set["points_seen"]), (&serde_json::json!(400), &serde_json::json!(1.0)));
+    assert_eq!(set["warnings"], serde_json::json!([]));
+}
+
+/// Names in files of strangers reach the terminal as escapes.
+#[test]
+#[cfg(unix)]
+fn names_cannot_act_on_the_terminal() {
+    let (_dir, paths) = files(&["a\u{1b}]0;x\u{7}.ply", "b\u{1b}[31m.spz", "c\u{1b}[0m.ply"]);
+    scene(5, 1).write(&paths[0]).unwrap();
+    let whole = std::fs::read(&paths[0]).unwrap();
+    let end = whole.windows(11).position(|w| w == b"end_header\n").unwrap();
+    let header = String::from_utf8(whole[..end].to_vec()).unwrap().replace("scale_2", "other");
+    std::fs::write(&paths[0], [header.as_bytes(), &whole[end..]].concat()).unwrap();
+    for (out, options) in [(&paths[1], &[][..]), (&paths[2], &["--quiet"])] {
+        let text = said(&splat(&[&paths[0], out], options), true);
+        assert!(text.contains("scale_2") && text.contains(r"a\u{1b}]0;x\u{7}.ply"), "{text:?}");
+        assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
+        let text = said(&splat(&[&paths[0], out], options), false);
+        assert!(text.contains("already exists") && !text.contains('\u{1b}'), "{text:?}");
+    }
+}

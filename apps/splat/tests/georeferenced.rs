@@ -10,7 +10,9 @@ use small::{at, json, splat, text, works};
 use splat_scene::{Gaussians, Origin, cameras_json};
 
 /// Trains a case for some steps; the PSNR of its held-out views. By the published schedule, which draws nothing in these
-/// steps: the default does, and what it draws spreads by more than .1 dB from seed to seed.
+/// steps. The default does, and the last bits of positions grow with it: with equal seeds (0, 1, 2), local data moved by
+/// whole units, whose local coordinates are equal to 1e-9, came out .089, .007 and .013 dB from where they were, and this
+/// pair of cases .148, .027 and -.049 dB.
 fn trained(case: &Path, out: &str, steps: &str, other: &[&str]) -> f64 {
     let more =
         ["--iterations", steps, "--test-every", "5", "--eval-every", "0", "--sh-degree", "1", "--quiet"];

@@ -159,23 +159,88 @@ fn commands_in_hints_lose_nothing_and_help() {
     assert!(contents(&broken) == before);
 }
 
-/// A photograph of another kind than its name says: whatever the hint does, its bytes are still there.
+/// A grey TIFF file of the size of the photographs.
+fn tiff() -> Vec<u8> {
+    let (w, h) = small::SIZE;
+    let tags: [(u16, u32); 9] =
+        [(256, w), (257, h), (258, 8), (259, 1), (262, 1), (273, 122), (277, 1), (278, h), (279, w * h)];
+    let mut bytes = [&b"II*\0"[..], &8u32.to_le_bytes(), &(tags.len() as u16).to_le_bytes()].concat();
+    for (tag, value) in tags {
+        bytes.extend([tag.to_le_bytes(), 4u16.to_le_bytes()].concat());
+        bytes.extend([1u32.to_le_bytes(), value.to_le_bytes()].concat());
+    }
+    bytes.extend(0u32.to_le_bytes());
+    assert_eq!(bytes.len(), 122);
+    bytes.resize(122 + (w * h) as usize, 77);
+    bytes
+}
+
+/// Photographs of another kind than their names say: following the hint gives a dataset that works, and nothing is lost.
 #[test]
-fn a_misnamed_photograph_is_not_lost() {
+fn misnamed_photographs_are_not_lost() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(data) = case("20d-heic-named-png", dir.path()) else { return };
-    let before = contents(Path::new(&data));
-    let message = fails(&["train", &data, "-o", &at(dir.path(), "out"), "--engine", "cpu"]);
-    let said = message
-        .lines()
-        .find_map(|line| line.strip_prefix("hint: ").and_then(|h| h.split_once("convert it: ")));
-    if let Some((_, command)) = said {
-        let run = Command::new("sh").args(["-c", command]).output().unwrap();
-        println!("{command}: {}", run.status);
+    let data = dataset(dir.path());
+    (0..5).for_each(|i| fs_err::write(data.join(format!("images/v{i}.png")), tiff()).unwrap());
+    let before = contents(&data);
+    let message = fails(&["info", data.to_str().unwrap()]);
+    assert!(message.contains("a TIFF file, which is not read"), "{message}");
+    let said = hint(&message);
+    let command = &said[said.find("mkdir ").unwrap()..];
+    let run = || Command::new("sh").args(["-c", command]).output().unwrap();
+    let first = run();
+    assert!(
+        before.iter().all(|(path, bytes)| contents(&data).get(path) == Some(bytes)),
+        "all is still there"
+    );
+    assert!(!run().status.success(), "what is there is not overwritten");
+    if said.contains("install imagemagick") {
+        println!("skipped: no ImageMagick, which the hint says: {said}");
+    } else {
+        assert!(first.status.success(), "{command}: {}", small::text(&first.stderr));
+        let images = said.split_once("--images ").unwrap().1.split_once(": ").unwrap().0;
+        works(&["info", data.to_str().unwrap(), "--images", images, "--decode"]);
     }
-    let after = contents(Path::new(&data));
-    for (path, bytes) in &before {
-        assert!(after.values().any(|kept| kept == bytes), "the bytes of {} are gone", path.display());
+    // The case: its photograph is left out by name, and strictness says what it is.
+    let Some(case) = case("20d-heic-named-png", dir.path()) else { return };
+    let before = contents(Path::new(&case));
+    let message = fails(&["info", &case, "--strict"]);
+    assert!(message.contains("a HEIC file, which is not read") && !message.contains("rm "), "{message}");
+    assert!(contents(Path::new(&case)) == before);
+}
+
+/// Every case that ends in an error or a warning, with its hint: what it says to leave out or to add makes it work.
+#[test]
+fn hints_on_the_cases_cure_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(elsewhere) = case("45d-points-elsewhere", dir.path()) else { return };
+    let out = at(dir.path(), "out");
+    let train = |data: &str, more: &[&str]| -> Vec<String> {
+        let common = ["train", data, "-o", &out, "--engine", "cpu", "--iterations", "1", "--quiet"];
+        common.iter().chain(more).map(|s| (*s).to_owned()).collect()
+    };
+    let words = |list: &'static [&'static str]| train(&elsewhere, list);
+    let message = fails(&words(&[]).iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(hint(&message).contains("--init sweep"), "{message}");
+    works(&words(&["--init", "sweep"]).iter().map(String::as_str).collect::<Vec<_>>());
+    for name in ["11-infinite-pose", "20d-heic-named-png"] {
+        let Some(data) = case(name, dir.path()) else { return };
+        let message = fails(&["info", &data, "--strict"]);
+        if name == "11-infinite-pose" {
+            assert!(hint(&message).contains("leave out --strict"), "{message}");
+        }
+        works(&["info", &data]);
     }
-    assert!(!message.contains("rm "), "{message}");
+    // A dataset one folder down, and one under another name.
+    let Some(flat) = case("03-flat", &dir.path().join("above/it")) else { return };
+    let above = at(dir.path(), "above");
+    let message = fails(&["info", &above]);
+    let path = hint(&message).split_once("give its path: '").unwrap().1.trim_end_matches('\'');
+    assert_eq!(path, flat);
+    works(&["info", path]);
+    let Some(scaled) = case("12-scaled-pose", dir.path()) else { return };
+    fs_err::rename(Path::new(&scaled).join("transforms.json"), Path::new(&scaled).join("my_poses.json"))
+        .unwrap();
+    let message = fails(&["info", &scaled]);
+    let path = hint(&message).split_once("give its path: '").unwrap().1.trim_end_matches('\'');
+    works(&["info", path]);
 }

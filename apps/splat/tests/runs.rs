@@ -170,6 +170,47 @@ fn one_folder_has_one_writer() {
     assert!(after.status.success(), "the lock of a killed run is gone: {}", text(&after.stderr));
 }
 
+/// Three programs started at once into one folder: one trains, two are told who holds it.
+#[test]
+fn of_three_trainings_at_once_one_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path());
+    let out = at(dir.path(), "out");
+    // Longer than the two others need to begin.
+    let arguments = [
+        "train",
+        data.to_str().unwrap(),
+        "-o",
+        &out,
+        "--engine",
+        "cpu",
+        "--overwrite",
+        "--iterations",
+        "200000",
+    ];
+    let mut all: Vec<_> = (0..3).map(|_| started(&arguments)).collect();
+    let mut ended = Vec::new();
+    while ended.len() < 2 {
+        for (k, program) in all.iter_mut().enumerate() {
+            if !ended.contains(&k) && program.try_wait().unwrap().is_some() {
+                ended.push(k);
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let winner = (0..3).find(|k| !ended.contains(k)).unwrap();
+    assert!(all[winner].try_wait().unwrap().is_none(), "one goes on");
+    all[winner].kill().unwrap();
+    for (k, program) in all.into_iter().enumerate() {
+        let output = program.wait_with_output().unwrap();
+        let said = text(&output.stderr);
+        assert!(
+            k == winner || !output.status.success() && said.contains("another program is writing"),
+            "{said}"
+        );
+    }
+}
+
 /// A run knows its dataset and its cameras: eval, render and info take the folder alone.
 #[test]
 fn the_folder_of_a_run_is_enough() {

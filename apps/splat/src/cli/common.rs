@@ -44,7 +44,7 @@ pub(crate) struct DataArgs {
     /// File with the names of the test split, one per line, instead of --test-every
     #[arg(long, value_name = "FILE")]
     test_list: Option<PathBuf>,
-    /// Fail if photographs are missing, instead of leaving them out
+    /// Fail if photographs are missing or frames cannot be used, instead of leaving them out
     #[arg(long)]
     strict: bool,
 }
@@ -188,7 +188,7 @@ fn without_poses(path: &Path, error: anyhow::Error) -> anyhow::Error {
 /// Whether an error of [`DataArgs::read`] says that there is no dataset.
 pub(crate) fn is_unposed(error: &anyhow::Error) -> bool {
     use splat_scene::Error;
-    matches!(error.downcast_ref(), Some(Error::NotADataset { .. } | Error::Read(_)))
+    matches!(error.downcast_ref(), Some(Error::UnknownDataset { nearby: None, .. }))
 }
 
 impl Split {

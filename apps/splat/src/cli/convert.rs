@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use super::say::{note, warn};
 use super::scene_file::{Inputs, Output, OutputArgs, size};
 
 /// Arguments of `splat convert`.
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     let mut inputs = Inputs::read(inputs)?;
     if inputs.g.is_empty() {
-        super::say::warn("there are no Gaussians to write");
+        warn("there are no Gaussians to write");
     }
     let degree = inputs.g.sh_degree();
     inputs.g.reduce_sh_degree(args.sh_degree.unwrap_or(3));
@@ -48,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if !args.quiet {
         let Inputs { g, bytes, formats, .. } = &inputs;
         let lowered = if g.sh_degree() < degree { format!("{degree} -> ") } else { String::new() };
-        anstream::eprintln!(
+        note(&format!(
             "{}: {} Gaussians, SH degree {lowered}{}; {} {} -> {output}; {:.1} s",
             out.display(),
             g.len(),
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             formats.join(" + "),
             size(*bytes),
             start.elapsed().as_secs_f64()
-        );
+        ));
     }
     Ok(())
 }

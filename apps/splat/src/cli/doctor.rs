@@ -17,7 +17,7 @@ use splat_train::{Backend, Gaussians, Probe, render_settings};
 use super::common::BackendArgs;
 use super::say::{print, shown};
 use super::view;
-use crate::machine::{Machine, available_memory};
+use crate::machine::{Machine, available_memory, on_path};
 
 /// Arguments of `splat doctor`.
 #[derive(Debug, clap::Args)]
@@ -171,13 +171,6 @@ fn version_of(lib: &Path) -> Option<String> {
         Some(rest.trim_matches(['\'', '"', ' ']).to_owned())
     };
     line("version.py", "__version__ = ").or_else(|| line("build-version", ""))
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);
-    std::env::split_paths(&std::env::var_os("PATH")?)
-        .map(|folder| folder.join(&file))
-        .find(|path| path.is_file())
 }
 
 fn table(r: &Report) -> String {

@@ -103,6 +103,29 @@ mod tests {
         Folder::open(dir.path(), true, "").unwrap();
     }
 
+    /// Of three that begin at once, one writes, and the two others are told so.
+    #[test]
+    fn of_three_writers_at_once_one_wins() {
+        let dir = tempfile::tempdir().unwrap();
+        for _ in 0..20 {
+            let ready = std::sync::Barrier::new(3);
+            let done = std::sync::Barrier::new(3);
+            let errors: Vec<String> = std::thread::scope(|scope| {
+                let write = || {
+                    ready.wait();
+                    let folder = Folder::open(dir.path(), true, "");
+                    // The winner holds the folder until all have tried.
+                    done.wait();
+                    folder.err().map(|error| error.to_string())
+                };
+                let writers = [scope.spawn(write), scope.spawn(write), scope.spawn(write)];
+                writers.into_iter().filter_map(|writer| writer.join().unwrap()).collect()
+            });
+            assert_eq!(errors.len(), 2, "{errors:?}");
+            assert!(errors.iter().all(|e| e.contains("another program is writing")), "{errors:?}");
+        }
+    }
+
     #[test]
     fn what_killed_programs_left_half_written_goes() {
         let dir = tempfile::tempdir().unwrap();

@@ -2,6 +2,7 @@
 
 use splat_train::Remedy;
 
+use super::poses;
 use super::say::note;
 
 /// An error of the program itself, with what the user can do.
@@ -57,6 +58,10 @@ fn data(error: &splat_scene::Error) -> Option<String> {
         Some(Remedy::ClearStrict) => "leave out --strict to continue without them".into(),
         Some(Remedy::EmptyTestList) => "hold out no view: --test-every 0 instead of --test-list".into(),
         Some(Remedy::ZeroTestEvery) => "hold out no view: --test-every 0".into(),
+        Some(Remedy::ConvertPictures) => match error {
+            splat_scene::Error::Decode { path, .. } => poses::converted(path),
+            _ => return error.hint(),
+        },
         Some(Remedy::ReplacePicture) => {
             "copy it again from where it came from, or move it elsewhere to train without it; `splat info DATA --decode` \
              lists every picture that cannot be read"

@@ -1,7 +1,9 @@
-//! Pictures and videos without camera poses, given to a command that needs some: the command that finds them.
+//! Pictures and videos without camera poses, given to a command that needs some, and pictures of other formats: the commands
+//! that make a dataset of them.
 
 use std::path::Path;
 
+use crate::machine::on_path;
 use crate::reconstruct::{self, Source};
 
 /// What `path` is and the command that gives it poses, if it is a video or a folder with pictures.
@@ -16,6 +18,30 @@ pub(crate) fn hint(path: &Path) -> Option<(&'static str, String)> {
     let found = beside.join("reconstruction");
     let (path, beside, found) = (quoted(path), quoted(beside), quoted(&found));
     Some((what, format!("find them first: splat reconstruct {path} -o {beside}; they are then in {found}")))
+}
+
+/// The command that makes PNG files of all pictures beside `picture` in a new folder, and the option that uses them.
+pub(crate) fn converted(picture: &Path) -> String {
+    let folder = picture.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.into());
+    let mut new = folder.clone().into_os_string();
+    new.push("-png");
+    let (from, to) = (quoted(&folder), quoted(Path::new(&new)));
+    // mkdir fails if the folder exists, so that nothing is overwritten.
+    format!(
+        "make PNG files of all of them in a new folder, and add --images {to}: {}mkdir {to} && mogrify -format png -path {to} \
+         {from}/*",
+        install(&["mogrify"]).replace("mogrify", "imagemagick")
+    )
+}
+
+/// How to get those of `programs` that this machine lacks; nothing if it has them all.
+fn install(programs: &[&str]) -> String {
+    let missing: Vec<&str> = programs.iter().copied().filter(|program| on_path(program).is_none()).collect();
+    match missing.as_slice() {
+        [] => String::new(),
+        missing => format!("install {0} (apt install {0}, brew install {0}), then: ", missing.join(" ")),
+    }
 }
 
 /// The command line of this process, for a shell.

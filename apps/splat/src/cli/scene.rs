@@ -146,7 +146,7 @@ pub(crate) fn read(path: &Path) -> Result<Gaussians> {
 
 /// The file of the scene: `path`, or the one that a training left in the folder `path`.
 pub(crate) fn file_of(path: &Path) -> Result<PathBuf> {
-    if !path.is_dir() || path.join("meta.json").exists() {
+    if !path.is_dir() || ["meta.json", "lod-meta.json"].iter().any(|name| path.join(name).exists()) {
         return Ok(path.into());
     }
     let plain = path.join("point_cloud.ply");

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use splat_scene::{GaussianFormat, Gaussians, Origin, WriteProgress, ply, spz};
 
 use super::Hinted;
-use super::say::warn;
+use super::say::{note, warn};
 use super::scene::{TrainedArgs, file_of};
 use super::view;
 
@@ -212,7 +212,7 @@ fn place(g: &mut Gaussians, format: GaussianFormat, out: &Path, quiet: bool) {
     if !g.origin.is_zero() && !quiet {
         let [x, y, z] = g.origin.offset;
         let sidecar = Origin::sidecar(&target(out, format));
-        anstream::eprintln!("positions are relative to {x}, {y}, {z}, which {} says", sidecar.display());
+        note(&format!("positions are relative to {x}, {y}, {z}, which {} says", sidecar.display()));
     }
     said_precision(g, format, quiet);
 }
@@ -222,7 +222,7 @@ fn said_precision(g: &Gaussians, format: GaussianFormat, quiet: bool) {
     if precision.is_coarse() {
         warn(&format!("{format} rounds positions to {precision}: coarse enough to be seen"));
     } else if !quiet {
-        anstream::eprintln!("{format} rounds positions to {precision}");
+        note(&format!("{format} rounds positions to {precision}"));
     }
 }
 

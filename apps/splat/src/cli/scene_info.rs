@@ -16,11 +16,17 @@ use super::scene;
 pub(super) fn file_of(path: &Path) -> Option<PathBuf> {
     if path.is_file() {
         // `transforms.json`, and a COLMAP model's own `points3D.ply` is in its folder.
-        let json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
-        return (!json && GaussianFormat::detect(path).is_ok()).then(|| path.into());
+        let sog = ["meta.json", "lod-meta.json"].iter().any(|name| path.ends_with(name));
+        let json = !sog && path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
+        let scene = || match GaussianFormat::detect(path) {
+            Ok(_) => true,
+            // What is named as no scene is no dataset either.
+            Err(error) => matches!(error, splat_scene::Error::NotGaussians { .. }),
+        };
+        return (!json && scene()).then(|| path.into());
     }
-    let scene = path.is_dir()
-        && ["meta.json", "point_cloud.ply", "point_cloud"].iter().any(|name| path.join(name).exists());
+    let known = ["meta.json", "lod-meta.json", "point_cloud.ply", "point_cloud"];
+    let scene = path.is_dir() && known.iter().any(|name| path.join(name).exists());
     scene.then(|| scene::file_of(path).ok()).flatten()
 }
 

@@ -26,7 +26,7 @@ use splat_scene::{Dataset, OpenOptions, save_png, write_atomically};
 use splatwright::provision::{Terminal, reconstruction};
 
 use crate::cli::Hinted;
-use crate::report;
+use crate::{machine, report};
 
 pub(crate) use tool::Sfm;
 pub(crate) use words::{left_out, photographs};
@@ -164,7 +164,7 @@ pub(crate) fn run(
         Source::Video(video) => {
             let to = work.join("images");
             fs_err::create_dir_all(&to)?;
-            let ffmpeg = match tool::on_path("ffmpeg") {
+            let ffmpeg = match machine::on_path("ffmpeg") {
                 Some(ffmpeg) => ffmpeg,
                 None => {
                     let brought = reconstruction::ffmpeg(settings.offline, &mut Terminal);

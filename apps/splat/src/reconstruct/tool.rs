@@ -8,6 +8,7 @@ use anyhow::Result;
 use splatwright::provision::{Terminal, reconstruction};
 
 use crate::cli::{Hinted, say};
+use crate::machine::on_path;
 
 /// The stages of pycolmap.
 const DRIVER: &str = include_str!("driver.py");
@@ -263,11 +264,4 @@ fn required(program: &str) -> Result<PathBuf> {
             "leave out --sfm, and what is needed is found or fetched",
         )
     })
-}
-
-/// The program on PATH, if it is there.
-pub(super) fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let named = |folder: PathBuf| [folder.join(program), folder.join(format!("{program}.exe"))];
-    std::env::split_paths(&path).flat_map(named).find(|path| path.is_file())
 }

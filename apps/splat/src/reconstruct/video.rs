@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn the_sharp_frames_of_a_video_are_chosen() {
         let Some(photos) = splat_testdata::shared("fox-colmap/images_2") else { return };
-        let ffmpeg = crate::reconstruct::tool::on_path("ffmpeg").unwrap_or_else(|| {
+        let ffmpeg = crate::machine::on_path("ffmpeg").unwrap_or_else(|| {
             splatwright::provision::reconstruction::ffmpeg(false, &mut splatwright::provision::Terminal)
                 .unwrap()
         });
