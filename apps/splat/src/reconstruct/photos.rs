@@ -140,7 +140,7 @@ fn camera(path: &Path) -> String {
 /// Which photographs share a camera, as lists of names. Without `one` of `Some(true)` (all of a size) or `Some(false)` (each
 /// its own), those of one folder, one size and one EXIF camera and focal length do.
 pub(super) fn groups(photographs: &[Photograph], one: Option<bool>) -> Vec<Vec<String>> {
-    let mut groups: BTreeMap<(String, (u32, u32), &str), Vec<String>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Vec<String>> = BTreeMap::new();
     for Photograph { name, size, camera } in photographs {
         let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
         let (place, camera) = match one {

@@ -35,13 +35,16 @@ pub fn parse_cameras(path: &Path, data: &[u8]) -> Result<Parsed<Cameras>> {
     })
 }
 
+/// Id and model of a camera of a model that is not known.
+type Unknown = (u32, String);
+
 /// The cameras if those of unknown models have `unknown` parameters, the first of these, and whether the file ends with the
 /// last camera.
 fn cameras_with(
     path: &Path,
     data: &[u8],
     unknown: usize,
-) -> Result<(Parsed<Cameras>, Option<(u32, String)>, bool)> {
+) -> Result<(Parsed<Cameras>, Option<Unknown>, bool)> {
     let mut c = Cursor::new(path, data);
     let n = c.count("cameras", 4 + 4 + 8 + 8 + 2 * 8)?;
     let (mut cameras, mut first) = (BTreeMap::new(), None);
