@@ -177,7 +177,8 @@ fn models_that_are_no_perspective_are_kept_as_such() {
 /// A file cut off anywhere gives an error that names it and a position in it.
 #[test]
 fn every_truncation_names_file_and_offset() {
-    let check = |whole: &[u8], parse: &dyn Fn(&[u8]) -> Result<Vec<String>, Error>| {
+    type Parse<'a> = &'a dyn Fn(&[u8]) -> Result<Vec<String>, Error>;
+    let check = |whole: &[u8], parse: Parse<'_>| {
         assert!(parse(whole).unwrap().is_empty());
         for n in 0..whole.len() {
             match parse(&whole[..n]).expect_err("a whole file") {

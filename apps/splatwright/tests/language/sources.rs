@@ -30,6 +30,7 @@ const SPEAKERS: &[&str] = &[
 
 /// What takes texts that nobody is told.
 const MUTE: &[&str] = &[
+    "strip_prefix",
     "assert",
     "assert_eq",
     "expect",
