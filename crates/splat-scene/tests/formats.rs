@@ -222,12 +222,15 @@ fn formats_are_told_by_content_and_by_name() {
     );
 
     let message = |e: Error| e.to_string();
-    for (name, bytes) in [("x.bin", &b"hello"[..]), ("y.ply", b""), ("z.glb", b"glT")] {
+    for (name, bytes) in [("x.bin", &b"hello"[..]), ("z.glb", b"glT")] {
         let path = dir.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let e = message(Gaussians::read(&path).unwrap_err());
         assert!(e.contains(name) && e.contains(".compressed.ply") && e.contains(".spz"), "{e}");
     }
+    std::fs::write(dir.path().join("y.ply"), b"").unwrap();
+    let e = message(Gaussians::read(dir.path().join("y.ply")).unwrap_err());
+    assert!(e.contains("y.ply") && e.contains("an empty file"), "{e}");
     for name in ["x.obj", "x", "x.json"] {
         let e = message(g.write(dir.path().join(name)).unwrap_err());
         assert!(e.contains("unknown output format") && e.contains("SOG"), "{e}");
