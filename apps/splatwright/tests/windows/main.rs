@@ -126,7 +126,7 @@ fn the_program_plans_an_extension_and_tells_why() {
     ]);
     let plan: serde_json::Value =
         serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{}{}", said.stdout, said.stderr));
-    assert!(said.ok, "{}", said.stderr);
+    assert!(said.ok, "{}{}", said.stdout, said.stderr);
     assert_eq!(plan["cuda"]["installed"]["version"], "12.6.77", "{plan:#}");
     assert_eq!(plan["compiler"]["version"], "19.42.34433");
     let rejected = plan["choices"].to_string();

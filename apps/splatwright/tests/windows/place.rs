@@ -116,18 +116,22 @@ impl Place {
         self.file(&format!("{folder}/lib/x64/cudart.lib"), "");
     }
 
-    /// A virtual environment with torch 2.4.0+cu124.
+    /// A virtual environment with torch 2.4.0+cu124, of a Python with headers and library.
     fn environment(&self) {
+        self.file("python/Include/Python.h", "");
+        self.file("python/libs/python311.lib", "");
         let torch = "venv/Lib/site-packages/torch";
         self.file(&format!("{torch}/version.py"), "__version__ = '2.4.0+cu124'\ncuda = '12.4'\n");
         self.file(&format!("{torch}/lib/torch.lib"), "");
         self.file(&format!("{torch}/include/ATen/ATen.h"), "");
         let json = |path: PathBuf| serde_json::to_string(&path.display().to_string()).unwrap();
         let answer = format!(
-            r#"{{"version":"3.11.7","executable":{},"prefix":{},"torch":{},"suffix":".cp311-win_amd64.pyd","platform":"win-amd64","include":"","library":"","setuptools":"70.1","wheel":null,"paths":[{}],"pip":false,"venv":true}}"#,
+            r#"{{"version":"3.11.7","executable":{},"prefix":{},"torch":{},"suffix":".cp311-win_amd64.pyd","platform":"win-amd64","include":{},"base":{},"library":"","setuptools":"70.1","wheel":null,"paths":[{}],"pip":false,"venv":true}}"#,
             json(self.at("venv/Scripts/python.exe")),
             json(self.at("venv")),
             json(self.at(&format!("{torch}/__init__.py"))),
+            json(self.at("python/Include")),
+            json(self.at("python")),
             json(self.at("venv/Lib/site-packages")),
         );
         self.program("venv/Scripts/python.exe", &format!("$ *\n{answer}\n"));
