@@ -202,7 +202,7 @@ fn the_server_serves_this_machine_alone() {
 #[test]
 fn a_file_that_is_no_scene_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    for (name, bytes) in [("broken.ply", &b"ply\nformat"[..]), ("short.splat", &[0; 40][..])] {
+    for (name, bytes) in [("broken.ply", &b"ply\nformat"[..]), ("short.splat", &[0; 20][..])] {
         let path = dir.path().join(name);
         fs_err::write(&path, bytes).unwrap();
         let output = splat(&[path.to_str().unwrap()]).output().unwrap();
