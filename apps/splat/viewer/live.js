@@ -1,4 +1,4 @@
-// The page while the scene is in training: reads progress.json twice a second, replaces the scene when there is a newer one,
+// The page while the scene is in training: reads progress.json every half second, replaces the scene when there is a newer one,
 // and sends the orders of its buttons. <html data-revision> is the number of the scene that is shown, data-training the
 // state of the training, for whoever drives the page.
 

@@ -30,7 +30,7 @@ use crate::trajectory::Framing;
 /// Least time between two copies of the scene, and how many times what a copy costs.
 const EVERY: Duration = Duration::from_secs(3);
 const COST: u32 = 40;
-/// A page asks twice a second; one that has not asked for so long is closed or hidden.
+/// A page asks every half second; one that has not asked for so long is closed or hidden.
 const AWAY: Duration = Duration::from_secs(3);
 /// How long the program stays at the end so that an open page gets the finished scene.
 const LAST: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ pub(crate) struct LiveArgs {
     no_open: bool,
 }
 
-/// What the page reads twice a second, `progress.json`.
+/// What the page reads every half second, `progress.json`.
 #[derive(Debug, Default, Serialize)]
 struct Now {
     /// `training`, `paused`, `stopping` or `finished`.
