@@ -83,7 +83,7 @@ pub fn write(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
     gaussians.origin.write_sidecar(path)
 }
 
-/// The contents of the file that [`write`] writes: local positions.
+/// The contents of the file that [`write()`] writes: local positions.
 ///
 /// # Errors
 /// Arrays that disagree in length or contain NaN or infinity.

@@ -52,7 +52,7 @@ impl Trainer {
     /// The scores of the held-out views; waits for the device.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if a render contains NaN; what the rasterizer reports, for example out of device memory.
+    /// [`Error::NotFinite`](crate::Error::NotFinite) if a render contains NaN; what the rasterizer reports, for example out of device memory.
     pub fn evaluate(&self) -> Result<Scores> {
         static NEVER: AtomicBool = AtomicBool::new(false);
         Ok(self.evaluate_until(&NEVER)?.unwrap_or_default())

@@ -80,10 +80,10 @@ pub fn write(
     gaussians.origin.write_sidecar(path.as_ref())
 }
 
-/// The contents of the bundle that [`write`] writes.
+/// The contents of the bundle that [`write()`] writes.
 ///
 /// # Errors
-/// As [`write`], but for those of files.
+/// As [`write()`], but for those of files.
 pub fn to_bytes(gaussians: &Gaussians, progress: WriteProgress<'_>) -> Result<Vec<u8>> {
     let files = write::files(Path::new("scene.sog"), gaussians, progress)?;
     Ok(write::bundle(&files)?)
