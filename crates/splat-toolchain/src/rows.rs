@@ -149,6 +149,14 @@ mod tests {
         }
     }
 
+    /// torch-link, which has no dependencies, keeps the pairs of its own that it tells build scripts.
+    #[test]
+    fn the_pairs_are_those_of_torch_link() {
+        let of_tch: Vec<_> = ROWS.iter().map(|row| row.tch_version().series().to_string()).collect();
+        let pairs: Vec<_> = of_tch.iter().zip(ROWS).map(|(tch, row)| (tch.as_str(), row.name)).collect();
+        assert_eq!(pairs, torch_link::ROWS);
+    }
+
     #[test]
     fn rows_are_found_by_every_spelling() {
         for text in ["2.7", "2.7.1", "torch-2.7", "2.7.0"] {

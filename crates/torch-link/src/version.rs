@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::Torch;
 
 /// Which tch fits which libtorch, oldest first: series of tch, series of torch.
-/// Sources: the `TORCH_VERSION` of torch-sys's released build scripts.
+/// Sources: the `TORCH_VERSION` of torch-sys's released build scripts. A test of splat-toolchain compares its rows.
 pub const ROWS: [(&str, &str); 6] =
     [("0.17", "2.4"), ("0.20", "2.7"), ("0.22", "2.9"), ("0.23", "2.10"), ("0.24", "2.11"), ("0.26", "2.13")];
 

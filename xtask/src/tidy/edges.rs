@@ -54,7 +54,7 @@ const RULES: &[Rule] = &[
     // For build scripts and tests.
     rule("torch-link", &[], &[], &[]),
     rule("splat-engine-build", &[], &[], &[]),
-    rule("splat-toolchain", &[], &[], &[]),
+    rule("splat-toolchain", &[], &[], LINK),
     rule(TESTDATA, &[], &[], &[]),
     rule("splat-tests", &["splat-core", "splat-engine", "splat-cpu", "splat-cuda", "splat-inria", "splat-tch", "splat-scene", "splat-init", "splat-train", "splat-verify"], LINK, &[]),
 ];
