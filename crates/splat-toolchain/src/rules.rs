@@ -1,16 +1,18 @@
 //! Rules: each a pure function of the facts and the plan that says what would go wrong, under a code of the
 //! catalogue. Rules that decide between candidates live with the choosers (`choose`); these look at the whole.
 
+mod bring;
 mod common;
 pub mod ext;
+mod torch;
 pub mod tree;
 
+use self::bring::{damaged, sources, to_bring};
+use self::torch::{cuda_facts, torch, torch_sys, torch_sys_overrides};
 use crate::{
     finding::{Finding, Severity},
-    machine::{Fact, Machine, Torch},
-    managed::ManagedItem,
-    paths,
-    plan::{Choice, Plan, Sources},
+    machine::{Fact, Machine},
+    plan::Plan,
     request::{Repo, Request},
     version::Version,
 };
@@ -48,7 +50,7 @@ pub fn all(machine: &Machine, request: &Request, repo: &Repo, plan: &Plan) -> Ve
 }
 
 /// S10: the Rust that builds this is older than the workspace asks for.
-pub fn rust(machine: &Machine) -> Option<Finding> {
+fn rust(machine: &Machine) -> Option<Finding> {
     let rustc = machine.rustc.as_ref()?;
     let least = MIN_RUST.parse::<Version>().ok()?;
     (rustc.version < least).then(|| {
@@ -63,7 +65,7 @@ pub fn rust(machine: &Machine) -> Option<Finding> {
 }
 
 /// S01: nothing could bring packages (an error only if the plan has something to bring).
-pub fn python(machine: &Machine, plan: &Plan) -> Option<Finding> {
+fn python(machine: &Machine, plan: &Plan) -> Option<Finding> {
     if plan.python.is_some() {
         return None;
     }
@@ -88,7 +90,7 @@ pub fn python(machine: &Machine, plan: &Plan) -> Option<Finding> {
 }
 
 /// S14: `.cargo/toolchain.toml` cannot be read, or names a torch that is gone; S16: it says another plan than this.
-pub fn toolchain_file(repo: &Repo, plan: &Plan) -> Option<Finding> {
+fn toolchain_file(repo: &Repo, plan: &Plan) -> Option<Finding> {
     let finding =
         |code, severity, message: String| Finding::new(code, severity, message).evidence(crate::config::PATH);
     if let Some(error) = &repo.toolchain_error {
@@ -112,7 +114,7 @@ pub fn toolchain_file(repo: &Repo, plan: &Plan) -> Option<Finding> {
 }
 
 /// E101: one tch fits exactly one libtorch, and the lock holds another row's.
-pub fn lock(request: &Request, repo: &Repo, plan: &Plan) -> Option<Finding> {
+fn lock(request: &Request, repo: &Repo, plan: &Plan) -> Option<Finding> {
     let locked = repo.tch_locked.as_ref()?;
     if *locked == plan.row.tch_version() {
         return None;
@@ -128,99 +130,8 @@ pub fn lock(request: &Request, repo: &Repo, plan: &Plan) -> Option<Finding> {
     )
 }
 
-/// E04: a CPU-only torch under CUDA engines; E72 is prevented by the plan itself, which passes torch's own ABI.
-pub fn torch(machine: &Machine, plan: &Plan) -> Option<Finding> {
-    let path = plan.torch.path()?;
-    let torch = machine.torches.iter().find(|torch| torch.root == path)?;
-    let cpu_only = torch.cuda.is_none() && plan.engines.iter().any(|engine| engine.needs_cuda());
-    cpu_only.then(|| {
-        let message = format!("torch {} was built without CUDA: CUDA engines are built and checked, but `tch` cannot hand them tensors", torch.full_version);
-        Finding::new("E04", Severity::Warning, message)
-            .evidence(torch.root.join("version.py").display().to_string())
-            .hint(format!("install the CUDA build of torch {}, or deactivate that environment and run `cargo xtask build`", plan.row.torch))
-    })
-}
-
-/// S11: variables that make torch-sys look elsewhere than the plan says.
-pub fn torch_sys_overrides(machine: &Machine) -> Vec<Finding> {
-    ["LIBTORCH_USE_PYTORCH", "LIBTORCH_INCLUDE", "LIBTORCH_LIB"]
-        .into_iter()
-        .filter_map(|name| Some((name, machine.user_env.get(name)?)))
-        .map(|(name, value)| {
-            Finding::new(
-                "S11",
-                Severity::Error,
-                format!("{name} is set, and with it torch-sys ignores the torch that the plan chose"),
-            )
-            .evidence(format!("{name}={value}"))
-            .hint(format!("unset {name}; to choose a torch yourself, export LIBTORCH=<its folder>"))
-        })
-        .collect()
-}
-
-/// The torch of the plan, if it is here.
-fn planned_torch<'a>(machine: &'a Machine, plan: &Plan) -> Option<&'a Torch> {
-    machine.torches.iter().find(|torch| Some(torch.root.as_path()) == plan.torch.path())
-}
-
-/// The CUDA of the plan's torch.
-fn torch_version(machine: &Machine, plan: &Plan) -> Option<Version> {
-    match planned_torch(machine, plan) {
-        Some(torch) => torch.cuda.clone(),
-        None => plan.row.cuda.parse().ok(),
-    }
-}
-
-/// E102: the user's LIBTORCH_CXX11_ABI contradicts torch; E104: TORCH_CUDA_VERSION asks for what torch-sys cannot
-/// fetch; E105: torch's headers demand more than the C++17 that torch-sys passes.
-pub fn torch_sys(machine: &Machine, plan: &Plan) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let torch = planned_torch(machine, plan);
-    let says = torch.map_or(plan.row.cxx11_abi, |torch| torch.cxx11_abi.unwrap_or(true));
-    if let Some(value) = machine.user_env.get("LIBTORCH_CXX11_ABI")
-        && (value == "1") != says
-    {
-        let message =
-            format!("LIBTORCH_CXX11_ABI is {value}, and torch {} has {}", plan.row.torch, u8::from(says));
-        findings.push(
-            Finding::new("E102", Severity::Error, message)
-                .evidence(format!("LIBTORCH_CXX11_ABI={value}"))
-                .hint("unset LIBTORCH_CXX11_ABI"),
-        );
-    }
-    let fetchable = ["cpu", "cu118", "cu121", "cu124", "cu126", "cu128"];
-    if let Some(value) =
-        machine.user_env.get("TORCH_CUDA_VERSION").filter(|value| !fetchable.contains(&value.as_str()))
-    {
-        findings.push(
-            Finding::new(
-                "E104",
-                Severity::Warning,
-                format!(
-                    "TORCH_CUDA_VERSION is {value}, which torch-sys does not know ({})",
-                    fetchable.join(", ")
-                ),
-            )
-            .evidence(format!("TORCH_CUDA_VERSION={value}"))
-            .hint("unset TORCH_CUDA_VERSION: torch is found or brought by `cargo xtask build`"),
-        );
-    }
-    if let Some(torch) = torch.filter(|torch| torch.cxx_standard.is_some_and(|standard| standard > 17)) {
-        let message = format!(
-            "torch {} demands C++20, and torch-sys {} compiles with C++17",
-            torch.full_version, plan.row.tch
-        );
-        findings.push(
-            Finding::new("E105", Severity::Error, message)
-                .evidence(torch.root.join("include/ATen/ATen.h").display().to_string())
-                .hint("`cargo xtask switch torch 2.11`, and unset LIBTORCH"),
-        );
-    }
-    findings
-}
-
 /// E91, E92: the repository's own path, where that matters (Windows).
-pub fn paths_of(machine: &Machine) -> Vec<Finding> {
+fn paths_of(machine: &Machine) -> Vec<Finding> {
     let windows = machine.os == "windows";
     let long = machine.long_paths.as_ref().is_some_and(|fact| fact.value);
     let folders = machine
@@ -234,109 +145,6 @@ pub fn paths_of(machine: &Machine) -> Vec<Finding> {
             Finding::new(code, Severity::Warning, what)
                 .evidence("the folder's name")
                 .hint("move it to a short path without spaces, such as C:\\w; or set SPLATWRIGHT_HOME for the cache")
-        })
-        .collect()
-}
-
-/// E01/E02: toolkit and torch differ, which is fatal elsewhere and harmless here; E13: a toolkit contradicts itself.
-pub fn cuda_facts(machine: &Machine, plan: &Plan) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let Some((path, version)) = plan.cuda.path().zip(plan.cuda.version()) else { return findings };
-    if let Some(torch_cuda) = torch_version(machine, plan)
-        && torch_cuda.series() != version.series()
-    {
-        let code = if torch_cuda.major() == version.major() { "E02" } else { "E01" };
-        let message = format!(
-            "the toolkit is CUDA {}, torch was built with {}: harmless here, because the kernels never see torch and carry their own runtime",
-            version.series(),
-            torch_cuda.series()
-        );
-        findings.push(Finding::new(code, Severity::Info, message).evidence(path.display().to_string()));
-    }
-    let toolkit = machine.toolkits.iter().find(|toolkit| toolkit.root == path);
-    findings.extend(toolkit.and_then(common::contradiction));
-    findings.extend(common::three_numbers(machine, Some(version), torch_version(machine, plan).as_ref()));
-    findings
-}
-
-/// S09: sources that nothing pins.
-pub fn sources(plan: &Plan) -> Option<Finding> {
-    let Sources::Checkout { path } = &plan.sources else { return None };
-    Some(
-        Finding::new(
-            "S09",
-            Severity::Info,
-            "the original rasterizer is built from your own checkout, whose contents are not pinned",
-        )
-        .evidence(path.display().to_string())
-        .hint("move it away to build the pinned sources"),
-    )
-}
-
-/// S05: what will be brought; S07: and must not, or does not fit on the disk.
-pub fn to_bring(machine: &Machine, request: &Request, plan: &Plan) -> Vec<Finding> {
-    let items = plan.to_bring();
-    let Some(first) = items.first() else { return Vec::new() };
-    let names: Vec<&str> = items.iter().map(|(item, _)| item.name).collect();
-    let bytes: u64 = items.iter().map(|(item, _)| item.bytes).sum();
-    let gb = |bytes: u64| bytes as f64 / 1e9;
-    let mut findings = Vec::new();
-    let folder = paths::parent(&first.1).map(|dir| dir.display().to_string()).unwrap_or_default();
-    if request.offline {
-        findings.push(
-            Finding::new(
-                "S08",
-                Severity::Error,
-                format!("not in the cache: {}; `--offline` forbids fetching", names.join(", ")),
-            )
-            .evidence(folder.clone())
-            .hint(
-                "run `cargo xtask build` once with a network, or copy that folder from a machine that has it",
-            ),
-        );
-    } else {
-        let message =
-            format!("`cargo xtask build` brings {} (about {:.1} GB on disk)", names.join(", "), gb(bytes));
-        findings.push(Finding::new("S05", Severity::Info, message).evidence(folder));
-    }
-    if let Some(disk) =
-        machine.disks.iter().find(|disk| disk.holds == "cache" && disk.free < bytes + bytes / 2)
-    {
-        // Packages lie beside their unpacked files for a while.
-        let message = format!(
-            "{:.1} GB are free where the cache lies, and bringing {} takes about {:.1} GB",
-            gb(disk.free),
-            names.join(", "),
-            gb(bytes + bytes / 2)
-        );
-        findings.push(
-            Finding::new("S03", Severity::Error, message)
-                .evidence(disk.path.display().to_string())
-                .hint("free some space (`cargo xtask clean --cache --dry-run` lists ours), or set SPLATWRIGHT_HOME to a larger disk"),
-        );
-    }
-    findings
-}
-
-/// S15: an incomplete installation in the cache, where the plan's own would be.
-pub fn damaged(machine: &Machine, plan: &Plan) -> Vec<Finding> {
-    let planned = |item: &ManagedItem| {
-        let choices = [&plan.torch, &plan.cuda, &plan.cmake, &plan.ninja];
-        choices.into_iter().any(|choice| matches!(choice, Choice::Managed { item: ours, .. } if ours == item))
-    };
-    machine
-        .managed
-        .iter()
-        .filter(|state| !state.lacks.is_empty() && planned(&state.item))
-        .map(|state| {
-            let message = format!(
-                "{} in the cache is incomplete: {} is missing",
-                state.item.name,
-                state.lacks.join(", ")
-            );
-            Finding::new("S15", Severity::Warning, message)
-                .evidence(state.dir.display().to_string())
-                .hint("`cargo xtask build` installs it again")
         })
         .collect()
 }

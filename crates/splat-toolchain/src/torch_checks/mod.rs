@@ -3,6 +3,9 @@
 //! Measured on torch 2.4.0, 2.7.1 and 2.11.0 (the conformance test runs torch's own functions beside these);
 //! releases between take the tables of the nearest measured one below, 2.13 and 2.15 as their sources say.
 
+mod tables;
+
+use self::tables::{bounds, names, numbers};
 use crate::{machine::CompilerKind, version::Version};
 
 /// What torch says to a toolkit and a compiler.
@@ -38,70 +41,6 @@ pub enum Bounds {
     Undefined,
     /// The table knows this CUDA version.
     Within,
-}
-
-type Line = ((u32, u32), &'static [u32], &'static [u32]);
-
-const GCC_TO_11_7: &[Line] = &[
-    ((11, 0), &[5, 0, 0], &[10, 0]),
-    ((11, 1), &[5, 0, 0], &[11, 0]),
-    ((11, 2), &[5, 0, 0], &[11, 0]),
-    ((11, 3), &[5, 0, 0], &[11, 0]),
-    ((11, 4), &[6, 0, 0], &[12, 0]),
-    ((11, 5), &[6, 0, 0], &[12, 0]),
-    ((11, 6), &[6, 0, 0], &[12, 0]),
-    ((11, 7), &[6, 0, 0], &[12, 0]),
-];
-const GCC_FROM_12_0: &[Line] = &[
-    ((12, 0), &[6, 0, 0], &[13, 0]),
-    ((12, 1), &[6, 0, 0], &[13, 0]),
-    ((12, 2), &[6, 0, 0], &[13, 0]),
-    ((12, 3), &[6, 0, 0], &[14, 0]),
-    ((12, 4), &[6, 0, 0], &[14, 0]),
-    ((12, 5), &[6, 0, 0], &[14, 0]),
-    ((12, 6), &[6, 0, 0], &[14, 0]),
-    ((12, 7), &[6, 0, 0], &[14, 0]),
-    ((12, 8), &[6, 0, 0], &[14, 0]),
-    ((12, 9), &[6, 0, 0], &[14, 0]),
-    ((13, 0), &[6, 0, 0], &[16, 0]),
-];
-/// 2.13 raised the two lines that lagged behind.
-const GCC_FROM_TORCH_2_13: &[Line] = &[((12, 8), &[6, 0, 0], &[15, 0]), ((12, 9), &[6, 0, 0], &[15, 0])];
-const CLANG_TO_11_7: &[Line] = &[
-    ((11, 1), &[3, 3, 0], &[11, 0]),
-    ((11, 2), &[3, 3, 0], &[12, 0]),
-    ((11, 3), &[3, 3, 0], &[12, 0]),
-    ((11, 4), &[3, 3, 0], &[13, 0]),
-    ((11, 5), &[3, 3, 0], &[13, 0]),
-    ((11, 6), &[3, 3, 0], &[14, 0]),
-    ((11, 7), &[3, 3, 0], &[14, 0]),
-];
-const CLANG_FROM_12_0: &[Line] = &[
-    ((12, 0), &[7, 0], &[15, 0]),
-    ((12, 1), &[7, 0], &[15, 0]),
-    ((12, 2), &[7, 0], &[16, 0]),
-    ((12, 3), &[7, 0], &[16, 0]),
-    ((12, 4), &[7, 0], &[17, 0]),
-    ((12, 5), &[7, 0], &[18, 0]),
-    ((12, 6), &[7, 0], &[18, 0]),
-    ((12, 7), &[7, 0], &[19, 0]),
-    ((12, 8), &[7, 0], &[19, 0]),
-    ((12, 9), &[7, 0], &[19, 0]),
-    ((13, 0), &[7, 0], &[21, 0]),
-];
-
-/// Lowest and first refused version for a toolkit, as this torch's table has it.
-fn bounds(torch: &Version, cuda: &Version, clang: bool) -> Option<(Version, Version)> {
-    let since = |minor: u32| *torch >= Version::new(&[2, minor]);
-    let tables: [&[Line]; 3] = match (clang, since(8)) {
-        (false, true) => [if since(13) { GCC_FROM_TORCH_2_13 } else { &[] }, GCC_FROM_12_0, GCC_TO_11_7],
-        (false, false) => [&[], &[], GCC_TO_11_7],
-        (true, true) => [&[], CLANG_FROM_12_0, CLANG_TO_11_7],
-        (true, false) => [&[], &[], CLANG_TO_11_7],
-    };
-    let key = (cuda.major(), cuda.minor());
-    let found = tables.into_iter().flatten().find(|(line, ..)| *line == key)?;
-    Some((Version::new(found.1), Version::new(found.2)))
 }
 
 /// What a check is made of.
@@ -147,51 +86,6 @@ pub fn check(asked: &Check<'_>) -> Verdict {
     } else {
         accepted(Bounds::Within)
     }
-}
-
-/// Names that torch replaces by numbers, in the order in which it does.
-fn names(torch: &Version) -> Vec<(&'static str, &'static str)> {
-    let mut names = vec![
-        ("Kepler+Tesla", "3.7"),
-        ("Kepler", "3.5+PTX"),
-        ("Maxwell+Tegra", "5.3"),
-        ("Maxwell", "5.0;5.2+PTX"),
-        ("Pascal", "6.0;6.1+PTX"),
-        ("Volta+Tegra", "7.2"),
-        ("Volta", "7.0+PTX"),
-        ("Turing", "7.5+PTX"),
-        ("Ampere+Tegra", "8.7"),
-        ("Ampere", "8.0;8.6+PTX"),
-        ("Ada", "8.9+PTX"),
-        ("Hopper", "9.0+PTX"),
-    ];
-    if *torch >= Version::new(&[2, 9]) {
-        names.extend([("Blackwell+Tegra", "11.0"), ("Blackwell", "10.0;10.3;12.0;12.1+PTX")]);
-    } else if *torch >= Version::new(&[2, 6]) {
-        names.extend([("Blackwell+Tegra", "10.1"), ("Blackwell", "10.0;12.0+PTX")]);
-    }
-    if *torch >= Version::new(&[2, 15]) {
-        names.push(("Rubin", "10.7+PTX"));
-    }
-    names
-}
-
-const NUMBERS: &[&str] = &[
-    "3.5", "3.7", "5.0", "5.2", "5.3", "6.0", "6.1", "6.2", "7.0", "7.2", "7.5", "8.0", "8.6", "8.7", "8.9",
-    "9.0", "9.0a",
-];
-
-fn numbers(torch: &Version) -> Vec<&'static str> {
-    let mut numbers = NUMBERS.to_vec();
-    if *torch >= Version::new(&[2, 9]) {
-        numbers.extend(["10.0", "10.0a", "11.0", "11.0a", "10.3", "10.3a", "12.0", "12.0a", "12.1", "12.1a"]);
-    } else if *torch >= Version::new(&[2, 6]) {
-        numbers.extend(["10.0", "10.0a", "10.1", "10.1a", "12.0", "12.0a"]);
-    }
-    if *torch >= Version::new(&[2, 15]) {
-        numbers.push("10.7");
-    }
-    numbers
 }
 
 /// The entry that torch does not take: `Unknown CUDA arch (8.6,8.9) or GPU not supported`.
