@@ -8,6 +8,7 @@ pub mod consent;
 pub(crate) mod index;
 pub mod offline;
 pub mod original;
+mod package;
 pub mod packages;
 pub(crate) mod pip;
 pub mod progress;

@@ -12,8 +12,13 @@ use fs_err as fs;
 use serde_json::{Value, json};
 use splat_toolchain::{Env, Request, wheels::Pinned};
 
-use super::{SAVED, TorchPlan, install, resolve::Pip};
-use crate::{ext::Target, hint::hinted, provision::Cache, provision::index::Index, repository, ui};
+use super::{SAVED, TorchPlan, resolve::Pip};
+use crate::{
+    ext::Target,
+    hint::hinted,
+    provision::{Cache, index::Index, stamp::sha256},
+    repository, ui,
+};
 
 const PROGRAM: &str = include_str!("fetch.py");
 
@@ -47,9 +52,7 @@ pub(super) fn download(pip: &Pip, plan: &TorchPlan, target: &Target) -> Result<P
 /// One wheel; a part that is there already is gone on with.
 fn one(python: &Path, settings: &Value, wheel: &Pinned, folder: &Path) -> Result<()> {
     let path = folder.join(&wheel.file);
-    if path.is_file()
-        && wheel.sha256.as_deref().is_none_or(|hash| install::sha256(&path).is_ok_and(|h| h == hash))
-    {
+    if path.is_file() && wheel.sha256.as_deref().is_none_or(|hash| sha256(&path).is_ok_and(|h| h == hash)) {
         return Ok(());
     }
     ui::note(&format!("downloading {}", wheel.file));

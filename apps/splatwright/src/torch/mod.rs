@@ -3,7 +3,9 @@
 
 mod elsewhere;
 mod fetch;
+mod folder;
 mod install;
+mod record;
 mod resolve;
 mod swap;
 
