@@ -21,6 +21,9 @@ pub struct Config {
     pub dropout: f64,
     /// No Gaussians are left out after this step, so that the last steps train the scene that is saved.
     pub dropout_until: u64,
+    /// The run ends with the mean of the parameters over the last steps, this share of them, 0 to 1; see
+    /// [`Average`](crate::Average).
+    pub average: f64,
     /// Weight of D-SSIM against L1 in the default loss, 0 to 1.
     pub lambda_dssim: f64,
     /// The background colour, RGB 0 to 1: behind the Gaussians and behind transparent photographs.
@@ -80,6 +83,7 @@ impl Config {
             sh_every: 1000,
             dropout: 0.0,
             dropout_until: 0,
+            average: 0.0,
             lambda_dssim: 0.2,
             background: [0.0; 3],
             random_background: false,
@@ -127,6 +131,12 @@ impl Config {
             return refuse(format!(
                 "a share of {} of the Gaussians is left out, expected 0 to 0.9",
                 self.dropout
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.average) {
+            return refuse(format!(
+                "the mean is over a share of {} of the steps, expected 0 to 1",
+                self.average
             ));
         }
         if self.sh_every == 0 {

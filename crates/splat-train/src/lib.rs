@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod average;
 mod checkpoint;
 mod config;
 mod densify;
@@ -22,6 +23,7 @@ mod resume;
 mod trainer;
 mod views;
 
+pub use average::Average;
 pub use checkpoint::{Checkpoint, Header, checkpoint_path};
 pub use config::{Config, DEPTH_WEIGHT};
 pub use densify::{

@@ -1,6 +1,6 @@
 //! Ready-made settings, and how they follow the number of steps and of photographs.
 
-use crate::{Config, Exponential, GuidedConfig, Strategy};
+use crate::{Config, GuidedConfig, Strategy};
 
 /// Steps of the schedule before it is fitted to photographs.
 const NOMINAL: u64 = 30_000;
@@ -16,7 +16,7 @@ pub enum Preset {
     /// detail, and a schedule that ends before it learns the photographs by heart.
     #[default]
     Best,
-    /// The same in 4,500 to 6,000 steps, too few to overfit, the first of them on smaller images.
+    /// The same in 4,300 to 6,000 steps, too few to overfit, the first of them on smaller images.
     Fast,
     /// The published schedule of 30,000 steps (Kerbl et al. 2023, and its program since October 2024).
     Published,
@@ -31,12 +31,12 @@ impl Preset {
             return config;
         }
         config.strategy = Strategy::Guided(GuidedConfig::default());
+        config.average = 0.1;
         if self == Self::Fast {
             config.coarse_steps = NOMINAL / 10;
         } else {
             config.dropout_until = NOMINAL * 4 / 5;
-            config.rates.position.to = 3.2e-6;
-            config.rates.settle = Exponential { from: 1.0, to: 0.3, steps: NOMINAL };
+            config.rates.position.to = 8e-6;
         }
         config
     }
@@ -46,10 +46,10 @@ impl Preset {
     #[must_use]
     pub fn fitted(self, config: Config, views: usize) -> Config {
         let dropout = DROPOUT.0.min(DROPOUT.1 / views.max(1) as f64);
-        let steps = |per_view: u64, least: u64, most: u64| (per_view * views as u64).clamp(least, most);
+        let views = views as u64;
         match self {
-            Self::Best => Config { dropout, ..config.over(steps(250, 7_000, 30_000)) },
-            Self::Fast => config.over(steps(25, 4_500, 6_000)),
+            Self::Best => Config { dropout, ..config.over((12_000 + 105 * views).min(NOMINAL)) },
+            Self::Fast => config.over((25 * views).clamp(4_300, 6_000)),
             Self::Published => config,
         }
     }
@@ -63,13 +63,9 @@ impl Config {
         let share = iterations as f64 / self.iterations.max(1) as f64;
         let scaled = |steps: &mut u64| *steps = (*steps as f64 * share).round() as u64;
         let rates = &mut self.rates;
-        for steps in [
-            &mut self.sh_every,
-            &mut self.coarse_steps,
-            &mut self.dropout_until,
-            &mut rates.position.steps,
-            &mut rates.settle.steps,
-        ] {
+        for steps in
+            [&mut self.sh_every, &mut self.coarse_steps, &mut self.dropout_until, &mut rates.position.steps]
+        {
             scaled(steps);
         }
         self.sh_every = self.sh_every.max(1);
@@ -97,7 +93,7 @@ mod tests {
     fn schedules_follow_the_number_of_steps() {
         let short = Config::default().over(3000);
         assert_eq!((short.iterations, short.sh_every, short.dropout_until), (3000, 100, 2400));
-        assert_eq!((short.rates.position.steps, short.rates.settle.steps), (3000, 3000));
+        assert_eq!((short.rates.position.steps, short.average), (3000, 0.1));
         let Strategy::Guided(guided) = &short.strategy else { panic!("{short:?}") };
         assert_eq!((guided.every, guided.grow_until, guided.until), (60, 1200, 2550));
         assert!(guided.until + guided.prune_after < 3000);
@@ -113,10 +109,10 @@ mod tests {
             let config = preset.fitted(preset.config(), views);
             (config.iterations, config.dropout)
         };
-        assert_eq!(steps(Preset::Best, 10), (7000, 0.2));
-        assert_eq!(steps(Preset::Best, 60), (15_000, 0.1));
+        assert_eq!(steps(Preset::Best, 10), (13_050, 0.2));
+        assert_eq!(steps(Preset::Best, 60), (18_300, 0.1));
         assert_eq!(steps(Preset::Best, 600), (30_000, 0.01));
-        assert_eq!((steps(Preset::Fast, 30), steps(Preset::Fast, 600)), ((4500, 0.0), (6000, 0.0)));
+        assert_eq!((steps(Preset::Fast, 30), steps(Preset::Fast, 600)), ((4300, 0.0), (6000, 0.0)));
         assert_eq!(steps(Preset::Published, 10), (30_000, 0.0));
     }
 }

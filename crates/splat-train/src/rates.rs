@@ -22,8 +22,6 @@ pub struct Rates {
     pub scaling: f64,
     /// Quaternions.
     pub rotation: f64,
-    /// A factor of all rates above but that of positions.
-    pub settle: Exponential,
     /// Exposures, at each update of one view; the decay ends with the run if that is shorter.
     pub exposure: Exponential,
     /// Decay of exposures towards the identity per update, as a fraction of the learning rate.
@@ -44,7 +42,6 @@ impl Default for Rates {
             opacity: 0.025,
             scaling: 5e-3,
             rotation: 1e-3,
-            settle: Exponential { from: 1.0, to: 1.0, steps: 30_000 },
             exposure: Exponential { from: 0.02, to: 0.0002, steps: 30_000 },
             exposure_decay: 0.1,
             pose: Exponential { from: 1e-3, to: 1e-5, steps: 30_000 },
@@ -63,12 +60,7 @@ impl Rates {
         finite("rates.rotation", self.rotation)?;
         finite("rates.exposure_decay", self.exposure_decay)?;
         finite("rates.pose_decay", self.pose_decay)?;
-        let decaying = [
-            ("position", &self.position),
-            ("exposure", &self.exposure),
-            ("pose", &self.pose),
-            ("settle", &self.settle),
-        ];
+        let decaying = [("position", &self.position), ("exposure", &self.exposure), ("pose", &self.pose)];
         for (name, rate) in decaying {
             for value in [rate.from, rate.to] {
                 if !(value.is_finite() && value > 0.0) {
@@ -83,10 +75,8 @@ impl Rates {
     /// The learning rates of [`PARAMETERS`](crate::PARAMETERS) at step `iteration` for a scene of this extent in world units.
     #[must_use]
     pub fn at(&self, iteration: u64, extent: f64) -> [f64; 6] {
-        let rest = self.settle.at(iteration);
-        let others = [self.sh, self.sh_rest, self.opacity, self.scaling, self.rotation].map(|r| r * rest);
-        let [sh, sh_rest, opacity, scaling, rotation] = others;
-        [self.position.at(iteration) * extent, sh, sh_rest, opacity, scaling, rotation]
+        let position = self.position.at(iteration) * extent;
+        [position, self.sh, self.sh_rest, self.opacity, self.scaling, self.rotation]
     }
 }
 

@@ -16,6 +16,8 @@ use crate::{Result, Target, Views};
 const PER_DETAIL: f64 = 12.5;
 /// The change of luminance between neighbouring pixels above which a pixel has detail.
 const DETAIL: f64 = 0.1;
+/// A pixel is of the background's colour if no channel differs by more: half a step of 8 bits.
+const SAME: f64 = 0.5 / 255.0;
 /// A view that sees this share of the points sees the scene.
 const WHOLE: f64 = 0.7;
 /// Even without any detail a Gaussian has at most this many pixels of a view, so that blurred photographs get some.
@@ -34,6 +36,9 @@ pub struct Budget {
     pub cap: usize,
     /// Pixels with detail, mean over the training views.
     pub detail: f64,
+    /// The share of the training views' pixels that show something: that a mask leaves and that differ from the background,
+    /// over which transparent photographs lie.
+    pub covered: f64,
     /// The share of the dataset's points that are within a view's image, mean over the training views; 1 without points.
     pub share: f64,
 }
@@ -52,21 +57,23 @@ impl Budget {
         let chosen: Vec<usize> = spread(dataset.train.len(), MOST_VIEWS).map(|i| dataset.train[i]).collect();
         let points: Vec<[f32; 3]> =
             spread(dataset.points.len(), MOST_POINTS).map(|i| dataset.points[i].position).collect();
-        let (mut detail, mut share, mut pixels) = (0.0, 0.0, 0.0);
+        let (mut detail, mut covered, mut share, mut pixels) = (0.0, 0.0, 0.0, 0.0);
         for &i in &chosen {
-            detail += pixels_with_detail(&views.target(i, background)?)?;
+            let target = views.target(i, background)?;
+            detail += pixels_with_detail(&target)?;
+            covered += share_covered(&target, background)?;
             let camera = views.camera(i).core();
             share += share_within(camera, &points);
             pixels += f64::from(camera.width) * f64::from(camera.height);
         }
         let n = chosen.len().max(1) as f64;
-        Ok(Self::from(detail / n, share / n, pixels / n))
+        Ok(Self { covered: covered / n, ..Self::from(detail / n, share / n, pixels / n) })
     }
 
     fn from(detail: f64, share: f64, pixels: f64) -> Self {
         let beyond = if share > 0.0 { (WHOLE / share).max(1.0) } else { 1.0 };
         let wanted = (PER_DETAIL * detail * beyond * beyond).max(pixels / PIXELS);
-        Self { cap: wanted.clamp(LIMITS[0], LIMITS[1]) as usize, detail, share }
+        Self { cap: wanted.clamp(LIMITS[0], LIMITS[1]) as usize, detail, covered: 1.0, share }
     }
 }
 
@@ -92,6 +99,18 @@ fn pixels_with_detail(target: &Target) -> Result<f64> {
     Ok(counted.f_sum(Kind::Double)?.f_double_value(&[])?)
 }
 
+/// The share of the pixels that count in the loss and are not of the colour `background` (`[3]`).
+fn share_covered(target: &Target, background: &Tensor) -> Result<f64> {
+    let apart =
+        target.color.f_sub(&background.f_view([3, 1, 1])?)?.f_abs()?.f_amax([0i64].as_slice(), false)?;
+    let shown = apart.f_gt(SAME)?.f_to_kind(Kind::Float)?;
+    let counted = match &target.mask {
+        Some(mask) => mask.f_squeeze_dim(0)?.f_mul(&shown)?,
+        None => shown,
+    };
+    Ok(counted.f_mean(Kind::Float)?.f_double_value(&[])?)
+}
+
 /// The share of `points` that are projected into the image, whatever lies before them; 1 if there are none.
 fn share_within(camera: &Camera, points: &[[f32; 3]]) -> f64 {
     let inside = |p: &&[f32; 3]| {
@@ -113,6 +132,9 @@ mod tests {
         let _ = color.narrow(1, 4, 4).narrow(2, 4, 4).fill_(0.5);
         let mut target = Target { color, mask: None, inv_depth: None };
         assert_eq!(pixels_with_detail(&target).unwrap(), 15.0);
+        let black = Tensor::zeros([3], (Kind::Float, tch::Device::Cpu));
+        assert!((share_covered(&target, &black).unwrap() - 16.0 / 144.0).abs() < 1e-6);
+        assert_eq!(share_covered(&target, &(black + 1.0)).unwrap(), 1.0);
         target.mask = Some(Tensor::zeros([1, 12, 12], (Kind::Float, tch::Device::Cpu)));
         assert_eq!(pixels_with_detail(&target).unwrap(), 0.0);
     }

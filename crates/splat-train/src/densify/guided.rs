@@ -14,7 +14,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{Change, Densify, Observation, Regularization, Wants, due, rotate, rows_of};
+use super::{Budget, Change, Densify, Observation, Regularization, Wants, due, rotate, rows_of};
 use crate::random::Draws;
 use crate::{Gaussians, Optimizer, Result, Rows};
 
@@ -46,7 +46,9 @@ pub struct GuidedConfig {
     pub consistency: f64,
     /// A Gaussian with a lower opacity than this is moved.
     pub min_opacity: f64,
-    /// Weight of the mean opacity in the loss.
+    /// Weight of the mean opacity in the loss of photographs that show something everywhere. Where they do not, the
+    /// empty pixels make the loss of the others smaller, and this weight with it: it counts times
+    /// [`Budget::covered`](crate::Budget).
     pub opacity_reg: f64,
     /// After the last refinement Gaussians are removed whose weight in every pixel of the views since was below this.
     pub prune_weight: f64,
@@ -66,7 +68,7 @@ impl Default for GuidedConfig {
             consistency: 0.5,
             min_opacity: 0.005,
             opacity_reg: 0.01,
-            prune_weight: 0.01,
+            prune_weight: 0.02,
             prune_after: 600,
         }
     }
@@ -77,17 +79,19 @@ impl Default for GuidedConfig {
 pub struct Guided {
     config: GuidedConfig,
     cap: usize,
+    /// The share of the photographs' pixels that show something.
+    covered: f64,
     seed: u64,
     /// `[P]`: the scores, or after the last refinement the largest weights.
     score: Option<Tensor>,
 }
 
 impl Guided {
-    /// The strategy. `budget` counts unless the settings have a number; without either, it does not grow.
+    /// The strategy. The number of `budget` counts unless the settings have one; without either, it does not grow.
     #[must_use]
-    pub fn new(config: GuidedConfig, budget: Option<usize>, seed: u64) -> Self {
-        let cap = config.cap.or(budget).unwrap_or(0);
-        Self { config, cap, seed, score: None }
+    pub fn new(config: GuidedConfig, budget: Option<Budget>, seed: u64) -> Self {
+        let cap = config.cap.or(budget.map(|b| b.cap)).unwrap_or(0);
+        Self { config, cap, covered: budget.map_or(1.0, |b| b.covered), seed, score: None }
     }
 
     /// How many Gaussians to add to `before` at step `step`: geometric growth that reaches the budget in time.
@@ -202,7 +206,7 @@ impl Densify for Guided {
     }
 
     fn regularization(&self) -> Regularization {
-        Regularization { opacity: self.config.opacity_reg, scale: 0.0 }
+        Regularization { opacity: self.config.opacity_reg * self.covered, scale: 0.0 }
     }
 
     fn observe(&mut self, step: u64, seen: &Observation<'_>) -> Result<()> {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Adc, AdcConfig, Change, Densify, Guided, GuidedConfig, Mcmc, McmcConfig, Regularization};
+use super::{
+    Adc, AdcConfig, Budget, Change, Densify, Guided, GuidedConfig, Mcmc, McmcConfig, Regularization,
+};
 use crate::{Error, Gaussians, Optimizer, Result};
 
 /// A strategy of this crate with its numbers. Your own goes to
@@ -29,9 +31,9 @@ impl Default for Strategy {
 
 impl Strategy {
     /// Creates the strategy for a scene of this extent in world units ([`splat_scene::Dataset::scene_extent`]). `budget` is
-    /// for [`Strategy::Guided`] without a number of its own; without either, it does not grow.
+    /// for [`Strategy::Guided`], which does not grow without it unless it has a number of its own.
     #[must_use]
-    pub fn start(&self, extent: f64, budget: Option<usize>, seed: u64) -> Box<dyn Densify> {
+    pub fn start(&self, extent: f64, budget: Option<Budget>, seed: u64) -> Box<dyn Densify> {
         match self {
             Self::Fixed => Box::new(Fixed),
             Self::Adc(config) => Box::new(Adc::new(config.clone(), extent, seed)),

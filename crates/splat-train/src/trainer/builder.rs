@@ -6,8 +6,9 @@ use tch::Tensor;
 
 use super::{Trainer, render_settings};
 use crate::{
-    Budget, Checkpoint, Config, Densify, Dropout, Error, Exposures, Gaussians, Init, Loss, Optimizer, Order,
-    Outcome, Photographed, Photometric, Poses, Result, Strategy, Views, Watch, first_points_watched, initial,
+    Average, Budget, Checkpoint, Config, Densify, Dropout, Error, Exposures, Gaussians, Init, Loss,
+    Optimizer, Order, Outcome, Photographed, Photometric, Poses, Result, Strategy, Views, Watch,
+    first_points_watched, initial,
 };
 
 /// Puts a [`Trainer`] together. Everything but the dataset has a default.
@@ -94,9 +95,7 @@ impl<'a> TrainerBuilder<'a> {
         let background = Tensor::f_from_slice(&config.background)?.f_to_device(device)?;
         // Of what the checkpoint began with, too: it depends on the dataset alone.
         let budget = match (&config.strategy, &self.densify) {
-            (Strategy::Guided(guided), None) if guided.cap.is_none() => {
-                Some(Budget::of(self.dataset, &views, &background)?)
-            }
+            (Strategy::Guided(_), None) => Some(Budget::of(self.dataset, &views, &background)?),
             _ => None,
         };
         let mut gaussians = match (self.checkpoint, self.gaussians) {
@@ -109,10 +108,11 @@ impl<'a> TrainerBuilder<'a> {
                 let init = Init { source: config.init, count: config.init_count, seed: config.seed };
                 let found = first_points_watched(self.dataset, &init, self.watch)?;
                 let most = config
-                    .max_points
+                    .strategy
+                    .most()
+                    .or(budget.map(|b| b.cap))
                     .into_iter()
-                    .chain(config.strategy.most())
-                    .chain(budget.map(|b| b.cap))
+                    .chain(config.max_points)
                     .min();
                 let mut host = initial(&found.points, most, config.sh_degree, config.seed)?;
                 host.origin = self.dataset.origin;
@@ -125,7 +125,7 @@ impl<'a> TrainerBuilder<'a> {
         let mut settings = render_settings(&backend, config.deterministic)?;
         settings.antialiasing = config.antialiasing;
         let (exposures, poses) = per_view(self.dataset, &views, &config, &backend)?;
-        let own = || config.strategy.start(extent, budget.map(|b| b.cap), config.seed);
+        let own = || config.strategy.start(extent, budget, config.seed);
         let densify = self.densify.unwrap_or_else(own);
         let loss = self.loss.unwrap_or_else(|| Box::new(Photometric { lambda: config.lambda_dssim }));
         let mut trainer = Trainer {
@@ -138,8 +138,9 @@ impl<'a> TrainerBuilder<'a> {
             background,
             backgrounds: random_backgrounds(&config, &backend)?,
             steps: 0,
+            average: Average::new(config.average, config.iterations),
             dropout: Dropout::new(config.dropout, config.dropout_until, config.seed),
-            budget,
+            budget: budget.filter(|_| config.strategy.most().is_none()),
             profile: None,
             before: Outcome::default(),
             start,

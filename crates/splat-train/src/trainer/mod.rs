@@ -26,8 +26,8 @@ pub use step::StepResult;
 
 use crate::profile::Profile;
 use crate::{
-    Budget, ColorMap, Config, Densify, Dropout, Exposures, Gaussians, Loss, Optimizer, Order, Outcome,
-    PhaseTimes, Poses, Probe, Regularization, Result, Start, Views,
+    Average, Budget, ColorMap, Config, Densify, Dropout, Exposures, Gaussians, Loss, Optimizer, Order,
+    Outcome, PhaseTimes, Poses, Probe, Regularization, Result, Start, Views,
 };
 
 /// The settings to train with on `backend`, as far as its engine can: raw parameters, and no waiting for the device unless
@@ -83,6 +83,7 @@ pub struct Trainer {
     optimizer: Optimizer,
     densify: Box<dyn Densify>,
     dropout: Dropout,
+    average: Average,
     /// What the number of Gaussians was chosen from, if it was.
     budget: Option<Budget>,
     loss: Box<dyn Loss>,

@@ -38,6 +38,7 @@ impl Trainer {
             tensors.push((format!("adam/{}/exp_avg", group.name), &group.exp_avg));
             tensors.push((format!("adam/{}/exp_avg_sq", group.name), &group.exp_avg_sq));
         }
+        tensors.extend(self.average.state().into_iter().map(|(name, t)| (format!("average/{name}"), t)));
         tensors.extend(self.densify.state().into_iter().map(|(name, t)| (format!("densify/{name}"), t)));
         Checkpoint::new(header, tensors)
     }
@@ -67,10 +68,10 @@ impl Trainer {
             p.updates = checkpoint.tensor("poses/updates", Device::Cpu)?;
             adam(&mut p.optimizer)?;
         }
-        self.densify.restore(&mut |name| {
-            let name = format!("densify/{name}");
-            checkpoint.has(&name).then(|| checkpoint.tensor(&name, device)).transpose()
-        })?;
+        let saved =
+            |name: String| checkpoint.has(&name).then(|| checkpoint.tensor(&name, device)).transpose();
+        self.average.restore(head.steps, &self.gaussians, &mut |name| saved(format!("average/{name}")))?;
+        self.densify.restore(&mut |name| saved(format!("densify/{name}")))?;
         self.order.restore((head.coming.clone(), head.rng));
         self.steps = head.steps;
         self.before = head.outcome.clone();

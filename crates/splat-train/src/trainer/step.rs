@@ -84,6 +84,7 @@ impl Trainer {
 
         self.optimizer.step(&self.gaussians.parameters(), &of_gaussians)?;
         drop(of_gaussians);
+        self.average.follow(step, &self.gaussians)?;
         if let Some(exposures) = &mut self.exposures
             && let Some(gradient) = found.next()
         {
@@ -138,8 +139,11 @@ impl Trainer {
         if let (Some(profile), Some(begin), true) = (&mut self.profile, &begin, change.is_some()) {
             profile.refined(begin, device)?;
         }
-        if change.is_some() && self.gaussians.is_empty() {
-            return Err(Error::Emptied { step: self.steps });
+        if change.is_some() {
+            self.average.forget()?;
+            if self.gaussians.is_empty() {
+                return Err(Error::Emptied { step: self.steps });
+            }
         }
         Ok(change)
     }
