@@ -36,7 +36,7 @@ impl Preset {
             config.coarse_steps = NOMINAL / 10;
         } else {
             config.dropout_until = NOMINAL * 4 / 5;
-            config.rates.position.to = 8e-6;
+            config.rates.position.to = 1.6e-5;
         }
         config
     }
@@ -48,7 +48,7 @@ impl Preset {
         let dropout = DROPOUT.0.min(DROPOUT.1 / views.max(1) as f64);
         let views = views as u64;
         match self {
-            Self::Best => Config { dropout, ..config.over((12_000 + 105 * views).min(NOMINAL)) },
+            Self::Best => Config { dropout, ..config.over((14_000 + 80 * views).min(NOMINAL)) },
             Self::Fast => config.over((25 * views).clamp(4_300, 6_000)),
             Self::Published => config,
         }
@@ -109,8 +109,8 @@ mod tests {
             let config = preset.fitted(preset.config(), views);
             (config.iterations, config.dropout)
         };
-        assert_eq!(steps(Preset::Best, 10), (13_050, 0.2));
-        assert_eq!(steps(Preset::Best, 60), (18_300, 0.1));
+        assert_eq!(steps(Preset::Best, 10), (14_800, 0.2));
+        assert_eq!(steps(Preset::Best, 60), (18_800, 0.1));
         assert_eq!(steps(Preset::Best, 600), (30_000, 0.01));
         assert_eq!((steps(Preset::Fast, 30), steps(Preset::Fast, 600)), ((4300, 0.0), (6000, 0.0)));
         assert_eq!(steps(Preset::Published, 10), (30_000, 0.0));

@@ -21,8 +21,8 @@ pub(crate) struct TrainArgs {
     /// What to start from; arguments override it [default: best; with --strategy adc, mcmc or fixed: published]
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     preset: Option<PresetName>,
-    /// Number of steps, each on one photograph; the schedule of best and fast follows [default: 12000 and
-    /// 105 per photograph, at most 30000; fast: 25 per photograph, 4300 to 6000; published: 30000]
+    /// Number of steps, each on one photograph; the schedule of best and fast follows [default: 14000 and
+    /// 80 per photograph, at most 30000; fast: 25 per photograph, 4300 to 6000; published: 30000]
     #[arg(long, value_name = "N")]
     iterations: Option<u64>,
     /// How the number of Gaussians changes [default: guided]
