@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::capture::Capture;
 use super::find::Finder;
-use super::{OpenOptions, colmap, opencv_cameras, polycam, record3d, transforms};
+use super::{OpenOptions, colmap, metashape, opencv_cameras, polycam, record3d, transforms};
 use crate::{Error, Result, files};
 
 /// A dataset format.
@@ -29,7 +29,7 @@ struct Format {
 }
 
 /// The first format whose `find` succeeds is read.
-static FORMATS: [Format; 7] = [
+static FORMATS: [Format; 8] = [
     Format {
         looks_for: "cameras.bin or cameras.txt in sparse/0, sparse/1, ..., sparse or the folder itself",
         find: |folder| colmap::find(folder),
@@ -51,6 +51,7 @@ static FORMATS: [Format; 7] = [
         read: opencv_cameras::read,
     },
     Format { looks_for: "keyframes/cameras", find: polycam::find, read: polycam::read },
+    Format { looks_for: "an .xml of Metashape", find: metashape::find, read: metashape::read },
     Format { looks_for: "metadata beside rgbd", find: record3d::find, read: record3d::read },
     // Where nerfstudio's tools leave the model.
     Format {
@@ -85,7 +86,8 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Capture> {
     let mut capture = (format.read)(path, &found, options)?;
     // What was looked for, and what was found in its place.
     let files = capture.file.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
-    if files.chars().any(char::is_uppercase) {
+    // Metashape's file has the name that people give it.
+    if files.chars().any(char::is_uppercase) && !files.to_lowercase().ends_with(".xml") {
         capture
             .warnings
             .push(format!("{} is read, whose name has other capitals than usual", capture.file.display()));
@@ -124,7 +126,6 @@ fn unknown(path: &Path) -> Error {
 fn exported(path: &Path) -> Option<(PathBuf, &'static str)> {
     let finder = Finder::default();
     let names = [
-        ("cameras.xml", "Metashape"),
         ("bundle.out", "Bundler"),
         ("sfm_data.json", "OpenMVG"),
         ("reconstruction.json", "OpenSfM"),

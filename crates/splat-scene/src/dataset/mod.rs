@@ -1,7 +1,7 @@
 //! Datasets: posed photographs, ready to train on.
 //!
 //! - `formats`: the table of dataset formats. **Start there to add one**; each format has a module of its own
-//!   ([`colmap`], `transforms`, `opencv_cameras`, `polycam`, `record3d`) that reads into a `capture::Capture`. `keys` is
+//!   ([`colmap`], `transforms`, `opencv_cameras`, `polycam`, `record3d`, `metashape`) that reads into a `capture::Capture`. `keys` is
 //!   the table of what these formats can say and of what is made of it; `text` forgives encodings.
 //! - `assemble`: from a `Capture` to a [`Dataset`]: photographs found and measured (`photos`, `find`), an origin chosen,
 //!   cameras scaled to the size that is read, masks and depth maps matched (`companions`), views split (`split`).
@@ -20,6 +20,7 @@ mod find;
 mod formats;
 mod frame;
 mod keys;
+mod metashape;
 mod opencv_cameras;
 pub(crate) mod photos;
 mod plausibility;
@@ -136,6 +137,7 @@ impl Dataset {
     /// - NeRF-synthetic: `transforms_train.json`, with `transforms_test.json` as the held-out views;
     /// - `opencv_cameras.json`: world-to-camera matrices;
     /// - Polycam's raw data: `keyframes/cameras`;
+    /// - Metashape: an `.xml` file of cameras;
     /// - Record3D's captures: `metadata` beside `rgbd`.
     ///
     /// Masks and depth maps are those that the dataset names, or else those in `masks` and `depths`. Names may differ in

@@ -164,7 +164,19 @@ pub(crate) fn datasets(root: &Path) -> Vec<(&'static str, PathBuf)> {
         &record3d.1.join("metadata"),
         format!(r#"{{"w":24,"h":16,"K":[20,0,0,0,20,0,12,8,1],"fps":30,"poses":[{}]}}"#, poses.join(",")),
     );
-    vec![text, binary, nerfstudio, synthetic, opencv, polycam, record3d]
+    let metashape = at("metashape");
+    let cameras: String = (0..VIEWS)
+        .map(|i| {
+            jpeg(&metashape.1.join(format!("images/{i}.jpg")));
+            let transform = format!("<transform>1 0 0 {i}.5 0 0 -1 2 0 1 0 3 0 0 0 1</transform>");
+            format!(r#"<camera id="{i}" sensor_id="0" component_id="0" label="{i}.jpg">{transform}</camera>"#)
+        })
+        .collect();
+    let xml = format!(
+        r#"<document><chunk><sensors><sensor id="0" type="frame"><resolution width="24" height="16"/><calibration><f>20</f><cx>1</cx><k1>-.1</k1><p1>.01</p1></calibration></sensor></sensors><components><component id="0"><transform><rotation>0 -1 0 1 0 0 0 0 1</rotation><translation>1 2 3</translation><scale>2</scale></transform></component></components><cameras>{cameras}</cameras></chunk></document>"#
+    );
+    put(&metashape.1.join("cameras.xml"), xml);
+    vec![text, binary, nerfstudio, synthetic, opencv, polycam, record3d, metashape]
 }
 
 pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {

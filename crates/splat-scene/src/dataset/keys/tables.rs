@@ -11,6 +11,7 @@ const UNLESS_ZERO: Use = Use::NotApplied(Neutral::Zero);
 const ALL: &str = "all";
 const NGP: &str = "instant-ngp";
 const STUDIO: &str = "nerfstudio";
+const METASHAPE_NAME: &str = "Metashape";
 
 /// `transforms.json` and `transforms_train.json`, in the file or in a frame.
 pub(in super::super) const TRANSFORMS: &[Key] = &[
@@ -236,4 +237,27 @@ pub(in super::super) const COLMAP: &[Key] = &[
         "the poses of rigs, which images repeats for each image",
     ),
     key(&["project.ini", "database.db"], "COLMAP", Use::NoEffect, "settings and features"),
+];
+
+/// Metashape's `.xml`: the calibration of a sensor.
+pub(in super::super) const METASHAPE: &[Key] = &[
+    key(&["resolution"], METASHAPE_NAME, Use::Read, "the size of the photographs"),
+    key(
+        &["f", "cx", "cy"],
+        METASHAPE_NAME,
+        Use::Read,
+        "in pixels; the principal point from the middle of the image",
+    ),
+    key(&["b1"], METASHAPE_NAME, Use::Read, "added to f horizontally"),
+    key(&["b2"], METASHAPE_NAME, UNLESS_ZERO, "the skew of the pixels"),
+    key(&["k1", "k2", "k3", "k4"], METASHAPE_NAME, Use::Read, "radial distortion"),
+    key(&["p1", "p2"], METASHAPE_NAME, Use::Read, "decentring, in the order opposite to OpenCV's"),
+    key(&["p3", "p4"], METASHAPE_NAME, UNLESS_ZERO, "decentring of higher order"),
+    key(
+        &["rolling_shutter"],
+        METASHAPE_NAME,
+        UNLESS_ZERO,
+        "rows of the photograph were exposed at different times",
+    ),
+    key(&["date"], METASHAPE_NAME, Use::NoEffect, "when it was calibrated"),
 ];
