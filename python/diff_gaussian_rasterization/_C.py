@@ -111,7 +111,7 @@ def _images(c1, c2, img1, img2):
 def _read(means, opacities, sh, colors, scales, rotations, cov3d, settings):
     engine = _call.engine_for(_inputs.centres(means))
     scene = _inputs.scene(engine, means, opacities, sh, colors, scales, rotations, cov3d)
-    return engine, _call.without_empty(scene), _inputs.view(engine, settings, means.device, True)
+    return engine, scene, _inputs.view(engine, settings, means.device, True)
 
 
 def _pack(blocks, device):

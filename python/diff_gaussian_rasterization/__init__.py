@@ -45,6 +45,11 @@ class _RasterizeGaussians:
     apply = staticmethod(rasterize_gaussians)
 
 
+# What a new module of torch has: hooks, parameters and the like, all empty, and settled values.
+_EMPTY = [(n, v) for n, v in vars(torch.nn.Module()).items() if hasattr(v, "copy")]
+_SETTLED = {n: v for n, v in vars(torch.nn.Module()).items() if not hasattr(v, "copy")}
+
+
 class GaussianRasterizer(torch.nn.Module):
     """Renders Gaussians with fixed settings.
 
@@ -62,8 +67,10 @@ class GaussianRasterizer(torch.nn.Module):
     wait = None
 
     def __init__(self, raster_settings):
-        super().__init__()
-        self.raster_settings = raster_settings
+        # Trainers make a rasterizer for every call, and Module's own way costs as much as four renders' checks.
+        self.__dict__.update(_SETTLED, raster_settings=raster_settings)
+        for name, empty in _EMPTY:
+            self.__dict__[name] = empty.copy()
 
     def markVisible(self, positions):
         """bool [P]: which centres [P,3] have a view-space depth over 0.2."""

@@ -26,39 +26,54 @@ class Rasterize(torch.autograd.Function):
     def forward(ctx, engine, view, names, inputs, *tensors):
         ctx.set_materialize_grads(False)
         scene, ctx.ghosts = split(inputs, tensors)
-        out, ctx.state, blocks = _call.forward(engine, _call.without_empty(scene), view, names)
-        ctx.engine, ctx.view, ctx.inputs, ctx.names, ctx.read = engine, view, inputs, names, len(scene)
+        out, ctx.state, blocks = _call.forward(engine, scene, view, names)
+        ctx.call, ctx.names, ctx.read = (engine, view, inputs), names, len(scene)
         radii = out["radii"]
-        ctx.save_for_backward(radii, *view.tensors(), *scene.values(), *blocks)
-        images = [out[n] for n in names]
+        ctx.save_for_backward(radii, view.view, view.proj, view.campos, view.background, *scene.values(), *blocks)
         if SUMS.isdisjoint(names):
             ctx.mark_non_differentiable(radii)
         else:
             ctx.mark_non_differentiable(radii, *[out[n] for n in names if n in SUMS])
-        return (radii, *images)
+        return (radii, *[out[n] for n in names])
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx, _radii, *upstream):
-        radii, view, proj, campos, background, *rest = ctx.saved_tensors
-        scene = dict(zip(ctx.inputs, rest[:ctx.read]))
-        needed = list(itertools.compress(ctx.inputs, ctx.needs_input_grad[4:]))
-        given = given_gradients(ctx.names, upstream)
-        if radii.shape[0] == 0 or not given:
-            means = scene["means3d"]
-            grads = {n: means.new_zeros(scene[n].shape if n in scene else ctx.ghosts[n]) for n in needed}
-        else:
-            view = ctx.view.with_tensors(view, proj, campos, background)
-            grads = _call.backward(ctx.engine, scene, view, ctx.state, rest[ctx.read:], radii, given,
-                                   without_twist(needed))
-            add_twist(grads, view.view, ctx.ghosts)
-        return (None, None, None, None, *map(grads.get, ctx.inputs))
+    def backward(ctx, *upstream):
+        # The wrapper, which is not free, makes an error of a second derivative; only then are gradients on here.
+        return (_once if torch.is_grad_enabled() else _gradients)(ctx, *upstream)
+
+
+def _gradients(ctx, _radii, *upstream):
+    radii, matrix, proj, campos, background, *rest = ctx.saved_tensors
+    engine, view, inputs = ctx.call
+    scene = dict(zip(inputs, rest[:ctx.read]))
+    needed = list(itertools.compress(inputs, ctx.needs_input_grad[4:]))
+    given = given_gradients(ctx.names, upstream)
+    if radii.shape[0] == 0 or not given:
+        means = scene["means3d"]
+        grads = {n: means.new_zeros(scene[n].shape if n in scene else ctx.ghosts[n]) for n in needed}
+    else:
+        view = view.with_tensors(matrix, proj, campos, background)
+        grads = _call.backward(engine, scene, view, ctx.state, rest[ctx.read:], radii, given, without_twist(needed))
+        if "view" in grads:
+            add_twist(grads, matrix, ctx.ghosts)
+    return (None, None, None, None, *map(grads.get, inputs))
+
+
+_once = once_differentiable(_gradients)
+
+def _apply(*args):
+    """Rasterize.apply without the search for wrappers that functorch left behind, unless it or the compiler, which traces
+    this call, may be at work: the search takes a tenth of the time of a small call."""
+    active = getattr(torch._C, "_are_functorch_transforms_active", None)
+    if active is None or "torch._dynamo" in sys.modules or active():
+        return Rasterize.apply(*args)
+    return super(torch.autograd.Function, Rasterize).apply(*args)
 
 
 def split(inputs, tensors):
     """The tensors that are read, by name, and the shapes of the others."""
     scene = dict(zip(inputs, tensors))
-    return scene, {n: scene.pop(n).shape for n in GHOSTS.intersection(inputs)}
+    return scene, {n: scene.pop(n).shape for n in inputs if n in GHOSTS}
 
 
 def given_gradients(names, upstream):
@@ -82,10 +97,9 @@ def add_twist(grads, view, shapes):
     gradient hold V and dL/dV column after column: with columns v_j and g_j the gradient for theta is the sum of
     v_j x g_j over the four columns, that for rho is g_3.
     """
-    if "view" in grads:
-        columns, slopes = view.reshape(4, 4)[:, :3], grads.pop("view").reshape(4, 4)[:, :3]
-        twist = {"theta": torch.cross(columns, slopes, dim=1).sum(0), "rho": slopes[3]}
-        grads.update({n: g.reshape(shapes[n]) for n, g in twist.items() if n in shapes})
+    columns, slopes = view.reshape(4, 4)[:, :3], grads.pop("view").reshape(4, 4)[:, :3]
+    twist = {"theta": torch.cross(columns, slopes, dim=1).sum(0), "rho": slopes[3]}
+    grads.update({n: g.reshape(shapes[n]) for n, g in twist.items() if n in shapes})
 
 
 def linked(tensors):
@@ -102,8 +116,8 @@ def channels(engine, scene, view, ghosts, names):
     tensors = (*scene.values(), *ghosts.values())
     if not linked(tensors):
         with torch.no_grad():
-            return _call.forward(engine, _call.without_empty(scene), view.forward_only(), names)[0]
-    return dict(zip(("radii", *names), Rasterize.apply(engine, view, names, (*scene, *ghosts), *tensors)))
+            return _call.forward(engine, scene, view.forward_only(), names)[0]
+    return dict(zip(("radii", *names), _apply(engine, view, names, (*scene, *ghosts), *tensors)))
 
 
 def _asker():

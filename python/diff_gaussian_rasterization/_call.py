@@ -10,7 +10,7 @@ import torch
 
 from . import _abi, _memory
 from ._engine import engine as find_engine
-from ._plan import BACKWARD, DATA, FORWARD, GRADIENT, SUMS, plan_of
+from ._plan import DATA, GRADIENT, SUMS, plan_of
 
 
 class View:
@@ -46,12 +46,14 @@ class View:
 
 class State:
     """What forward left: the bytes of its splat_saved, the addresses of the blocks that it points into, how many
-    Gaussian-tile intersections there were (-1: not known; None: `saved` has it), and the names of the channels."""
+    Gaussian-tile intersections there were (-1: not known; None: `saved` has it), the names of the channels, and the structs
+    that it read with the addresses of the tensors that they point to (None where they are not kept)."""
 
-    __slots__ = ("saved", "bases", "_rendered", "names")
+    __slots__ = ("saved", "bases", "_rendered", "names", "structs", "tensors")
 
-    def __init__(self, saved, bases, rendered, names):
+    def __init__(self, saved, bases, rendered, names, structs=None, tensors=None):
         self.saved, self.bases, self._rendered, self.names = saved, bases, rendered, names
+        self.structs, self.tensors = structs, tensors
 
     @property
     def rendered(self):
@@ -122,24 +124,26 @@ def forward(engine, scene, view, names):
     """
     means = scene["means3d"]
     device, count = means.device, means.shape[0]
+    if not count:
+        scene = without_empty(scene)
     index, stream = _device(engine, device)
     number = next(_memory.numbers)
-    plan = plan_of(FORWARD, scene, names)
+    plan = plan_of(scene, names)
     radii = means.new_empty((count,), dtype=torch.int32)
     values = plan.values(scene, view, radii, index, stream, number)
     out = {"radii": radii}
-    for at, name in zip(plan.channels, plan.names):
+    for at, _, name in plan.forward.sources:
         tensor = out[name] = means.new_empty(shape(name, scene, view))
         values[at + DATA] = tensor.data_ptr() or _memory.ALIGN
     kind = _memory.kind_of(engine, (index, view.width, view.height, count.bit_length(), plan.names, view.flags))
     workspace = None
     if index >= 0 and count and engine.has(_abi.CAN_WORKSPACE):
         workspace = kind.workspace(engine, index)
-        values[plan.workspace] = workspace.raw.value
+        values[plan.forward.workspace] = workspace.raw.value
         workspace.look_back()
     try:
         while True:
-            buffer = plan.layout.write(values)
+            buffer = plan.forward.layout.write(values)
             arena = _memory.arenas[number] = _memory.Arena(device, kind.guess)
             try:
                 _check(engine, arena, engine.forward(buffer))
@@ -163,7 +167,13 @@ def forward(engine, scene, view, names):
         if workspace is not None:
             kind.spare.append(workspace)
     blocks = arena.blocks[_abi.MEM_SAVED]
-    return out, State(saved, [b.data_ptr() for b in blocks], rendered, plan.names), blocks
+    return out, State(saved, [b.data_ptr() for b in blocks], rendered, plan.names, buffer, _places(scene, view)), blocks
+
+
+def _places(scene, view):
+    """The addresses of the tensors that the structs of a call point to."""
+    return [view.view.data_ptr(), view.proj.data_ptr(), view.campos.data_ptr(), view.background.data_ptr(),
+            *[t.data_ptr() for t in scene.values()]]
 
 
 def backward(engine, scene, view, state, blocks, radii, upstream, wanted):
@@ -176,25 +186,29 @@ def backward(engine, scene, view, state, blocks, radii, upstream, wanted):
     device = means.device
     index, stream = _device(engine, device)
     number = next(_memory.numbers)
-    plan = plan_of(BACKWARD, scene, state.names)
-    values = plan.values(scene, view, radii, index, stream, number)
+    plan = plan_of(scene, state.names)
+    saved, blocks = saved_bytes(state, blocks)
+    structs = state.structs
+    if structs is None or saved is not state.saved or state.tensors != _places(scene, view):
+        # Hooks moved what was saved, or another process of the caller's kept it.
+        structs = plan.forward.layout.write(plan.values(scene, view, radii, index, stream, number))
+        c.memmove(c.addressof(structs) + plan.saved, saved, _SAVED)
+    values = plan.values_back(view, radii, index, stream, number, c.addressof(structs))
     out, places = {}, plan.gradients
     for name in wanted:
         tensor = out[name] = empty_gradient(name, scene)
         values[places[name]] = tensor.data_ptr() or _memory.ALIGN
-    for at, name in zip(plan.channels, plan.names):
+    for at, _, name in plan.backward.sources:
         if name in upstream:
             values[at + GRADIENT] = upstream[name].data_ptr()
     kind = _memory.kind_of(engine, (index, "backward", view.width, view.height, means.shape[0].bit_length()))
-    buffer = plan.layout.write(values)
-    saved, alive = saved_bytes(state, blocks)
-    c.memmove(c.addressof(buffer) + plan.saved, saved, _SAVED)
+    buffer = plan.backward.layout.write(values)
     arena = _memory.arenas[number] = _memory.Arena(device, kind.guess)
     try:
         _check(engine, arena, engine.backward(buffer))
     finally:
         del _memory.arenas[number]
-        del alive
+        del blocks, structs  # alive until here
     kind.guess = tuple(arena.used)
     return out
 

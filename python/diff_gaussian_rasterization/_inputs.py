@@ -18,7 +18,7 @@ _SPLATS = {
     "rotations": ("rotations", "[P, 4]"),
     "cov3d": ("cov3D_precomp", "[P, 6]"),
 }
-_WIDTH = {"colors": 3, "scales": 3, "rotations": 4, "cov3d": 6}
+_WIDTH = {"opacities": 1, "colors": 3, "scales": 3, "rotations": 4, "cov3d": 6}
 
 
 def refuse(sentence, hint):
@@ -73,20 +73,18 @@ def scene(engine, means3D, opacities, sh, colors, scales, rotations, cov3d, dc=N
     for name, tensor in given.items():
         if tensor is None or tensor.numel() == 0:
             continue
-        shape = tuple(tensor.shape)
-        if name == "opacities":
-            good = shape in ((count, 1), (count,))
-        elif name in _WIDTH:
-            good = shape == (count, _WIDTH[name])
+        shape = tensor.shape
+        if name in _WIDTH:
+            good = shape == (count, _WIDTH[name]) or (name == "opacities" and shape == (count,))
         else:
             good = len(shape) == 3 and shape[0] == count and shape[2] == 3
-        public, needed = _SPLATS[name]
-        if name == "sh" and "sh_rest" in given:
-            public, needed, good = "dc", "[P, 1, 3]", good and shape[1] == 1
-        if not good:
+        split = name == "sh" and "sh_rest" in given
+        if not good or (split and shape[1] != 1):
+            public, needed = ("dc", "[P, 1, 3]") if split else _SPLATS[name]
             refuse("`{}` is {}, but with P = {} from `means3D` it is {}".format(
                 public, _shape(tensor), count, needed), "print the shapes of all inputs of the call")
         if tensor.device != device:
+            public = "dc" if split else _SPLATS[name][0]
             refuse("`{}` is on {}, but `means3D` is on {}".format(public, tensor.device, device),
                    "move it with .to(means3D.device)")
         out[name] = _f32(tensor)

@@ -33,7 +33,7 @@ class Layout:
     zero and have no position.
 
     at: the position of a member, by its path (`gaussians.means3d.data`, `channels.0.source`), in a list as `values`
-        gives it; offset: its place in the buffer, in bytes; size: of the buffer.
+        gives it; start: the place of a part in the buffer, in bytes; size: of the buffer.
     """
 
     def __init__(self, without=None, **parts):
@@ -43,7 +43,7 @@ class Layout:
             members += _members(kind, name, end)
             end += c.sizeof(kind) + -c.sizeof(kind) % _ALIGN
         self.size = end
-        self.offset = {path: offset for path, offset, _, _ in members}
+        self.start = starts
         members = [m for m in members if without is None or not without(m[0])]
         self.at = {path: i for i, (path, _, _, _) in enumerate(members)}
         first = next(iter(parts))

@@ -14,38 +14,58 @@ CHANNELS = {"color": _abi.COLOR, "invdepth": _abi.INV_DEPTH, "depth": _abi.DEPTH
             "features": _abi.FEATURES, "weight": _abi.WEIGHT_SUM, "marked": _abi.WEIGHT_IMAGE}
 SUMS = frozenset(("weight", "marked"))
 
-FORWARD, BACKWARD = range(2)
 SOURCE, DATA, GRADIENT, IMAGE = range(4)  # of a channel's numbers
 
 
-class Plan:
-    """How the structs of a call are written that has these inputs and channels: a Layout of what such a call sets, and
-    positions in it."""
+class Head:
+    """A Layout of the arguments of forward or of backward with what differs between the two calls, and positions in it."""
 
-    def __init__(self, args, inputs, names, **more):
-        absent = tuple("gaussians.{}.".format(n) for n in INPUTS if n not in inputs)
-        self.layout = Layout(
-            lambda path: path.startswith(absent) or (path.startswith("saved.") and path != "saved.struct_size"),
-            args=args, context=_abi.Context, cameras=_abi.Camera, gaussians=_abi.Gaussians, settings=_abi.Settings,
-            channels=_abi.Channel * max(len(names), 1), saved=_abi.Saved, **more)
+    def __init__(self, names, args, without=None, **parts):
+        self.layout = Layout(without, args=args, context=_abi.Context, channels=_abi.Channel * max(len(names), 1), **parts)
         at = self.layout.at
-        self.names = names
-        self.inputs = [(n, at["gaussians.{}.data".format(n)], INPUTS[n]) for n in INPUTS if n in inputs]
-        self.channels = [at["channels.{}.source".format(i)] for i in range(len(names))]
+        self.sources = [(at["channels.{}.source".format(i)], CHANNELS[n], n) for i, n in enumerate(names)]
         self.counts, self.radii, self.context = at["args.camera_count"], at["args.radii"], at["context.device"]
-        self.workspace, self.camera, self.count = at["context.workspace"], at["cameras.width"], at["gaussians.count"]
-        self.settings, self.saved = at["settings.flags"], self.layout.offset["saved.struct_size"]
-        self.gradients = {n: at["gradients." + n] for n in tuple(INPUTS) + ("means2d", "means2d_abs", "view")
-                          } if more else None
+        self.workspace = at["context.workspace"]
 
-    def values(self, scene, view, radii, index, stream, number):
-        """The list of a call's values with what forward and backward share."""
+    def values(self, view, radii, index, stream, number):
+        """The list of a call's values with what both calls have."""
         v = self.layout.values()
         at = self.counts
-        v[at], v[at + 1] = 1, len(self.names)
+        v[at], v[at + 1] = 1, len(self.sources)
         v[self.radii] = radii.data_ptr() or _memory.ALIGN
         at = self.context
         v[at:at + 5] = index, stream, 0, _memory.ALLOC, number
+        for at, source, name in self.sources:
+            v[at + SOURCE] = source
+            if name == "marked":
+                v[at + IMAGE] = view.marks.data_ptr()
+        return v
+
+
+class Plan:
+    """How the structs of calls are written that have these inputs and channels: Layouts of what such calls set, and
+    positions in them. What forward and backward both read is written once, by forward, and backward points there."""
+
+    def __init__(self, inputs, names):
+        self.names = names
+        absent = tuple("gaussians.{}.".format(n) for n in INPUTS if n not in inputs)
+        self.forward = Head(
+            names, _abi.ForwardArgs,
+            lambda path: path.startswith(absent) or (path.startswith("saved.") and path != "saved.struct_size"),
+            cameras=_abi.Camera, gaussians=_abi.Gaussians, settings=_abi.Settings,
+            saved=_abi.Saved)
+        self.backward = Head(names, _abi.BackwardArgs, gradients=_abi.Gradients)
+        at, start = self.forward.layout.at, self.forward.layout.start
+        self.inputs = [(n, at["gaussians.{}.data".format(n)], INPUTS[n]) for n in INPUTS if n in inputs]
+        self.camera, self.count, self.settings = at["cameras.width"], at["gaussians.count"], at["settings.flags"]
+        self.saved = start["saved"]
+        at = self.backward.layout.at
+        self.shared = [(at["args." + n], start[n]) for n in ("cameras", "gaussians", "settings", "saved")]
+        self.gradients = {n: at["gradients." + n] for n in tuple(INPUTS) + ("means2d", "means2d_abs", "view")}
+
+    def values(self, scene, view, radii, index, stream, number):
+        """The list of forward's values, without memory for its outputs."""
+        v = self.forward.values(view, radii, index, stream, number)
         at = self.camera
         v[at:at + 8] = (view.width, view.height, view.tan_fovx, view.tan_fovy, _abi.PINHOLE, view.view.data_ptr(),
                         view.proj.data_ptr(), view.campos.data_ptr())
@@ -66,23 +86,24 @@ class Plan:
             v[at + 2] = scene["features"].shape[1]
         at = self.settings
         v[at:at + 4] = view.flags, view.background.data_ptr(), view.scale_modifier, view.sh_degree
-        for at, name in zip(self.channels, self.names):
-            v[at + SOURCE] = CHANNELS[name]
-            if name == "marked":
-                v[at + IMAGE] = view.marks.data_ptr()
+        return v
+
+    def values_back(self, view, radii, index, stream, number, structs):
+        """The list of backward's values, without gradients; `structs` is the address of what forward wrote."""
+        v = self.backward.values(view, radii, index, stream, number)
+        for at, start in self.shared:
+            v[at] = structs + start
         return v
 
 
 _plans = {}
 
 
-def plan_of(kind, scene, names):
-    """The Plan of a call of FORWARD or BACKWARD. There are as many as ways to call: a few."""
-    key = (kind, names, *scene)
+def plan_of(scene, names):
+    """The Plan of calls. There are as many as ways to call: a few."""
+    key = (names, *scene)
     found = _plans.get(key)
     if found is None:
         # In the order in which engines are asked.
-        ordered = tuple(n for n in CHANNELS if n in names)
-        found = _plans[key] = (Plan(_abi.ForwardArgs, tuple(scene), ordered) if kind == FORWARD else
-                               Plan(_abi.BackwardArgs, tuple(scene), ordered, gradients=_abi.Gradients))
+        found = _plans[key] = Plan(tuple(scene), tuple(n for n in CHANNELS if n in names))
     return found

@@ -79,7 +79,8 @@ class Project(torch.autograd.Function):
         args = _abi.ProjectBackwardArgs(records=records.data_ptr(), record_gradients=upstream.data_ptr(),
                                         gradients=_pointer(gradients), **_structs(scene, view))
         _call.run(ctx.engine, ctx.engine.require("project_backward"), args, records.device)
-        _autograd.add_twist(grads, view.view, ctx.ghosts)
+        if "view" in grads:
+            _autograd.add_twist(grads, view.view, ctx.ghosts)
         return (None, None, None, *map(grads.get, ctx.inputs))
 
 

@@ -130,13 +130,11 @@ class Written(unittest.TestCase):
                     setattr(owner, target, value)
         buffer = layout.write(values)
         for name in self.PARTS:
-            path = name + ".struct_size" if name + ".struct_size" in layout.offset else name + ".0.struct_size"
-            start = layout.offset[path]
+            start = layout.start[name]
             found, wanted = bytes(buffer)[start:start + c.sizeof(expected[name])], bytearray(bytes(expected[name]))
             if name == "args":  # points at the other parts
                 args = _abi.BackwardArgs.from_buffer(buffer)
-                self.assertEqual(c.addressof(args.channels.contents), c.addressof(buffer) + layout.offset[
-                    "channels.0.struct_size"])
+                self.assertEqual(c.addressof(args.channels.contents), c.addressof(buffer) + layout.start["channels"])
                 for other in self.PARTS:
                     if other != "args":
                         at = getattr(_abi.BackwardArgs, other).offset

@@ -174,6 +174,18 @@ class Graph(unittest.TestCase):
         for name, got in gradients(inputs, out).items():
             self.assertTrue(torch.equal(got, expected[name]), name)
 
+    def test_backward_reads_the_inputs_that_hooks_kept_while_the_blocks_stay(self):
+        inputs = splats()
+        expected = gradients(inputs, render(inputs))
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: t if t.dtype == torch.uint8 else t.detach().clone(),
+                                                      lambda t: t):
+            out = render(inputs)
+        with torch.no_grad():
+            for tensor in inputs.values():
+                tensor.zero_()  # the copies are what forward saw
+        for name, got in gradients(inputs, out).items():
+            self.assertTrue(torch.equal(got, expected[name]), name)
+
     def test_moved_memory_is_aligned_again_for_the_engine(self):
         block = torch.arange(600, dtype=torch.int16).view(torch.uint8)[6:1006]
         again = _call._aligned(block)
