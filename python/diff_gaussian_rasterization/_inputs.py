@@ -31,7 +31,7 @@ def absent(tensor):
 
 
 def _f32(tensor):
-    return tensor if tensor.dtype == torch.float32 else tensor.to(torch.float32)
+    return tensor if tensor.dtype is torch.float32 else tensor.to(torch.float32)
 
 
 def centres(means3D):
@@ -117,7 +117,7 @@ def view(engine, settings, device, wait, wide=False):
 
 def numbers(name, value, count, device):
     """`count` numbers as contiguous f32 on `device`, without gradient; matrices are row-major."""
-    if (isinstance(value, torch.Tensor) and value.dtype == torch.float32 and value.numel() == count
+    if (isinstance(value, torch.Tensor) and value.dtype is torch.float32 and value.numel() == count
             and value.device == device and not value.requires_grad and value.is_contiguous()):
         return value  # the usual case: only its address is used
     tensor = torch.as_tensor(value).detach()
@@ -175,6 +175,8 @@ _KEYWORDS = frozenset(_FEATURES + ("means2D_densify",))
 
 def features(fork, extra, means3D):
     """f32 [P,F] from the keywords of a feature fork, or None. Refuses keywords that no fork here has."""
+    if not extra:
+        return None
     if not _KEYWORDS.issuperset(extra):
         _forks.refuse_keywords("the call of GaussianRasterizer", set(extra) - _KEYWORDS)
     given = [(n, extra[n]) for n in _FEATURES if n in extra]
@@ -206,14 +208,18 @@ def wide_colours(colors, means3D, settings):
             (_f32(colors), numbers("bg", settings.bg, colors.shape[1], colors.device)))
 
 
+_OWN_MIP = "build mip-splatting's own rasterizer in an environment of its own: `splatwright ext build SOURCE`"
+
+
 def mip_filter(settings, view, device):
     """(kernel_size, subpixel_offset [2] or None) of mip-splatting's settings, or None if they are not given."""
     if settings.kernel_size is None and settings.subpixel_offset is None:
         return None
     kernel = 0.3 if settings.kernel_size is None else float(settings.kernel_size)
     if not 0 <= kernel <= 0.3:
-        refuse("`kernel_size` is {}, but the engine's own dilation of 0.3 square pixels is the largest".format(kernel),
-               "mip-splatting uses 0.1")
+        raise _forks.ForkError(
+            "`kernel_size` is {}, but only 0 to 0.3 is exact here: which Gaussians reach the image is decided with the "
+            "engine's dilation of 0.3 square pixels".format(kernel), "pass 0.1 as mip-splatting's programs do, or " + _OWN_MIP)
     offset = settings.subpixel_offset
     if absent(offset):
         return kernel, None
@@ -224,8 +230,9 @@ def mip_filter(settings, view, device):
     first = offset.reshape(-1, 2)[0]
     spread = (offset - first).abs().max().item()
     if not spread == 0:
-        refuse("`subpixel_offset` differs by up to {:.3g} between pixels, but here one offset holds for all".format(
-            spread), "train without ray jitter, or pass one offset [2] per image")
+        raise _forks.ForkError(
+            "`subpixel_offset` differs by up to {:.3g} between pixels, but here one offset holds for all".format(spread),
+            "train without ray jitter, pass one offset [2] per image, or " + _OWN_MIP)
     return kernel, (first if bool(first.any()) else None)
 
 

@@ -133,9 +133,9 @@ def outputs(of, chosen=None):
     """
     source = "GaussianRasterizer.outputs"
     if chosen is None:
-        if VARIABLE not in os.environ or not os.environ[VARIABLE]:  # faster than `get`
+        chosen = _variable(VARIABLE)
+        if not chosen:
             return of.usual
-        chosen = os.environ[VARIABLE]
         source = "$" + VARIABLE
     if isinstance(chosen, str):
         chosen = int(chosen) if chosen.strip().isdigit() else [n.strip() for n in chosen.split(",")]
@@ -144,11 +144,21 @@ def outputs(of, chosen=None):
     else:
         names = tuple(chosen)
     if not names or any(n not in NAMES for n in names):
-        raise ValueError("{} is {!r}, which names no outputs\nhint: use 2, 3, 4, 5 or names of {} with commas".format(
-            source, chosen, ", ".join(NAMES)))
+        raise _forks.ForkError("{} is {!r}, which names no outputs".format(source, chosen),
+                               "use 2, 3, 4, 5 or names of {} with commas".format(", ".join(NAMES)))
     return names
 
 
 def waits(chosen=None):
     """Whether forward on CUDA may wait for its counts: `GaussianRasterizer.wait`, or else $DGR_WAIT, or else yes."""
-    return (WAIT not in os.environ or os.environ[WAIT] != "0") if chosen is None else bool(chosen)
+    return _variable(WAIT) != "0" if chosen is None else bool(chosen)
+
+
+# What os.environ keeps and under which key: to ask itself for a variable that is not set costs a call an exception.
+_kept = getattr(os.environ, "_data", os.environ)
+_keys = {n: getattr(os.environ, "encodekey", str)(n) for n in (VARIABLE, WAIT)}
+
+
+def _variable(name):
+    """The value of one of the two variables, or None."""
+    return os.environ[name] if _keys[name] in _kept else None
