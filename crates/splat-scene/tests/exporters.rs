@@ -263,6 +263,7 @@ fn streamed_sog_is_read_at_its_finest_level() {
         (r#""file": 1"#, r#""file": 5"#, "part 5, but 3 parts"),
         ("0_1/meta", "../0_1/meta", "not beside it"),
         ("1_0/meta.json", "lod-meta.json", "streamed SOG within another"),
+        (r#""version": 1"#, r#""version": 2"#, "streamed SOG of version 2, expected 1"),
         (
             r#""file": 2, "offset": 0, "count": 1"#,
             r#""file": 0, "offset": 0, "count": 9"#,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use common::{Tolerance, assert_near, matched, scene};
 use splat_scene::spz::Version;
-use splat_scene::{Error, GaussianFormat, Gaussians, splat_file, usd};
+use splat_scene::{Error, GaussianFormat, Gaussians, Origin, sog, splat_file, usd};
 use splat_testdata::shared;
 
 fn silent() -> impl FnMut(u64, u64) + Send {
@@ -107,6 +107,93 @@ fn odd_numbers_of_gaussians_come_back() {
     }
 }
 
+/// Streamed SOG: the finest level is the scene; coarser ones have half the Gaussians each; parts, runs and bounds are what the
+/// tree says.
+#[test]
+fn streamed_sog_holds_the_scene_and_its_levels() {
+    use serde_json::Value;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("scene/lod-meta.json");
+    std::fs::create_dir(dir.path().join("scene")).unwrap();
+    let mut g = scene(70_000, 4);
+    g.origin = Origin { offset: [1e6, 0.0, 2e6] };
+    let division = sog::Division { levels: Some(3), part: 40_000 };
+    let mut heard = Vec::new();
+    sog::write_streamed(&path, &g, division, &mut |done, of| heard.push((done, of))).unwrap();
+    assert_eq!(heard.last(), Some(&(70_000, 70_000)));
+
+    let json: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!((&json["version"], &json["lodLevels"]), (&Value::from(1), &Value::from(3)));
+    let counts: Vec<u64> = serde_json::from_value(json["counts"].clone()).unwrap();
+    assert_eq!((counts[0], json["count"].as_u64()), (70_000, Some(counts.iter().sum())));
+    let names: Vec<String> = serde_json::from_value(json["filenames"].clone()).unwrap();
+    let parts: Vec<Gaussians> =
+        names.iter().map(|name| Gaussians::read(path.with_file_name(name)).unwrap()).collect();
+    // How much of each part the places name.
+    let mut named = vec![0; parts.len()];
+    let mut open = vec![json["tree"].clone()];
+    let mut leaves = 0;
+    while let Some(place) = open.pop() {
+        let bound: [[f32; 3]; 2] =
+            ["min", "max"].map(|end| serde_json::from_value(place["bound"][end].clone()).unwrap());
+        if let Some(children) = place["children"].as_array() {
+            assert_eq!((children.len(), &place["lods"]), (2, &Value::Null));
+            open.extend(children.iter().rev().cloned());
+            continue;
+        }
+        leaves += 1;
+        let lods = place["lods"].as_object().unwrap();
+        assert_eq!(lods.len(), 3);
+        let mut before: usize = 2 * 70_000;
+        for (level, run) in lods {
+            let at = |key: &str| run[key].as_u64().unwrap() as usize;
+            let (file, offset, count) = (at("file"), at("offset"), at("count"));
+            assert!(names[file].starts_with(&format!("{level}_")), "a part has one level");
+            assert!(count == before.div_ceil(2) || level == "0", "half of {before}: {count}");
+            before = count;
+            assert_eq!(offset, named[file], "runs follow each other in the order of the tree");
+            named[file] += count;
+            for mean in parts[file].means[3 * offset..3 * (offset + count)].chunks_exact(3) {
+                assert!((0..3).all(|k| (bound[0][k] - 0.01..=bound[1][k] + 0.01).contains(&mean[k])));
+            }
+        }
+    }
+    assert_eq!((leaves, named), (4, parts.iter().map(Gaussians::len).collect::<Vec<_>>()));
+    assert!(parts.iter().all(|part| part.len() <= 40_000) && parts.len() == 2 + 1 + 1);
+
+    let back = Gaussians::load(&path).unwrap();
+    assert!(back.warnings.join(" ").contains("the finest of 3 levels"), "{:?}", back.warnings);
+    assert_eq!((back.gaussians.origin, back.gaussians.len()), (g.origin, 70_000));
+    assert_eq!(Gaussians::read(path.parent().unwrap()).unwrap(), back.gaussians, "by its folder");
+    // The order is that of the tree, so that each Gaussian is looked for at its place.
+    let points: Vec<[f32; 3]> = back.gaussians.means.chunks_exact(3).map(|m| [m[0], m[1], m[2]]).collect();
+    let tree: kiddo::ImmutableKdTree<f32, 3> = kiddo::ImmutableKdTree::new_from_slice(&points).unwrap();
+    let one = std::num::NonZero::new(1).unwrap();
+    let nearest = |m: &[f32]| {
+        tree.query(&[m[0], m[1], m[2]]).nearest_n::<kiddo::SquaredEuclidean<f32>>(one).execute()[0].item
+            as u32
+    };
+    let order: Vec<u32> = g.means.chunks_exact(3).map(nearest).collect();
+    let steps = sog_tolerance(&g, 0.1, 0.03, 0.02);
+    assert_near("streamed SOG", &g, &back.gaussians.select(&order), steps);
+
+    // A part that cannot be written leaves an older scene as it was.
+    scene(50, 1).write(&path).unwrap();
+    std::fs::rename(path.with_file_name("0_0"), path.with_file_name("aside")).unwrap();
+    std::fs::write(path.with_file_name("0_0"), b"a file in the way").unwrap();
+    let e = sog::write_streamed(&path, &g, division, &mut silent()).unwrap_err();
+    assert!(matches!(&e, Error::Write { path, .. } if path.ends_with("0_0")), "{e}");
+    std::fs::remove_file(path.with_file_name("0_0")).unwrap();
+    std::fs::rename(path.with_file_name("aside"), path.with_file_name("0_0")).unwrap();
+    assert_eq!(Gaussians::read(&path).unwrap().len(), 50);
+    let left = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name());
+    assert!(left.into_iter().all(|name| !name.to_string_lossy().contains("partial")));
+    assert_eq!(
+        there_and_back(&Gaussians { coeffs: 1, ..Gaussians::default() }, "lod-meta.json", None).len(),
+        0
+    );
+}
+
 /// `.splat` shows the largest first: volume times opacity.
 #[test]
 fn splats_are_sorted_by_size_and_opacity() {
@@ -203,6 +290,7 @@ fn formats_are_told_by_content_and_by_name() {
         ("d.spz", GaussianFormat::Spz(Version::V3)),
         ("e.sog", GaussianFormat::Sog),
         ("f/meta.json", GaussianFormat::SogFolder),
+        ("h/lod-meta.json", GaussianFormat::SogStreamed),
         ("g.GLB", GaussianFormat::Gltf),
     ];
     for (name, format) in cases {
@@ -210,7 +298,9 @@ fn formats_are_told_by_content_and_by_name() {
         assert_eq!(GaussianFormat::from_name(&path).unwrap(), format);
         g.write(&path).unwrap();
         assert_eq!(GaussianFormat::detect(&path).unwrap(), format);
-        if !matches!(format, GaussianFormat::Splat | GaussianFormat::SogFolder) {
+        if matches!(format, GaussianFormat::SogFolder | GaussianFormat::SogStreamed) {
+            assert_eq!(GaussianFormat::detect(path.parent().unwrap()).unwrap(), format);
+        } else if format != GaussianFormat::Splat {
             let renamed = path.with_extension("bin");
             std::fs::rename(&path, &renamed).unwrap();
             assert_eq!(GaussianFormat::detect(&renamed).unwrap(), format, "{name}: the name does not matter");

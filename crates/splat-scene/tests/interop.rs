@@ -2,6 +2,7 @@
 //! its command in `$SPLAT_TRANSFORM`:
 //!
 //!     SPLAT_TRANSFORM="node .../splat-transform/bin/cli.mjs" \
+//!     STREAMED_READER="node .ci/steps/formats.d/lod.mjs .../node_modules" \
 //!         cargo test --release -p splat-scene --test interop -- --ignored --nocapture
 #![expect(clippy::print_stdout, reason = "the figures are what these tests are run for")]
 
@@ -80,6 +81,28 @@ fn our_files_read_alike() {
             both_read(&format!("{name}, {kind} of ours"), &path, reading(kind));
         }
     }
+}
+
+/// Streamed SOG: every part is a scene that splat-transform reads, and PlayCanvas' engine takes the tree, with the command that
+/// reads it in `$STREAMED_READER` (`.ci/steps/formats.d/lod.mjs`).
+#[test]
+#[ignore = "needs splat-transform"]
+fn our_streamed_sog_reads_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lod-meta.json");
+    scene(70_000, 9).write(&path).unwrap();
+    let mut parts: Vec<PathBuf> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    parts.retain(|part| part.is_dir());
+    assert_eq!(parts.len(), 2, "two levels");
+    for part in parts {
+        both_read("a part of ours", &part.join("meta.json"), reading("sog"));
+    }
+    let command = std::env::var("STREAMED_READER").expect("STREAMED_READER holds the command of lod.mjs");
+    let mut words = command.split_whitespace();
+    let mut engine = Command::new(words.next().expect("a program"));
+    let out = engine.args(words).arg(&path).output().expect("it starts");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    print!("{}", String::from_utf8_lossy(&out.stdout));
 }
 
 #[test]

@@ -86,23 +86,38 @@ pub fn write_atomically(
     replace(path, &partial)
 }
 
-/// Writes several files: first all of them beside their destinations; then, in their order, each is renamed to its
-/// destination. A full disk leaves everything unchanged.
-///
-/// # Errors
-/// [`Error::Write`], naming the file that failed.
-pub(crate) fn write_together(files: &[(PathBuf, Vec<u8>)]) -> Result<()> {
-    let mut partials: Vec<PathBuf> = Vec::new();
-    for (path, data) in files {
-        match write_beside(path, |out| out.write_all(data)) {
-            Ok(partial) => partials.push(partial),
-            Err(e) => {
-                partials.iter().for_each(|p| drop(std::fs::remove_file(p)));
-                return Err(e);
-            }
-        }
+/// Files that are first all written beside their destinations and then, in their order, renamed to them. A full disk leaves
+/// everything unchanged, and so does dropping this before [`replace`](Self::replace).
+#[derive(Default)]
+pub(crate) struct Together(Vec<(PathBuf, PathBuf)>);
+
+impl Together {
+    /// Writes the contents of `path` through `fill`.
+    ///
+    /// # Errors
+    /// [`Error::Write`], naming `path`.
+    pub(crate) fn add(
+        &mut self,
+        path: &Path,
+        fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<()> {
+        self.0.push((path.into(), write_beside(path, fill)?));
+        Ok(())
     }
-    files.iter().zip(&partials).try_for_each(|((path, _), partial)| replace(path, partial))
+
+    /// Renames all files to their destinations.
+    ///
+    /// # Errors
+    /// [`Error::Write`], naming the file that failed; those before it are in their places.
+    pub(crate) fn replace(mut self) -> Result<()> {
+        std::mem::take(&mut self.0).iter().try_for_each(|(path, partial)| replace(path, partial))
+    }
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|(_, partial)| drop(std::fs::remove_file(partial)));
+    }
 }
 
 /// Writes the contents of `path` to a file beside it and returns the path of that file. A failure leaves no file.

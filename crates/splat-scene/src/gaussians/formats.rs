@@ -37,6 +37,8 @@ pub enum GaussianFormat {
     Sog,
     /// The same textures as a folder with a `meta.json`.
     SogFolder,
+    /// SOG in parts with levels of detail: a folder with a `lod-meta.json`.
+    SogStreamed,
     /// glTF with the extension `KHR_gaussian_splatting`: `.glb`; `.gltf` is read only.
     Gltf,
     /// OpenUSD's `ParticleField3DGaussianSplat`, written only: `.usda`, `.usdz`.
@@ -71,7 +73,7 @@ struct Format {
 }
 
 /// Tried from top to bottom, both for names and for contents.
-const FORMATS: [Format; 10] = [
+const FORMATS: [Format; 11] = [
     Format {
         format: GaussianFormat::CompressedPly,
         name: "compressed PLY",
@@ -157,9 +159,17 @@ const FORMATS: [Format; 10] = [
         write: |path, g, _| gltf::write(path, g),
     },
     Format {
+        format: GaussianFormat::SogStreamed,
+        name: "streamed SOG",
+        suffix: sog::STREAMED,
+        matches: |start, path| path.ends_with(sog::STREAMED) && start.trim_ascii_start().starts_with(b"{"),
+        read: |path| sog::load(path).map(|(g, warnings)| Loaded { warnings, ..plain(g) }),
+        write: |path, g, progress| sog::write_streamed(path, g, sog::Division::default(), progress),
+    },
+    Format {
         format: GaussianFormat::SogFolder,
         name: "SOG folder",
-        suffix: "meta.json",
+        suffix: sog::META,
         matches: |start, _| start.trim_ascii_start().starts_with(b"{"),
         read: |path| sog::load(path).map(|(g, warnings)| Loaded { warnings, ..plain(g) }),
         write: |path, g, progress| sog::write(path, g, sog::Packaging::Folder, progress),
@@ -208,8 +218,9 @@ impl GaussianFormat {
     pub fn detect(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if path.is_dir() {
-            return match path.join(sog::description(path)).is_file() {
-                true => Ok(Self::SogFolder),
+            let description = sog::description(path);
+            return match path.join(description).is_file() {
+                true => Self::from_name(Path::new(description)),
                 false => Err(unknown(path, "the folder has no meta.json".into())),
             };
         }
@@ -293,8 +304,8 @@ impl Gaussians {
         self.write_as(path, GaussianFormat::from_name(path)?, &mut |_, _| {})
     }
 
-    /// Writes the Gaussians in the given format. A SOG folder may be named itself or by its `meta.json`; it is created if
-    /// it does not exist.
+    /// Writes the Gaussians in the given format. A SOG folder may be named itself or by its `meta.json`, one of streamed SOG
+    /// by its `lod-meta.json`; it is created if it does not exist.
     ///
     /// # Errors
     /// The errors of the format's own writer, which name the file.
@@ -305,11 +316,12 @@ impl Gaussians {
         progress: WriteProgress<'_>,
     ) -> Result<()> {
         let path = path.as_ref();
-        if format != GaussianFormat::SogFolder {
+        if !matches!(format, GaussianFormat::SogFolder | GaussianFormat::SogStreamed) {
             return (format.entry().write)(path, self, progress);
         }
-        let named = path.file_name().is_some_and(|n| n.eq_ignore_ascii_case("meta.json")) && !path.is_dir();
-        let meta = if named { path.to_path_buf() } else { path.join("meta.json") };
+        let suffix = format.entry().suffix;
+        let named = path.file_name().is_some_and(|n| n.eq_ignore_ascii_case(suffix)) && !path.is_dir();
+        let meta = if named { path.to_path_buf() } else { path.join(suffix) };
         if let Some(folder) = meta.parent().filter(|f| !f.as_os_str().is_empty()) {
             fs_err::create_dir_all(folder)?;
         }

@@ -4,7 +4,7 @@
 //! - `formats`: the table of file formats. **Start there to add one**; each format has a module of its own.
 //! - `place`: the origin of their local coordinates, and merging of scenes.
 //! - `precision`: how exactly a format keeps the positions of a scene.
-//! - `edit`: which Gaussians to leave out; `transform`: moving, turning and scaling scenes.
+//! - `edit`: which Gaussians to leave out; `merge`: fewer in place of many; `transform`: moving, turning and scaling scenes.
 //! - `quantize`, `axes`: what formats share: bytes for numbers, frames other than that of a PLY.
 //!
 //! Local coordinates ([`Origin`]); quaternions wxyz, not normalised. Values are kept as found, NaN included: [`Gaussians::check`]
@@ -15,6 +15,7 @@ pub mod compressed_ply;
 mod edit;
 mod formats;
 pub mod gltf;
+mod merge;
 mod place;
 pub mod ply;
 mod precision;

@@ -101,7 +101,8 @@ impl GaussianFormat {
                 let farthest = largest(&|a| Axis::reach(a.whole));
                 f64::from(-spz::fractional_bits(farthest as f32)?).exp2()
             }
-            Self::Sog | Self::SogFolder => largest(&|a| {
+            // Parts of a streamed scene have ranges of their own, which are smaller.
+            Self::Sog | Self::SogFolder | Self::SogStreamed => largest(&|a| {
                 let log = |x: f32| f64::from(x).abs().ln_1p().copysign(f64::from(x));
                 (log(a.whole[1]) - log(a.whole[0])) / 65_535.0 * (1.0 + Axis::reach(a.inner))
             }),

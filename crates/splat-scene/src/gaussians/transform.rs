@@ -97,6 +97,25 @@ fn product(a: [f64; 4], b: [f64; 4]) -> [f64; 4] {
     ]
 }
 
+/// The quaternion wxyz of a rotation matrix, of no particular length. Of the four ways to it (Shepperd, "Quaternion from rotation
+/// matrix", 1978), the one that divides by the largest component.
+pub(super) fn quaternion(r: &[[f64; 3]; 3]) -> [f64; 4] {
+    let squares = [
+        1.0 + r[0][0] + r[1][1] + r[2][2],
+        1.0 + r[0][0] - r[1][1] - r[2][2],
+        1.0 - r[0][0] + r[1][1] - r[2][2],
+        1.0 - r[0][0] - r[1][1] + r[2][2],
+    ];
+    let largest = (1..4).fold(0, |best, k| if squares[k] > squares[best] { k } else { best });
+    let s = squares[largest];
+    match largest {
+        0 => [s, r[2][1] - r[1][2], r[0][2] - r[2][0], r[1][0] - r[0][1]],
+        1 => [r[2][1] - r[1][2], s, r[0][1] + r[1][0], r[0][2] + r[2][0]],
+        2 => [r[0][2] - r[2][0], r[0][1] + r[1][0], s, r[1][2] + r[2][1]],
+        _ => [r[1][0] - r[0][1], r[0][2] + r[2][0], r[1][2] + r[2][1], s],
+    }
+}
+
 /// How the 16 coefficients of a function on the sphere change if the function is turned by `rotation`: `[to][from]`. The
 /// turned function is projected on the basis by a quadrature that is exact for products of degree 3 and 3: four nodes of
 /// Gauss and Legendre along z, eight directions about it.

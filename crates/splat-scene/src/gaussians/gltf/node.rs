@@ -1,5 +1,6 @@
 //! Where the nodes of a scene place primitives.
 
+use super::super::transform::quaternion;
 use super::document::{Document, Node, Primitive};
 use super::{File, malformed};
 use crate::{Result, Similarity};
@@ -68,21 +69,7 @@ fn own(node: &Node) -> Result<Similarity, String> {
     if !scale.is_normal() || longest > scale * (1.0 + STRAIGHT) || volume < scale.powi(3) * (1.0 - STRAIGHT) {
         return Err("has a matrix that mirrors, stretches or shears, which is not read".into());
     }
-    let r = |row: usize, col: usize| m[4 * col + row] / scale;
-    // Of four ways to the quaternion (Shepperd 1978), the one that divides by the largest component.
-    let squares = [
-        1.0 + r(0, 0) + r(1, 1) + r(2, 2),
-        1.0 + r(0, 0) - r(1, 1) - r(2, 2),
-        1.0 - r(0, 0) + r(1, 1) - r(2, 2),
-        1.0 - r(0, 0) - r(1, 1) + r(2, 2),
-    ];
-    let largest = (1..4).fold(0, |best, k| if squares[k] > squares[best] { k } else { best });
-    let s = squares[largest];
-    let rotation = match largest {
-        0 => [s, r(2, 1) - r(1, 2), r(0, 2) - r(2, 0), r(1, 0) - r(0, 1)],
-        1 => [r(2, 1) - r(1, 2), s, r(0, 1) + r(1, 0), r(0, 2) + r(2, 0)],
-        2 => [r(0, 2) - r(2, 0), r(0, 1) + r(1, 0), s, r(1, 2) + r(2, 1)],
-        _ => [r(1, 0) - r(0, 1), r(0, 2) + r(2, 0), r(1, 2) + r(2, 1), s],
-    };
+    let rotation =
+        quaternion(&std::array::from_fn(|row| std::array::from_fn(|col| m[4 * col + row] / scale)));
     Ok(Similarity { rotation, scale, translation: [m[12], m[13], m[14]] })
 }

@@ -10,7 +10,7 @@ use crate::{Error, Place, Result, files};
 
 pub(in crate::gaussians) const META: &str = "meta.json";
 /// The description of a streamed scene, which has parts and levels of detail.
-const STREAMED: &str = "lod-meta.json";
+pub(in crate::gaussians) const STREAMED: &str = "lod-meta.json";
 
 /// The name of the description in the folder `path`; `meta.json` if there is none.
 pub(in crate::gaussians) fn description(path: &Path) -> &'static str {

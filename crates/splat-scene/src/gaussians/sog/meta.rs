@@ -56,6 +56,12 @@ pub(super) struct Asset {
     pub(super) generator: String,
 }
 
+impl Asset {
+    pub(super) fn ours() -> Self {
+        Self { generator: concat!("Splatwright ", env!("CARGO_PKG_VERSION")).into() }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 pub(super) struct Ranges2 {
     pub(super) mins: Vec<f64>,

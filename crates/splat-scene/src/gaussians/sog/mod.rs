@@ -2,7 +2,7 @@
 //! `meta.json` that says what the bytes mean.
 //!
 //! Versions 1 (linear ranges) and 2 (codebooks) are read, from a folder or from a single `.sog` file (a zip). Version 2 is
-//! written, in either form. A streamed scene is read at its finest level (`streamed`). The world frame is that of a plain PLY. The format is lossy: positions have 65536 steps of
+//! written, in either form. Streamed scenes are written with levels of detail and read at the finest one (`streamed`). The world frame is that of a plain PLY. The format is lossy: positions have 65536 steps of
 //! `sign(x) ln(1 + |x|)` within the extent of the scene, scales and colours 256 values each, opacities and components of
 //! quaternions 256 steps, and harmonics above degree 0 come from a palette.
 
@@ -20,9 +20,10 @@ use std::path::Path;
 use super::quantize::finite;
 use super::{WriteProgress, placed};
 use crate::{Gaussians, Result};
-pub(super) use files::description;
-use files::{Files, META};
+use files::Files;
+pub(super) use files::{META, STREAMED, description};
 use meta::Meta;
+pub use streamed::{Division, write as write_streamed};
 
 /// Whether to write one file or several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub(super) fn load(path: &Path) -> Result<(Gaussians, Vec<String>)> {
         meta => (decode::scene(&mut files, meta)?, Vec::new()),
     };
     let g = finite(path, g)?;
-    Ok((placed(&if path.is_dir() { path.join(META) } else { path.into() }, g)?, warnings))
+    Ok((placed(&if path.is_dir() { path.join(description(path)) } else { path.into() }, g)?, warnings))
 }
 
 /// Parses the zip `data`. `path` is only used to name the file in errors.

@@ -11,9 +11,12 @@ use super::files::META;
 use super::meta::{Asset, Codebook, Harmonics2, Names, Ranges2, V2};
 use super::texture::{SIDE, Texture};
 use super::{Packaging, codebook, palette};
-use crate::files::write_together;
+use crate::files::Together;
 use crate::gaussians::quantize::{byte, byte_of_logit, smallest_three};
 use crate::{Error, Gaussians, Result, WriteProgress, write_atomically};
+
+/// The most Gaussians: one per pixel.
+pub(super) const MOST: usize = SIDE * SIDE;
 
 pub(super) fn scene(
     path: &Path,
@@ -24,13 +27,12 @@ pub(super) fn scene(
     let files = files(path, g, progress)?;
     match packaging {
         Packaging::Folder => {
-            let files: Vec<_> = files
-                .into_iter()
-                .map(|(name, data)| {
-                    (if name == META { path.into() } else { path.with_file_name(name) }, data)
-                })
-                .collect();
-            write_together(&files)
+            let mut together = Together::default();
+            for (name, data) in files {
+                let to = if name == META { path.into() } else { path.with_file_name(name) };
+                together.add(&to, |out| out.write_all(&data))?;
+            }
+            together.replace()
         }
         Packaging::Bundle => {
             let bytes = bundle(&files).map_err(|e| Error::Write { path: path.into(), source: e })?;
@@ -46,18 +48,21 @@ pub(super) fn files(
     progress: WriteProgress<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>> {
     g.check()?;
-    if g.len() > SIDE * SIDE {
-        let message =
-            format!("there are {} Gaussians, but a WebP image has at most {} pixels", g.len(), SIDE * SIDE);
+    if g.len() > MOST {
+        let message = format!("there are {} Gaussians, but a WebP image has at most {MOST} pixels", g.len());
         return Err(Error::Unwritable { path: path.into(), format: "SOG", message });
     }
-    let g = g.select(&g.morton_order());
-    let (meta, textures) = encode(&g, progress);
+    Ok(in_order(&g.select(&g.morton_order()), progress))
+}
+
+/// As [`files`], with the pixels in the order of the Gaussians, of which there are at most [`MOST`].
+pub(super) fn in_order(g: &Gaussians, progress: WriteProgress<'_>) -> Vec<(String, Vec<u8>)> {
+    let (meta, textures) = encode(g, progress);
     let mut files: Vec<(String, Vec<u8>)> =
         textures.into_par_iter().map(|(name, texture)| (name.to_owned(), texture.encode())).collect();
     let json = serde_json::to_vec(&meta).expect("numbers and text");
     files.push((META.to_owned(), json));
-    Ok(files)
+    files
 }
 
 /// A zip without compression, because WebP is compressed already. `meta.json` comes first, for programs that read a file
@@ -117,7 +122,7 @@ fn encode(g: &Gaussians, progress: WriteProgress<'_>) -> (V2, Vec<(&'static str,
     });
     let meta = V2 {
         version: 2,
-        asset: Asset { generator: concat!("Splatwright ", env!("CARGO_PKG_VERSION")).into() },
+        asset: Asset::ours(),
         count: p as u64,
         means: Ranges2 { mins, maxs, files: names(&["means_l.webp", "means_u.webp"]) },
         scales: Codebook { codebook: scales, files: names(&["scales.webp"]) },

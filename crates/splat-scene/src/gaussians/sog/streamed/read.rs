@@ -1,56 +1,28 @@
-//! Streamed SOG: a scene in parts, by place and level of detail, that a viewer loads as it needs them. Here the whole scene is
-//! read at its finest level.
-//!
-//! `lod-meta.json` lists the parts, which are SOG folders, and a tree of places. A place without places inside it says, for
-//! each level (0 is the finest), which Gaussians of which part are there. Source: "The Streamed SOG Format", version 1, in
-//! PlayCanvas' user manual. A streamed scene in one zip is not part of the format, and is not read.
+//! The whole of a streamed scene at its finest level.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use serde::Deserialize;
-
-use super::files::{Files, malformed};
-use super::{decode, meta};
+use super::super::files::{Files, malformed};
+use super::super::{decode, meta};
+use super::{Place, Range, Streamed};
 use crate::{Gaussians, Result};
-
-/// The description of a streamed scene.
-#[derive(Deserialize)]
-pub(super) struct Streamed {
-    #[serde(rename = "lodLevels")]
-    pub(super) levels: u64,
-    /// The descriptions of the parts, relative to this one.
-    pub(super) filenames: Vec<String>,
-    /// Gaussians that are always shown, such as the sky.
-    environment: Option<String>,
-    tree: Place,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Place {
-    children: Vec<Place>,
-    lods: BTreeMap<u64, Range>,
-}
-
-/// Gaussians of a part.
-#[derive(Deserialize, Clone, Copy)]
-struct Range {
-    file: usize,
-    offset: usize,
-    count: usize,
-}
 
 /// The finest level there is at each place below `place`, by part.
 fn finest(place: &Place, ranges: &mut BTreeMap<usize, Vec<Range>>) {
     place.children.iter().for_each(|inner| finest(inner, ranges));
-    if let (true, Some(range)) = (place.children.is_empty(), place.lods.values().next()) {
+    let here = place.lods.as_ref().and_then(|lods| lods.values().next());
+    if let (true, Some(range)) = (place.children.is_empty(), here) {
         ranges.entry(range.file).or_default().push(*range);
     }
 }
 
 /// The scene that `path` describes, and what is worth knowing about it.
-pub(super) fn scene(path: &Path, scene: &Streamed) -> Result<(Gaussians, Vec<String>)> {
+pub(in super::super) fn scene(path: &Path, scene: &Streamed) -> Result<(Gaussians, Vec<String>)> {
+    if scene.version > super::VERSION {
+        let message = format!("streamed SOG of version {}, expected {}", scene.version, super::VERSION);
+        return Err(malformed(path, message));
+    }
     let mut ranges = BTreeMap::new();
     finest(&scene.tree, &mut ranges);
     let mut whole = Gaussians { coeffs: 1, ..Gaussians::default() };
