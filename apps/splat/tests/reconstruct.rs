@@ -271,18 +271,22 @@ fn what_is_missing_is_named() {
     assert!(said(&foreign).contains("holds something else") && own.join("mine.txt").exists());
 }
 
-/// A program in place of COLMAP: it does what `mapper` says, and knows the other stages.
+/// A program in place of COLMAP and of GLOMAP: it does what `mapper` says, knows the other stages, and notes in the file `calls`
+/// how it was called.
 #[cfg(unix)]
 fn stand_in(dir: &Path, mapper: &str) -> String {
     use std::os::unix::fs::PermissionsExt;
     let folder = dir.join("bin");
     fs_err::create_dir_all(&folder).unwrap();
     let script = format!(
-        "#!/bin/sh\nwhile [ $# -gt 0 ]; do case $1 in --output_path) out=$2;; mapper) stage=mapper;; help) echo 'COLMAP 9.9 --';; esac; shift; done\n\
-         [ \"$stage\" = mapper ] || exit 0\n{mapper}\n"
+        "#!/bin/sh\necho \"${{0##*/}} $*\" >> {calls}\nwhile [ $# -gt 0 ]; do case $1 in --output_path) out=$2;; mapper) stage=mapper;; help) echo 'COLMAP 9.9 --';; esac; shift; done\n\
+         [ \"$stage\" = mapper ] || exit 0\n{mapper}\n",
+        calls = dir.join("calls").display()
     );
-    fs_err::write(folder.join("colmap"), script).unwrap();
-    fs_err::set_permissions(folder.join("colmap"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    for name in ["colmap", "glomap"] {
+        fs_err::write(folder.join(name), &script).unwrap();
+        fs_err::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
     format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
 }
 
@@ -355,6 +359,60 @@ fn a_run_that_ends_early_leaves_nothing_that_is_taken_for_whole() {
     assert!(said(&fourth).contains("left out 1 photograph (d.png)"), "{}", said(&fourth));
     let nothing = run("exit 0");
     assert!(said(&nothing).contains("as nothing has changed"), "{}", said(&nothing));
+}
+
+/// GLOMAP places the cameras after COLMAP's features, which leave out what masks cover; many photographs are not all compared.
+#[cfg(unix)]
+#[test]
+fn every_stage_is_given_to_the_right_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let (photos, out) = (pictures(dir.path()), dir.path().join("out"));
+    let path = stand_in(dir.path(), MODEL);
+    let calls = |more: &[&str]| -> Vec<String> {
+        let _ = fs_err::remove_file(dir.path().join("calls"));
+        let arguments = [&["reconstruct", text(&photos), "-o", text(&out)], more].concat();
+        let run = command(&arguments).env("PATH", &path).output().unwrap();
+        assert!(run.status.success(), "{}", said(&run));
+        fs_err::read_to_string(dir.path().join("calls")).unwrap().lines().map(str::to_owned).collect()
+    };
+    let programs = |calls: &[String]| -> Vec<String> {
+        let words = calls.iter().map(|call| call.split(' ').take(2).collect::<Vec<_>>().join(" "));
+        words.filter(|call| !call.ends_with("help") && !call.ends_with("--help")).collect()
+    };
+    let found = calls(&["--sfm", "glomap"]);
+    let stages = programs(&found);
+    // Its first word is what COLMAP is asked about its options.
+    assert_eq!(
+        stages[1..],
+        ["colmap feature_extractor", "colmap exhaustive_matcher", "glomap mapper"],
+        "{found:?}"
+    );
+    assert!(!found.iter().any(|call| call.contains("mask_path")), "{found:?}");
+    assert!(
+        json(&out.join("reconstruction/reconstruction.json"))["tool"].as_str().unwrap().contains("glomap")
+    );
+
+    // Masks beside the photographs, and masks elsewhere, which is another reconstruction.
+    fs_err::create_dir_all(photos.join("masks")).unwrap();
+    save_png(photos.join("masks/a.png"), 40, 30, &[0; 3600]).unwrap();
+    let found = calls(&["--sfm", "colmap"]);
+    assert!(
+        found
+            .iter()
+            .any(|call| call.contains("feature_extractor") && call.contains("--ImageReader.mask_path"))
+    );
+    let report = json(&out.join("reconstruction/reconstruction.json"));
+    assert!(report["masks"].as_str().unwrap().ends_with("photos/masks"), "{report}");
+
+    for i in 0..300 {
+        fs_err::copy(photos.join("a.png"), photos.join(format!("more{i:03}.png"))).unwrap();
+    }
+    let found = calls(&["--sfm", "colmap"]);
+    assert_eq!(
+        programs(&found)[2..],
+        ["colmap sequential_matcher", "colmap spatial_matcher", "colmap matches_importer", "colmap mapper"],
+        "{found:?}"
+    );
 }
 
 /// A training of photographs goes on where they have been reconstructed, and `eval` finds the photographs again.
