@@ -61,6 +61,59 @@ fn every_format_converts_and_the_last_line_sums_up() {
     assert_eq!(said(&splat(&[&paths[0], &paths[6]], &["--overwrite", "--quiet"]), true), "");
 }
 
+/// Levels of detail: as asked for, only where the format has them, and an older scene is not replaced unasked.
+#[test]
+fn levels_of_detail_are_written() {
+    let (_dir, paths) = files(&["a.ply", "b/lod-meta.json", "c.sog", "d.ply"]);
+    scene(1000, 4).write(&paths[0]).unwrap();
+    let convert = |to: &PathBuf, options: &[&str], works| said(&splat(&[&paths[0], to], options), works);
+    let text = convert(&paths[1], &["--lod-levels", "3"], true);
+    assert!(text.contains("streamed SOG rounds positions") && text.contains("-> streamed SOG "), "{text}");
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&paths[1]).unwrap()).unwrap();
+    assert_eq!(json["counts"], serde_json::json!([1000, 500, 250]));
+    let text = said(&splat(&[paths[1].parent().unwrap(), &paths[3]], &[]), true);
+    assert!(text.contains("the finest of 3 levels") && text.contains("; streamed SOG "), "{text}");
+    assert_eq!(Gaussians::read(&paths[3]).unwrap().len(), 1000);
+    assert!(convert(&paths[1], &[], false).contains("already exists"));
+    let text = convert(&paths[2], &["--lod-chunk-count", "64"], false);
+    assert!(text.contains("levels of detail do not fit") && text.contains("lod-meta.json"), "{text}");
+}
+
+/// A large PLY is converted from its file: to the same bytes as from memory, with what cannot be used left out.
+#[test]
+fn a_large_ply_is_converted_without_holding_it() {
+    use std::io::{Seek, SeekFrom, Write};
+    let (dir, paths) = files(&["large.ply", "far.ply"]);
+    // 272,000 Gaussians of 248 bytes.
+    let mut g = scene(272_000, 16);
+    let mut far = g.clone();
+    ply::write_gaussians(&paths[0], &g).unwrap();
+    let header = std::fs::metadata(&paths[0]).unwrap().len() - 248 * 272_000;
+    let mut file = std::fs::OpenOptions::new().write(true).open(&paths[0]).unwrap();
+    for (row, value) in [(3u64, f32::NAN), (271_999, f32::INFINITY)] {
+        file.seek(SeekFrom::Start(header + 248 * row)).unwrap();
+        file.write_all(&value.to_le_bytes()).unwrap();
+    }
+    drop(file);
+    let keep: Vec<u32> = (0..271_999).filter(|&i| i != 3).collect();
+    g = g.select(&keep);
+    g.reduce_sh_degree(1);
+    for to in ["ply", "splat", "compressed.ply", "glb", "spz"] {
+        let out = dir.path().join(format!("out.{to}"));
+        let text = said(&splat(&[&paths[0], &out], &["--sh-degree", "1"]), true);
+        assert!(text.contains("2 of 272000 Gaussians have invalid values"), "{text}");
+        let expected = dir.path().join(format!("expected.{to}"));
+        g.write(&expected).unwrap();
+        assert!(std::fs::read(&out).unwrap() == std::fs::read(&expected).unwrap(), "{to} differs");
+    }
+    // Far positions get an origin, which is chosen in memory.
+    far.means.iter_mut().for_each(|x| *x += 1e5);
+    ply::write_gaussians(&paths[1], &far).unwrap();
+    assert!(std::fs::metadata(&paths[1]).unwrap().len() > 64 << 20);
+    let text = said(&splat(&[&paths[1], &dir.path().join("far.spz")], &["--sh-degree", "0"]), true);
+    assert!(text.contains("far.spz.origin.json says"), "{text}");
+}
+
 /// How a scene is meant to be rendered goes with it from PLY to PLY; beside a training, from its stats.
 #[test]
 fn a_render_mode_is_kept() {

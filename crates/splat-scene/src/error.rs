@@ -460,3 +460,10 @@ pub(crate) fn printable(text: &str) -> String {
     }
     out
 }
+
+/// For what is read while something else is written.
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        Self::other(error)
+    }
+}

@@ -43,7 +43,7 @@ pub use dataset::{Dataset, Finding, OpenOptions, Plausibility, Point, View, came
 pub use error::{Error, NotRead, Place, Remedy, Result};
 pub use files::write_atomically;
 pub use gaussians::{
-    Activated, GaussianFormat, Gaussians, Loaded, Precision, Region, Repair, SH_C0, Similarity,
+    Activated, GaussianFormat, Gaussians, Loaded, Precision, Region, Repair, Rows, SH_C0, Similarity,
     WriteProgress, compressed_ply, gltf, most, ply, sog, splat_file, spz, up_of_cameras, usd,
 };
 pub use image::{CacheStats, Photo, Picture, PictureCache, lens, save_png};

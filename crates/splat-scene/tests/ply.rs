@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use splat_scene::{Error, Gaussians, SH_C0, ply, splat_file};
+use splat_scene::{Error, Gaussians, Rows as _, SH_C0, ply, splat_file};
 
 fn path() -> &'static Path {
     Path::new("some/scene.ply")
@@ -68,6 +68,42 @@ fn every_degree_round_trips_exactly() {
             assert_eq!(back.check().is_ok(), p < 2, "check finds NaN and infinity");
         }
     }
+}
+
+/// A scene that stays in its file: the rows that are asked for, as from memory; what is unusable is left out or made finite.
+#[test]
+fn rows_are_read_from_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.ply");
+    let mut g = sample(300, 9);
+    g.means[3 * 7] = f32::NAN;
+    g.opacity_logits[8] = f32::INFINITY;
+    ply::write_gaussians(&path, &g).unwrap();
+    let mut file = ply::File::open(&path).unwrap().expect("binary, near the origin");
+    let repair = g.repair().unwrap();
+    assert_eq!((file.repair(), file.len(), file.coeffs()), (repair, 299, 9));
+    let rows = [298, 0, 1, 2, 2, 7, 100];
+    assert_eq!(file.pick(&rows).unwrap(), g.select(&rows));
+    file.reduce_sh_degree(1);
+    let mut less = g.select(&rows);
+    less.reduce_sh_degree(1);
+    assert_eq!((file.coeffs(), file.pick(&rows).unwrap()), (4, less));
+    g.reduce_sh_degree(0);
+    assert_eq!(file.without_harmonics().unwrap(), g);
+
+    // Cut off behind its back.
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(9000).unwrap();
+    let e = file.pick(&[298]).unwrap_err();
+    assert!(matches!(&e, Error::Truncated { path: at, .. } if *at == path), "{e}");
+    assert!(matches!(ply::File::open(&path), Err(Error::Count { .. })));
+
+    g.origin = splat_scene::Origin { offset: [1e6, 0.0, 0.0] };
+    for world in [false, true] {
+        ply::write_as(&path, &g, ply::Options { world, ..ply::Options::default() }).unwrap();
+        assert!(ply::File::open(&path).unwrap().is_none(), "an origin, or positions of 64 bits");
+    }
+    std::fs::write(&path, "ply\nformat ascii 1.0\nelement vertex 0\nend_header\n").unwrap();
+    assert!(ply::File::open(&path).is_err(), "no Gaussians");
 }
 
 /// The layout that other programs expect: the order of properties, and `f_rest` channel by channel.

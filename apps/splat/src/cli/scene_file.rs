@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use splat_scene::{GaussianFormat, Gaussians, Origin, WriteProgress, ply, spz};
+use splat_scene::{GaussianFormat, Gaussians, Origin, Repair, Rows, WriteProgress, ply, sog, spz};
 
 use super::Hinted;
 use super::say::{note, warn};
@@ -17,6 +17,12 @@ pub(crate) struct OutputArgs {
     /// Version of a .spz to write; few programs read version 4 yet
     #[arg(long, value_name = "3|4", default_value_t = 3, value_parser = clap::value_parser!(u32).range(3..=4))]
     spz_version: u32,
+    /// Levels of detail of a lod-meta.json, each with half the Gaussians of the one before [default: as many as leave about 65,000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    lod_levels: Option<u32>,
+    /// Gaussians in one part of a lod-meta.json at most, in units of 1024 [default: 512]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(32..=65536))]
+    lod_chunk_count: Option<u32>,
     /// Positions in a PLY that is far from the world's origin: `world` coordinates in 64 bits, or `local` ones in 32 bits,
     /// with the offset in a comment and in OUT.origin.json, as for other formats [default: as in the input]
     #[arg(long, value_name = "WHICH")]
@@ -32,9 +38,16 @@ enum Coordinates {
     Local,
 }
 
+/// A PLY of so many bytes or more is converted without holding it in memory.
+const LARGE: u64 = 64 << 20;
+/// Positions from here on may need an origin of their own, which is chosen in memory.
+const FAR: f32 = 1000.0;
+
 /// All inputs merged.
 pub(super) struct Inputs {
+    /// Without harmonics if the rest stays in `file`.
     pub(super) g: Gaussians,
+    file: Option<ply::File>,
     /// The file of the first.
     pub(super) first: PathBuf,
     /// Their size in bytes, and the names of their formats.
@@ -47,6 +60,50 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
+    /// As [`read`](Self::read), but the harmonics of a single large PLY stay in the file: degree 3 has three quarters of its bytes.
+    pub(super) fn open(paths: &[PathBuf]) -> Result<Self> {
+        if let [path] = paths {
+            let path = file_of(path)?;
+            let bytes = fs_err::metadata(&path)?.len();
+            if bytes >= LARGE
+                && GaussianFormat::detect(&path)? == GaussianFormat::Ply
+                && let Some(file) = ply::File::open(&path)?
+            {
+                let g = file.without_harmonics()?;
+                if g.means.iter().all(|x| x.abs() < FAR) {
+                    file.warnings()
+                        .iter()
+                        .for_each(|warning| warn(&format!("{}: {warning}", path.display())));
+                    say_repair(file.repair(), file.len());
+                    let antialiased = TrainedArgs::default().of(&path).1;
+                    let formats = vec![GaussianFormat::Ply.to_string()];
+                    let file = Some(file);
+                    return Ok(Self { g, file, first: path, bytes, formats, antialiased, world: true });
+                }
+            }
+        }
+        Self::read(paths)
+    }
+
+    fn rows(&self) -> &dyn Rows {
+        self.file.as_ref().map_or(&self.g, |file| file)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows().len()
+    }
+
+    pub(super) fn sh_degree(&self) -> u32 {
+        self.rows().coeffs().isqrt() as u32 - 1
+    }
+
+    pub(super) fn reduce_sh_degree(&mut self, degree: u32) {
+        self.g.reduce_sh_degree(degree);
+        if let Some(file) = &mut self.file {
+            file.reduce_sh_degree(degree);
+        }
+    }
+
     /// Reads the scenes and leaves out what no format but PLY holds, with a warning.
     pub(super) fn read(paths: &[PathBuf]) -> Result<Self> {
         let mut all: Option<Self> = None;
@@ -76,6 +133,7 @@ impl Inputs {
                     antialiased: TrainedArgs::default().of(&path).1,
                     first: path.clone(),
                     g,
+                    file: None,
                     bytes: 0,
                     formats: Vec::new(),
                     world: true,
@@ -89,18 +147,21 @@ impl Inputs {
             }
         }
         let mut all = all.expect("clap asks for an input");
-        let repair = all.g.repair()?;
-        if repair.dropped > 0 {
-            let (n, of) = (repair.dropped, repair.dropped + all.g.len());
-            warn(&format!("{n} of {of} Gaussians have invalid values (NaN or infinity); skipped"));
-        }
-        if repair.clamped > 0 {
-            warn(&format!(
-                "infinite opacities or scales of 0 were made finite in {} of the Gaussians",
-                repair.clamped
-            ));
-        }
+        say_repair(all.g.repair()?, all.g.len());
         Ok(all)
+    }
+}
+
+fn say_repair(repair: Repair, left: usize) {
+    if repair.dropped > 0 {
+        let (n, of) = (repair.dropped, repair.dropped + left);
+        warn(&format!("{n} of {of} Gaussians have invalid values (NaN or infinity); skipped"));
+    }
+    if repair.clamped > 0 {
+        warn(&format!(
+            "infinite opacities or scales of 0 were made finite in {} of the Gaussians",
+            repair.clamped
+        ));
     }
 }
 
@@ -111,6 +172,7 @@ pub(super) struct Output<'a> {
     format: GaussianFormat,
     page: bool,
     coordinates: Option<Coordinates>,
+    division: sog::Division,
     quiet: bool,
 }
 
@@ -134,23 +196,30 @@ impl<'a> Output<'a> {
                 }
             }
         }
+        let mut division = sog::Division { levels: args.lod_levels, ..sog::Division::default() };
+        division.part = args.lod_chunk_count.map_or(division.part, |k| 1024 * k as usize);
+        if division != sog::Division::default() && format != GaussianFormat::SogStreamed {
+            let message =
+                format!("levels of detail do not fit {}, which is written as {format}", path.display());
+            return Err(Hinted::error(message, "name the output FOLDER/lod-meta.json"));
+        }
         if !args.overwrite {
             refuse_existing(path, format)?;
         }
-        Ok(Self { path, format, page, coordinates: args.coordinates, quiet })
+        Ok(Self { path, format, page, coordinates: args.coordinates, division, quiet })
     }
 
     /// Writes the scene. If it was `moved`, the cameras beside the first input say nothing about it any more.
     pub(super) fn write(&self, inputs: &mut Inputs, moved: bool) -> Result<()> {
         let Self { path, format, quiet, .. } = *self;
-        let g = &mut inputs.g;
-        if format == GaussianFormat::Splat && g.sh_degree() > 0 {
+        if format == GaussianFormat::Splat && inputs.sh_degree() > 0 {
             warn(&format!(
                 ".splat holds no spherical harmonics: those of degree 1 to {} are left out",
-                g.sh_degree()
+                inputs.sh_degree()
             ));
-            g.reduce_sh_degree(0);
+            inputs.reduce_sh_degree(0);
         }
+        let g = &mut inputs.g;
         let usual = if inputs.world { Coordinates::World } else { Coordinates::Local };
         let world = self.coordinates.unwrap_or(usual) == Coordinates::World && !g.origin.is_zero();
         if world && format != GaussianFormat::Ply && self.coordinates.is_some() {
@@ -160,18 +229,32 @@ impl<'a> Output<'a> {
             return Err(Hinted::error(message, "choose a name that ends in .ply, or leave the option out"));
         }
         if self.page {
-            with_bar(quiet, |progress| view::write_page(path, &inputs.first, moved, g, progress))?;
-            said_precision(g, format, quiet);
-            return Ok(());
+            let (first, file) = (&inputs.first, inputs.file.as_ref());
+            return with_bar(quiet, HARMONICS, |progress| {
+                view::write_page(path, first, moved, g, file.map(|file| file as &dyn Rows), progress)?;
+                said_precision(g, format, quiet);
+                Ok(())
+            });
         }
         if !(world && format == GaussianFormat::Ply) {
             place(g, format, path, quiet);
         }
+        if inputs.file.is_some() {
+            // What is written comes from the file.
+            *g = Gaussians { coeffs: 1, ..Gaussians::default() };
+        }
+        let g = inputs.rows();
         if format == GaussianFormat::Ply {
             let antialiased = inputs.antialiased;
             return Ok(ply::write_as(path, g, ply::Options { world, antialiased })?);
         }
-        with_bar(quiet, |progress| Ok(g.write_as(path, format, progress)?))
+        if format == GaussianFormat::SogStreamed {
+            fs_err::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+            return with_bar(quiet, "merging neighbours", |progress| {
+                Ok(sog::write_streamed(path, g, self.division, progress)?)
+            });
+        }
+        with_bar(quiet, HARMONICS, |progress| Ok(g.write_as(path, format, progress)?))
     }
 }
 
@@ -183,11 +266,19 @@ impl std::fmt::Display for Output<'_> {
     }
 }
 
+/// What writing SOG spends its time on.
+const HARMONICS: &str = "clustering harmonics";
+
 /// Runs `write` with a progress bar.
-fn with_bar(quiet: bool, write: impl FnOnce(WriteProgress<'_>) -> Result<()>) -> Result<()> {
+fn with_bar(
+    quiet: bool,
+    what: &'static str,
+    write: impl FnOnce(WriteProgress<'_>) -> Result<()>,
+) -> Result<()> {
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
-    let style = ProgressStyle::with_template("clustering harmonics {bar:30} {pos}/{len}  {eta} left");
+    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}  {eta} left");
     bar.set_style(style.expect("the template is valid"));
+    bar.set_message(what);
     write(&mut |done, of| {
         bar.set_length(of);
         bar.set_position(done);
@@ -245,17 +336,23 @@ fn refuse_existing(out: &Path, format: GaussianFormat) -> Result<()> {
     Ok(())
 }
 
-/// Size of a scene in bytes; for a SOG folder, that of its pictures and its description.
+/// Size of a scene in bytes; for SOG in folders, that of its pictures and descriptions.
 fn size_of(path: &Path, format: GaussianFormat) -> u64 {
     let len = |p: &Path| fs_err::metadata(p).map_or(0, |m| m.len());
-    if format != GaussianFormat::SogFolder {
+    if !matches!(format, GaussianFormat::SogFolder | GaussianFormat::SogStreamed) {
         return len(path);
     }
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let Ok(entries) = fs_err::read_dir(folder) else { return 0 };
-    let of_scene = |p: &Path| p.extension().is_some_and(|e| e == "webp") || p.ends_with("meta.json");
-    entries.flatten().map(|e| e.path()).filter(|p| of_scene(p)).map(|p| len(&p)).sum()
+    let of = |p: &Path| match format {
+        GaussianFormat::SogStreamed if p.is_dir() => size_of(p, GaussianFormat::SogFolder),
+        GaussianFormat::SogStreamed if p.ends_with("lod-meta.json") => len(p),
+        GaussianFormat::SogFolder if p.ends_with("meta.json") => len(p),
+        GaussianFormat::SogFolder if p.extension().is_some_and(|e| e == "webp") => len(p),
+        _ => 0,
+    };
+    entries.flatten().map(|e| of(&e.path())).sum()
 }
 
 /// A number of bytes for people.

@@ -81,7 +81,17 @@ pub fn write_atomically(
     path: impl AsRef<Path>,
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
-    let path = path.as_ref();
+    write_seekable(path.as_ref(), |out| fill(out))
+}
+
+/// As [`write_atomically`], where writing goes back and forth.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub(crate) fn write_seekable(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<std::fs::File>) -> std::io::Result<()>,
+) -> Result<()> {
     let partial = write_beside(path, fill)?;
     replace(path, &partial)
 }
@@ -101,7 +111,7 @@ impl Together {
         path: &Path,
         fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
     ) -> Result<()> {
-        self.0.push((path.into(), write_beside(path, fill)?));
+        self.0.push((path.into(), write_beside(path, |out| fill(out))?));
         Ok(())
     }
 
@@ -121,7 +131,10 @@ impl Drop for Together {
 }
 
 /// Writes the contents of `path` to a file beside it and returns the path of that file. A failure leaves no file.
-fn write_beside(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<PathBuf> {
+fn write_beside(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<std::fs::File>) -> std::io::Result<()>,
+) -> Result<PathBuf> {
     let error = |source| Error::Write { path: path.into(), source };
     let name = path.file_name().ok_or_else(|| error(std::io::ErrorKind::InvalidInput.into()))?;
     let mut partial = std::ffi::OsString::from(".");

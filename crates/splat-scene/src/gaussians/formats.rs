@@ -16,7 +16,7 @@ use std::path::Path;
 
 use super::{compressed_ply, gltf, ply, sog, splat_file, spz, usd};
 use crate::files::{self, foreign, foreign::Foreign};
-use crate::{Error, Gaussians, Result};
+use crate::{Error, Gaussians, Result, Rows};
 
 /// A callback with the work done and the total. Only writing SOG takes long enough to call it.
 pub type WriteProgress<'a> = &'a mut (dyn FnMut(u64, u64) + Send);
@@ -69,7 +69,7 @@ struct Format {
     /// Whether a file, given its first bytes and its path, has this format.
     matches: fn(&[u8], &Path) -> bool,
     read: fn(&Path) -> Result<Loaded>,
-    write: fn(&Path, &Gaussians, WriteProgress<'_>) -> Result<()>,
+    write: fn(&Path, &dyn Rows, WriteProgress<'_>) -> Result<()>,
 }
 
 /// Tried from top to bottom, both for names and for contents.
@@ -309,6 +309,21 @@ impl Gaussians {
     ///
     /// # Errors
     /// The errors of the format's own writer, which name the file.
+    pub fn write_as(
+        &self,
+        path: impl AsRef<Path>,
+        format: GaussianFormat,
+        progress: WriteProgress<'_>,
+    ) -> Result<()> {
+        (self as &dyn Rows).write_as(path, format, progress)
+    }
+}
+
+impl dyn Rows + '_ {
+    /// As [`Gaussians::write_as`].
+    ///
+    /// # Errors
+    /// As [`Gaussians::write_as`], and those of reading the Gaussians.
     pub fn write_as(
         &self,
         path: impl AsRef<Path>,

@@ -3,6 +3,7 @@
 //! - this file: [`Gaussians`], the raw parameters as they are stored and optimised, before the activations.
 //! - `formats`: the table of file formats. **Start there to add one**; each format has a module of its own.
 //! - `place`: the origin of their local coordinates, and merging of scenes.
+//! - `rows`: scenes in parts, for those that memory does not hold.
 //! - `precision`: how exactly a format keeps the positions of a scene.
 //! - `edit`: which Gaussians to leave out; `merge`: fewer in place of many; `transform`: moving, turning and scaling scenes.
 //! - `quantize`, `axes`: what formats share: bytes for numbers, frames other than that of a PLY.
@@ -20,6 +21,7 @@ mod place;
 pub mod ply;
 mod precision;
 mod quantize;
+mod rows;
 pub mod sog;
 pub mod splat_file;
 pub mod spz;
@@ -30,6 +32,7 @@ pub use edit::{Region, most, up_of_cameras};
 pub use formats::{GaussianFormat, Loaded, WriteProgress};
 use place::placed;
 pub use precision::Precision;
+pub use rows::Rows;
 pub use transform::Similarity;
 
 use crate::Origin;
@@ -173,6 +176,13 @@ impl Gaussians {
     /// # Errors
     /// [`Error::Length`] or [`Error::Settings`] if the arrays disagree in length.
     pub fn repair(&mut self) -> Result<Repair, Error> {
+        let before = self.len();
+        let (kept, clamped) = self.repaired()?;
+        Ok(Repair { dropped: before - kept.len(), clamped })
+    }
+
+    /// As [`repair`](Self::repair); returns the numbers of those that were kept, and how many of them were made finite.
+    fn repaired(&mut self) -> Result<(Vec<u32>, usize), Error> {
         self.check_lengths()?;
         let mut clamped = vec![false; self.len()];
         for (i, x) in self.opacity_logits.iter_mut().enumerate() {
@@ -193,12 +203,11 @@ impl Gaussians {
                 .all(|(_, values, n)| values[n * i..n * (i + 1)].iter().all(|x| x.is_finite()))
         };
         let keep: Vec<u32> = (0..self.len()).zip(0..).filter(|&(i, _)| usable(i)).map(|(_, i)| i).collect();
-        let dropped = self.len() - keep.len();
         let clamped = keep.iter().filter(|&&i| clamped[i as usize]).count();
-        if dropped > 0 {
+        if keep.len() < self.len() {
             *self = self.select(&keep);
         }
-        Ok(Repair { dropped, clamped })
+        Ok((keep, clamped))
     }
 
     /// Checks that the arrays agree in length.

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::placed;
 use super::quantize::{byte, byte_of_logit, log_scale, logit_of_byte, scale};
+use super::rows::{Rows, each_of, each_part};
 use crate::{Error, Gaussians, Place, Result, SH_C0, files, write_atomically};
 
 const RECORD: usize = 32;
@@ -76,11 +77,11 @@ pub fn parse(path: &Path, data: &[u8]) -> Result<Gaussians> {
 ///
 /// # Errors
 /// Arrays that disagree in length or contain NaN or infinity; [`Error::Write`].
-pub fn write(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
+pub fn write(path: impl AsRef<Path>, gaussians: &dyn Rows) -> Result<()> {
     let path = path.as_ref();
     gaussians.check()?;
     write_atomically(path, |out| encode(gaussians, out))?;
-    gaussians.origin.write_sidecar(path)
+    gaussians.origin().write_sidecar(path)
 }
 
 /// The contents of the file that [`write()`] writes: local positions.
@@ -95,10 +96,20 @@ pub fn to_bytes(gaussians: &Gaussians) -> Result<Vec<u8>> {
 }
 
 /// Writes the records. The arrays must agree in length.
-fn encode(g: &Gaussians, out: &mut dyn Write) -> std::io::Result<()> {
-    let mut order: Vec<(f32, usize)> = g.size_weights().into_iter().zip(0..).collect();
+fn encode(g: &dyn Rows, out: &mut dyn Write) -> std::io::Result<()> {
+    let mut order: Vec<(f32, u32)> = Vec::with_capacity(g.len());
+    each_part(g, |part| {
+        order.extend(part.size_weights().into_iter().zip(order.len() as u32..));
+        Ok::<_, Error>(())
+    })?;
     order.sort_by(|a, b| b.0.total_cmp(&a.0));
-    for &(_, i) in &order {
+    let order: Vec<u32> = order.into_iter().map(|(_, i)| i).collect();
+    each_of(g, &order, |part| records(part, out))
+}
+
+/// The records of a part.
+fn records(g: &Gaussians, out: &mut dyn Write) -> std::io::Result<()> {
+    for i in 0..g.len() {
         let mut record = Vec::with_capacity(RECORD);
         let position = g.means[3 * i..3 * i + 3].iter().copied();
         let scales = g.log_scales[3 * i..3 * i + 3].iter().map(|&x| scale(x));

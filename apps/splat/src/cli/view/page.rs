@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::write::EncoderWriter;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
-use splat_scene::{Gaussians, WriteProgress, sog, write_atomically};
+use splat_scene::{Gaussians, Rows, WriteProgress, sog, write_atomically};
 
 use super::{LIBRARIES, PAGE, View, framing, require_libraries};
 use crate::cli::scene::TrainedArgs;
@@ -41,13 +41,14 @@ const BOOT: &str = r#"
 "#;
 
 /// Writes the page `out` that shows `gaussians`, which were read from the file `scene`: from its cameras, with its background,
-/// if a training left them beside it. If they were `moved` since, those cameras count no more. After a failure there is no
+/// if a training left them beside it. `rows` has the scene if `gaussians` are without harmonics. If they were `moved` since, those cameras count no more. After a failure there is no
 /// partial file.
 pub(crate) fn write(
     out: &Path,
     scene: &Path,
     moved: bool,
     gaussians: &mut Gaussians,
+    rows: Option<&dyn Rows>,
     progress: WriteProgress<'_>,
 ) -> Result<()> {
     require_libraries("`splat render` makes pictures")?;
@@ -69,7 +70,7 @@ pub(crate) fn write(
         framing,
     };
     let view = serde_json::to_vec(&view)?;
-    let scene = sog::to_bytes(gaussians, progress)?;
+    let scene = sog::to_bytes(rows.unwrap_or(gaussians), progress)?;
     write_atomically(out, |to| {
         let [head, body] = parts();
         let style = text("viewer.css");

@@ -7,22 +7,26 @@ use serde_json::{Value, json};
 use super::{BIN, EXTENSION, JSON, MAGIC};
 use crate::gaussians::axes::Axes;
 use crate::gaussians::quantize::{byte, byte_of_logit, scale, unit};
+use crate::gaussians::rows::{Rows, each_part};
 use crate::{Error, Gaussians, Result, SH_C0, write_atomically};
 
 const FLOAT: u32 = 5126;
 const UNSIGNED_BYTE: u32 = 5121;
 const ARRAY_BUFFER: u32 = 34962;
 
-/// Appends the bytes of a Gaussian.
-type Row<'a> = Box<dyn Fn(usize, &mut Vec<u8>) + 'a>;
+/// The most bytes of attributes that are gathered in one pass over the Gaussians.
+const GATHERED: usize = 1 << 29;
 
-struct Attribute<'a> {
+/// Appends the bytes of a Gaussian of a part.
+type Row = Box<dyn Fn(&Gaussians, usize, &mut Vec<u8>)>;
+
+struct Attribute {
     name: String,
     kind: &'static str,
     component: u32,
     /// Bytes per Gaussian, a multiple of four.
     size: usize,
-    row: Row<'a>,
+    row: Row,
 }
 
 /// Writes a `.glb`, and the sidecar of an origin that is not zero. After a failure there is no partial file.
@@ -30,16 +34,16 @@ struct Attribute<'a> {
 /// # Errors
 /// Arrays that disagree in length or contain NaN or infinity; [`Error::Unwritable`] for no Gaussians, which glTF cannot
 /// express, and for more than 4 GiB; [`Error::Write`].
-pub fn write(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
-    let (path, g) = (path.as_ref(), gaussians);
+pub fn write(path: impl AsRef<Path>, g: &dyn Rows) -> Result<()> {
+    let path = path.as_ref();
     g.check()?;
     let refused = |message| Error::Unwritable { path: path.into(), format: "glTF", message };
     if g.is_empty() {
         return Err(refused("there are no Gaussians, and an attribute has at least one value".into()));
     }
-    let attributes = attributes(g);
+    let attributes = attributes(g.coeffs());
     let bytes = g.len() * attributes.iter().map(|a| a.size).sum::<usize>();
-    let mut text = serde_json::to_vec(&description(g, &attributes, bytes)).expect("numbers and text");
+    let mut text = serde_json::to_vec(&description(g, &attributes, bytes)?).expect("numbers and text");
     text.resize(text.len().next_multiple_of(4), b' ');
     let total = 28 + text.len() + bytes;
     let length = |n: usize| u32::try_from(n).map(u32::to_le_bytes);
@@ -54,61 +58,83 @@ pub fn write(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
         out.write_all(&text)?;
         out.write_all(&binary)?;
         out.write_all(&BIN.to_le_bytes())?;
-        let mut row = Vec::new();
-        for attribute in &attributes {
-            for i in 0..g.len() {
-                row.clear();
-                (attribute.row)(i, &mut row);
-                out.write_all(&row)?;
-            }
+        let mut left = &attributes[..];
+        while !left.is_empty() {
+            let (now, later) = left.split_at(fit(left, g.len()));
+            let mut columns: Vec<Vec<u8>> =
+                now.iter().map(|a| Vec::with_capacity(a.size * g.len())).collect();
+            each_part(g, |part| {
+                for (attribute, column) in now.iter().zip(&mut columns) {
+                    (0..part.len()).for_each(|i| (attribute.row)(part, i, column));
+                }
+                Ok::<_, Error>(())
+            })?;
+            columns.iter().try_for_each(|column| out.write_all(column))?;
+            left = later;
         }
         Ok(())
     })?;
-    g.origin.write_sidecar(path)
+    g.origin().write_sidecar(path)
+}
+
+/// How many of the first attributes of `count` Gaussians are gathered at once: at least one.
+fn fit(attributes: &[Attribute], count: usize) -> usize {
+    let mut sum = 0;
+    let fitting = attributes.iter().take_while(|a| {
+        sum += a.size * count;
+        sum <= GATHERED
+    });
+    fitting.count().max(1)
 }
 
 /// An attribute of `width` floats.
-fn float(name: String, width: usize, row: Row<'_>) -> Attribute<'_> {
+fn float(name: String, width: usize, row: Row) -> Attribute {
     let kind = ["SCALAR", "VEC2", "VEC3", "VEC4"][width - 1];
     Attribute { name, kind, component: FLOAT, size: 4 * width, row }
 }
 
-fn attributes(g: &Gaussians) -> Vec<Attribute<'_>> {
+fn attributes(coeffs: usize) -> Vec<Attribute> {
     const AXES: Axes = Axes::RUB;
     fn put(out: &mut Vec<u8>, values: impl IntoIterator<Item = f32>) {
         values.into_iter().for_each(|x| out.extend(x.to_le_bytes()));
     }
+    fn sh(g: &Gaussians, i: usize, m: usize) -> &[f32] {
+        &g.sh[3 * (g.coeffs * i + m)..3 * (g.coeffs * i + m) + 3]
+    }
     let own = |name: &str| format!("{EXTENSION}:{name}");
-    let sh = |i: usize, m: usize| &g.sh[3 * (g.coeffs * i + m)..3 * (g.coeffs * i + m) + 3];
-    let position = move |i: usize| [0, 1, 2].map(|k| AXES.position[k] * g.means[3 * i + k]);
+    let position = |g: &Gaussians, i: usize| [0, 1, 2].map(|k| AXES.position[k] * g.means[3 * i + k]);
     let mut all = vec![
-        float("POSITION".into(), 3, Box::new(move |i, out| put(out, position(i)))),
+        float("POSITION".into(), 3, Box::new(move |g, i, out| put(out, position(g, i)))),
         Attribute {
             name: "COLOR_0".into(),
             kind: "VEC4",
             component: UNSIGNED_BYTE,
             size: 4,
-            row: Box::new(move |i, out| {
-                out.extend(sh(i, 0).iter().map(|c| byte(255.0 * linear(0.5 + SH_C0 * c))));
+            row: Box::new(move |g, i, out| {
+                out.extend(sh(g, i, 0).iter().map(|c| byte(255.0 * linear(0.5 + SH_C0 * c))));
                 out.push(byte_of_logit(g.opacity_logits[i]));
             }),
         },
     ];
-    let rotation = move |i: usize, out: &mut Vec<u8>| {
+    let rotation = |g: &Gaussians, i: usize, out: &mut Vec<u8>| {
         let [w, x, y, z] = unit([0, 1, 2, 3].map(|k| g.rotations[4 * i + k]));
         let [a, b, c] = AXES.quaternion;
         put(out, [a * x, b * y, c * z, w]);
     };
     all.push(float(own("ROTATION"), 4, Box::new(rotation)));
-    let scales =
-        move |i: usize, out: &mut Vec<u8>| put(out, [0, 1, 2].map(|k| scale(g.log_scales[3 * i + k])));
+    let scales = |g: &Gaussians, i: usize, out: &mut Vec<u8>| {
+        put(out, [0, 1, 2].map(|k| scale(g.log_scales[3 * i + k])));
+    };
     all.push(float(own("SCALE"), 3, Box::new(scales)));
-    let opacity = move |i: usize, out: &mut Vec<u8>| put(out, [1.0 / (1.0 + (-g.opacity_logits[i]).exp())]);
+    let opacity = |g: &Gaussians, i: usize, out: &mut Vec<u8>| {
+        put(out, [1.0 / (1.0 + (-g.opacity_logits[i]).exp())]);
+    };
     all.push(float(own("OPACITY"), 1, Box::new(opacity)));
-    for m in 0..g.coeffs {
+    for m in 0..coeffs {
         let (degree, n) = (m.isqrt(), m - m.isqrt().pow(2));
         let sign = if m == 0 { 1.0 } else { AXES.harmonics[m - 1] };
-        let row = move |i: usize, out: &mut Vec<u8>| put(out, sh(i, m).iter().map(|c| sign * c));
+        let row =
+            move |g: &Gaussians, i: usize, out: &mut Vec<u8>| put(out, sh(g, i, m).iter().map(|c| sign * c));
         all.push(float(own(&format!("SH_DEGREE_{degree}_COEF_{n}")), 3, Box::new(row)));
     }
     all
@@ -120,7 +146,7 @@ fn linear(x: f32) -> f32 {
     if x <= 0.040_45 { x / 12.92 } else { ((x + 0.055) / 1.055).powf(2.4) }
 }
 
-fn description(g: &Gaussians, attributes: &[Attribute<'_>], bytes: usize) -> Value {
+fn description(g: &dyn Rows, attributes: &[Attribute], bytes: usize) -> Result<Value> {
     let (mut views, mut accessors, mut at) = (Vec::new(), Vec::new(), 0);
     for a in attributes {
         let size = a.size * g.len();
@@ -130,7 +156,7 @@ fn description(g: &Gaussians, attributes: &[Attribute<'_>], bytes: usize) -> Val
             "bufferView": accessors.len(), "componentType": a.component, "count": g.len(), "type": a.kind,
         });
         if a.name == "POSITION" {
-            let (min, max) = bounds(g);
+            let (min, max) = bounds(g)?;
             (accessor["min"], accessor["max"]) = (json!(min), json!(max));
         }
         if a.component == UNSIGNED_BYTE {
@@ -139,12 +165,12 @@ fn description(g: &Gaussians, attributes: &[Attribute<'_>], bytes: usize) -> Val
         accessors.push(accessor);
     }
     let names: serde_json::Map<_, _> =
-        attributes.iter().zip(0..).map(|(a, i): (_, usize)| (a.name.clone(), i.into())).collect();
+        attributes.iter().zip(0..).map(|(a, i): (&Attribute, usize)| (a.name.clone(), i.into())).collect();
     let splats = json!({
         "kernel": "ellipse", "colorSpace": "srgb_rec709_display",
         "projection": "perspective", "sortingMethod": "cameraDistance",
     });
-    json!({
+    Ok(json!({
         "asset": {"version": "2.0", "generator": concat!("Splatwright ", env!("CARGO_PKG_VERSION"))},
         "extensionsUsed": [EXTENSION],
         "scene": 0,
@@ -154,18 +180,19 @@ fn description(g: &Gaussians, attributes: &[Attribute<'_>], bytes: usize) -> Val
         "accessors": accessors,
         "bufferViews": views,
         "buffers": [{"byteLength": bytes}],
-    })
+    }))
 }
 
 /// The smallest and largest positions in the axes of glTF.
-fn bounds(g: &Gaussians) -> ([f32; 3], [f32; 3]) {
+fn bounds(g: &dyn Rows) -> Result<([f32; 3], [f32; 3])> {
     let signs = Axes::RUB.position;
     let (mut min, mut max) = ([f32::INFINITY; 3], [f32::NEG_INFINITY; 3]);
-    for m in g.means.chunks_exact(3) {
-        for k in 0..3 {
-            min[k] = min[k].min(signs[k] * m[k]);
-            max[k] = max[k].max(signs[k] * m[k]);
+    each_part(g, |part| {
+        for (i, x) in part.means.iter().enumerate() {
+            let k = i % 3;
+            (min[k], max[k]) = (min[k].min(signs[k] * x), max[k].max(signs[k] * x));
         }
-    }
-    (min, max)
+        Ok::<_, Error>(())
+    })?;
+    Ok((min, max))
 }

@@ -15,7 +15,7 @@ const LONGEST_LINE: u64 = 16 << 20;
 pub(crate) struct Body<'p, R> {
     path: &'p Path,
     reader: R,
-    format: Format,
+    pub(super) format: Format,
     line_end: u8,
     /// Bytes and lines read so far, and the size of the file.
     pub(crate) at: u64,
@@ -239,7 +239,7 @@ fn steps(element: &Element, wanted: &[usize]) -> Vec<Step> {
 }
 
 /// The number at the start of `bytes`. Every type fits in an `f64`.
-fn decode(scalar: Scalar, bytes: &[u8], big_endian: bool) -> f64 {
+pub(super) fn decode(scalar: Scalar, bytes: &[u8], big_endian: bool) -> f64 {
     fn word<const N: usize>(bytes: &[u8], big_endian: bool) -> [u8; N] {
         let mut word: [u8; N] = bytes[..N].try_into().expect("a row holds its properties");
         if big_endian {

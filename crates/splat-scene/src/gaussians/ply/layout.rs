@@ -19,6 +19,7 @@ use crate::{Error, Gaussians, Result, SH_C0};
 /// The thickness of a flat Gaussian, relative to the smaller of its two scales: below what a pixel shows.
 const THICKNESS: f32 = 1e-4;
 
+#[derive(Debug)]
 pub(super) struct Layout {
     /// The properties to read, in the order that [`push`](Self::push) takes after the position: colour, harmonics,
     /// opacity, scales, rotation, filter.

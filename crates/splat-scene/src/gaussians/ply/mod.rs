@@ -10,6 +10,7 @@
 //! type `double` are read in `f64`, and scenes far from the world's origin get an origin of their own.
 
 mod body;
+mod file;
 mod header;
 mod layout;
 mod rows;
@@ -19,6 +20,7 @@ use std::io::{BufRead, Read};
 use std::path::Path;
 
 pub(crate) use body::Body;
+pub use file::File;
 pub(crate) use header::{Element, Format, Scalar, parse as parse_header};
 use layout::Layout;
 use rows::Vertices;

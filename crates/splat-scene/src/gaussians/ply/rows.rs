@@ -4,7 +4,7 @@ use std::io::BufRead;
 use std::path::Path;
 
 use super::body::Body;
-use super::header::{self, Element, Scalar};
+use super::header::{self, Element, Format, Scalar};
 use crate::{Error, Origin, Result};
 
 /// A PLY file that has been read up to its vertices.
@@ -15,6 +15,16 @@ pub(crate) struct Vertices<'p, R> {
     vertex: usize,
     /// The origin that a comment states.
     pub(crate) origin: Option<Origin>,
+}
+
+/// Vertices that all have the same size.
+pub(super) struct Fixed {
+    /// Where the first one begins, and the bytes of each.
+    pub(super) at: u64,
+    pub(super) row: usize,
+    /// Where each property is within a vertex.
+    pub(super) columns: Vec<(usize, Scalar)>,
+    pub(super) big_endian: bool,
 }
 
 impl<'p, R: BufRead> Vertices<'p, R> {
@@ -47,6 +57,20 @@ impl<'p, R: BufRead> Vertices<'p, R> {
 
     pub(crate) fn scalar(&self, name: &str) -> Option<Scalar> {
         self.vertex().properties.iter().find(|p| p.name == name)?.scalar()
+    }
+
+    /// Where the vertices are in the file; `None` if they differ in size.
+    pub(super) fn place(&self) -> Option<Fixed> {
+        let mut row = 0;
+        let column = |scalar: Scalar| {
+            row += scalar.size();
+            (row - scalar.size(), scalar)
+        };
+        let scalars: Option<Vec<Scalar>> = self.vertex().properties.iter().map(|p| p.scalar()).collect();
+        let columns = scalars?.into_iter().map(column).collect();
+        let format = self.body.format;
+        let big_endian = format == Format::BigEndian;
+        (format != Format::Ascii).then_some(Fixed { at: self.body.at, row, columns, big_endian })
     }
 
     /// An error about the header.

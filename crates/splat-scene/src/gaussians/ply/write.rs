@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::header::{ORIGIN, RENDER_MODE};
+use crate::gaussians::rows::{Rows, each_part};
 use crate::{Gaussians, Origin, Result, write_atomically};
 
 /// What a PLY says beside the numbers.
@@ -21,7 +22,7 @@ pub struct Options {
 ///
 /// # Errors
 /// As [`write_as`].
-pub fn write_gaussians(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<()> {
+pub fn write_gaussians(path: impl AsRef<Path>, gaussians: &dyn Rows) -> Result<()> {
     write_as(path, gaussians, Options::default())
 }
 
@@ -29,11 +30,11 @@ pub fn write_gaussians(path: impl AsRef<Path>, gaussians: &Gaussians) -> Result<
 ///
 /// # Errors
 /// Arrays that disagree in length; [`Error::Write`](crate::Error::Write).
-pub fn write_as(path: impl AsRef<Path>, gaussians: &Gaussians, options: Options) -> Result<()> {
+pub fn write_as(path: impl AsRef<Path>, gaussians: &dyn Rows, options: Options) -> Result<()> {
     let path = path.as_ref();
     gaussians.check_lengths()?;
     write_atomically(path, |out| encode(gaussians, options, out))?;
-    let origin = if options.world { Origin::default() } else { gaussians.origin };
+    let origin = if options.world { Origin::default() } else { gaussians.origin() };
     origin.write_sidecar(path)
 }
 
@@ -50,12 +51,12 @@ pub fn to_bytes(gaussians: &Gaussians) -> Result<Vec<u8>> {
 }
 
 /// Writes the header and the rows. The arrays must agree in length.
-fn encode(g: &Gaussians, options: Options, out: &mut dyn Write) -> std::io::Result<()> {
+fn encode(g: &dyn Rows, options: Options, out: &mut dyn Write) -> std::io::Result<()> {
     let Options { world, antialiased } = options;
-    let per_channel = g.coeffs - 1;
+    let per_channel = g.coeffs() - 1;
     let mut header = String::from("ply\nformat binary_little_endian 1.0\n");
-    if !world && !g.origin.is_zero() {
-        let [x, y, z] = g.origin.offset;
+    if !world && !g.origin().is_zero() {
+        let [x, y, z] = g.origin().offset;
         header += &format!("{ORIGIN}{x} {y} {z} (world = position + offset)\n");
     }
     if antialiased {
@@ -73,6 +74,11 @@ fn encode(g: &Gaussians, options: Options, out: &mut dyn Write) -> std::io::Resu
     (0..4).for_each(|k| property(&format!("rot_{k}")));
     header.push_str("end_header\n");
     out.write_all(header.as_bytes())?;
+    each_part(g, |part| rows(part, world, out))
+}
+
+/// The rows of a part.
+fn rows(g: &Gaussians, world: bool, out: &mut dyn Write) -> std::io::Result<()> {
     let mut row: Vec<u8> = Vec::with_capacity(4 * (17 + 3 * g.coeffs));
     for i in 0..g.len() {
         row.clear();

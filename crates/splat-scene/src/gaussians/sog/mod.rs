@@ -18,7 +18,7 @@ mod write;
 use std::path::Path;
 
 use super::quantize::finite;
-use super::{WriteProgress, placed};
+use super::{Rows, WriteProgress, placed};
 use crate::{Gaussians, Result};
 use files::Files;
 pub(super) use files::{META, STREAMED, description};
@@ -73,19 +73,19 @@ pub fn parse_bundle(path: &Path, data: Vec<u8>) -> Result<Gaussians> {
 /// than an image of 16383 x 16383 pixels has room for; [`Write`](crate::Error::Write).
 pub fn write(
     path: impl AsRef<Path>,
-    gaussians: &Gaussians,
+    gaussians: &dyn Rows,
     packaging: Packaging,
     progress: WriteProgress<'_>,
 ) -> Result<()> {
     write::scene(path.as_ref(), gaussians, packaging, progress)?;
-    gaussians.origin.write_sidecar(path.as_ref())
+    gaussians.origin().write_sidecar(path.as_ref())
 }
 
 /// The contents of the bundle that [`write()`] writes.
 ///
 /// # Errors
 /// As [`write()`], but for those of files.
-pub fn to_bytes(gaussians: &Gaussians, progress: WriteProgress<'_>) -> Result<Vec<u8>> {
+pub fn to_bytes(gaussians: &dyn Rows, progress: WriteProgress<'_>) -> Result<Vec<u8>> {
     let files = write::files(Path::new("scene.sog"), gaussians, progress)?;
     Ok(write::bundle(&files)?)
 }

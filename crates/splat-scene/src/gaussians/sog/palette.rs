@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use crate::WriteProgress;
+use crate::gaussians::rows::PART;
+use crate::{Result, WriteProgress};
 
 /// Rounds of k-means per level, after k-means++ has chosen the start.
 const ROUNDS: usize = 6;
@@ -24,29 +25,52 @@ pub(super) struct Palette {
     pub(super) labels: Vec<u16>,
 }
 
-/// Fits at most `size` centres (at most 65536) to `points`, `[n,dim]`.
-pub(super) fn fit(points: &[f32], dim: usize, size: usize, progress: WriteProgress<'_>) -> Palette {
-    let n = points.len() / dim;
-    if let Some(exact) = distinct(points, dim, size) {
-        return exact;
+/// Points that are fetched as they are needed.
+pub(super) struct Points<'a> {
+    pub(super) count: usize,
+    pub(super) dim: usize,
+    /// The points of these numbers, in this order.
+    pub(super) fetch: &'a (dyn Fn(&[u32]) -> Result<Vec<f32>> + Sync),
+}
+
+impl Points<'_> {
+    /// Calls `each` for all points in parts, in their order, until it returns false.
+    fn each_part(&self, mut each: impl FnMut(&[f32]) -> bool) -> Result<()> {
+        for from in (0..self.count).step_by(PART) {
+            let part: Vec<u32> = (from as u32..).take(PART.min(self.count - from)).collect();
+            if !each(&(self.fetch)(&part)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Fits at most `size` centres (at most 65536) to `points`.
+pub(super) fn fit(points: &Points<'_>, size: usize, progress: WriteProgress<'_>) -> Result<Palette> {
+    let (n, dim) = (points.count, points.dim);
+    if let Some(exact) = distinct(points, size)? {
+        return Ok(exact);
     }
     let mut rng = fastrand::Rng::with_seed(0);
     let cells = size.isqrt().max(1);
-    let sample: Vec<f32> = {
-        let mut chosen = rng.choose_multiple(0..n, (SAMPLE * cells).min(n));
-        chosen.sort_unstable();
-        chosen.iter().flat_map(|&i| &points[dim * i..dim * (i + 1)]).copied().collect()
-    };
-    let coarse = means(&sample, dim, cells, &mut rng);
-    let mut nearest = vec![(0, 0.0); n];
-    coarse.find_all(points, &mut nearest);
+    let mut chosen: Vec<u32> = rng.choose_multiple(0..n as u32, (SAMPLE * cells).min(n));
+    chosen.sort_unstable();
+    let coarse = means(&(points.fetch)(&chosen)?, dim, cells, &mut rng);
 
     let mut members: Vec<Vec<u32>> = vec![Vec::new(); coarse.len()];
     let mut errors = vec![0.0f64; coarse.len()];
-    for (&(cell, distance), i) in nearest.iter().zip(0u32..) {
-        members[cell].push(i);
-        errors[cell] += f64::from(distance);
-    }
+    let mut next = 0;
+    points.each_part(|part| {
+        let mut nearest = vec![(0, 0.0); part.len() / dim];
+        coarse.find_all(part, &mut nearest);
+        for (cell, distance) in nearest {
+            members[cell].push(next);
+            errors[cell] += f64::from(distance);
+            next += 1;
+        }
+        true
+    })?;
     let shares = divide(size, &errors, &members);
     let work: Vec<(&Vec<u32>, usize)> = members.iter().zip(shares).collect();
     let done = std::sync::atomic::AtomicUsize::new(0);
@@ -55,11 +79,7 @@ pub(super) fn fit(points: &[f32], dim: usize, size: usize, progress: WriteProgre
         .par_iter()
         .enumerate()
         .map(|(cell, (members, share))| {
-            let own: Vec<f32> = members
-                .iter()
-                .flat_map(|&i| &points[dim * i as usize..dim * (i as usize + 1)])
-                .copied()
-                .collect();
+            let own = (points.fetch)(members)?;
             let centers = means(&own, dim, *share, &mut fastrand::Rng::with_seed(cell as u64));
             let mut nearest = vec![(0, 0.0); members.len()];
             centers.find_all(&own, &mut nearest);
@@ -67,9 +87,9 @@ pub(super) fn fit(points: &[f32], dim: usize, size: usize, progress: WriteProgre
             if let Ok(mut report) = progress.lock() {
                 report(count as u64, work.len() as u64);
             }
-            (centers.rows(), nearest.into_iter().map(|(k, _)| k).collect())
+            Ok((centers.rows(), nearest.into_iter().map(|(k, _)| k).collect()))
         })
-        .collect();
+        .collect::<Result<_>>()?;
 
     let mut palette = Palette { centers: Vec::new(), labels: vec![0; n] };
     for (members, (centers, nearest)) in members.iter().zip(fine) {
@@ -79,26 +99,26 @@ pub(super) fn fit(points: &[f32], dim: usize, size: usize, progress: WriteProgre
         }
         palette.centers.extend(centers);
     }
-    palette
+    Ok(palette)
 }
 
 /// The distinct points themselves as centres, if there are at most `size` of them.
-fn distinct(points: &[f32], dim: usize, size: usize) -> Option<Palette> {
+fn distinct(points: &Points<'_>, size: usize) -> Result<Option<Palette>> {
     let mut seen: HashMap<Vec<u32>, u16> = HashMap::new();
     let mut palette = Palette { centers: Vec::new(), labels: Vec::new() };
-    for point in points.chunks_exact(dim) {
-        let next = seen.len();
-        // Adding 0 turns -0 into 0.
-        let label = *seen.entry(point.iter().map(|x| (x + 0.0).to_bits()).collect()).or_insert_with(|| {
-            palette.centers.extend_from_slice(point);
-            next as u16
-        });
-        if seen.len() > size {
-            return None;
-        }
-        palette.labels.push(label);
-    }
-    Some(palette)
+    points.each_part(|part| {
+        part.chunks_exact(points.dim).all(|point| {
+            let next = seen.len();
+            // Adding 0 turns -0 into 0.
+            let bits = point.iter().map(|x| (x + 0.0).to_bits()).collect();
+            palette.labels.push(*seen.entry(bits).or_insert_with(|| {
+                palette.centers.extend_from_slice(point);
+                next as u16
+            }));
+            seen.len() <= size
+        })
+    })?;
+    Ok((seen.len() <= size).then_some(palette))
 }
 
 /// The number of centres that each cell gets: at least one if it has points, at most one per point, and in proportion to
@@ -260,6 +280,14 @@ fn means(points: &[f32], dim: usize, count: usize, rng: &mut fastrand::Rng) -> C
 mod tests {
     use super::*;
 
+    fn fitted(points: &[f32], dim: usize, size: usize) -> Palette {
+        let fetch = |rows: &[u32]| {
+            Ok(rows.iter().flat_map(|&i| &points[dim * i as usize..][..dim]).copied().collect())
+        };
+        let points = Points { count: points.len() / dim, dim, fetch: &fetch };
+        fit(&points, size, &mut |_, _| {}).unwrap()
+    }
+
     fn error(points: &[f32], dim: usize, p: &Palette) -> f64 {
         let centers: Vec<&[f32]> = p.centers.chunks_exact(dim).collect();
         let squared = |(x, &label): (&[f32], &u16)| -> f64 {
@@ -297,7 +325,7 @@ mod tests {
             .flat_map(|i| clusters[dim * (i % 40)..dim * (i % 40 + 1)].to_vec())
             .map(|x| x + 0.01 * rng.f32())
             .collect();
-        let p = fit(&points, dim, 64, &mut |_, _| {});
+        let p = fitted(&points, dim, 64);
         assert!(p.centers.len() <= 64 * dim);
         assert!(error(&points, dim, &p) < 1e-3, "{}", error(&points, dim, &p));
     }
@@ -306,9 +334,9 @@ mod tests {
     #[test]
     fn degenerate_points_are_fitted_exactly() {
         let same = vec![0.25; 9 * 3000];
-        let p = fit(&same, 9, 1024, &mut |_, _| {});
+        let p = fitted(&same, 9, 1024);
         assert_eq!(error(&same, 9, &p), 0.0);
         let few: Vec<f32> = (0..9 * 5).map(|x| x as f32).collect();
-        assert_eq!(error(&few, 9, &fit(&few, 9, 8, &mut |_, _| {})), 0.0);
+        assert_eq!(error(&few, 9, &fitted(&few, 9, 8)), 0.0);
     }
 }

@@ -12,15 +12,16 @@ use super::meta::{Asset, Codebook, Harmonics2, Names, Ranges2, V2};
 use super::texture::{SIDE, Texture};
 use super::{Packaging, codebook, palette};
 use crate::files::Together;
-use crate::gaussians::quantize::{byte, byte_of_logit, smallest_three};
-use crate::{Error, Gaussians, Result, WriteProgress, write_atomically};
+use crate::gaussians::quantize::{byte, byte_of_logit, morton_order, smallest_three};
+use crate::gaussians::rows::{Rows, each_of, means};
+use crate::{Error, Result, WriteProgress, write_atomically};
 
 /// The most Gaussians: one per pixel.
 pub(super) const MOST: usize = SIDE * SIDE;
 
 pub(super) fn scene(
     path: &Path,
-    g: &Gaussians,
+    g: &dyn Rows,
     packaging: Packaging,
     progress: WriteProgress<'_>,
 ) -> Result<()> {
@@ -44,7 +45,7 @@ pub(super) fn scene(
 /// The names and contents of the files, `meta.json` last.
 pub(super) fn files(
     path: &Path,
-    g: &Gaussians,
+    g: &dyn Rows,
     progress: WriteProgress<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>> {
     g.check()?;
@@ -52,17 +53,21 @@ pub(super) fn files(
         let message = format!("there are {} Gaussians, but a WebP image has at most {MOST} pixels", g.len());
         return Err(Error::Unwritable { path: path.into(), format: "SOG", message });
     }
-    Ok(in_order(&g.select(&g.morton_order()), progress))
+    in_order(g, &morton_order(&means(g)?), progress)
 }
 
-/// As [`files`], with the pixels in the order of the Gaussians, of which there are at most [`MOST`].
-pub(super) fn in_order(g: &Gaussians, progress: WriteProgress<'_>) -> Vec<(String, Vec<u8>)> {
-    let (meta, textures) = encode(g, progress);
+/// As [`files`], with the Gaussians `order` in this order, of which there are at most [`MOST`].
+pub(super) fn in_order(
+    g: &dyn Rows,
+    order: &[u32],
+    progress: WriteProgress<'_>,
+) -> Result<Vec<(String, Vec<u8>)>> {
+    let (meta, textures) = encode(g, order, progress)?;
     let mut files: Vec<(String, Vec<u8>)> =
         textures.into_par_iter().map(|(name, texture)| (name.to_owned(), texture.encode())).collect();
     let json = serde_json::to_vec(&meta).expect("numbers and text");
     files.push((META.to_owned(), json));
-    files
+    Ok(files)
 }
 
 /// A zip without compression, because WebP is compressed already. `meta.json` comes first, for programs that read a file
@@ -77,49 +82,69 @@ pub(super) fn bundle(files: &[(String, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
     Ok(zip.finish()?.into_inner())
 }
 
-fn encode(g: &Gaussians, progress: WriteProgress<'_>) -> (V2, Vec<(&'static str, Texture)>) {
-    let p = g.len();
+fn encode(
+    g: &dyn Rows,
+    order: &[u32],
+    progress: WriteProgress<'_>,
+) -> Result<(V2, Vec<(&'static str, Texture)>)> {
+    let p = order.len();
     // As square as possible with sides that are multiples of four.
     let width = ((p as f64).sqrt() / 4.0).ceil().max(1.0) as usize * 4;
     let height = p.div_ceil(width).next_multiple_of(4).max(4);
-    let picture = |pixel: &dyn Fn(usize) -> [u8; 4]| {
-        let mut rgba: Vec<u8> = (0..p).flat_map(pixel).collect();
+    let texture = |mut rgba: Vec<u8>| {
         rgba.resize(4 * width * height, 0);
         Texture { width, height, rgba }
     };
+    let picture = |pixel: &(dyn Fn(usize) -> [u8; 4] + Sync)| {
+        texture((0..p).into_par_iter().flat_map_iter(pixel).collect())
+    };
     let names = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
 
-    let (mins, maxs, steps) = positions(&g.means);
-    let half = |high: usize| {
-        let at = |i: usize, k: usize| steps[3 * i + k].to_le_bytes()[high];
-        picture(&|i| [at(i, 0), at(i, 1), at(i, 2), 255])
-    };
-    let mut textures = vec![("means_l.webp", half(0)), ("means_u.webp", half(1))];
+    let (mut means, mut log_scales, mut dc) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut quats, mut opacities) = (Vec::with_capacity(4 * p), Vec::with_capacity(p));
     let component = |x: f32| byte(255.0 * (0.5 + x * std::f32::consts::FRAC_1_SQRT_2));
-    let quaternion = |i: usize| {
-        let (largest, [a, b, c]) = smallest_three(std::array::from_fn(|k| g.rotations[4 * i + k]));
+    let quaternion = |q: &[f32]| {
+        let (largest, [a, b, c]) = smallest_three(std::array::from_fn(|k| q[k]));
         [component(a), component(b), component(c), 252 + largest as u8]
     };
-    textures.push(("quats.webp", picture(&quaternion)));
-    let scales = codebook::fit(g.log_scales.iter().copied());
-    let scale = |i: usize, k: usize| codebook::nearest(&scales, g.log_scales[3 * i + k]);
+    each_of(g, order, |part| {
+        means.extend(&part.means);
+        log_scales.extend(&part.log_scales);
+        dc.extend(part.sh.chunks_exact(3 * part.coeffs).flat_map(|sh| &sh[..3]));
+        quats.extend(part.rotations.chunks_exact(4).flat_map(quaternion));
+        opacities.extend(part.opacity_logits.iter().map(|&x| byte_of_logit(x)));
+        Ok::<_, Error>(())
+    })?;
+    let mut textures = vec![("quats.webp", texture(quats))];
+    let (mins, maxs, steps) = positions(&means);
+    drop(means);
+    for (high, name) in ["means_l.webp", "means_u.webp"].into_iter().enumerate() {
+        let at = |i: usize, k: usize| steps[3 * i + k].to_le_bytes()[high];
+        textures.push((name, picture(&|i| [at(i, 0), at(i, 1), at(i, 2), 255])));
+    }
+    drop(steps);
+    let scales = codebook::fit(log_scales.iter().copied());
+    let scale = |i: usize, k: usize| codebook::nearest(&scales, log_scales[3 * i + k]);
     textures.push(("scales.webp", picture(&|i| [scale(i, 0), scale(i, 1), scale(i, 2), 255])));
-    let dc = |i: usize, k: usize| g.sh[3 * g.coeffs * i + k];
-    let colors = codebook::fit((0..p).flat_map(|i| (0..3).map(move |k| dc(i, k))));
-    let color = |i: usize, k: usize| codebook::nearest(&colors, dc(i, k));
-    let rgba = |i: usize| [color(i, 0), color(i, 1), color(i, 2), byte_of_logit(g.opacity_logits[i])];
-    textures.push(("sh0.webp", picture(&rgba)));
+    drop(log_scales);
+    let colors = codebook::fit(dc.iter().copied());
+    let color = |i: usize, k: usize| codebook::nearest(&colors, dc[3 * i + k]);
+    textures.push(("sh0.webp", picture(&|i| [color(i, 0), color(i, 1), color(i, 2), opacities[i]])));
+    drop(dc);
 
-    let sh_n = (g.coeffs > 1 && p > 0).then(|| {
-        let (palette, labels, meta) = harmonics(g, progress);
-        let label = |i: usize| {
-            let [low, high] = labels[i].to_le_bytes();
-            [low, high, 0, 255]
-        };
-        textures.push(("shN_centroids.webp", palette));
-        textures.push(("shN_labels.webp", picture(&label)));
-        meta
-    });
+    let sh_n = match g.coeffs() > 1 && p > 0 {
+        true => {
+            let (palette, labels, meta) = harmonics(g, order, progress)?;
+            let label = |i: usize| {
+                let [low, high] = labels[i].to_le_bytes();
+                [low, high, 0, 255]
+            };
+            textures.push(("shN_centroids.webp", palette));
+            textures.push(("shN_labels.webp", picture(&label)));
+            Some(meta)
+        }
+        false => None,
+    };
     let meta = V2 {
         version: 2,
         asset: Asset::ours(),
@@ -130,7 +155,7 @@ fn encode(g: &Gaussians, progress: WriteProgress<'_>) -> (V2, Vec<(&'static str,
         sh0: Codebook { codebook: colors, files: names(&["sh0.webp"]) },
         sh_n,
     };
-    (meta, textures)
+    Ok((meta, textures))
 }
 
 /// The ranges of `sign(x) ln(1 + |x|)`, and each position as one of 65536 steps within them.
@@ -155,15 +180,24 @@ fn positions(means: &[f32]) -> (Vec<f64>, Vec<f64>, Vec<u16>) {
 }
 
 /// The palette, the label of every Gaussian, and their description for `meta.json`.
-fn harmonics(g: &Gaussians, progress: WriteProgress<'_>) -> (Texture, Vec<u16>, Harmonics2) {
-    let rest = g.coeffs - 1;
-    let points: Vec<f32> = g.sh.chunks_exact(3 * g.coeffs).flat_map(|c| &c[3..]).copied().collect();
+fn harmonics(
+    g: &dyn Rows,
+    order: &[u32],
+    progress: WriteProgress<'_>,
+) -> Result<(Texture, Vec<u16>, Harmonics2)> {
+    let rest = g.coeffs() - 1;
     // The size that other writers choose: a power of two that depends on the number of Gaussians, at most 65536.
-    let size = match g.len() {
+    let size = match order.len() {
         n @ ..=1024 => n,
         n => 1024 << (n / 1024).ilog2().min(6),
     };
-    let palette = palette::fit(&points, 3 * rest, size, progress);
+    let fetch = |members: &[u32]| -> Result<Vec<f32>> {
+        let rows: Vec<u32> = members.iter().map(|&i| order[i as usize]).collect();
+        let part = g.pick(&rows)?;
+        Ok(part.sh.chunks_exact(3 * part.coeffs).flat_map(|c| &c[3..]).copied().collect())
+    };
+    let points = palette::Points { count: order.len(), dim: 3 * rest, fetch: &fetch };
+    let palette = palette::fit(&points, size, progress)?;
     let count = palette.centers.len() / (3 * rest);
     let book = codebook::fit(palette.centers.iter().copied());
     let height = count.div_ceil(PALETTE_ROW).max(1);
@@ -175,5 +209,6 @@ fn harmonics(g: &Gaussians, progress: WriteProgress<'_>) -> (Texture, Vec<u16>, 
     rgba.resize(4 * PALETTE_ROW * rest * height, 0);
     let texture = Texture { width: PALETTE_ROW * rest, height, rgba };
     let files = ["shN_centroids.webp", "shN_labels.webp"].map(str::to_owned).into();
-    (texture, palette.labels, Harmonics2 { count: count as u64, bands: g.sh_degree(), codebook: book, files })
+    let bands = g.coeffs().isqrt() as u32 - 1;
+    Ok((texture, palette.labels, Harmonics2 { count: count as u64, bands, codebook: book, files }))
 }

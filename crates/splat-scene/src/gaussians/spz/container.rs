@@ -192,27 +192,25 @@ fn exactly(reader: &mut impl Read, size: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The contents of a file with this header and these attributes.
-pub(super) fn close(header: &Header, streams: &Streams) -> Vec<u8> {
+/// Writes a file with this header and these attributes.
+pub(super) fn close(header: &Header, streams: &Streams, out: &mut dyn Write) -> std::io::Result<()> {
     let points = u32::try_from(header.points).expect("pack counts in 32 bits");
-    let mut out = Vec::new();
-    out.extend(MAGIC);
-    out.extend(header.version.to_le_bytes());
-    out.extend(points.to_le_bytes());
-    out.extend([header.sh_degree, header.fractional_bits, header.flags]);
+    let mut start = Vec::new();
+    start.extend(MAGIC);
+    start.extend(header.version.to_le_bytes());
+    start.extend(points.to_le_bytes());
+    start.extend([header.sh_degree, header.fractional_bits, header.flags]);
     if header.version < 4 {
-        out.push(0);
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        let written = gzip
-            .write_all(&out)
-            .and_then(|()| streams.iter().try_for_each(|s| gzip.write_all(s)))
-            .and_then(|()| gzip.finish());
-        return written.expect("writing to a Vec cannot fail");
+        start.push(0);
+        let mut gzip = flate2::write::GzEncoder::new(out, flate2::Compression::default());
+        gzip.write_all(&start)?;
+        streams.iter().try_for_each(|s| gzip.write_all(s))?;
+        return gzip.finish().map(drop);
     }
     let count = if header.sh_degree == 0 { 5 } else { 6 };
-    out.push(count);
-    out.extend((HEADER as u32).to_le_bytes());
-    out.resize(HEADER, 0);
+    start.push(count);
+    start.extend((HEADER as u32).to_le_bytes());
+    start.resize(HEADER, 0);
     let level = ruzstd::encoding::CompressionLevel::Fastest;
     let packed: Vec<Vec<u8>> = streams
         .iter()
@@ -220,9 +218,9 @@ pub(super) fn close(header: &Header, streams: &Streams) -> Vec<u8> {
         .map(|s| ruzstd::encoding::compress_to_vec(s.as_slice(), level))
         .collect();
     for (packed, stream) in packed.iter().zip(streams) {
-        out.extend((packed.len() as u64).to_le_bytes());
-        out.extend((stream.len() as u64).to_le_bytes());
+        start.extend((packed.len() as u64).to_le_bytes());
+        start.extend((stream.len() as u64).to_le_bytes());
     }
-    packed.iter().for_each(|p| out.extend(p));
-    out
+    out.write_all(&start)?;
+    packed.iter().try_for_each(|p| out.write_all(p))
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 use super::axes::Axes;
 use super::placed;
 use super::quantize::finite;
+use super::rows::Rows;
 use crate::{Gaussians, Result, files, write_atomically};
 pub(super) use packed::fractional_bits;
 
@@ -80,7 +81,7 @@ pub fn parse(path: &Path, data: &[u8]) -> Result<Gaussians> {
 /// # Errors
 /// Arrays that disagree in length or contain NaN or infinity; [`Unwritable`](crate::Error::Unwritable) for a position
 /// beyond 2^23; [`Write`](crate::Error::Write).
-pub fn write(path: impl AsRef<Path>, gaussians: &Gaussians, version: Version) -> Result<()> {
+pub fn write(path: impl AsRef<Path>, gaussians: &dyn Rows, version: Version) -> Result<()> {
     let path = path.as_ref();
     gaussians.check()?;
     let number = match version {
@@ -88,7 +89,6 @@ pub fn write(path: impl AsRef<Path>, gaussians: &Gaussians, version: Version) ->
         Version::V4 => 4,
     };
     let (header, streams) = packed::pack(path, gaussians, number, Axes::RUB)?;
-    let bytes = container::close(&header, &streams);
-    write_atomically(path, |out| out.write_all(&bytes))?;
-    gaussians.origin.write_sidecar(path)
+    write_atomically(path, |out| container::close(&header, &streams, out))?;
+    gaussians.origin().write_sidecar(path)
 }

@@ -11,6 +11,7 @@ use super::super::axes::Axes;
 use super::Header;
 use super::container::Streams;
 use crate::gaussians::quantize::{byte, byte_of_logit, logit_of_byte, smallest_three, unit_quaternion};
+use crate::gaussians::rows::{Rows, each_part};
 use crate::{Error, Gaussians, Origin, Result};
 
 const COLOR: f32 = 0.15;
@@ -118,11 +119,15 @@ fn harmonic(x: f32, coefficient: usize) -> u8 {
 }
 
 /// The header and the attributes of `g`, which must be finite and have arrays that agree in length.
-pub(super) fn pack(path: &Path, g: &Gaussians, version: u32, axes: Axes) -> Result<(Header, Streams)> {
+pub(super) fn pack(path: &Path, g: &dyn Rows, version: u32, axes: Axes) -> Result<(Header, Streams)> {
     let unusable = |message: String| Error::Unwritable { path: path.into(), format: "SPZ", message };
     u32::try_from(g.len())
         .map_err(|_| unusable(format!("there are {} Gaussians, but at most 2^32 - 1 fit", g.len())))?;
-    let farthest = g.means.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+    let mut farthest = 0.0f32;
+    each_part(g, |part| {
+        farthest = part.means.iter().fold(farthest, |m, x| m.max(x.abs()));
+        Ok::<_, Error>(())
+    })?;
     let bits = fractional_bits(farthest).ok_or_else(|| {
         unusable(format!("a Gaussian is {farthest} from the origin on an axis, but at most {LIMIT} fits"))
     })?;
@@ -130,30 +135,39 @@ pub(super) fn pack(path: &Path, g: &Gaussians, version: u32, axes: Axes) -> Resu
     let header = Header {
         version,
         points: g.len(),
-        sh_degree: g.sh_degree() as u8,
+        sh_degree: (g.coeffs().isqrt() - 1) as u8,
         fractional_bits: bits as u8,
         flags: 0,
     };
+    let mut streams = Streams::default();
+    for (stream, size) in streams.iter_mut().zip(header.sizes()) {
+        stream.reserve_exact(usize::try_from(size).unwrap_or(0));
+    }
+    each_part(g, |part| {
+        add(part, scale, axes, &mut streams);
+        Ok::<_, Error>(())
+    })?;
+    Ok((header, streams))
+}
+
+/// Appends the attributes of a part; `scale` is the number of steps in a unit.
+fn add(g: &Gaussians, scale: f32, axes: Axes, streams: &mut Streams) {
     let fixed = |(i, x): (usize, &f32)| {
         let bytes = ((axes.position[i % 3] * x * scale).round() as i32).to_le_bytes();
         [bytes[0], bytes[1], bytes[2]]
     };
     let per = 3 * g.coeffs;
-    let streams = [
-        g.means.iter().enumerate().flat_map(fixed).collect(),
-        g.opacity_logits.iter().map(|&x| byte_of_logit(x)).collect(),
-        g.sh.chunks_exact(per).flat_map(|c| &c[..3]).map(|x| byte(255.0 * (0.5 + COLOR * x))).collect(),
-        g.log_scales.iter().map(|x| byte(16.0 * (x + 10.0))).collect(),
-        g.rotations
-            .chunks_exact(4)
-            .flat_map(|q| {
-                let [a, b, c] = axes.quaternion;
-                pack_xyzw([a * q[1], b * q[2], c * q[3], q[0]])
-            })
-            .collect(),
-        g.sh.chunks_exact(per)
-            .flat_map(|c| c[3..].iter().enumerate().map(|(k, x)| harmonic(axes.harmonics[k / 3] * x, k / 3)))
-            .collect(),
-    ];
-    Ok((header, streams))
+    let [positions, opacities, colors, scales, rotations, harmonics] = streams;
+    positions.extend(g.means.iter().enumerate().flat_map(fixed));
+    opacities.extend(g.opacity_logits.iter().map(|&x| byte_of_logit(x)));
+    colors.extend(g.sh.chunks_exact(per).flat_map(|c| &c[..3]).map(|x| byte(255.0 * (0.5 + COLOR * x))));
+    scales.extend(g.log_scales.iter().map(|x| byte(16.0 * (x + 10.0))));
+    rotations.extend(g.rotations.chunks_exact(4).flat_map(|q| {
+        let [a, b, c] = axes.quaternion;
+        pack_xyzw([a * q[1], b * q[2], c * q[3], q[0]])
+    }));
+    harmonics
+        .extend(g.sh.chunks_exact(per).flat_map(|c| {
+            c[3..].iter().enumerate().map(|(k, x)| harmonic(axes.harmonics[k / 3] * x, k / 3))
+        }));
 }

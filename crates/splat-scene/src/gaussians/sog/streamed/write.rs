@@ -8,6 +8,7 @@ use std::path::Path;
 use super::super::{files, meta::Asset, write as sog};
 use super::{Bound, Place, Range, Streamed, VERSION};
 use crate::files::Together;
+use crate::gaussians::rows::{self, Rows};
 use crate::{Error, Gaussians, Result, WriteProgress};
 
 /// Gaussians of the finest level at a place: what a viewer chooses a level for.
@@ -48,16 +49,17 @@ impl Division {
 /// Arrays that disagree in length or contain NaN or infinity; [`Write`](crate::Error::Write).
 pub fn write(
     path: impl AsRef<Path>,
-    gaussians: &Gaussians,
+    gaussians: &dyn Rows,
     division: Division,
     progress: WriteProgress<'_>,
 ) -> Result<()> {
     let path = path.as_ref();
     gaussians.check()?;
-    let mut rows: Vec<u32> = (0..).take(gaussians.len()).collect();
+    let mut rows = rows::all(gaussians);
     let mut writer = Writer {
         path,
         g: gaussians,
+        means: rows::means(gaussians)?,
         part: division.part.clamp(PLACE, sog::MOST),
         levels: (0..division.levels(gaussians.len())).map(|_| Level::default()).collect(),
         filenames: Vec::new(),
@@ -83,7 +85,7 @@ pub fn write(
     let json = serde_json::to_vec(&scene).expect("numbers and text");
     writer.files.add(path, |out| out.write_all(&json))?;
     writer.files.replace()?;
-    gaussians.origin.write_sidecar(path)
+    gaussians.origin().write_sidecar(path)
 }
 
 /// The part of a level that is being filled.
@@ -97,7 +99,8 @@ struct Level {
 
 struct Writer<'a> {
     path: &'a Path,
-    g: &'a Gaussians,
+    g: &'a dyn Rows,
+    means: Vec<f32>,
     part: usize,
     levels: Vec<Level>,
     filenames: Vec<String>,
@@ -112,8 +115,7 @@ impl Writer<'_> {
         if rows.len() <= PLACE {
             return self.leaf(rows);
         }
-        let g = self.g;
-        let at = |row: u32, axis: usize| g.means[3 * row as usize + axis];
+        let at = |row: u32, axis: usize| self.means[3 * row as usize + axis];
         let width = |axis: usize| {
             let range = rows.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &row| {
                 (low.min(at(row, axis)), high.max(at(row, axis)))
@@ -131,7 +133,7 @@ impl Writer<'_> {
     }
 
     fn leaf(&mut self, rows: &[u32]) -> Result<Place> {
-        let mut g = self.g.select(rows);
+        let mut g = self.g.pick(rows)?;
         let (mut bound, mut lods) = (Bound::default(), BTreeMap::new());
         for level in 0..if rows.is_empty() { 0 } else { self.levels.len() } {
             if level > 0 {
@@ -172,7 +174,7 @@ impl Writer<'_> {
         if let Some(folder) = meta.parent() {
             std::fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.into(), source })?;
         }
-        for (name, data) in sog::in_order(&part, &mut |_, _| {}) {
+        for (name, data) in sog::in_order(&part, &rows::all(&part), &mut |_, _| {})? {
             self.files.add(&meta.with_file_name(name), |out| out.write_all(&data))?;
         }
         Ok(())
