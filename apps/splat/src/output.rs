@@ -1,9 +1,10 @@
 //! The files of a run: `point_cloud.ply`, `cameras.json`, `views/*.png` (`00300_name.png` after 300 steps), `views.csv`,
-//! `curves.svg`, `stats.json`, and `exposure.json` if exposures are learned. Each is written atomically.
+//! `curves.svg`, `stats.json`, and `exposure.json` and `response.json` if these are learned. Each is written atomically.
 //!
 //! `cameras.json` has the layout of 3DGS trainers (`splat_scene::cameras_json`): all views of the dataset, training views at
 //! their corrected poses if poses are learned. `exposure.json` contains, by name of photograph, the rows of the affine map
-//! (3x4) of the render's colours, for the training views.
+//! (3x4) of the render's colours, for the training views; `response.json`, for all views, what their camera does to light
+//! ([`splat_train::Response`]).
 
 use std::path::{Path, PathBuf};
 
@@ -54,9 +55,14 @@ impl Output {
         let path = self.folder.join("cameras.json");
         cameras_json::write(&path, &trainer.cameras()?)?;
         listen(&Event::Saved { path });
-        if let Some(exposures) = trainer.exposures()? {
-            let path = self.folder.join("exposure.json");
-            write_atomically(&path, |out| Ok(serde_json::to_writer_pretty(out, &exposures)?))?;
+        let learned = [
+            ("exposure.json", trainer.exposures()?.map(serde_json::to_value).transpose()?),
+            ("response.json", trainer.responses()?.map(serde_json::to_value).transpose()?),
+        ];
+        for (name, all) in learned {
+            let Some(all) = all else { continue };
+            let path = self.folder.join(name);
+            write_atomically(&path, |out| Ok(serde_json::to_writer_pretty(out, &all)?))?;
             listen(&Event::Saved { path });
         }
         fs_err::create_dir_all(self.folder.join("views"))?;

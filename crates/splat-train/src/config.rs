@@ -43,6 +43,8 @@ pub struct Config {
     pub depth: Option<Exponential>,
     /// Learn the exposure of each training view, an affine map of its colours.
     pub exposure: bool,
+    /// Learn the vignetting and the response of each camera, see [`Responses`](crate::Responses).
+    pub response: bool,
     /// Learn a correction of the pose of each training view.
     pub poses: bool,
     /// Train at a quarter of the image size for this many steps, at half for as many more, then at full size. 0: always at
@@ -93,6 +95,7 @@ impl Config {
             scale_reg: None,
             depth: None,
             exposure: false,
+            response: false,
             poses: false,
             coarse_steps: 0,
             eval_every: 1000,

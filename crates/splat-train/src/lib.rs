@@ -37,7 +37,7 @@ pub use gaussians::{Gaussians, PARAMETERS, Probe};
 pub use loss::{Comparison, Loss, Photometric};
 pub use memory::memory_in_use_mib;
 pub use optimizer::{Exponential, Group, Optimizer, Rows};
-pub use per_view::{ColorMap, Exposures, Photographed, Poses};
+pub use per_view::{ColorMap, Exposures, Photographed, Poses, Response, Responses};
 pub use preset::Preset;
 pub use profile::PhaseTimes;
 pub use rates::Rates;

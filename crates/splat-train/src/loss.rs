@@ -10,7 +10,7 @@ use crate::{Error, Gaussians, Result};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Comparison<'a> {
-    /// The render with the exposure of its view, `[3,H,W]`; not clamped. It has a graph.
+    /// The render with the exposure of its view and the response of its camera, `[3,H,W]`; not clamped. It has a graph.
     pub image: &'a Tensor,
     /// The photograph, `[3,H,W]`, 0 to 1, over the background where it is transparent.
     pub target: &'a Tensor,

@@ -26,6 +26,10 @@ pub struct Rates {
     pub exposure: Exponential,
     /// Decay of exposures towards the identity per update, as a fraction of the learning rate.
     pub exposure_decay: f64,
+    /// Vignetting and responses of cameras, at each update of one; scheduled like exposures.
+    pub response: Exponential,
+    /// Their decay towards storing light as it comes, per update, as a fraction of the learning rate.
+    pub response_decay: f64,
     /// Corrections of poses, in radians and in units of the scene's extent; scheduled like exposures.
     pub pose: Exponential,
     /// Decay of corrections towards zero per update, as a fraction of the learning rate.
@@ -44,6 +48,8 @@ impl Default for Rates {
             rotation: 1e-3,
             exposure: Exponential { from: 0.02, to: 0.0002, steps: 30_000 },
             exposure_decay: 0.1,
+            response: Exponential { from: 2e-3, to: 2e-5, steps: 30_000 },
+            response_decay: 0.1,
             pose: Exponential { from: 1e-3, to: 1e-5, steps: 30_000 },
             pose_decay: 1e-2,
         }
@@ -59,8 +65,14 @@ impl Rates {
         finite("rates.scaling", self.scaling)?;
         finite("rates.rotation", self.rotation)?;
         finite("rates.exposure_decay", self.exposure_decay)?;
+        finite("rates.response_decay", self.response_decay)?;
         finite("rates.pose_decay", self.pose_decay)?;
-        let decaying = [("position", &self.position), ("exposure", &self.exposure), ("pose", &self.pose)];
+        let decaying = [
+            ("position", &self.position),
+            ("exposure", &self.exposure),
+            ("response", &self.response),
+            ("pose", &self.pose),
+        ];
         for (name, rate) in decaying {
             for value in [rate.from, rate.to] {
                 if !(value.is_finite() && value > 0.0) {

@@ -147,6 +147,7 @@ fn a_resumed_run_is_the_uninterrupted_one() {
             dropout: 0.1,
             dropout_until: 50,
             exposure: true,
+            response: true,
             poses: true,
             sh_every: 20,
             opacity_reg: Some(0.01),
@@ -251,7 +252,14 @@ fn a_checkpoint_that_fails_says_what_stands() {
 fn exposures_and_poses_are_of_the_views_that_are_trained_on() {
     let dir = tempfile::tempdir().unwrap();
     let dataset = scene(dir.path());
-    let config = Config { iterations: 30, eval_every: 0, exposure: true, poses: true, ..Config::default() };
+    let config = Config {
+        iterations: 30,
+        eval_every: 0,
+        exposure: true,
+        response: true,
+        poses: true,
+        ..Config::default()
+    };
     let mut trainer = trainer(&dataset, config);
     run(&mut trainer);
     let exposures = trainer.exposures().unwrap().unwrap();

@@ -52,6 +52,9 @@ pub(crate) struct TrainArgs {
     /// Learn the exposure of each photograph
     #[arg(long)]
     exposure: bool,
+    /// Learn the vignetting and the response of each camera; the scene is without them, the evaluation of the run with them
+    #[arg(long)]
+    response: bool,
     /// Learn corrections of the camera poses
     #[arg(long)]
     poses: bool,
@@ -212,6 +215,7 @@ impl TrainArgs {
         config.random_background |= self.random_background;
         config.antialiasing |= self.antialiasing;
         config.exposure |= self.exposure;
+        config.response |= self.response;
         config.poses |= self.poses;
         config.deterministic |= self.deterministic;
         if let Some(n) = self.max_points {

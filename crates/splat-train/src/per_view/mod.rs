@@ -1,18 +1,21 @@
-//! What is learned for each photograph besides the scene: its exposure and a correction of its pose.
+//! What is learned for each photograph besides the scene: its exposure and a correction of its pose; and for each camera its
+//! vignetting and response.
 //!
-//! Held-out views have neither: they are evaluated as the dataset gives them. A change common to all training views is
+//! Held-out views have neither of the first two: they are evaluated as the dataset gives them. A change common to all training views is
 //! therefore removed after each update; otherwise scene and training views would drift together, at no cost in loss, away
 //! from the held-out views. Such a change is a map of all colours, a motion or a scaling of the world, and, as far as chance
 //! does not explain it, whatever varies smoothly with the camera's position (`smooth.rs`).
 
 mod exposures;
 mod poses;
+mod responses;
 mod smooth;
 
 use tch::{Device, Kind, Tensor};
 
 pub use self::exposures::{ColorMap, Exposures};
 pub use self::poses::Poses;
+pub use self::responses::{Response, Responses};
 use crate::{Optimizer, Result};
 
 /// The views whose exposures or poses are learned.
@@ -35,7 +38,7 @@ impl Photographed<'_> {
     }
 }
 
-/// Adam for a tensor with one row per view, of which each step updates one. Each row counts its own updates: with the number
+/// Adam for a tensor with one row per view or camera, of which each step updates one. Each row counts its own updates: with the number
 /// of all steps instead, the bias correction of a row's first updates would be missing, and its steps several times too
 /// long.
 #[derive(Debug)]

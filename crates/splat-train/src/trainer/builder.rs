@@ -7,7 +7,7 @@ use tch::Tensor;
 use super::{Trainer, render_settings};
 use crate::{
     Average, Budget, Checkpoint, Config, Densify, Dropout, Error, Exposures, Gaussians, Init, Loss,
-    Optimizer, Order, Outcome, Photographed, Photometric, Poses, Result, Strategy, Views, Watch,
+    Optimizer, Order, Outcome, Photographed, Photometric, Poses, Responses, Result, Strategy, Views, Watch,
     first_points_watched, initial,
 };
 
@@ -124,7 +124,7 @@ impl<'a> TrainerBuilder<'a> {
         gaussians.set_origin(self.dataset.origin)?;
         let mut settings = render_settings(&backend, config.deterministic)?;
         settings.antialiasing = config.antialiasing;
-        let (exposures, poses) = per_view(self.dataset, &views, &config, &backend)?;
+        let (exposures, responses, poses) = per_view(self.dataset, &views, &config, &backend)?;
         let own = || config.strategy.start(extent, budget, config.seed);
         let densify = self.densify.unwrap_or_else(own);
         let loss = self.loss.unwrap_or_else(|| Box::new(Photometric { lambda: config.lambda_dssim }));
@@ -152,6 +152,7 @@ impl<'a> TrainerBuilder<'a> {
             densify,
             loss,
             exposures,
+            responses,
             poses,
             settings,
         };
@@ -173,13 +174,13 @@ fn check_degree(host: &splat_scene::Gaussians, config: &Config) -> Result<()> {
     )))
 }
 
-/// What is learned for each training view.
+/// What is learned for each training view, and for each camera.
 fn per_view(
     dataset: &Dataset,
     views: &Views,
     config: &Config,
     backend: &Backend,
-) -> Result<(Option<Exposures>, Option<Poses>)> {
+) -> Result<(Option<Exposures>, Option<Responses>, Option<Poses>)> {
     let cameras: Vec<&splat_core::Camera> = (0..views.len()).map(|i| views.camera(i).core()).collect();
     let of = Photographed { cameras: &cameras, train: &dataset.train, extent: dataset.scene_extent };
     let (rates, most) = (&config.rates, config.iterations);
@@ -187,11 +188,15 @@ fn per_view(
         .exposure
         .then(|| Exposures::new(of, rates.exposure.within(most), rates.exposure_decay, backend))
         .transpose()?;
+    let responses = config
+        .response
+        .then(|| Responses::new(of, rates.response.within(most), rates.response_decay, backend))
+        .transpose()?;
     let poses = config
         .poses
         .then(|| Poses::new(of, rates.pose.within(most), rates.pose_decay, backend))
         .transpose()?;
-    Ok((exposures, poses))
+    Ok((exposures, responses, poses))
 }
 
 /// `[iterations,3]`, if the settings ask for random backgrounds.

@@ -16,7 +16,7 @@ pub struct HeldOut<'a> {
     pub name: &'a str,
     /// Its photograph and mask.
     pub truth: Truth,
-    /// The render, `[3,H,W]`, not clamped.
+    /// The render, `[3,H,W]`, as its camera stores light if that is learned; not clamped.
     pub image: Tensor,
     /// Time of the render in milliseconds, including the wait for the device.
     pub milliseconds: f64,
@@ -41,7 +41,11 @@ impl Trainer {
             let mask = target.mask.map(|m| m.f_ge(0.5)?.f_squeeze_dim(0)).transpose()?;
             wait(self.backend.device());
             let begin = Instant::now();
-            let image = self.render(i)?;
+            let mut image = self.render(i)?;
+            if let Some(responses) = &self.responses {
+                let _guard = tch::no_grad_guard();
+                image = responses.apply(i, &image)?;
+            }
             wait(self.backend.device());
             let milliseconds = 1e3 * begin.elapsed().as_secs_f64();
             let truth = Truth { photo: target.color, mask };

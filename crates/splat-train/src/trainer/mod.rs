@@ -27,7 +27,7 @@ pub use step::StepResult;
 use crate::profile::Profile;
 use crate::{
     Average, Budget, ColorMap, Config, Densify, Dropout, Exposures, Gaussians, Loss, Optimizer, Order,
-    Outcome, PhaseTimes, Poses, Probe, Regularization, Result, Start, Views,
+    Outcome, PhaseTimes, Poses, Probe, Regularization, Response, Responses, Result, Start, Views,
 };
 
 /// The settings to train with on `backend`, as far as its engine can: raw parameters, and no waiting for the device unless
@@ -89,6 +89,7 @@ pub struct Trainer {
     loss: Box<dyn Loss>,
     regularization: Regularization,
     exposures: Option<Exposures>,
+    responses: Option<Responses>,
     poses: Option<Poses>,
     settings: Settings,
     /// `[3]`, on the device.
@@ -194,5 +195,15 @@ impl Trainer {
         let Some(exposures) = &self.exposures else { return Ok(None) };
         let named = |&i: &usize| Ok((self.views.name(i), exposures.map(i)?));
         self.train.iter().map(named).collect::<Result<_>>().map(Some)
+    }
+
+    /// The learned responses of the cameras by name of view, `None` if they are not learned; waits for the device.
+    ///
+    /// # Errors
+    /// What torch reports, for example a failure of the device.
+    pub fn responses(&self) -> Result<Option<BTreeMap<&str, Response>>> {
+        let Some(responses) = &self.responses else { return Ok(None) };
+        let named = |i: usize| Ok((self.views.name(i), responses.response(i)?));
+        (0..self.views.len()).map(named).collect::<Result<_>>().map(Some)
     }
 }

@@ -29,6 +29,11 @@ impl Trainer {
             tensors.push(("exposures/updates".into(), &e.updates));
             optimizers.push(&e.optimizer);
         }
+        if let Some(r) = &self.responses {
+            tensors.push(("responses".into(), &r.values));
+            tensors.push(("responses/updates".into(), &r.updates));
+            optimizers.push(&r.optimizer);
+        }
         if let Some(p) = &self.poses {
             tensors.push(("poses".into(), &p.corrections));
             tensors.push(("poses/updates".into(), &p.updates));
@@ -62,6 +67,11 @@ impl Trainer {
             e.maps = checkpoint.tensor("exposures", device)?.f_set_requires_grad(true)?;
             e.updates = checkpoint.tensor("exposures/updates", Device::Cpu)?;
             adam(&mut e.optimizer)?;
+        }
+        if let Some(r) = &mut self.responses {
+            r.values = checkpoint.tensor("responses", device)?.f_set_requires_grad(true)?;
+            r.updates = checkpoint.tensor("responses/updates", Device::Cpu)?;
+            adam(&mut r.optimizer)?;
         }
         if let Some(p) = &mut self.poses {
             p.corrections = checkpoint.tensor("poses", device)?.f_set_requires_grad(true)?;

@@ -16,7 +16,7 @@ pub struct StepResult {
     pub view: usize,
     /// The loss before the update, a scalar without a graph.
     pub loss: Tensor,
-    /// The render with the exposure of its view, `[3,H,W]`, without a graph, not clamped.
+    /// The render with the exposure of its view and the response of its camera, `[3,H,W]`, without a graph, not clamped.
     pub image: Tensor,
     /// What it was compared with.
     pub target: Target,
@@ -56,6 +56,10 @@ impl Trainer {
             Some(exposures) => exposures.apply(i, &rendered.color)?,
             None => rendered.color,
         };
+        let image = match &self.responses {
+            Some(responses) => responses.apply(i, &image)?,
+            None => image,
+        };
         let mut total = self.loss.loss(&Comparison {
             image: &image,
             target: &target.color,
@@ -73,6 +77,7 @@ impl Trainer {
         let mut leaves: Vec<&Tensor> = self.gaussians.parameters().to_vec();
         leaves.extend(probe.leaves());
         leaves.extend(self.exposures.iter().map(|e| &e.maps));
+        leaves.extend(self.responses.iter().map(|r| &r.values));
         leaves.extend(self.poses.iter().map(|p| &p.corrections));
         let mut found = gradients(&total, &leaves)?.into_iter();
         let mut of_gaussians: Vec<Tensor> = found.by_ref().take(6).collect();
@@ -89,6 +94,11 @@ impl Trainer {
             && let Some(gradient) = found.next()
         {
             exposures.step(step, i, gradient)?;
+        }
+        if let Some(responses) = &mut self.responses
+            && let Some(gradient) = found.next()
+        {
+            responses.step(step, i, gradient)?;
         }
         if let Some(poses) = &mut self.poses
             && let Some(gradient) = found.next()
