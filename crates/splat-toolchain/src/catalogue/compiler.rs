@@ -105,6 +105,7 @@ pub(super) const ENTRIES: &[Entry] = &[
                 "Microsoft Visual C++ 14.0 is required",
                 "Could not locate a supported Microsoft Visual C++ installation",
                 "Unable to find vcvarsall.bat",
+                "Command '['where', 'cl']' returned non-zero exit status",
             ]),
             command(&["cl", "cl.exe"]),
         ])
@@ -163,7 +164,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         .mend("take the -std flag out of setup.py, because torch adds its own, or raise it to the standard that the message names")
         .own("our C++ files are compiled with the standard that the row's torch demands")
         .ruled()
-        .logs(&[texts(&["C++14 or later compatible compiler is required", "C++17 or later compatible compiler is required", "C++20 or later compatible compiler is required"])])
+        .logs(&[texts(&["You need C++*to compile PyTorch", "C++14 or later compatible compiler is required", "C++17 or later compatible compiler is required", "C++20 or later compatible compiler is required"])])
         .seen(&["pytorch#102082", "pytorch#176659", "tcnn#316", "mamba#1000", "flash#2879", "monarch#4464"]),
     fatal("E34", "the C++ compiler is too old for torch's headers")
         .because("torch's headers need C++17 or C++20, which this version of GCC or clang does not know")
@@ -194,6 +195,8 @@ pub(super) const ENTRIES: &[Entry] = &[
                 "LNK1104*kernel32.lib",
                 "LNK1181*kernel32.lib",
                 "LNK1104*ucrt.lib",
+                "LNK1158*rc.exe",
+                "LNK1158*mt.exe",
             ]),
         ])
         .seen(&["gs#1270", "tcnn#195"]),

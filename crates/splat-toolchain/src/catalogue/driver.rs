@@ -1,4 +1,4 @@
-//! E60 to E68: the driver, which CUDA runtime a process gets, and errors of CUDA while a program runs.
+//! E60 to E69: the driver, which CUDA runtime a process gets, and errors of CUDA while a program runs.
 
 use super::{
     Entry, late,
@@ -72,7 +72,12 @@ pub(super) const ENTRIES: &[Entry] = &[
             "CUDA_ERROR_OUT_OF_MEMORY",
             "cudaErrorMemoryAllocation",
             "cudaMalloc*out of memory",
-        ])])
+            "CUDA driver error: out of memory",
+            "cuda runtime error (2)",
+            "CUBLAS_STATUS_ALLOC_FAILED",
+            "CUDNN_STATUS_ALLOC_FAILED",
+        ]),
+        texts(&["out of memory"]).just_before(&["[CUDA ERROR] in"])])
         .seen(&["gs#41"]),
     late("E66", "a kernel used memory that it does not own")
         .because("a kernel got a wrong size, index or pointer, or values such as NaN from which it computed one; the line that is shown is often a later one, because kernels run asynchronously")
@@ -88,6 +93,8 @@ pub(super) const ENTRIES: &[Entry] = &[
             "CUDA_ERROR_LAUNCH_FAILED",
             "CUDA error: device-side assert triggered",
             "an illegal instruction was encountered",
+            "CUBLAS_STATUS_EXECUTION_FAILED",
+            "CUDNN_STATUS_EXECUTION_FAILED",
         ])])
         .seen(&["LichtFeld-Studio#96", "gs#41"]),
     late("E67", "no GPU is visible to the program")
@@ -99,6 +106,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "no CUDA-capable device is detected",
             "No CUDA GPUs are available",
             "CUDA_ERROR_NO_DEVICE",
+            "CUDA driver initialization failed, you might not have a CUDA gpu",
             "invalid device ordinal",
             "CUDA unknown error - this may be due to an incorrectly set up environment",
             "on a CUDA device but torch.cuda.is_available() is False",
@@ -113,6 +121,22 @@ pub(super) const ENTRIES: &[Entry] = &[
             "Driver/library version mismatch",
             "system has unsupported display driver / cuda driver combination",
             "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
+        ])])
+        .seen(&[]),
+    late("E69", "CUDA refused to launch a kernel, or ended one that ran too long")
+        .because("a launch has no blocks (nothing is left to draw: no Gaussians, or no points), or more threads or shared memory than the GPU has; where the GPU also draws the screen, the system ends a kernel after some seconds")
+        .then("the program stops in the middle of a run")
+        .mend("print how many Gaussians or points go into the call that fails: with 0 of them look at what was loaded or pruned. If it is `launch timed out`, use smaller images or a GPU without a screen")
+        .own("empty scenes are drawn as the background, and sizes are checked before a kernel is launched")
+        .logs(&[texts(&[
+            "CUDA error: invalid configuration argument",
+            "cudaErrorInvalidConfiguration",
+            "too many resources requested for launch",
+            "cudaErrorLaunchOutOfResources",
+            "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES",
+            "the launch timed out and was terminated",
+            "cudaErrorLaunchTimeout",
+            "CUDA_ERROR_LAUNCH_TIMEOUT",
         ])])
         .seen(&[]),
 ];

@@ -1,4 +1,4 @@
-//! E90 to E93: paths, code pages and prompts.
+//! E90 to E94: paths, code pages, prompts and disks.
 
 use super::{
     Entry, fatal, harmless,
@@ -68,6 +68,20 @@ pub(super) const ENTRIES: &[Entry] = &[
             "\"usecuda\" ist entweder falsch geschrieben oder",
             "'cuda*' 不是内部或外部命令",
             "'usecuda' 不是内部或外部命令",
+        ])])
+        .seen(&[]),
+    fatal("E94", "the disk is full")
+        .because("a torch and a toolkit take several gigabytes each, pip unpacks into the folder for temporary files, and that is often a small disk of its own (/tmp, a container's layer)")
+        .then("a file cannot be written, by pip, a compiler or the linker")
+        .mend("`df -h . /tmp` shows which disk it is. `pip cache purge` frees pip's copies; `export TMPDIR=<a folder on a larger disk>` moves the temporary files")
+        .own("what was written half is removed, and nothing that existed is harmed")
+        .logs(&[texts(&[
+            "No space left on device",
+            "[Errno 28]",
+            "There is not enough space on the disk",
+            "Es steht nicht genügend Speicherplatz auf dem Datenträger zur Verfügung",
+            "磁盘空间不足",
+            "LNK1180",
         ])])
         .seen(&[]),
 ];

@@ -43,7 +43,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         .mended("the pinned GLM is lent to the build; by hand: `git submodule update --init --recursive`, or for an archive without .git: `sudo apt install libglm-dev`, or unpack GLM into third_party/glm")
         .own("the pinned sources come with their GLM")
         .ruled()
-        .logs(&[header(&["glm/", "glm.hpp", "third_party/glm/", "../third_party/glm/"]).without(&["glm/gtx/pca.hpp"])])
+        .logs(&[
+            header(&["glm/", "glm.hpp", "third_party/glm/", "../third_party/glm/"]).without(&["glm/gtx/pca.hpp"]),
+            texts(&[
+                "package configuration file provided by \"glm\"",
+                "third_party/glm\" which is not an existing directory",
+                "third_party/glm does not contain a CMakeLists.txt",
+            ]),
+        ])
         .seen(&["gs#645", "gs#874", "ManiGaussian#3", "gsplat#746", "street_gaussians#85", "Octree-AnyGS#34", "4DGaussians#2"]),
     late("E43", "this is another version of GLM than the sources were written for")
         .because("GLM's headers, constructors and the defaults of glm::mat changed between versions")
@@ -80,6 +87,14 @@ pub(super) const ENTRIES: &[Entry] = &[
                 "'GaussianRasterizationSettings' object has no attribute",
                 "cannot import name '*from 'diff_gaussian_rasterization'",
                 "ForkError: ",
+                "unexpected keyword argument 'antialiasing'",
+                "unexpected keyword argument 'kernel_size'",
+                "unexpected keyword argument 'subpixel_offset'",
+                "unexpected keyword argument 'projmatrix_raw'",
+                "positional argument: 'antialiasing'",
+                "positional argument: 'kernel_size'",
+                "positional argument: 'projmatrix_raw'",
+                "rasterize_gaussians() takes*positional arguments but",
                 "module 'diff_gaussian_rasterization' has no attribute",
             ])
             .without(&["cannot import name '_C'"]),

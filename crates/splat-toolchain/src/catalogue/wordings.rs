@@ -24,17 +24,24 @@ pub static HEADER: Kind = Kind {
         "致命错误：{}*没有那个文件或目录",
         "schwerwiegender Fehler: {}*Datei oder Verzeichnis nicht gefunden",
         "fatal error: '{}*' file not found",
-        "C1083*: '{}",
-        "C1083*: \"{}",
-        "C1083*: “{}",
+        "C1083*'{}",
+        "C1083*\"{}",
+        "C1083*“{}",
         "open source file \"{}",
     ],
 };
 
-/// A name that a compiler does not know, alone or in a namespace: nvcc, GCC, clang, MSVC.
+/// A name that a compiler does not know, alone or in a namespace: nvcc, GCC (English, German, Chinese), clang, MSVC.
 pub static NAME: Kind = Kind {
     meaning: "a compiler does not know the name {}",
     wordings: &[
+        "»{}« wurde in diesem Gültigkeitsbereich nicht definiert",
+        "»{}« wurde nicht deklariert",
+        "»{}« bezeichnet keinen Typ",
+        "‘{}’*尚未声明",
+        "‘{}’*不是一个类型名",
+        "“{}”*尚未声明",
+        "“{}”*不是一个类型名",
         "identifier \"{}\" is undefined",
         "has no member \"{}\"",
         "‘{}’ was not declared in this scope",
@@ -75,7 +82,8 @@ pub static CCCL: Kind = Kind {
     ],
 };
 
-/// The beginning of a library's name that no linker finds: GNU ld and gold, lld, mold, link.exe, lld-link, Apple's.
+/// The beginning of a library's name that no linker finds: GNU ld (English, German, Chinese) and gold, lld, mold,
+/// link.exe, lld-link, Apple's.
 pub static LIBRARY: Kind = Kind {
     meaning: "a linker does not find the library {}",
     wordings: &[
@@ -83,16 +91,28 @@ pub static LIBRARY: Kind = Kind {
         "unable to find library -l{}",
         "library not found: {}",
         "library not found for -l{}",
+        "ld: library '{}",
+        "-l{}*kann nicht gefunden werden",
+        "kann -l{}*nicht finden",
+        "找不到 -l{}",
         "LNK1181*{}*.lib",
         "LNK1104*{}*.lib",
         "could not open '{}*.lib'",
     ],
 };
 
-/// The beginning of a C or C++ name that a linker lacks, as it is in the sources: GNU ld and gold, lld.
+/// The beginning of a C or C++ name that a linker lacks, as it is in the sources: GNU ld (English, German, Chinese) and gold,
+/// lld.
 pub static REFERENCE: Kind = Kind {
     meaning: "a linker lacks {}",
-    wordings: &["undefined reference to `{}", "undefined reference to '{}", "undefined symbol: {}"],
+    wordings: &[
+        "undefined reference to `{}",
+        "undefined reference to '{}",
+        "undefined symbol: {}",
+        "undefinierter Verweis auf »{}",
+        "对‘{}*未定义的引用",
+        "对“{}*未定义的引用",
+    ],
 };
 
 /// A piece of a decorated name that link.exe or lld-link lacks.
