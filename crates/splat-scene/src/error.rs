@@ -200,9 +200,10 @@ pub enum Error {
     },
     /// Photographs that the poses name do not exist.
     #[error(
-        "{missing} of {total} photographs are missing in {}; the first is {}",
+        "{missing} of {total} photographs are missing in {}; the first is {}{}",
         shown(folder),
-        printable(first)
+        printable(first),
+        other.as_ref().map(|o| format!("; a picture of another name is there: {}", shown(o))).unwrap_or_default()
     )]
     MissingImages {
         /// Where they were looked for.
@@ -213,6 +214,8 @@ pub enum Error {
         total: usize,
         /// The first missing name.
         first: String,
+        /// If all are missing, a picture that is there under another name.
+        other: Option<PathBuf>,
     },
     /// There are poses, but no folder of photographs.
     #[error("{}: there are poses, but no folder `images` or `images_N` with the photographs", shown(path))]
@@ -382,7 +385,9 @@ impl Error {
             Self::CameraModel { model, .. } if model.contains("EQUIRECTANGULAR") => {
                 "cut the panoramas into perspective views first, as COLMAP's panorama example does".into()
             }
-            Self::CameraModel { path, .. } if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) => {
+            Self::CameraModel { path, .. }
+                if path.extension().is_some_and(|e| ["json", "xml"].iter().any(|x| e.eq_ignore_ascii_case(x))) =>
+            {
                 "export the cameras again with undistorted photographs".into()
             }
             Self::CameraModel { .. } => {
@@ -415,20 +420,20 @@ impl Error {
                 "export the cameras again, or correct a copy of the file; `docs/datasets.md` says what is read".into()
             }
             Self::Malformed { path, .. } if path.extension().is_some_and(|e| e == "json") => {
-                format!("look at it with: python3 -m json.tool {}", quoted(path))
+                "correct a copy of the file at that place, or export it again".into()
             }
             Self::Malformed { .. } => "write it again with the program that made it, or copy it again".into(),
             Self::UnknownFormat { path, .. } if path.is_file() => {
-                format!("find out what it is: file {}", quoted(path))
+                "give the file the extension of its format, or convert it with the program that made it".into()
             }
             Self::Write { path, source } => {
                 let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 match source.kind() {
                     std::io::ErrorKind::NotFound => {
-                        format!("make the folder: mkdir -p {}", quoted(folder))
+                        format!("make the folder first: {}", quoted(folder))
                     }
                     std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                        format!("free some space there: df -h {}", quoted(folder))
+                        format!("make room on the disk of {}, or write to another one", quoted(folder))
                     }
                     _ => return None,
                 }

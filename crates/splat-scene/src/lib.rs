@@ -41,7 +41,7 @@ mod origin;
 
 pub use dataset::{Dataset, Finding, OpenOptions, Plausibility, Point, View, cameras_json, colmap};
 pub use error::{Error, NotRead, Place, Remedy, Result};
-pub use files::write_atomically;
+pub use files::{read as read_file, write_atomically};
 pub use gaussians::{
     Activated, GaussianFormat, Gaussians, Loaded, Precision, Region, Repair, Rows, SH_C0, Similarity,
     WriteProgress, compressed_ply, gltf, most, ply, sog, splat_file, spz, up_of_cameras, usd,

@@ -504,7 +504,7 @@ fn pictures_that_are_none_are_named() {
     let path = dir.path().join("images/frame_003.png");
     for (bytes, what, remedy) in [
         (&b"\0\0\0\x18ftypheic\0\0\0\0mif1heic and more"[..], "a HEIC file", Some(Remedy::ConvertPictures)),
-        (b"II*\0 and more", "a TIFF file", Some(Remedy::ConvertPictures)),
+        (b"GIF89a and more", "a GIF file", Some(Remedy::ConvertPictures)),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a", "a pointer of Git LFS", None),
         (b"<!DOCTYPE html><html>", "a web page", None),
         (b"", "an empty file", None),

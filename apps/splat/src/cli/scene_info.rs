@@ -27,7 +27,8 @@ pub(super) fn file_of(path: &Path) -> Option<PathBuf> {
     }
     let known = ["meta.json", "lod-meta.json", "point_cloud.ply", "point_cloud"];
     let scene = path.is_dir() && known.iter().any(|name| path.join(name).exists());
-    scene.then(|| scene::file_of(path).ok()).flatten()
+    // A dataset may have a `point_cloud.ply` of points.
+    scene.then(|| scene::file_of(path).ok()).flatten().filter(|file| GaussianFormat::detect(file).is_ok())
 }
 
 /// Prints what is in the scene file `path`.

@@ -1,7 +1,7 @@
 //! From what a format lists to views that can be loaded: photographs found and measured, an origin chosen, intrinsics
 //! scaled to the size that is read, masks and depth maps matched, views split. Oddities become warnings.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
@@ -23,7 +23,9 @@ use crate::{Dataset, Error, OpenOptions, Origin, Point, Remedy, Result, View};
 struct Oddities {
     renamed: Vec<String>,
     scaled: Vec<(String, f64)>,
+    transposed: Vec<String>,
     not_rotated: Vec<String>,
+    moved: Vec<String>,
     lost: Vec<String>,
     missing: Vec<String>,
     broken: Vec<Broken>,
@@ -62,12 +64,32 @@ pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Datase
     let companions = Companions::find(&finder, &root, photos.reduction, options)?;
     let points = usable_points(points, &mut warnings);
     let origin = choose_origin(&posed, &points);
+    let listed: Vec<&str> = posed.iter().map(|p| p.name.as_str()).collect();
+    let missing = listed.iter().filter(|name| finder.photo(&photos.path, name).is_none()).count();
+    // A few may have been put away on purpose.
+    let moved = if 2 * missing > listed.len() { finder.moved(&photos.path, &listed) } else { HashMap::new() };
     let (mut views, mut held) = (Vec::with_capacity(total), Vec::new());
+    // Widths of the pictures over those that their intrinsics are for.
+    let mut sizes = Vec::with_capacity(total);
     let mut odd = Oddities { broken, ..Oddities::default() };
     for p in posed {
         let (held_out, name) = (p.held_out, p.name.clone());
-        match view(p, &finder, &photos.path, &companions, origin, options, &mut odd) {
+        let size = p.intrinsics.size.map(|(w, _)| w);
+        let path = finder.photo(&photos.path, &name);
+        let path = path.or_else(|| {
+            let path = moved.get(&name)?.clone();
+            odd.moved.push(format!("{name}, which is {}", path.display()));
+            Some(path)
+        });
+        let Some(path) = path else {
+            odd.missing.push(name);
+            continue;
+        };
+        match view(p, path, &finder, &photos.path, &companions, origin, options, &mut odd) {
             Ok(Some(view)) => {
+                sizes.push(
+                    f64::from(view.recipe.working.0) / size.unwrap_or(view.recipe.working.0.into()) as f64,
+                );
                 held.push(held_out);
                 views.push(view);
             }
@@ -84,6 +106,7 @@ pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Datase
         missing: odd.missing.len(),
         total,
         first: first.clone(),
+        other: finder.pictures(&photos.path).first().filter(|_| views.is_empty()).cloned(),
     });
     let nothing = views.is_empty();
     // So many wrong pictures are those of something else.
@@ -115,6 +138,7 @@ pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Datase
         warnings.push(format!("{error}; these views are left out"));
     }
     odd.say(&mut warnings);
+    other_sizes(&views, &sizes, &mut warnings);
     let known: Vec<&str> = odd.broken.iter().map(|b| &b.name).chain(&unused).map(String::as_str).collect();
     without_pose(&finder, &photos.path, &views, &known, &mut warnings);
     let has_masks = companions.has_masks() || views.iter().any(|v| v.mask.is_some());
@@ -149,8 +173,13 @@ pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Datase
 }
 
 /// The view of `p`; `None` if it is left out.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what one view takes from the dataset and from the loop around it"
+)]
 fn view(
     mut p: Posed,
+    path: PathBuf,
     finder: &Finder,
     folder: &Path,
     companions: &Companions,
@@ -158,15 +187,14 @@ fn view(
     options: &OpenOptions,
     odd: &mut Oddities,
 ) -> Result<Option<View>> {
-    let Some(path) = finder.photo(folder, &p.name) else {
-        odd.missing.push(p.name);
-        return Ok(None);
-    };
     if is_renamed(&path, &p.name) {
         odd.renamed.push(format!("{}, whose file is {}", p.name, path.display()));
     }
     if p.pose.scale != 1.0 {
         odd.scaled.push((p.name.clone(), p.pose.scale));
+    }
+    if p.pose.transposed {
+        odd.transposed.push(p.name.clone());
     }
     let variant = |path: &Path| finder.below(path.parent()?, path.file_name()?.to_str()?);
     for file in [p.mask.as_mut(), p.depth.as_mut().map(|(file, _)| file)].into_iter().flatten() {
@@ -245,6 +273,15 @@ impl Oddities {
                 self.scaled.len()
             ));
         }
+        warn_about(warnings, &self.transposed, |n, first| {
+            format!(
+                "the matrices of {n} poses stand column by column (the last column is 0 0 0 1), and are read so; the first \
+                 is {first}"
+            )
+        });
+        warn_about(warnings, &self.moved, |n, first| {
+            format!("{n} photographs lie in other folders than listed; the first is {first}")
+        });
         warn_about(warnings, &self.not_rotated, |n, first| {
             format!(
                 "{n} photographs have an EXIF orientation that is not applied, because their cameras match the image \
@@ -255,6 +292,19 @@ impl Oddities {
             format!("{n} masks or depth maps that the dataset names are missing; the first is {first}")
         });
     }
+}
+
+/// A warning about pictures that are much smaller than most, such as thumbnails: `sizes` are their widths over those that
+/// their intrinsics are for.
+fn other_sizes(views: &[View], sizes: &[f64], warnings: &mut Vec<String>) {
+    let mut sorted = sizes.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let usual = sorted.get(sorted.len() / 2).copied().unwrap_or(1.0);
+    let small = |(view, size): (&View, &f64)| (*size < 0.6 * usual).then(|| view.name.clone());
+    let small: Vec<String> = views.iter().zip(sizes).filter_map(small).collect();
+    warn_about(warnings, &small, |n, first| {
+        format!("{n} photographs are less than 0.6 times as large as most; the first is {first}")
+    });
 }
 
 /// Adds a warning about `names`, if there are any.

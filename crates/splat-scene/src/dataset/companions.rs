@@ -6,7 +6,7 @@
 //! beside the COLMAP model) they hold inverse depths, as the original trainer defines them. Without one they hold
 //! depths along the camera's z axis: PNG in thousandths of a world unit, `.npy` in world units.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -23,11 +23,35 @@ const MASKS: [&str; 5] = ["masks", "mask", "images_masks", "images_mask", "image
 /// Files of points beside the poses, as their exporters name them.
 const CLOUDS: [&str; 4] = ["points3D.ply", "sparse_pc.ply", "pointcloud.ply", "sparse.ply"];
 
-/// The points of the first file of points that is in one of `folders`, and that file.
-pub(crate) fn cloud(finder: &Finder, folders: &[&Path]) -> Result<Option<(PathBuf, Vec<WorldPoint>)>> {
+/// The points of the first file of points that is in one of `folders`; or else of a point cloud by another name, if there is one
+/// alone, with a warning that says so.
+pub(crate) fn cloud(
+    finder: &Finder,
+    folders: &[&Path],
+    warnings: &mut Vec<String>,
+) -> Result<Option<Vec<WorldPoint>>> {
     let mut files = CLOUDS.iter().flat_map(|name| folders.iter().map(move |folder| (folder, name)));
-    let Some(path) = files.find_map(|(folder, name)| finder.file(folder, name)) else { return Ok(None) };
-    read_cloud(&path).map(|points| Some((path, points)))
+    if let Some(path) = files.find_map(|(folder, name)| finder.file(folder, name)) {
+        return read_cloud(&path).map(Some);
+    }
+    let all: BTreeSet<PathBuf> = folders.iter().flat_map(|f| finder.files(f, &["ply"])).collect();
+    let clouds: Vec<PathBuf> = all.into_iter().filter(|path| ply::is_point_cloud(path)).collect();
+    match clouds.as_slice() {
+        [] => Ok(None),
+        [path] => {
+            warnings.push(format!("the points are read from {}, the only point cloud there", path.display()));
+            read_cloud(path).map(Some)
+        }
+        [first, rest @ ..] => {
+            warnings.push(format!(
+                "{} and {} more are point clouds, and none has the name of one ({}): none is read",
+                first.display(),
+                rest.len(),
+                CLOUDS.join(", ")
+            ));
+            Ok(None)
+        }
+    }
 }
 
 /// The points of the PLY file `path`.

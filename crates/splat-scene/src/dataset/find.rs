@@ -9,12 +9,20 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
+use percent_encoding::percent_decode_str;
 use unicode_normalization::UnicodeNormalization;
 
 use super::text::decode;
 
 /// The extensions of photographs, in the order in which they are tried.
-const PICTURES: [&str; 8] = ["jpg", "JPG", "png", "PNG", "jpeg", "JPEG", "webp", "WEBP"];
+const PICTURES: [&str; 12] =
+    ["jpg", "JPG", "png", "PNG", "jpeg", "JPEG", "webp", "WEBP", "tif", "tiff", "bmp", "jfif"];
+
+/// The extensions of pictures that are not read. They are found where no other is, so that the error is about the format.
+const OTHERS: [&str; 15] = [
+    "heic", "heif", "avif", "jp2", "jxl", "gif", "exr", "dng", "cr2", "cr3", "nef", "arw", "raf", "orf",
+    "rw2",
+];
 
 /// The names in a folder by what they have in common with their variants.
 type Listing = HashMap<String, Vec<OsString>>;
@@ -70,6 +78,8 @@ impl Finder {
     /// of the folder.
     pub(crate) fn photo(&self, folder: &Path, name: &str) -> Option<PathBuf> {
         self.with_extensions(folder, name, &PICTURES)
+            .or_else(|| self.with_extensions(folder, name, &OTHERS))
+            .or_else(|| self.below(folder, Path::new(name).with_extension("").to_str()?))
     }
 
     /// The mask of the photograph `name` in a folder of masks, in every naming that exporters use: COLMAP's
@@ -100,7 +110,7 @@ impl Finder {
             dynamic.to_str()?,
         ]
         .into_iter()
-        .find_map(|n| ["png", "jpg", "jpeg"].iter().find_map(|e| self.below(folder, &format!("{n}.{e}"))))
+        .find_map(|n| PICTURES.iter().find_map(|e| self.below(folder, &format!("{n}.{e}"))))
     }
 
     /// The depth map of the photograph `name`.
@@ -117,6 +127,14 @@ impl Finder {
     }
 
     fn with_extensions(&self, folder: &Path, name: &str, extensions: &[&str]) -> Option<PathBuf> {
+        self.as_listed(folder, name, extensions).or_else(|| {
+            // `my%20photo.jpg`, as exporters for the web spell it.
+            let plain = percent_decode_str(name).decode_utf8().ok().filter(|plain| plain != name)?;
+            self.as_listed(folder, &plain, extensions)
+        })
+    }
+
+    fn as_listed(&self, folder: &Path, name: &str, extensions: &[&str]) -> Option<PathBuf> {
         let path = Path::new(name);
         if !path.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
             return None;
@@ -148,9 +166,47 @@ impl Finder {
         at.is_file().then_some(at)
     }
 
-    /// The pictures in `folder`, by their extensions.
+    /// The pictures in `folder`, by their extensions. What begins with a dot is none: macOS leaves `._a.jpg` beside `a.jpg`.
     pub(crate) fn pictures(&self, folder: &Path) -> Vec<PathBuf> {
-        self.files(folder, &PICTURES)
+        let hidden = |p: &PathBuf| p.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+        self.files(folder, &PICTURES).into_iter().filter(|p| !hidden(p)).collect()
+    }
+
+    /// The photographs `names` which lie in `folder` or below it, but not in the folder that is listed, by their names.
+    /// What has the same file name as another one, listed or found, is not among them.
+    pub(crate) fn moved(&self, folder: &Path, names: &[&str]) -> HashMap<String, PathBuf> {
+        /// How deep, and how many folders, are looked through.
+        const DEEPEST: usize = 3;
+        const MOST: usize = 200;
+        let key = |path: &Path| folded(&path.file_stem().unwrap_or_default().to_string_lossy());
+        let mut folders = vec![folder.to_path_buf()];
+        let mut level = folders.clone();
+        for _ in 0..DEEPEST {
+            level = level.iter().flat_map(|f| self.folders(f)).take(MOST).collect();
+            folders.extend(level.iter().cloned());
+        }
+        let mut found: HashMap<String, Vec<PathBuf>> = HashMap::new();
+        for picture in folders.iter().flat_map(|f| self.pictures(f)) {
+            found.entry(key(&picture)).or_default().push(picture);
+        }
+        let mut listed: HashMap<String, Vec<&str>> = HashMap::new();
+        names.iter().for_each(|name| listed.entry(key(Path::new(name))).or_default().push(name));
+        let only = |(key, names): (String, Vec<&str>)| match (names.as_slice(), found.get(&key)?.as_slice()) {
+            ([name], [path]) => Some(((*name).to_owned(), path.clone())),
+            _ => None,
+        };
+        listed.into_iter().filter_map(only).collect()
+    }
+
+    /// The folders in `folder` that may hold photographs, by name.
+    pub(crate) fn folders(&self, folder: &Path) -> Vec<PathBuf> {
+        let mut names: Vec<OsString> = self.listing(folder).values().flatten().cloned().collect();
+        names.sort();
+        let others = |name: &OsString| {
+            let name = name.to_string_lossy().to_lowercase();
+            name.starts_with('.') || ["mask", "depth", "normal"].iter().any(|word| name.contains(word))
+        };
+        names.iter().filter(|n| !others(n)).map(|n| folder.join(n)).filter(|p| p.is_dir()).collect()
     }
 
     /// The files in `folder` with one of these extensions in any case, by name.

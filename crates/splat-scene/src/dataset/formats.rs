@@ -97,12 +97,11 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Capture> {
 
 fn unknown(path: &Path) -> Error {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if let Some((other, of)) = exported(path) {
+    if let Some((other, of, hint)) = exported(path) {
         return Error::NotADataset {
             path: path.into(),
-            message: format!("{} is not read ({of})", name(&other)),
-            hint: "export the cameras in COLMAP's format (Metashape and RealityScan offer it), or as transforms.json with \
-                   nerfstudio's ns-process-data",
+            message: format!("{} is not read ({of})", other.strip_prefix(path).unwrap_or(&other).display()),
+            hint,
         };
     }
     if let Some(found) = nearby(path) {
@@ -122,21 +121,59 @@ fn unknown(path: &Path) -> Error {
     Error::UnknownDataset { path: path.into(), message, nearby: None }
 }
 
-/// A file with camera poses in a format that is not read, and whose format it is.
-fn exported(path: &Path) -> Option<(PathBuf, &'static str)> {
+const EXPORT: &str = "export the cameras in COLMAP's format, which RealityScan and others offer, or as transforms.json with \
+                      nerfstudio's ns-process-data";
+const METASHAPE: &str = "export the cameras from Metashape, as Agisoft XML (File, Export, Export Cameras), beside the photographs";
+const CONVERT: &str = "write the poses as transforms.json or in COLMAP's text format, or reconstruct them anew from the \
+                       photographs with COLMAP";
+
+/// A file with camera poses in a format that is not read, whose format it is, and what helps.
+fn exported(path: &Path) -> Option<(PathBuf, &'static str, &'static str)> {
     let finder = Finder::default();
     let names = [
-        ("bundle.out", "Bundler"),
-        ("sfm_data.json", "OpenMVG"),
-        ("reconstruction.json", "OpenSfM"),
-        ("meta_data.json", "SDFStudio"),
+        ("bundle.out", "Bundler", EXPORT),
+        ("sfm_data.json", "OpenMVG", EXPORT),
+        ("reconstruction.json", "OpenSfM", EXPORT),
+        ("cameras.sfm", "Meshroom", EXPORT),
+        ("meta_data.json", "SDFStudio", CONVERT),
+        ("poses_bounds.npy", "poses of LLFF", CONVERT),
+        ("cameras_sphere.npz", "cameras of NeuS", CONVERT),
+        ("cameras.npz", "cameras of IDR", CONVERT),
+        ("groundtruth.txt", "poses of TUM RGB-D", CONVERT),
+        ("traj.txt", "poses of Replica", CONVERT),
+        ("odometry.csv", "poses of Stray Scanner", CONVERT),
     ];
-    let known = names.iter().find_map(|(name, of)| Some((finder.file(path, name)?, *of)));
+    let known = names.iter().find_map(|&(name, of, hint)| Some((finder.file(path, name)?, of, hint)));
+    // By extension, where it may be, and what is near the beginning: this text, or a number.
+    let contents = [
+        ("csv", "", "#name,", "RealityScan's table of camera parameters", EXPORT),
+        ("xmp", "images", "capturingreality", "RealityScan's poses", EXPORT),
+        ("xmp", "", "capturingreality", "RealityScan's poses", EXPORT),
+        ("psx", "", "<document", "a project of Metashape", METASHAPE),
+        ("rsproj", "", "<", "a project of RealityScan", EXPORT),
+        ("rcproj", "", "<", "a project of RealityCapture", EXPORT),
+        ("xml", "", "<BlocksExchange", "ContextCapture's block", EXPORT),
+        ("nvm", "", "NVM_V3", "VisualSFM", EXPORT),
+        ("json", "", "cameraPoseARFrame", "poses of 3D Scanner App", CONVERT),
+        ("txt", "cams", "extrinsic", "cameras of MVSNet", CONVERT),
+        ("txt", "pose", "", "poses of ScanNet or NSVF", CONVERT),
+        ("txt", "poses", "", "poses of ScanNet or NSVF", CONVERT),
+    ];
     known.or_else(|| {
-        let is_csv = |p: &Path| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
-        let table =
-            entries(path).into_iter().find(|p| is_csv(p) && files::start(p, 64).starts_with(b"#name,"))?;
-        Some((table, "RealityScan's table of camera parameters"))
+        contents.iter().find_map(|&(extension, inside, mark, of, hint)| {
+            let folder = if inside.is_empty() { path.into() } else { finder.folder(path, inside)? };
+            let begins = |p: &PathBuf| {
+                let start = files::start(p, 4096);
+                let number = || matches!(start.trim_ascii_start(), [b'0'..=b'9' | b'-', ..]);
+                if mark.is_empty() {
+                    number()
+                } else {
+                    start.windows(mark.len()).any(|w| w == mark.as_bytes())
+                }
+            };
+            // Datasets have one such file for all photographs, or one for each.
+            Some((finder.files(&folder, &[extension]).into_iter().take(8).find(begins)?, of, hint))
+        })
     })
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::capture::Intrinsics;
 use super::companions::UNDECLARED;
 use super::poses::{Fault, Pose};
-use super::text::number;
+use super::text::{self, number};
 use crate::image::depth::Meaning;
 use crate::image::lens::{CameraModel, Lens};
 
@@ -93,15 +93,8 @@ impl<'a> Frame<'a> {
 
     fn pose(self) -> Result<Pose, Fault> {
         let matrix = ["transform_matrix", "transform_matrix_start"].iter().find_map(|key| self.own.get(*key));
-        let Some(rows) = matrix.and_then(Value::as_array) else {
-            return Err(Fault::Broken("it has no `transform_matrix`".into()));
-        };
-        // Some writers put null for NaN, and it is as unusable.
-        let row = |row: &Value| {
-            let row = row.as_array().into_iter().flatten();
-            row.map(|x| number(x).unwrap_or(f64::NAN)).collect()
-        };
-        Pose::opengl_to_world(&rows.iter().map(row).collect::<Vec<Vec<f64>>>())
+        let value = matrix.ok_or_else(|| Fault::Broken("it has no `transform_matrix`".into()))?;
+        Pose::opengl_to_world(&text::matrix(value))
     }
 
     fn intrinsics(self) -> Result<Intrinsics, String> {
@@ -118,9 +111,9 @@ impl<'a> Frame<'a> {
             match angle {
                 // Some exporters write an angle of 0 beside a focal length.
                 _ if focal != [None; 2] => Ok(None),
-                Some(a) if !(a > 0.0 && a < std::f64::consts::PI) => {
-                    Err(format!("the angle of view is {a} radians, expected 0 to pi"))
-                }
+                Some(a) if !(a > 0.0 && a < std::f64::consts::PI) => Err(format!(
+                    "the angle of view is {a} radians, expected 0 to pi; `{degrees}` is the key of degrees"
+                )),
                 other => Ok(other),
             }
         };

@@ -21,6 +21,9 @@ use super::{companions, keys, photos};
 use crate::image::lens::{CameraModel, Lens};
 use crate::{Error, OpenOptions, Place, Result, files};
 
+/// Of one tag.
+const MOST_ATTRIBUTES: usize = 1000;
+
 type Matrix = [[f64; 3]; 3];
 
 /// The file of cameras: `cameras.xml`, or else the first `.xml` with a chunk.
@@ -56,6 +59,10 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
         place: Place::Line(line),
         message: format!("this is not a list of cameras of Metashape: {message}"),
     };
+    // The parser compares each attribute of a tag with those before it, and Metashape writes a dozen.
+    if text.split('<').any(|tag| tag.matches('=').count() > MOST_ATTRIBUTES) {
+        return Err(malformed(1, format!("a tag has more than {MOST_ATTRIBUTES} attributes")));
+    }
     let document = Document::parse(&text).map_err(|e| malformed(e.pos().row.into(), e.to_string()))?;
     let chunks: Vec<Node<'_, '_>> = document.descendants().filter(|n| n.has_tag_name("chunk")).collect();
     let chunk = *chunks.first().ok_or_else(|| malformed(1, "there is no `<chunk>`".into()))?;
@@ -73,11 +80,12 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
     let worlds =
         worlds(chunk, cameras.iter().filter(|c| child(**c, "transform").is_some()).map(of_component));
     let (mut posed, mut broken, mut unused) = (Vec::new(), Vec::new(), Vec::new());
-    let mut not_aligned = 0;
+    let (mut not_aligned, mut followers) = (0, 0);
     for camera in cameras {
         let name = camera.attribute("label").unwrap_or_default().replace('\\', "/");
         let Some(transform) = child(camera, "transform") else {
             not_aligned += 1;
+            followers += usize::from(camera.attribute("master_id").is_some());
             unused.push(name);
             continue;
         };
@@ -101,7 +109,9 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
         }
     }
     if not_aligned > 0 {
-        warnings.push(format!("{not_aligned} cameras of {file} are not aligned, so they have no pose"));
+        let rig = format!("; {followers} of them follow others in a multi-camera system, which is not read");
+        let rig = if followers > 0 { rig } else { String::new() };
+        warnings.push(format!("{not_aligned} cameras of {file} are not aligned, so they have no pose{rig}"));
     }
     if posed.is_empty() && broken.is_empty() {
         return Err(Error::NotADataset {
@@ -128,7 +138,7 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
         posed,
         broken,
         unused,
-        points: companions::cloud(&finder, &[root])?.map(|(_, points)| points).unwrap_or_default(),
+        points: companions::cloud(&finder, &[root], &mut warnings)?.unwrap_or_default(),
         photos,
         warnings,
     })

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::capture::{Broken, Capture, Intrinsics, Posed};
 use super::find::Finder;
 use super::poses::{Fault, Pose};
-use super::text::{number, read_json};
+use super::text::{matrix, number, read_json};
 use super::transforms::parts;
 use super::{companions, keys, photos};
 use crate::{Error, OpenOptions, Result};
@@ -44,6 +44,7 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
     }
     let objects: Vec<&Map<String, Value>> = frames.iter().filter_map(Value::as_object).collect();
     let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut warnings = keys::warnings(keys::OPENCV, &file, whole, &objects);
     Ok(Capture {
         source: "OpenCV cameras, opencv_cameras.json".into(),
         root: root.into(),
@@ -51,9 +52,9 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
         posed,
         broken,
         unused: Vec::new(),
-        points: companions::cloud(&finder, &[root])?.map(|(_, points)| points).unwrap_or_default(),
+        points: companions::cloud(&finder, &[root], &mut warnings)?.unwrap_or_default(),
         photos: photos::Folder { path: options.images.clone().unwrap_or_else(|| root.into()), reduction: 1 },
-        warnings: keys::warnings(keys::OPENCV, &file, whole, &objects),
+        warnings,
     })
 }
 
@@ -68,11 +69,6 @@ fn camera(frame: &Map<String, Value>) -> Result<(Pose, Intrinsics), Fault> {
         _ => None,
     };
     let known = Intrinsics::known((1, 1), [need("fx")?, need("fy")?, need("cx")?, need("cy")?]);
-    let row = |row: &Value| {
-        let row = row.as_array().into_iter().flatten();
-        row.map(|x| number(x).unwrap_or(f64::NAN)).collect()
-    };
-    let rows = frame.get("w2c").and_then(Value::as_array).into_iter().flatten();
-    let pose = Pose::world_to_camera(&rows.map(row).collect::<Vec<Vec<f64>>>())?;
+    let pose = Pose::world_to_camera(&matrix(frame.get("w2c").unwrap_or(&Value::Null)))?;
     Ok((pose, Intrinsics { size, ..known }))
 }

@@ -55,14 +55,7 @@ pub(crate) fn choose(root: &Path, downscale: Option<u32>) -> Result<Folder> {
 /// and the folders in it, the one that holds most of them.
 pub(crate) fn search(finder: &Finder, root: &Path, poses: &Path, names: &[&str]) -> Option<Folder> {
     let mut folders = vec![poses.to_path_buf(), root.to_path_buf()];
-    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
-    let others = |p: &Path| {
-        let name = p.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        ["mask", "depth", "normal"].iter().any(|word| name.contains(word))
-    };
-    let mut inner: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| p.is_dir() && !others(p)).collect();
-    inner.sort();
-    folders.extend(inner);
+    folders.extend(finder.folders(root));
     // A few names tell the folder, and datasets have thousands.
     let some: Vec<&str> = names.iter().step_by(names.len().div_ceil(32).max(1)).copied().collect();
     let holds = |folder: &Path| {

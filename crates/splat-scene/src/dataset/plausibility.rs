@@ -5,7 +5,9 @@
 //! camera. A point closer than [`NEAREST`] counts as unseen, because rasterizers cut it off.
 
 use std::fmt;
+use std::path::Path;
 
+use crate::image::photo;
 use crate::{Dataset, View};
 
 /// Points that are looked at.
@@ -21,6 +23,11 @@ const PARTLY: f64 = 0.5;
 /// A lens of 2000 mm on a full frame, and what a pinhole cannot show any more.
 const NARROWEST: f64 = 1.0;
 const WIDEST: f64 = 170.0;
+/// How far from the middle a principal point may be, as a share of the way to the image's edge. Parts cut from photographs
+/// have theirs far out; one that was divided by the image's size is in a corner.
+const CENTERED: f64 = 0.9;
+/// Masks that are looked at.
+const MASKS: usize = 8;
 /// Extent of the cameras over the distance to the points, below which depth cannot be told.
 const BASELINE: f64 = 0.01;
 /// Steps of `f32` in the extent of the cameras.
@@ -89,7 +96,7 @@ pub enum Finding {
         /// The first of them.
         first: String,
     },
-    /// The principal point is outside of the image: the intrinsics are probably for another size.
+    /// The principal point is at the edge of the image or outside: the intrinsics are probably for another size.
     PrincipalPoint {
         /// The principal point in pixels of the image that is read.
         at: [f64; 2],
@@ -97,6 +104,13 @@ pub enum Finding {
         size: [u32; 2],
         /// How many views have such a one.
         views: usize,
+        /// The first of them.
+        first: String,
+    },
+    /// The masks leave no pixel to train on.
+    AllMasked {
+        /// How many masks were looked at, all of which are black.
+        masks: usize,
         /// The first of them.
         first: String,
     },
@@ -120,7 +134,7 @@ impl Finding {
     /// Whether training cannot give a picture of the scene.
     #[must_use]
     pub fn is_severe(&self) -> bool {
-        matches!(self, Self::PointsElsewhere { .. } | Self::TooSmall { .. })
+        matches!(self, Self::PointsElsewhere { .. } | Self::TooSmall { .. } | Self::AllMasked { .. })
     }
 
     /// One line on what can be done.
@@ -144,7 +158,10 @@ impl Finding {
                 "check that focal lengths are in pixels of the stated size, and angles in radians"
             }
             Self::PrincipalPoint { .. } => {
-                "check that the photographs have the size that the intrinsics are for, or state that size with them"
+                "check that the photographs have the size that the intrinsics are for, and that the principal point is in pixels"
+            }
+            Self::AllMasked { .. } => {
+                "white is trained on and black is ignored: make the masks so, or give a folder of others"
             }
             Self::NoBaseline { .. } => {
                 "move the camera between photographs: turning on the spot shows no depth"
@@ -195,12 +212,17 @@ impl fmt::Display for Finding {
             ),
             Self::PrincipalPoint { at, size, views, first } => write!(
                 f,
-                "{views} views have a principal point outside of their image: ({:.1}, {:.1}) in {}x{} pixels; the first \
-                 is {}",
+                "{views} views have a principal point at the edge of their image or outside: ({:.1}, {:.1}) in {}x{} \
+                 pixels; the first is {}",
                 at[0],
                 at[1],
                 size[0],
                 size[1],
+                crate::error::printable(first)
+            ),
+            Self::AllMasked { masks, first } => write!(
+                f,
+                "{masks} of {masks} masks that were looked at are black everywhere, expected some white; the first is {}",
                 crate::error::printable(first)
             ),
             Self::NoBaseline { baseline, depth } => write!(
@@ -317,7 +339,7 @@ impl Dataset {
                 first: self.views[first].name.clone(),
             });
         }
-        let outside = |v: &&View| principal_point(v).iter().any(|x| x.abs() > 1.0);
+        let outside = |v: &&View| principal_point(v).iter().any(|x| x.abs() > CENTERED);
         if let Some(first) = self.views.iter().find(outside) {
             let size = [first.camera.width, first.camera.height];
             let at = principal_point(first);
@@ -327,6 +349,14 @@ impl Dataset {
                 views: self.views.iter().filter(outside).count(),
                 first: first.name.clone(),
             });
+        }
+        let masks: Vec<&Path> = self.views.iter().filter_map(|v| v.mask.as_deref()).collect();
+        let masks: Vec<&Path> = some(&masks, MASKS).copied().collect();
+        let black = |path: &&Path| photo::mask(path).is_ok_and(|m| m.pixels.iter().all(|&p| p == 0));
+        if let Some(first) = masks.first()
+            && masks.iter().all(black)
+        {
+            findings.push(Finding::AllMasked { masks: masks.len(), first: first.display().to_string() });
         }
         if self.views.len() > 1 && found.reach > 0.0 && steps(found.reach, found.extent) < STEPS {
             findings.push(Finding::Coarse { reach: found.reach, extent: found.extent });

@@ -74,6 +74,7 @@ pub(crate) fn read(root: &Path, folder: &Path, options: &OpenOptions) -> Result<
         objects.push(object);
     }
     let frames: Vec<&Map<String, Value>> = objects.iter().collect();
+    let mut warnings = keys::warnings(keys::POLYCAM, kind, &Map::new(), &frames);
     Ok(Capture {
         source: format!("Polycam, keyframes/{kind}"),
         root: root.into(),
@@ -81,9 +82,9 @@ pub(crate) fn read(root: &Path, folder: &Path, options: &OpenOptions) -> Result<
         posed,
         broken,
         unused: Vec::new(),
-        points: companions::cloud(&finder, &[root, folder])?.map(|(_, points)| points).unwrap_or_default(),
+        points: companions::cloud(&finder, &[root, folder], &mut warnings)?.unwrap_or_default(),
         photos: photos::Folder { path: photos, reduction: 1 },
-        warnings: keys::warnings(keys::POLYCAM, kind, &Map::new(), &frames),
+        warnings,
     })
 }
 

@@ -40,23 +40,45 @@ pub(crate) struct Pose {
     pub(crate) translation: [f64; 3],
     /// The scale that the file multiplied the rotation by and that was taken out of it.
     pub(crate) scale: f64,
+    /// Whether the file has the matrix column by column.
+    pub(crate) transposed: bool,
 }
 
-/// The upper 3x4 part of a matrix with 3 or 4 rows of 4 numbers.
-fn rows(matrix: &[Vec<f64>]) -> Result<[[f64; 4]; 3], Fault> {
+/// The upper 3x4 part of a matrix with 3 or 4 rows of 4 numbers, which may stand in one row, and whether the file has it
+/// column by column: some programs store it so, and then the translation is where others have the last row, 0 0 0 1.
+fn rows(matrix: &[Vec<f64>]) -> Result<([[f64; 4]; 3], bool), Fault> {
+    let flat: Vec<Vec<f64>>;
+    let matrix = match matrix {
+        [all] if matches!(all.len(), 12 | 16) => {
+            flat = all.chunks(4).map(<[f64]>::to_vec).collect();
+            &flat
+        }
+        other => other,
+    };
     let shaped = (3..=4).contains(&matrix.len()) && matrix.iter().all(|row| row.len() == 4);
     if !shaped {
         let widths: Vec<usize> = matrix.iter().take(5).map(Vec::len).collect();
         let message = format!("the matrix has {} rows with {widths:?} numbers, expected 4x4", matrix.len());
         return Err(Fault::Broken(message));
     }
-    let m: [[f64; 4]; 3] = std::array::from_fn(|r| std::array::from_fn(|c| matrix[r][c]));
+    let last = |row: &[f64]| row[..3].iter().all(|x| x.abs() < 1e-6);
+    let column = |c: usize| matrix.iter().map(|row| row[c]).collect::<Vec<f64>>();
+    let bottom = matrix.get(3).filter(|row| row.iter().all(|&x| usable(x)) && !last(row));
+    let transposed = bottom.is_some() && last(&column(3)) && (matrix[3][3] - 1.0).abs() < 1e-6;
+    if let Some(row) = bottom.filter(|_| !transposed) {
+        return Err(Fault::Contradiction(format!("the last row of its matrix is {row:?}, expected 0 0 0 1")));
+    }
+    let at = |r: usize, c: usize| if transposed { matrix[c][r] } else { matrix[r][c] };
+    // Homogeneous coordinates: every multiple of the matrix is the same pose.
+    let whole = matrix.get(3).map_or(1.0, |row| row[3]);
+    let whole = if whole > 0.0 && usable(whole) { whole } else { 1.0 };
+    let m: [[f64; 4]; 3] = std::array::from_fn(|r| std::array::from_fn(|c| at(r, c) / whole));
     if m.iter().flatten().any(|&x| !usable(x)) {
         return Err(Fault::Broken(format!(
             "the matrix is {m:?}, expected finite numbers up to {FARTHEST:e}"
         )));
     }
-    Ok(m)
+    Ok((m, transposed))
 }
 
 /// Whether a number of a pose is finite and near enough to compute with.
@@ -108,26 +130,26 @@ pub(crate) fn rotation(m: [[f64; 3]; 3]) -> Result<([[f64; 3]; 3], f64), Fault> 
 impl Pose {
     /// Converts a world-to-camera matrix with OpenCV axes.
     pub(crate) fn world_to_camera(matrix: &[Vec<f64>]) -> Result<Self, Fault> {
-        let m = rows(matrix)?;
+        let (m, transposed) = rows(matrix)?;
         let (rotation, scale) = rotation(m.map(|row| [row[0], row[1], row[2]]))?;
         // What is scaled is the camera's frame: depths shrink with it, and pixels stay where they are.
-        Ok(Self { rotation, translation: m.map(|row| row[3] / scale), scale })
+        Ok(Self { rotation, translation: m.map(|row| row[3] / scale), scale, transposed })
     }
 
     /// Converts a camera-to-world matrix with OpenGL axes (x right, y up, z backward).
     pub(crate) fn opengl_to_world(matrix: &[Vec<f64>]) -> Result<Self, Fault> {
-        let m = rows(matrix)?;
+        let (m, transposed) = rows(matrix)?;
         let (r, scale) = rotation(m.map(|row| [row[0], row[1], row[2]]))?;
         let sign = [1.0, -1.0, -1.0];
         // The transpose of the rotation whose columns are the OpenCV axes.
         let rotation = std::array::from_fn(|a| std::array::from_fn(|b| sign[a] * r[b][a]));
-        Ok(Self { scale, ..Self::at(rotation, m.map(|row| row[3])) })
+        Ok(Self { scale, transposed, ..Self::at(rotation, m.map(|row| row[3])) })
     }
 
     /// The pose of a camera at `center`, world coordinates.
     pub(crate) fn at(rotation: [[f64; 3]; 3], center: [f64; 3]) -> Self {
         let translation = rotation.map(|row: [f64; 3]| -(0..3).map(|k| row[k] * center[k]).sum::<f64>());
-        Self { rotation, translation, scale: 1.0 }
+        Self { rotation, translation, scale: 1.0, transposed: false }
     }
 
     /// The pose in coordinates whose origin is at `offset`.
@@ -136,7 +158,8 @@ impl Pose {
             return *self;
         }
         let center = self.center();
-        Self { scale: self.scale, ..Self::at(self.rotation, std::array::from_fn(|k| center[k] - offset[k])) }
+        let Self { scale, transposed, .. } = *self;
+        Self { scale, transposed, ..Self::at(self.rotation, std::array::from_fn(|k| center[k] - offset[k])) }
     }
 
     /// The camera's centre in world coordinates: `-R^T t`.
@@ -189,8 +212,32 @@ mod tests {
         let shape = |m: &[Vec<f64>]| Pose::opengl_to_world(m).unwrap_err().message();
         assert!(
             shape(&[vec![1.0; 4]]).contains("1 rows")
+                && shape(&[vec![1.0; 16]]).contains("[1.0, 1.0, 1.0, 1.0], expected 0 0 0 1")
                 && shape(&vec![vec![1.0; 3]; 4]).contains("[3, 3, 3, 3]")
         );
+    }
+
+    #[test]
+    fn matrices_come_in_rows_in_columns_and_in_one_row() {
+        let rows = [[0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 0.0, 2.0], [0.0, 1.0, 0.0, 3.0], [0.0, 0.0, 0.0, 1.0]];
+        let columns: [[f64; 4]; 4] = std::array::from_fn(|r| std::array::from_fn(|c| rows[c][r]));
+        let expected = Pose::opengl_to_world(&rows.map(Vec::from)).unwrap();
+        for (matrix, transposed) in [
+            (vec![rows.concat()], false),
+            (vec![rows[..3].concat()], false),
+            (vec![columns.concat()], true),
+            (columns.map(Vec::from).to_vec(), true),
+            // All 16 numbers doubled: the same pose.
+            (rows.map(|row| row.map(|x| 2.0 * x).to_vec()).to_vec(), false),
+        ] {
+            assert_eq!(
+                Pose::opengl_to_world(&matrix).unwrap(),
+                Pose { transposed, ..expected },
+                "{matrix:?}"
+            );
+        }
+        let origin = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0; 4]];
+        assert!(Pose::opengl_to_world(&origin.map(Vec::from)).is_ok(), "filled up with zeros");
     }
 
     /// At the coordinates of UTM the shift costs no more than the rounding of `f64`.

@@ -53,6 +53,7 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
         }
     }
     let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut warnings = keys::warnings(keys::RECORD3D, &file, whole, &[]);
     Ok(Capture {
         source: format!("Record3D, {file}"),
         root: root.into(),
@@ -60,9 +61,9 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
         posed,
         broken,
         unused: Vec::new(),
-        points: companions::cloud(&finder, &[root])?.map(|(_, points)| points).unwrap_or_default(),
+        points: companions::cloud(&finder, &[root], &mut warnings)?.unwrap_or_default(),
         photos: photos::Folder { path: folder, reduction: 1 },
-        warnings: keys::warnings(keys::RECORD3D, &file, whole, &[]),
+        warnings,
     })
 }
 

@@ -38,14 +38,14 @@ pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Reads the JSON file `path`, which should be a `what`. Comments are blanked, and the numbers that JSON lacks become
-/// text (`"NaN"`), which [`number`] reads.
+/// Reads the JSON file `path`, which should be a `what`. Comments and commas after the last value are left out, and the numbers
+/// that JSON lacks become text (`"NaN"`), which [`number`] reads.
 pub(crate) fn read_json(path: &Path, what: &str) -> Result<Value> {
     let bytes = files::read(path)?;
     json::parse(path, plain(&decode(&bytes)).as_bytes(), what)
 }
 
-/// The JSON text without comments and with NaN and infinities in quotes, line by line as before.
+/// The JSON text without comments and trailing commas and with NaN and infinities in quotes, line by line as before.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -82,6 +82,11 @@ fn plain(text: &str) -> String {
             }
             word
         } else {
+            // Texts end with a quote, so this comma is one between values, with no value after it.
+            if matches!(c, ']' | '}') && out.trim_end().ends_with(',') {
+                let comma = out.trim_end().len() - 1;
+                out.remove(comma);
+            }
             out.push(c);
             c.len_utf8()
         };
@@ -97,6 +102,19 @@ pub(crate) fn number(value: &Value) -> Option<f64> {
         Value::String(text) => text.trim().parse().ok(),
         Value::Bool(b) => Some(f64::from(u8::from(*b))),
         _ => None,
+    }
+}
+
+/// The rows of the matrix that `value` is, or one row if its numbers stand in no rows; NaN, which is as unusable, for what is
+/// no number.
+pub(crate) fn matrix(value: &Value) -> Vec<Vec<f64>> {
+    let row = |row: &Value| {
+        let row = row.as_array().into_iter().flatten();
+        row.map(|x| number(x).unwrap_or(f64::NAN)).collect()
+    };
+    match value.as_array() {
+        Some(list) if list.iter().any(Value::is_array) => list.iter().map(row).collect(),
+        _ => vec![row(value)],
     }
 }
 
@@ -130,7 +148,7 @@ mod tests {
     #[test]
     fn what_python_and_instant_ngp_accept_is_read() {
         let text = "{\"a\": NaN, // a comment with \"quotes\"\n\"b\": [-Infinity, 1e999, -1e3, true],\n/* two\nlines */ \
-                    \"c//d\": \"/* kept \\\" NaN */\", \"e\": \"0.5\", \"f\": null}";
+                    \"c//d\": \"/* kept \\\" NaN */\", \"e\": \"0.5,\", \"f\": null, // the last\n }";
         let plain = plain(text);
         assert_eq!(plain.lines().count(), text.lines().count());
         let value: Value = serde_json::from_str(&plain).unwrap();
@@ -138,7 +156,7 @@ mod tests {
         let b: Vec<f64> = value["b"].as_array().unwrap().iter().filter_map(number).collect();
         assert_eq!(b, [f64::NEG_INFINITY, f64::INFINITY, -1000.0, 1.0]);
         assert_eq!(value["c//d"], "/* kept \" NaN */");
-        assert_eq!((number(&value["e"]), number(&value["f"])), (Some(0.5), None));
+        assert_eq!((number(&value["e"]), number(&value["f"])), (None, None));
         for broken in ["\"", "/*", "//", "{\"a\\", "-", "nan", "{\"a\": nanometre}"] {
             let _ = serde_json::from_str::<Value>(&super::plain(broken));
         }

@@ -161,7 +161,7 @@ fn cloud(
             }
         }
     }
-    if let Some((_, points)) = companions::cloud(finder, &[root])? {
+    if let Some(points) = companions::cloud(finder, &[root], warnings)? {
         return Ok(points);
     }
     let Some(folder) = colmap::find(root.join("colmap")) else { return Ok(Vec::new()) };
@@ -198,11 +198,13 @@ fn photos(
     }
     match &options.images {
         Some(given) => Ok(photos::Folder { path: given.clone(), reduction: 1 }),
-        None if strip => photos::choose(root, options.downscale),
         None => {
             let names: Vec<&str> = posed.iter().map(|p| p.name.as_str()).collect();
-            let found = photos::search(finder, root, root, &names);
-            Ok(found.unwrap_or_else(|| photos::Folder { path: root.into(), reduction: 1 }))
+            let search = || photos::search(finder, root, root, &names);
+            if strip {
+                return photos::choose(root, options.downscale).or_else(|missing| search().ok_or(missing));
+            }
+            Ok(search().unwrap_or_else(|| photos::Folder { path: root.into(), reduction: 1 }))
         }
     }
 }

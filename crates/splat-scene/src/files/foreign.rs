@@ -13,12 +13,13 @@ pub(crate) enum Foreign {
 
 /// The kind of a file that begins with `head`, at least its first 64 bytes.
 pub(crate) fn kind(head: &[u8]) -> Option<Foreign> {
-    let pictures: [(usize, &[u8], &str); 7] = [
+    let pictures: [(usize, &[u8], &str); 8] = [
         (4, b"ftypavif", "AVIF"),
+        (4, b"ftypjxl", "JPEG XL"),
         (4, b"ftyp", "HEIC"),
-        (0, b"II*\0", "TIFF"),
-        (0, b"MM\0*", "TIFF"),
-        (0, b"BM", "BMP"),
+        (4, b"jP  ", "JPEG 2000"),
+        (4, b"JXL ", "JPEG XL"),
+        (0, b"\xff\x0a", "JPEG XL"),
         (0, b"GIF8", "GIF"),
         (0, b"v/1\x01", "EXR"),
     ];
@@ -41,6 +42,7 @@ impl Foreign {
     /// `it is ...`, for messages.
     pub(crate) fn what(self) -> String {
         match self {
+            Self::Picture(name @ ("AVIF" | "EXR")) => format!("an {name} file, which is not read"),
             Self::Picture(name) => format!("a {name} file, which is not read"),
             Self::LfsPointer => "a pointer of Git LFS, not the file itself".into(),
             Self::WebPage => "a web page: the server sent it in place of the file".into(),

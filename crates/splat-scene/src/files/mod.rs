@@ -28,11 +28,12 @@ pub(crate) fn open(path: &Path) -> Result<(fs_err::File, u64)> {
     Ok((file, size))
 }
 
-/// The contents of a file that others made, see [`open`]; what is appended to it meanwhile is not read.
+/// The contents of a file that others made; what is appended to it meanwhile is not read.
 ///
 /// # Errors
-/// As [`open`]; a file that does not fit in memory.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+/// [`Error::NotAFile`] for a device, a named pipe or a folder, also behind a link; [`Error::Read`], naming `path`; a file that
+/// does not fit in memory.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
     let (file, size) = open(path)?;
     let mut bytes = Vec::new();
     let reserved = usize::try_from(size).ok().and_then(|n| bytes.try_reserve_exact(n).ok());

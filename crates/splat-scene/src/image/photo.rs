@@ -1,7 +1,7 @@
 //! Photographs: decoding, reduction by area averages, and writing PNG. 8 bits per channel, sRGB as stored, rows from the
 //! top. Averages are taken over the stored (sRGB) values, as other trainers do, not in linear light.
 
-use std::io::Seek;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use image::metadata::Orientation;
@@ -32,9 +32,15 @@ pub(crate) struct Header {
     pub(crate) orientation: Orientation,
 }
 
-/// Reads the header of an image file.
+/// Reads the header of an image file, and makes sure that the file has an end: half a file has a sound header, and is noticed
+/// before anything is trained.
 pub(crate) fn header(path: &Path) -> Result<Header> {
-    let mut file = std::io::BufReader::new(crate::files::open(path)?.0);
+    let (file, bytes) = crate::files::open(path)?;
+    let mut file = std::io::BufReader::new(file);
+    if !has_end(path, &mut file, bytes)? {
+        return Err(Error::CutOff { path: path.into(), bytes });
+    }
+    file.rewind()?;
     if let Some((size, orientation)) = jpeg::header(&mut file)
         && size.0 > 0
         && size.1 > 0
@@ -47,6 +53,34 @@ pub(crate) fn header(path: &Path) -> Result<Header> {
     let mut decoder = ImageReader::new(file).with_guessed_format()?.into_decoder().map_err(decode)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok(Header { size: decoder.dimensions(), orientation })
+}
+
+/// Whether a JPEG, PNG or WebP file of `size` bytes has the end that its format wants; true for others.
+fn has_end(path: &Path, file: &mut (impl Read + Seek), size: u64) -> Result<bool> {
+    /// What follows the end of an image is short, but for videos that telephones append.
+    const TAIL: u64 = 4096;
+    let mut head = [0; 12];
+    if file.read_exact(&mut head).is_err() {
+        return Ok(true);
+    }
+    let mut tail = Vec::new();
+    file.seek(SeekFrom::Start(size.saturating_sub(TAIL)))?;
+    file.take(TAIL).read_to_end(&mut tail)?;
+    let has = |mark: &[u8]| tail.windows(mark.len()).any(|w| w == mark);
+    Ok(match &head {
+        [0xff, 0xd8, 0xff, ..] if size > 16 * TAIL && has(&[0xff, 0xd9]) => true,
+        [0xff, 0xd8, 0xff, ..] => jpeg::is_whole(&crate::files::read(path)?),
+        [0x89, b'P', b'N', b'G', ..] => {
+            has(b"IEND") || {
+                let whole = crate::files::read(path)?;
+                whole.windows(4).any(|w| w == b"IEND")
+            }
+        }
+        [b'R', b'I', b'F', b'F', a, b, c, d, b'W', b'E', b'B', b'P'] => {
+            u64::from(u32::from_le_bytes([*a, *b, *c, *d])) + 8 <= size
+        }
+        _ => true,
+    })
 }
 
 /// Whether the orientation exchanges width and height.
@@ -64,17 +98,21 @@ fn decode(path: &Path) -> Result<DynamicImage> {
     reader.decode().map_err(|source| Error::decode(path, source))
 }
 
-/// Reads a mask as one channel, `[height, width]`: brightness, multiplied by alpha if the file has it; black is ignored.
+/// Reads a mask as one channel, `[height, width]`: brightness, multiplied by alpha if the file has it; black is ignored. Of
+/// the numbers 0 and 1, if there are no others, 1 is white.
 /// instant-ngp's `dynamic_mask_a.png` is the other way round and is inverted here.
 pub(crate) fn mask(path: &Path) -> Result<Photo> {
     let image = decode(path)?;
     let (width, height) = (image.width(), image.height());
-    let pixels = if image.color().has_alpha() {
+    let pixels: Vec<u8> = if image.color().has_alpha() {
         let of = |p: &image::LumaA<u8>| ((u32::from(p.0[0]) * u32::from(p.0[1]) + 127) / 255) as u8;
         image.into_luma_alpha8().pixels().map(of).collect()
     } else {
         image.into_luma8().into_raw()
     };
+    // Masks of 0 and 1 are those of programs that count classes; 1 of 255 would be black, too.
+    let classes = pixels.iter().max() == Some(&1);
+    let pixels: Vec<u8> = if classes { pixels.into_iter().map(|p| 255 * p).collect() } else { pixels };
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let pixels =
         if name.starts_with("dynamic_mask_") { pixels.iter().map(|p| 255 - p).collect() } else { pixels };
@@ -82,7 +120,7 @@ pub(crate) fn mask(path: &Path) -> Result<Photo> {
 }
 
 impl Photo {
-    /// Decodes a PNG, JPEG or WebP file. The EXIF orientation is not applied, because COLMAP does not apply it either.
+    /// Decodes a PNG, JPEG, WebP, TIFF or BMP file. The EXIF orientation is not applied, because COLMAP does not apply it either.
     ///
     /// # Errors
     /// [`Error::Read`], [`Error::Decode`] or [`Error::CutOff`].

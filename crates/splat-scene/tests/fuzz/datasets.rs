@@ -25,6 +25,12 @@ fn jpeg(path: &Path) {
     put(path, bytes);
 }
 
+/// TIFF, BMP or WebP, as the extension says.
+fn other(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    image::RgbImage::from_raw(SIZE.0, SIZE.1, rgb(3)).unwrap().save(path).unwrap();
+}
+
 fn png(path: &Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     save_png(path, SIZE.0, SIZE.1, &rgb(3)).unwrap();
@@ -167,7 +173,7 @@ pub(crate) fn datasets(root: &Path) -> Vec<(&'static str, PathBuf)> {
     let metashape = at("metashape");
     let cameras: String = (0..VIEWS)
         .map(|i| {
-            jpeg(&metashape.1.join(format!("images/{i}.jpg")));
+            other(&metashape.1.join(format!("images/{i}.{}", ["tif", "bmp", "webp"][i % 3])));
             let transform = format!("<transform>1 0 0 {i}.5 0 0 -1 2 0 1 0 3 0 0 0 1</transform>");
             format!(r#"<camera id="{i}" sensor_id="0" component_id="0" label="{i}.jpg">{transform}</camera>"#)
         })

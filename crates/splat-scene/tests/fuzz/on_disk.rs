@@ -32,8 +32,9 @@ impl Datasets {
     pub(crate) fn damaged(&self, case: usize, rng: &mut Rng, figures: &mut crate::Figures) {
         let (name, files, path) = &self.sets[case % self.sets.len()];
         // Half of the damage goes to the files that describe the others.
-        let described =
-            |p: &&PathBuf| p.extension().is_none_or(|e| !["jpg", "png"].contains(&e.to_str().unwrap()));
+        let described = |p: &&PathBuf| {
+            p.extension().is_none_or(|e| !["jpg", "png", "tif", "bmp", "webp"].contains(&e.to_str().unwrap()))
+        };
         let describing: Vec<_> = files.iter().filter(described).collect();
         let file = if rng.below(2) == 0 {
             describing[rng.below(describing.len())]
@@ -42,7 +43,8 @@ impl Datasets {
         };
         let whole = fs::read(file).unwrap();
         let mut bytes = whole.clone();
-        let text = file.extension().is_none_or(|e| ["txt", "json", "ply"].contains(&e.to_str().unwrap()));
+        let text =
+            file.extension().is_none_or(|e| ["txt", "json", "ply", "xml"].contains(&e.to_str().unwrap()));
         damage(&mut bytes, text, rng);
         fs::write(file, &bytes).unwrap();
         let what = || format!("{name}, case {case}: {} damaged to {} bytes", file.display(), bytes.len());

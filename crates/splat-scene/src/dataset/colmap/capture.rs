@@ -52,7 +52,12 @@ pub(crate) fn read(path: &Path, folder: &Path, options: &OpenOptions) -> Result<
             }
         };
         let intrinsics = Intrinsics::known((camera.width, camera.height), camera.intrinsics);
-        let pose = Pose { rotation: image.rotation_matrix(), translation: image.translation, scale: 1.0 };
+        let pose = Pose {
+            rotation: image.rotation_matrix(),
+            translation: image.translation,
+            scale: 1.0,
+            transposed: false,
+        };
         posed.push(Posed { lens: camera.lens, ..Posed::new(name, intrinsics, pose) });
     }
     let point = |p: &Point3d| WorldPoint { position: p.position, color: p.color };
@@ -61,13 +66,16 @@ pub(crate) fn read(path: &Path, folder: &Path, options: &OpenOptions) -> Result<
     warnings.extend(model.warnings);
     let mut points: Vec<WorldPoint> = model.points.iter().map(point).collect();
     if points.is_empty() {
-        match companions::cloud(&finder, &[folder, path])? {
-            Some((_, cloud)) => points = cloud,
-            None if !super::file(folder, "points3D").is_file() => warnings.push(format!(
+        let file = super::file(folder, "points3D");
+        match companions::cloud(&finder, &[folder, path], &mut warnings)? {
+            Some(cloud) => points = cloud,
+            None if file.is_file() => {
+                warnings.push(format!("{} holds no points that can be used", file.display()));
+            }
+            None => warnings.push(format!(
                 "{} has none of points3D.bin, points3D.txt and points3D.ply: no points",
                 folder.display()
             )),
-            None => {}
         }
     }
     // The folder of the model itself may have been given, below the photographs.
@@ -129,6 +137,12 @@ fn photo_folder(
         if let Some(above) = above {
             return Ok(above);
         }
+    }
+    // The layout of the original's convert.py: `input` beside `distorted`.
+    let beside = fs_err::canonicalize(path)?.parent().and_then(|up| finder.folder(up, "input"));
+    let inside = finder.folder(path, "input");
+    if let Some(path) = inside.or(beside) {
+        return Ok(photos::Folder { path, reduction: 1 });
     }
     let names: Vec<&str> = images.iter().map(|i| i.name.as_str()).collect();
     photos::search(finder, path, model, &names).map_or(first, Ok)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Tracks, file, parse_images_text};
 use crate::dataset::find::Finder;
 use crate::dataset::text::decode;
+use crate::files;
 
 /// The folder below (or at) `path` that holds a COLMAP model: in `sparse`, `sparse` itself or `path` itself. Of several
 /// models, the one with the most registered images, and of equals the first.
@@ -44,11 +45,10 @@ pub(super) fn registered(folder: &Path) -> u64 {
     const SMALLEST: u64 = 4 + 7 * 8 + 4 + 1 + 8;
     let path = file(folder, "images");
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt")) {
-        let bytes = std::fs::read(&path).unwrap_or_default();
+        let bytes = files::read(&path).unwrap_or_default();
         return parse_images_text(&decode(&bytes), Tracks::Skip).records.len() as u64;
     }
-    let Ok(mut file) = std::fs::File::open(&path) else { return 0 };
-    let size = file.metadata().map_or(0, |m| m.len());
+    let Ok((mut file, size)) = files::open(&path) else { return 0 };
     let mut count = [0; 8];
     let count = file.read_exact(&mut count).map_or(0, |()| u64::from_le_bytes(count));
     if count <= size / SMALLEST { count } else { 0 }

@@ -21,7 +21,7 @@ pub(in super::super) const TRANSFORMS: &[Key] = &[
         &["transform_matrix"],
         ALL,
         Use::Read,
-        "camera-to-world, OpenGL axes, 3x4 or 4x4; a uniform scale is taken out with a warning",
+        "camera-to-world, OpenGL axes, 3x4 or 4x4, or 16 numbers; a uniform scale is taken out with a warning",
     ),
     key(&["w", "h"], ALL, Use::Read, "the size that the intrinsics are for; else that of the photograph"),
     key(&["fl_x", "fl_y", "cx", "cy"], ALL, Use::Read, "in pixels, per frame or once for all"),

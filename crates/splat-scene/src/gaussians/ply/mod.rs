@@ -94,6 +94,20 @@ fn open(path: &Path) -> Result<(Box<dyn BufRead>, u64)> {
     Ok((Box::new(std::io::Cursor::new(bytes)), size))
 }
 
+/// Whether a file is a point cloud by its header: vertices with places and nothing that Gaussians or meshes have.
+pub(crate) fn is_point_cloud(path: &Path) -> bool {
+    let header = open(path).and_then(|(mut reader, _)| header::parse(path, &mut reader));
+    header.is_ok_and(|h| {
+        let faces = h.elements.iter().any(|e| e.name == "face" && e.count > 0);
+        let vertex = h.elements.iter().find(|e| e.name == "vertex");
+        let has = |v: &header::Element, names: &[&str]| names.iter().any(|name| v.has(name));
+        !faces
+            && vertex.is_some_and(|v| {
+                ["x", "y", "z"].iter().all(|name| v.has(name)) && !has(v, &["opacity", "scale_0", "f_dc_0"])
+            })
+    })
+}
+
 /// Reads a point cloud: `x y z`, and `red green blue` if it has colours. Positions are rounded to `f32`.
 ///
 /// # Errors

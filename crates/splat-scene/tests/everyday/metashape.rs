@@ -1,12 +1,11 @@
 //! Metashape's cameras: poses through the transforms of component and chunk, calibrations, and what is left out.
 
-mod ring;
-
 use std::path::Path;
 
-use ring::*;
 use serde_json::{Value, json};
 use splat_scene::Dataset;
+
+use crate::ring::*;
 
 /// A turn about z by a right angle, a scale and a translation: `world = 2 R x + t`.
 const TRANSFORM: &str = "<transform><rotation locked=\"false\">0 -1 0 1 0 0 0 0 1</rotation>\
@@ -89,6 +88,7 @@ fn what_cannot_be_used_is_left_out_by_name() {
     let good = camera(3, &matrix_of(3, false));
     for (third, says) in [
         (camera(3, ""), "1 cameras of My Project.xml are not aligned"),
+        (camera(3, "").replace("<camera ", "<camera master_id=\"2\" "), "1 of them follow others"),
         (camera(3, "<transform>1 2 3</transform>"), "expected 16 finite numbers"),
         (good.replace("sensor_id=\"0\"", "sensor_id=\"7\""), "its sensor is not in the file"),
         (good.replace("component_id=\"0\"", "component_id=\"1\""), "aligned by itself"),
@@ -104,9 +104,14 @@ fn what_cannot_be_used_is_left_out_by_name() {
     write(dir.path(), &format!("{}<cameras>{}</cameras>", sensor("spherical", ""), cameras(false)));
     let error = open(dir.path()).unwrap_err();
     assert!(error.to_string().contains("EQUIRECTANGULAR"), "{error}");
-    for (text, says) in
-        [("<document><chunk></document>", "line 1"), ("<document><chunk/></document>", "no camera")]
-    {
+    // Checked before the parser, which would take minutes.
+    let attributes: String = (0..200_000).map(|i| format!(" a{i}=\"\"")).collect();
+    let crowded = format!("<document><chunk{attributes}/></document>");
+    for (text, says) in [
+        ("<document><chunk></document>", "line 1"),
+        ("<document><chunk/></document>", "no camera"),
+        (&crowded, "more than 1000"),
+    ] {
         put(dir.path().join("My Project.xml"), text);
         let error = open(dir.path()).unwrap_err();
         assert!(error.to_string().contains(says) && error.hint().is_some(), "{error}");
