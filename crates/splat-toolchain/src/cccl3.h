@@ -5,6 +5,7 @@
 #include <cub/version.cuh>
 #if CUB_VERSION >= 300000
 #include <cuda_runtime.h>
+#include <cuda/std/limits>
 #include <cstddef>
 #include <iterator>
 #include <type_traits>
@@ -70,8 +71,35 @@ __device__ __forceinline__ unsigned int WarpId() {
   asm("mov.u32 %0, %%warpid;" : "=r"(id));
   return id;
 }
+__device__ __forceinline__ void CTA_SYNC() {
+  __syncthreads();
+}
+__device__ __forceinline__ void WARP_SYNC(unsigned int members) {
+  __syncwarp(members);
+}
+template <class T>
+struct RemoveQualifiers {
+  using Type = typename std::remove_cv<T>::type;
+};
+template <class T>
+struct FpLimits {
+  static __host__ __device__ __forceinline__ T Max() { return cuda::std::numeric_limits<T>::max(); }
+  static __host__ __device__ __forceinline__ T Lowest() { return cuda::std::numeric_limits<T>::lowest(); }
+};
 }  // namespace cub
 namespace thrust {
+template <class Predicate>
+struct binary_negate {
+  Predicate predicate;
+  template <class A, class B>
+  __host__ __device__ bool operator()(A const& a, B const& b) const {
+    return !predicate(a, b);
+  }
+};
+template <class Predicate>
+__host__ __device__ binary_negate<Predicate> not2(Predicate predicate) {
+  return {predicate};
+}
 template <class Predicate>
 struct unary_negate {
   Predicate predicate;
@@ -103,6 +131,12 @@ struct binary_function {
 #endif
 #ifndef CUB_MIN
 #define CUB_MIN(a, b) (((a) < (b)) ? (a) : (b))
+#endif
+#ifndef CUB_QUOTIENT_CEILING
+#define CUB_QUOTIENT_CEILING(x, y) (((x) + (y) - 1) / (y))
+#endif
+#ifndef CUB_ROUND_UP_NEAREST
+#define CUB_ROUND_UP_NEAREST(x, y) (CUB_QUOTIENT_CEILING(x, y) * (y))
 #endif
 #endif
 #endif

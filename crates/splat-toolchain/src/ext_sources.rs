@@ -67,12 +67,20 @@ const REMOVED: &[&str] = &[
     "cub::Swap",
     "cub::LaneId",
     "cub::WarpId",
+    "cub::CTA_SYNC",
+    "cub::WARP_SYNC",
+    "cub::RemoveQualifiers",
+    "cub::FpLimits",
     "thrust::not1",
+    "thrust::not2",
     "thrust::unary_negate",
+    "thrust::binary_negate",
     "thrust::unary_function",
     "thrust::binary_function",
     "CUB_MAX",
     "CUB_MIN",
+    "CUB_QUOTIENT_CEILING",
+    "CUB_ROUND_UP_NEAREST",
 ];
 
 /// Definitions of [`REMOVED`], active only where they are gone.

@@ -143,12 +143,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         .mended("a header that brings the names back is included into every CUDA file from outside; by hand: build with a toolkit of CUDA 12.x, or write cuda::maximum, cuda::minimum and cuda::std::plus in the sources instead")
         .own("our kernels do not use CUB")
         .ruled()
-        .logs(&[name(&["CUB_MAX", "CUB_MIN"]), cccl(&[
+        .logs(&[name(&["CUB_MAX", "CUB_MIN", "CUB_QUOTIENT_CEILING", "CUB_ROUND_UP_NEAREST"]), cccl(&[
             "Max", "Min", "Sum", "Equality", "Inequality", "InequalityWrapper", "Difference", "Division", "ArgMax", "ArgMin",
             "Swap", "BinaryFlip", "LaneId", "WarpId", "LaneMaskLt", "LaneMaskLe", "LaneMaskGt", "LaneMaskGe", "If", "Equals",
             "TransformInputIterator", "ConstantInputIterator", "CountingInputIterator", "DiscardOutputIterator",
             "FpLimits", "GridBarrier", "GridBarrierLifetime", "Mutex", "AliasTemporaries", "BAR", "CTA_SYNC", "SHR_ADD",
             "DeviceSpmv", "Int2Type", "unary_function", "binary_function", "not1", "not2", "unary_negate",
+            "binary_negate", "WARP_SYNC", "RemoveQualifiers",
         ])])
         .seen(&["faster-gaussian-splatting#12", "onnxruntime#24774", "onnxruntime-genai#1802", "Grid#487", "LichtFeld-Studio#499"]),
 ];

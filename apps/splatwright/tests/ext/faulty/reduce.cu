@@ -8,6 +8,10 @@ struct Inside : thrust::unary_function<int, bool> {
     __host__ __device__ bool operator()(int i) const { return i < count; }
 };
 
+struct Above {
+    __host__ __device__ bool operator()(float a, float b) const { return a > b; }
+};
+
 __global__ void most(float* best, int n)
 {
     using Value = typename cub::If<cub::Equals<float, int>::VALUE, double, float>::Type;
@@ -18,8 +22,12 @@ __global__ void most(float* best, int n)
     inside.count = n;
     glm::vec2 bounds(0.0f, 1.0f);
     cub::Swap(bounds.x, bounds.y);
+    using Plain = cub::RemoveQualifiers<const float>::Type;
+    if (thrust::not2(Above())(bounds.x, bounds.y)) bounds.y = cub::FpLimits<Plain>::Max();
+    cub::CTA_SYNC();
+    cub::WARP_SYNC(0xffffffff);
     const float found = Reduce(storage).Reduce(thrust::not1(inside)(i) ? bounds.y : bounds.x, cub::Max());
     if (cub::LaneId() == 0 && cub::WarpId() % 8 == 0 && i < n) best[i] = CUB_MAX(found, cub::Int2Type<1>::VALUE);
 }
 
-void launch(float* best, int n) { most<<<(n + 255) / 256, 256>>>(best, n); }
+void launch(float* best, int n) { most<<<CUB_QUOTIENT_CEILING(n, 256), CUB_ROUND_UP_NEAREST(250, 256)>>>(best, n); }
