@@ -190,7 +190,7 @@ def backward(engine, scene, view, state, blocks, radii, upstream, wanted):
     saved, blocks = saved_bytes(state, blocks)
     structs = state.structs
     if structs is None or saved is not state.saved or state.tensors != _places(scene, view):
-        # Hooks moved what was saved, or another process of the caller's kept it.
+        # Hooks moved what was saved, or the caller of _C kept it in buffers.
         structs = plan.forward.layout.write(plan.values(scene, view, radii, index, stream, number))
         c.memmove(c.addressof(structs) + plan.saved, saved, _SAVED)
     values = plan.values_back(view, radii, index, stream, number, c.addressof(structs))
