@@ -51,9 +51,9 @@ struct Log {
 
 impl Log {
     fn add(&mut self, line: impl AsRef<str>) {
-        let time = format!("[{:>4} s]", self.started.elapsed().as_secs());
-        ui::note(&format!("{time} {}", said(line.as_ref())));
-        self.lines.push(format!("{time} {}", line.as_ref()));
+        let line = format!("[{:>4} s] {}", self.started.elapsed().as_secs(), said(line.as_ref()));
+        ui::note(&line);
+        self.lines.push(line);
     }
 }
 
@@ -64,11 +64,17 @@ impl Log {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut log = Log { started: Instant::now(), lines: Vec::new() };
     let sources =
-        if args.sources.is_empty() { below(&std::env::current_dir()?) } else { args.sources.clone() };
+        if args.sources.is_empty() { below(&std::env::current_dir()?) } else { once(&args.sources) };
     if sources.is_empty() {
         return Err(hinted(
             "there is no extension below this folder: no setup.py that builds a CUDAExtension",
             "name it: `cargo xtask fix --python VENV path/to/extension`, or NAME==VERSION",
+        ));
+    }
+    if let Some((one, other, module)) = same_module(&sources) {
+        return Err(hinted(
+            format!("`{one}` and `{other}` both build the module `{module}`, and an environment holds one"),
+            format!("name the one that your program needs: `cargo xtask fix --python VENV {one}`"),
         ));
     }
     let orders: Vec<ext::BuildArgs> = sources
@@ -99,11 +105,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             blocker.hint.clone(),
         ));
     }
+    torch::check_environment(&first.target)?;
     if args.dry_run {
         ui::data(&format!("would do, {plan}"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    torch::check_environment(&first.target)?;
     log.add(plan);
     let done = mend(&orders, &first.target, &mut log);
     if let Err(error) = &done {
@@ -170,6 +176,39 @@ fn diagnosis<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<String> {
     if lines.is_empty() { vec!["nothing is wrong".into()] } else { lines }
 }
 
+/// Each source once, however its folder is written.
+fn once(sources: &[String]) -> Vec<String> {
+    let place = |source: &String| Path::new(source).canonicalize().unwrap_or_else(|_| source.into());
+    let mut seen = Vec::new();
+    let is_new = |source: &&String| {
+        let place = place(source);
+        let new = !seen.contains(&place);
+        seen.push(place);
+        new
+    };
+    sources.iter().filter(is_new).cloned().collect()
+}
+
+/// Two sources whose setup.py name the same extension module, and that module.
+fn same_module(sources: &[String]) -> Option<(String, String, String)> {
+    let mut known: Vec<(String, &String)> = Vec::new();
+    for source in sources {
+        let setup = fs_err::read_to_string(Path::new(source).join("setup.py")).unwrap_or_default();
+        for call in setup.split("CUDAExtension(").skip(1) {
+            let mut parts = call.split(['"', '\'']);
+            let before = parts.next().unwrap_or_default().replace([' ', '\n', '\r', '\t'], "");
+            let Some(module) = parts.next().filter(|_| ["", "name="].contains(&before.as_str())) else {
+                continue;
+            };
+            match known.iter().find(|(name, other)| name == module && *other != source) {
+                Some((_, other)) => return Some(((*other).clone(), source.clone(), module.to_owned())),
+                None => known.push((module.to_owned(), source)),
+            }
+        }
+    }
+    None
+}
+
 /// Folders at most three levels down whose setup.py builds a CUDA extension.
 fn below(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
@@ -213,6 +252,27 @@ mod tests {
         assert!(lines[0].starts_with("E01 wrong") && lines[1].starts_with("E43 risky"), "{lines:?}");
         assert!(lines[2].starts_with("E42 mended here"), "{lines:?}");
         assert_eq!(diagnosis([].iter()), ["nothing is wrong"]);
+    }
+
+    #[test]
+    fn a_source_counts_once_and_two_of_one_module_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = |name: &str, setup: &str| {
+            let folder = dir.path().join(name);
+            fs_err::create_dir_all(&folder).unwrap();
+            fs_err::write(folder.join("setup.py"), setup).unwrap();
+            folder.display().to_string()
+        };
+        let a = source("a", "CUDAExtension(\n    name='rasterizer._C', sources=['x.cu'])");
+        let b = source("b", "CUDAExtension(\"rasterizer._C\", [\"x.cu\"])");
+        let c = source("c", "CUDAExtension(name=NAME, sources=['x.cu'])");
+        let d = source("d", "CUDAExtension(name=NAME, sources=['x.cu'])");
+        assert_eq!(
+            once(&[a.clone(), format!("{a}/"), "knn==1.0".into(), "knn==1.0".into()]),
+            [&a, "knn==1.0"]
+        );
+        assert_eq!(same_module(&[a.clone(), b.clone()]), Some((a.clone(), b, "rasterizer._C".into())));
+        assert_eq!(same_module(&[a, c, d]), None);
     }
 
     #[test]

@@ -174,9 +174,15 @@ impl Messages {
             let values = source.values(text)?;
             let known: Vec<_> = values.iter().map(|value| self.render(value)).collect();
             // `{} at {}` is for a version and a path, not for every text that has the word.
-            let weak = source.letters() < 8 && !source.fixed.concat().contains('\n');
+            let weak = source.letters() < 9 && !source.fixed.concat().contains('\n');
+            // Of several texts that were joined, `{} on disk` has the last alone.
+            let several = |value: &str| {
+                [": ", ", "].iter().any(|cut| value.contains(cut))
+                    && !self.whole.contains_key(value)
+                    && self.by_template(value).is_none()
+            };
             let name = |(value, known): (&&str, &Option<String>)| {
-                !value.contains([';', '\n']) && (known.is_some() || !is_prose(value))
+                !value.contains([';', '\n']) && !several(value) && (known.is_some() || !is_prose(value))
             };
             if weak && !values.iter().zip(&known).all(name) {
                 return None;
@@ -222,6 +228,21 @@ msgstr "CUDA {1} 要求驱动不低于 {least}，而现有的是 {0}"
 msgid "it lacks {}"
 msgstr "缺少 {}"
 
+msgid "bringing {}"
+msgstr "正在下载 {}"
+
+msgid "build {} with {}, prove"
+msgstr "用 {1} 编译 {0}，再验证"
+
+msgid "would do, {}"
+msgstr "将要做的：{}"
+
+msgid "{} to download"
+msgstr "需下载 {}"
+
+msgid "{} on disk"
+msgstr "占磁盘 {}"
+
 msgid "no {{}} at all"
 msgstr "没有 {{}}"
 "#])
@@ -242,6 +263,11 @@ msgstr "没有 {{}}"
             ("it lacks nvcc; it lacks glm", Some("缺少 nvcc；缺少 glm")),
             ("12.4 at /usr/local/cuda", Some("12.4（/usr/local/cuda）")),
             ("12.4 at /usr; it lacks nvcc", Some("12.4（/usr）；缺少 nvcc")),
+            (
+                "bringing cuda-13.0: 105 MB to download, 280 MB on disk",
+                Some("正在下载 cuda-13.0：需下载 105 MB，占磁盘 280 MB"),
+            ),
+            ("would do, build knn with c++, prove", Some("将要做的：用 c++ 编译 knn，再验证")),
             ("nobody at home knows this by heart", None),
             ("", None),
         ] {

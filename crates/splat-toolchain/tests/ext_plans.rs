@@ -213,6 +213,13 @@ fn max_jobs_is_the_users_and_a_compiler_that_is_not_there_is_refused() {
     assert_eq!((plan.jobs, plan.jobs_because.as_str()), (7, "MAX_JOBS says so"));
     let env = ext::environment(&plan, &Surroundings { os: "linux".into(), ..Surroundings::default() });
     assert_eq!(env["MAX_JOBS"], "7");
+    for (stated, told) in [("0", true), ("-1", true), ("two", true), ("7", false), (" ", false)] {
+        let mut machine = founding();
+        machine.set("MAX_JOBS", stated);
+        let plan = self::plan(&machine, &ExtRequest::default());
+        let found = plan.findings.iter().find(|finding| finding.evidence == "MAX_JOBS");
+        assert!(plan.jobs > 0 && found.is_some() == told, "{stated}: {found:?}");
+    }
     for name in ["CXX", "CC"] {
         let mut machine = founding();
         machine.set(name, "/opt/none/g++-77");

@@ -190,7 +190,7 @@ fn for_extension(args: &Args, snapshot: &Snapshot) -> anyhow::Result<ExitCode> {
         .map(|torch| ext::plan(machine, torch, &request, &snapshot.repo));
     let tree = args.source.as_deref().map(Tree::read);
     let findings = match &plan {
-        Some(plan) => rules::ext::all(machine, plan, tree.as_ref()),
+        Some(plan) => crate::ext::judged(machine, plan, tree.as_ref(), &snapshot.repo, args.offline),
         None => vec![rules::ext::no_torch(machine)],
     };
     let exit = exit_code(&findings);

@@ -277,6 +277,26 @@ fn lent_glm(setting: &Setting, offline: bool) -> anyhow::Result<PathBuf> {
     provision::ensure_glm(&context, &mut Terminal)
 }
 
+/// What every rule says; with `offline` also that GLM, which the sources lack, cannot be lent. Looks only.
+pub(crate) fn judged(
+    machine: &Machine,
+    plan: &ExtPlan,
+    sources: Option<&Tree>,
+    repo: &Repo,
+    offline: bool,
+) -> Vec<Finding> {
+    let mut findings = rules::ext::all(machine, plan, sources);
+    if offline && sources.is_some_and(Tree::lacks_glm) && !provision::has_glm(machine, repo) {
+        findings.retain(|finding| finding.code != "E42" || finding.severity >= Severity::Error);
+        let message = "the sources include GLM, which is neither in their tree nor in the cache, and nothing may be fetched";
+        findings.insert(
+            0,
+            Finding::new("E42", Severity::Error, message).hint("git submodule update --init --recursive"),
+        );
+    }
+    findings
+}
+
 fn first_hint(plan: &ExtPlan) -> String {
     let hints = plan.blockers().map(|finding: &Finding| finding.hint.clone());
     hints.into_iter().find(|hint| !hint.is_empty()).unwrap_or_else(|| "cargo xtask doctor".into())
@@ -366,14 +386,7 @@ impl Setting {
     /// Holds the machine, the plan and the sources against every rule, as `doctor --for ext` does; the findings go to
     /// the plan.
     fn judge(&mut self, sources: Option<&Tree>, offline: bool) {
-        self.plan.findings = rules::ext::all(&self.machine, &self.plan, sources);
-        if offline && sources.is_some_and(Tree::lacks_glm) && lent_glm(self, true).is_err() {
-            let message = "the sources include GLM, which is neither in their tree nor in the cache, and nothing may be fetched";
-            self.plan.findings.insert(
-                0,
-                Finding::new("E42", Severity::Error, message).hint("git submodule update --init --recursive"),
-            );
-        }
+        self.plan.findings = judged(&self.machine, &self.plan, sources, &self.repo, offline);
     }
 
     fn stop_if_blocked(&self) -> anyhow::Result<()> {

@@ -67,7 +67,7 @@ pub(crate) fn table(report: &Report) -> String {
     let rows = report.modules.iter().map(|module| {
         vec![
             module.name.clone(),
-            format!("{} of {}", module.symbols - module.unresolved.len(), module.symbols),
+            format!("{}/{}", module.symbols - module.unresolved.len(), module.symbols),
             if module.archs.is_empty() { "-".into() } else { module.archs.join(" ") },
             if module.imports { "yes" } else { "no" }.to_owned(),
         ]

@@ -102,7 +102,7 @@ pub(crate) fn prepare(
     let scratch = scratch(&setting.machine.os)?;
     let (top, package) = if let Some(top) = folder(source, None)? {
         (top, None)
-    } else if let Some((package, version)) = source.split_once("==") {
+    } else if let Some((package, version)) = package(source) {
         (fetch(package, version, setting, scratch.path(), offline)?, Some(package))
     } else {
         return Err(no_source(source));
@@ -121,8 +121,16 @@ pub(crate) fn prepare(
     Ok(Source { scratch, dir, name, backend, tree, glm: None })
 }
 
+/// `NAME==VERSION`, with both.
+fn package(source: &str) -> Option<(&str, &str)> {
+    source.split_once("==").filter(|(name, version)| !name.is_empty() && !version.is_empty())
+}
+
 /// The error about what is neither a folder nor `NAME==VERSION`.
 fn no_source(source: &str) -> anyhow::Error {
+    if Path::new(source).file_name().is_some_and(|name| name == "setup.py") {
+        return hinted(format!("`{source}` is a file, not a folder"), "name the folder that it lies in");
+    }
     if Path::new(source).is_file() {
         return hinted(
             format!("`{source}` is a file, not a folder"),
@@ -151,7 +159,7 @@ fn folder(source: &str, subfolder: Option<&str>) -> Result<Option<PathBuf>> {
 /// It is neither, or the folder is no project of setuptools.
 pub(crate) fn look(source: &str, subfolder: Option<&str>) -> Result<Option<Tree>> {
     let Some(folder) = folder(source, subfolder)? else {
-        return if source.contains("==") { Ok(None) } else { Err(no_source(source)) };
+        return if package(source).is_some() { Ok(None) } else { Err(no_source(source)) };
     };
     backend(&folder)?;
     Ok(Some(Tree { has_above: takes_all(&folder, subfolder), ..Tree::read(&folder) }))
@@ -393,6 +401,7 @@ mod tests {
     #[test]
     fn a_plan_refuses_what_a_build_would() {
         assert!(look("knn==1.0", None).unwrap().is_none());
+        assert!(look("knn==", None).is_err() && look("==1.0", None).is_err());
         assert!(look("no/such/folder", None).unwrap_err().to_string().contains("neither a folder nor"));
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = look(file.path().to_str().unwrap(), None).unwrap_err();

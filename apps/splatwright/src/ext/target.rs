@@ -72,17 +72,22 @@ impl Target {
             .env_remove("PYTHONHOME")
             .current_dir(std::env::temp_dir())
             .output()
-            .map_err(|error| {
-                hinted(
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => hinted(
+                    format!("there is no interpreter `{}`", program.display()),
+                    "name one (`python3.11`), or the folder of an environment that is there (`.venv`)",
+                ),
+                _ => hinted(
                     format!("`{}` cannot be started: {error}", program.display()),
                     "name the interpreter with `--python`",
-                )
+                ),
             })?;
         let text = String::from_utf8_lossy(&output.stdout);
         text.lines().find_map(|line| serde_json::from_str(line).ok()).ok_or_else(|| {
             let said = String::from_utf8_lossy(&output.stderr);
+            let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
             hinted(
-                format!("`{}` does not answer as Python does: {}", program.display(), said.trim()),
+                format!("`{}` does not answer as Python does: {last}", program.display()),
                 "name the interpreter with `--python`; Python 3.8 or later is needed",
             )
         })
@@ -136,7 +141,7 @@ pub(crate) fn interpreter(path: &Path) -> anyhow::Result<PathBuf> {
         return inside.iter().map(|name| path.join(name)).find(|file| file.is_file()).ok_or_else(|| {
             hinted(
                 format!("`{}` is no Python environment: it has no {}", path.display(), inside.join(" or ")),
-                format!("python3 -m venv {}", path.display()),
+                "name the folder that holds it, often `.venv`; a new one: `python3 -m venv .venv`",
             )
         });
     }

@@ -24,7 +24,7 @@ use splat_toolchain::machine::Python;
 pub use self::{
     cache::Cache,
     consent::{Accepted, Consent},
-    original::{Original, ensure_glm, ensure_original},
+    original::{Original, ensure_glm, ensure_original, has_glm},
     packages::ensure_managed,
     progress::{Progress, Step, Terminal},
     viewer::ensure_viewer,

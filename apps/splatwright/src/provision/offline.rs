@@ -36,7 +36,7 @@ pub fn missing(context: &Context<'_>, items: &[ManagedItem]) -> Result<Vec<Missi
         let part = [Part::Rasterizer, Part::Glm].into_iter().find(|part| part.item() == *item);
         let (state, sizes, bring) = if let Some(part) = part {
             let sources = Sources::read(context.repo)?;
-            if sources.archive_in(context.cache).is_some() {
+            if sources.archive_in(&context.cache.downloads()).is_some() {
                 continue;
             }
             let bring = format!(

@@ -70,8 +70,12 @@ impl Sources {
     /// Reads the pins of the repository at `repo`.
     pub fn read(repo: &Path) -> Result<Self> {
         let path = repo.join(INRIA.requirements);
-        let text = fs::read_to_string(&path)?;
-        let file: File = toml::from_str(&text).with_context(|| format!("in `{}`", path.display()))?;
+        Self::parse(fs::read_to_string(&path)?).with_context(|| format!("in `{}`", path.display()))
+    }
+
+    /// The pins in that text.
+    pub fn parse(text: String) -> Result<Self> {
+        let file: File = toml::from_str(&text)?;
         Ok(Self { text, ..file.original })
     }
 
@@ -90,9 +94,9 @@ impl Sources {
         Extracted::state(&self.dir(part, cache), &self.sha256)
     }
 
-    /// The archive, if it lies in the cache with the pinned hash.
-    pub fn archive_in(&self, cache: &Cache) -> Option<PathBuf> {
-        let path = cache.downloads().join(&self.archive);
+    /// The archive, if it lies in that folder (the cache's downloads) with the pinned hash.
+    pub fn archive_in(&self, downloads: &Path) -> Option<PathBuf> {
+        let path = downloads.join(&self.archive);
         (stamp::sha256(&path).ok()? == self.sha256).then_some(path)
     }
 

@@ -129,16 +129,33 @@ pub fn plan(machine: &Machine, torch: &Torch, request: &ExtRequest, repo: &Repo)
         chosen.findings.extend(minor(torch, &version));
     }
     (chosen.jobs, chosen.jobs_because) = jobs(machine);
+    chosen.findings.extend(no_jobs(machine, chosen.jobs));
     chosen.findings.extend(absent_compiler(machine));
     chosen.choices = choices;
     chosen.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     chosen
 }
 
+/// MAX_JOBS, if it is a number of jobs.
+fn stated_jobs(stated: &str) -> Option<usize> {
+    stated.trim().parse().ok().filter(|jobs| *jobs > 0)
+}
+
+/// E85: a MAX_JOBS that is no number of jobs. ninja takes 0 for as many as it likes.
+fn no_jobs(machine: &Machine, jobs: usize) -> Option<Finding> {
+    let stated = machine.user_env.get("MAX_JOBS").filter(|stated| !stated.trim().is_empty())?;
+    let message = format!("MAX_JOBS is `{stated}`, which is no number of jobs from 1 up; {jobs} are started");
+    stated_jobs(stated).is_none().then(|| {
+        Finding::new("E85", Severity::Warning, message)
+            .evidence("MAX_JOBS")
+            .hint("correct it, or `unset MAX_JOBS`")
+    })
+}
+
 /// The user's own MAX_JOBS, else what cores and memory allow.
 fn jobs(machine: &Machine) -> (usize, String) {
     let stated = machine.user_env.get("MAX_JOBS");
-    if let Some(jobs) = stated.and_then(|text| text.trim().parse().ok()).filter(|jobs| *jobs > 0) {
+    if let Some(jobs) = stated.and_then(|text| stated_jobs(text)) {
         return (jobs, "MAX_JOBS says so".into());
     }
     let by_memory = machine.memory.as_ref().map_or(usize::MAX, |memory| (memory.value / JOB_MEMORY) as usize);

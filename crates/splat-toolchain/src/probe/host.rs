@@ -128,7 +128,8 @@ pub fn parse_compiler(text: &str) -> Option<(CompilerKind, Version)> {
     // The vendor's text in brackets may hold versions of its own.
     let first = text.lines().next()?;
     let plain = first.rsplit_once(')').map_or(first, |(_, after)| after);
-    let gnu = text.contains("Free Software Foundation")
+    // Other GNU programs name the foundation and a licence; GCC sends readers to its source.
+    let gnu = (text.contains("Free Software Foundation") && !text.contains("License GPL"))
         || first.starts_with("g++")
         || first.starts_with("gcc")
         || first.contains("GCC");
@@ -189,6 +190,8 @@ mod tests {
     #[test]
     fn compilers_by_what_they_print() {
         let parsed = |text: &str| parse_compiler(text).map(|(kind, version)| (kind, version.to_string()));
+        let tool = "true (GNU coreutils) 9.1\nCopyright (C) 2022 Free Software Foundation, Inc.\nLicense GPLv3+: GNU GPL version 3 or later";
+        assert_eq!(parsed(tool), None);
         let fsf = "\nCopyright (C) 2022 Free Software Foundation, Inc.\n";
         for (first, version) in [
             ("g++ (Debian 12.2.0-14+deb12u1) 12.2.0", "12.2.0"),

@@ -8,12 +8,16 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use sha2::{Digest, Sha256};
-use splat_toolchain::managed::hex;
+use splat_toolchain::{
+    Machine, Repo,
+    managed::{BUCKET, GLM, INRIA, ManagedState, hex},
+};
 
 use self::{checkout::use_checkout, pinned::ensure_pinned};
 use super::{
     Context,
     consent::Accepted,
+    offline,
     progress::Progress,
     sources::{Part, Sources},
     stamp::{self, State},
@@ -84,6 +88,16 @@ pub fn ensure_glm(context: &Context<'_>, progress: &mut dyn Progress) -> Result<
         return Ok(sources.dir(Part::Rasterizer, context.cache).join("third_party/glm"));
     }
     ensure_pinned(context, &sources, Part::Glm, progress)
+}
+
+/// Whether [`ensure_glm`] would need no network. Looks only: the cache may not be there at all.
+pub fn has_glm(machine: &Machine, repo: &Repo) -> bool {
+    let whole = |state: &ManagedState| [INRIA, GLM].contains(&state.item) && state.lacks.is_empty();
+    let archived = || {
+        let sources = Sources::parse(repo.requirements.get(INRIA.requirements)?.clone()).ok()?;
+        sources.archive_in(&machine.cache_root.as_ref()?.value.join(BUCKET).join("downloads"))
+    };
+    machine.managed.iter().any(whole) || archived().is_some() || offline::pip_needs_no_network()
 }
 
 fn hash(original: &Original) -> Result<String> {

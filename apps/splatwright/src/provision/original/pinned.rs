@@ -38,7 +38,7 @@ fn find_origin(
     part: Part,
     progress: &mut dyn Progress,
 ) -> Result<Origin> {
-    if sources.archive_in(context.cache).is_some() {
+    if sources.archive_in(&context.cache.downloads()).is_some() {
         return Ok(Origin::Cache);
     }
     if context.offline && !offline::pip_needs_no_network() {
@@ -99,7 +99,7 @@ fn bring(
     let (cache, item) = (context.cache, part.item());
     let scratch = cache.scratch(lock, item.name)?;
     progress.step(Step::Prepared);
-    let archive = match (sources.archive_in(cache), origin) {
+    let archive = match (sources.archive_in(&cache.downloads()), origin) {
         (Some(path), _) => path,
         (None, Origin::Folder(file)) => {
             let copy = scratch.path().join(&sources.archive);
