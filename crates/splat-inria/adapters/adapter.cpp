@@ -8,16 +8,10 @@
 #include <climits>
 #include <cstdio>
 #include <cstring>
-#include <functional>
 
-#include "common/arguments.h"
-#include "common/device.h"
-#include "common/scan.h"
-#include "common/status.h"
-#include "cuda_rasterizer/rasterizer.h"
-#include "cuda_rasterizer/rasterizer_impl.h"
+#include "buffers.h"
 #include "identity.h"
-#include "kernels.h"
+#include "inputs.h"
 
 namespace splat::inria {
 
@@ -41,173 +35,7 @@ void stage_done(const char *stage, const char *file, int line, bool synchronise)
 
 namespace {
 
-constexpr const char *ENGINE = "inria";
-constexpr uint32_t CHANNELS = 1u << SPLAT_COLOR | 1u << SPLAT_INV_DEPTH;
-
-using CudaRasterizer::BinningState;
-using CudaRasterizer::GeometryState;
-using CudaRasterizer::ImageState;
 using CudaRasterizer::Rasterizer;
-
-// Order of the buffers in splat_saved.
-enum { GEOMETRY, BINNING, IMAGE, BUFFERS };
-
-// The original indexes with `int`: refuses what it would count wrongly.
-void check_extent(const Scene &scene) {
-  const int64_t widest = scene.coeffs > 6 ? scene.coeffs : 6;
-  if (scene.count > INT_MAX / widest)
-    fail(SPLAT_UNSUPPORTED, "engine `inria` indexes with 32 bits: %lld Gaussians of %lld numbers or coefficients are over %d",
-         (long long)scene.count, (long long)widest, INT_MAX);
-  const int64_t rows = (int64_t(scene.height) + 15) / 16;
-  if (3 * scene.pixels() > INT_MAX || rows > 65535)
-    fail(SPLAT_UNSUPPORTED, "engine `inria` indexes with 32 bits: an image of %dx%d pixels is too large for it",
-         scene.width, scene.height);
-}
-
-void refuse(bool asked, const char *what) {
-  if (asked)
-    fail(SPLAT_UNSUPPORTED, "engine `inria` is the original and has no %s, which engines `cuda` and `cpu` have", what);
-}
-
-void refuse_extensions(const Scene &scene, const splat_context &context) {
-  refuse(scene.has(SPLAT_EXACT), "mode exact");
-  refuse(scene.has(SPLAT_RAW), "raw parameters");
-  refuse(scene.has(SPLAT_REPRODUCIBLE), "reproducible gradients");
-  refuse(scene.cameras > 1, "calls with several cameras");
-  refuse(scene.camera[0].model == SPLAT_ORTHOGRAPHIC, "orthographic camera");
-  refuse(scene.sh_rest, "split `sh`");
-  refuse(scene.feature_count > 0, "features");
-  refuse(context.workspace, "workspaces");
-}
-
-void add_inputs(FiniteScan &scan, const Scene &scene) {
-  const int64_t p = scene.count;
-  scan.add("view", scene.camera[0].view, 16);
-  scan.add("proj", scene.camera[0].proj, 16);
-  scan.add("campos", scene.camera[0].campos, 3);
-  scan.add("background", scene.background, 3);
-  scan.add("means3d", scene.means3d, 3 * p);
-  scan.add("opacities", scene.opacities, p);
-  scan.add("sh", scene.sh, 3 * scene.coeffs * p);
-  scan.add("colors", scene.colors, 3 * p);
-  scan.add("scales", scene.scales, 3 * p);
-  scan.add("rotations", scene.rotations, 4 * p);
-  scan.add("cov3d", scene.cov3d, 6 * p);
-}
-
-template <typename T>
-T read_back(const T *from, const char *stage) {
-  T value;
-  cuda(cudaMemcpy(&value, from, sizeof value, cudaMemcpyDeviceToHost), stage);
-  return value;
-}
-
-// Says which Gaussian cannot be projected, with the numbers that made it so.
-[[noreturn]] void refuse_splat(const Scene &scene, const Projected &projected, int64_t i) {
-  const char *stage = "reading the Gaussian that cannot be projected";
-  struct Row {
-    float value[6];
-  } row = {};
-  if (projected.rgb) {
-    float rgb[3];
-    cuda(cudaMemcpy(rgb, projected.rgb + 3 * i, sizeof rgb, cudaMemcpyDeviceToHost), stage);
-    for (float channel : rgb)
-      if (!(channel - channel == 0))
-        fail(SPLAT_INVALID_ARGUMENT,
-             "the colour of Gaussian %lld is (%g, %g, %g): its `sh` leave the range of f32, or it is at `campos`",
-             (long long)i, rgb[0], rgb[1], rgb[2]);
-  }
-  if (scene.cov3d) {
-    cuda(cudaMemcpy(&row, scene.cov3d + 6 * i, 6 * sizeof(float), cudaMemcpyDeviceToHost), stage);
-    fail(SPLAT_INVALID_ARGUMENT,
-         "`cov3d`[%lld..] = (%g, %g, %g, %g, %g, %g) cannot be projected: it is not positive semi-definite, or its "
-         "projection leaves the range of f32",
-         (long long)(6 * i), row.value[0], row.value[1], row.value[2], row.value[3], row.value[4], row.value[5]);
-  }
-  cuda(cudaMemcpy(&row, scene.scales + 3 * i, 3 * sizeof(float), cudaMemcpyDeviceToHost), stage);
-  fail(SPLAT_INVALID_ARGUMENT,
-       "`scales`[%lld..] = (%g, %g, %g) with scale_modifier %g cannot be projected: the Gaussian's covariance in the "
-       "image leaves the range of f32",
-       (long long)(3 * i), row.value[0], row.value[1], row.value[2], scene.scale_modifier);
-}
-
-// Buffers that the original asks for during forward, kept for backward. Between its projection and its sorting
-// it has just waited for the device: there, at the request for the sorting buffer, everything is checked that
-// could make it read or write where it must not.
-class Buffers {
- public:
-  Buffers(const Scene &scene, const Memory &memory, const FiniteScan &scan, const int *radii)
-      : scene_(scene),
-        memory_(memory),
-        scan_(scan),
-        radii_(radii),
-        findings_(static_cast<Findings *>(memory.get(SPLAT_MEM_SCRATCH, sizeof(Findings), "the checks of the inputs"))) {
-    scan_.launch(&findings_->nonfinite);
-  }
-
-  std::function<char *(size_t)> geometry() {
-    return [this](size_t bytes) { return keep(GEOMETRY, bytes, "the projected Gaussians"); };
-  }
-  std::function<char *(size_t)> image() {
-    return [this](size_t bytes) { return keep(IMAGE, bytes, "the image's state"); };
-  }
-  std::function<char *(size_t)> binning() {
-    return [this](size_t bytes) {
-      check(bytes);
-      return keep(BINNING, bytes, "the sorted list of Gaussians");
-    };
-  }
-
-  void hand_over(splat_saved &saved, int rendered) const {
-    saved.rejected = 0;  // refused before
-    saved.ticket = -1;
-    saved.buffer_count = BUFFERS;
-    saved.rendered = rendered;
-    for (int i = 0; i < BUFFERS; i++) {
-      saved.buffer[i] = buffer_[i];
-      saved.bytes[i] = bytes_[i];
-    }
-  }
-
- private:
-  char *keep(int which, size_t bytes, const char *what) {
-    buffer_[which] = static_cast<char *>(memory_.get(SPLAT_MEM_SAVED, bytes, what));
-    bytes_[which] = bytes;
-    return buffer_[which];
-  }
-
-  void check(size_t binning_bytes) const {
-    char *chunk = buffer_[GEOMETRY];
-    const GeometryState state = GeometryState::fromChunk(chunk, size_t(scene_.count));
-    const Projected projected = {state.tiles_touched, radii_, state.conic_opacity, scene_.sh ? state.rgb : nullptr};
-    check_projection(int(scene_.count), projected, findings_);
-    const Findings found = read_back(findings_, "checking the projected Gaussians");
-    scan_.report(found.nonfinite);
-    if (found.bad_splat != FiniteScan::NOTHING) refuse_splat(scene_, projected, int64_t(found.bad_splat));
-    if (found.pairs > INT_MAX)
-      fail(SPLAT_UNSUPPORTED, "the view has %llu pairs of Gaussian and tile, but engine `inria` counts them up to %d",
-           found.pairs, INT_MAX);
-    if (binning_bytes != CudaRasterizer::required<BinningState>(size_t(found.pairs)))
-      fail(SPLAT_DEVICE_ERROR, "the sum over tiles went wrong: %llu pairs of Gaussian and tile, yet %zu bytes to sort them",
-           found.pairs, binning_bytes);
-  }
-
-  const Scene &scene_;
-  const Memory &memory_;
-  const FiniteScan &scan_;
-  const int *radii_;
-  Findings *findings_;
-  char *buffer_[BUFFERS] = {};
-  size_t bytes_[BUFFERS] = {};
-};
-
-// Searches the inputs at once, for calls where the original does not wait for the device by itself.
-void refuse_nonfinite(const FiniteScan &scan, const Memory &memory) {
-  auto *first =
-      static_cast<unsigned long long *>(memory.get(SPLAT_MEM_SCRATCH, sizeof(unsigned long long), "the input check"));
-  scan.launch(first);
-  scan.report(read_back(first, "searching the inputs for NaN and infinity"));
-}
 
 void zero(void *memory, size_t bytes) {
   if (bytes) cuda(cudaMemsetAsync(memory, 0, bytes, cudaStreamLegacy), "clearing an output");
@@ -215,12 +43,7 @@ void zero(void *memory, size_t bytes) {
 
 void forward_or_throw(const splat_forward_args *from) {
   const splat_forward_args args = read(from, "splat_forward_args");
-  const splat_context context = read_context(ENGINE, args.context);
-  const Scene scene = read_scene(ENGINE, args.camera_count, args.cameras, args.gaussians, args.settings, {true, true});
-  check_extent(scene);
-  refuse_extensions(scene, context);
-  const Channels channels = read_channels(ENGINE, CHANNELS, Pass::FORWARD, args.channel_count, args.channels,
-                                          scene.count, scene.feature_count);
+  const auto [context, scene, channels] = open(args, Pass::FORWARD);
   if (scene.count > 0) required("radii", args.radii);
   splat_saved saved = {};
   saved.ticket = -1;
@@ -262,34 +85,9 @@ float *gradient(float *wanted, size_t floats, const Memory &memory, const char *
   return to;
 }
 
-void check_saved(const splat_saved &saved, const Scene &scene) {
-  if (saved.buffer_count != BUFFERS)
-    fail(SPLAT_INVALID_ARGUMENT,
-         "`saved` has %u buffers, but engine `inria` leaves %d: it is not of this engine's forward", saved.buffer_count,
-         BUFFERS);
-  if (saved.rendered < 0 || saved.rendered > INT_MAX)
-    fail(SPLAT_INVALID_ARGUMENT, "`saved.rendered` is %lld: it is not of this engine's forward",
-         (long long)saved.rendered);
-  const size_t needed[BUFFERS] = {CudaRasterizer::required<GeometryState>(size_t(scene.count)),
-                                  CudaRasterizer::required<BinningState>(size_t(saved.rendered)),
-                                  CudaRasterizer::required<ImageState>(size_t(scene.pixels()))};
-  for (int i = 0; i < BUFFERS; i++) {
-    required("saved.buffer", saved.buffer[i]);
-    if (saved.bytes[i] != needed[i])
-      fail(SPLAT_INVALID_ARGUMENT,
-           "`saved.bytes`[%d] is %llu, but %lld Gaussians on %dx%d pixels need %zu: forward had other inputs", i,
-           (unsigned long long)saved.bytes[i], (long long)scene.count, scene.width, scene.height, needed[i]);
-  }
-}
-
 void backward_or_throw(const splat_backward_args *from) {
   const splat_backward_args args = read(from, "splat_backward_args");
-  const splat_context context = read_context(ENGINE, args.context);
-  const Scene scene = read_scene(ENGINE, args.camera_count, args.cameras, args.gaussians, args.settings, {true, true});
-  check_extent(scene);
-  refuse_extensions(scene, context);
-  const Channels channels = read_channels(ENGINE, CHANNELS, Pass::BACKWARD, args.channel_count, args.channels,
-                                          scene.count, scene.feature_count);
+  const auto [context, scene, channels] = open(args, Pass::BACKWARD);
   const splat_saved saved = read(args.saved, "splat_saved");
   const splat_gradients out = read(args.gradients, "splat_gradients");
   const size_t p = size_t(scene.count), pixels = size_t(scene.pixels());
@@ -394,18 +192,9 @@ const splat_engine_table ENGINE_TABLE = {
     last_error};
 
 // The whole passes alone: no stages and no workspaces.
-const splat_raster_table RASTER_TABLE = {sizeof(splat_raster_table),
-                                         0,
-                                         entry<forward_or_throw>,
-                                         entry<backward_or_throw>,
-                                         entry<mark_visible_or_throw>,
-                                         nullptr,
-                                         nullptr,
-                                         nullptr,
-                                         nullptr,
-                                         nullptr,
-                                         nullptr,
-                                         nullptr};
+const splat_raster_table RASTER_TABLE = {
+    sizeof(splat_raster_table), 0, entry<forward_or_throw>, entry<backward_or_throw>, entry<mark_visible_or_throw>,
+    nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace
 
