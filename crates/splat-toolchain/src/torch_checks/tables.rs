@@ -1,55 +1,37 @@
 //! torch's own tables: compiler bounds by CUDA version, and the names and numbers of architectures.
 
+use std::ops::RangeInclusive;
+
 use crate::version::Version;
 
-type Line = ((u32, u32), &'static [u32], &'static [u32]);
+/// Major and minor versions of CUDA, the oldest compiler that is taken, and the first that is too new.
+type Line = (u32, RangeInclusive<u32>, &'static [u32], &'static [u32]);
 
 const GCC_TO_11_7: &[Line] = &[
-    ((11, 0), &[5, 0, 0], &[10, 0]),
-    ((11, 1), &[5, 0, 0], &[11, 0]),
-    ((11, 2), &[5, 0, 0], &[11, 0]),
-    ((11, 3), &[5, 0, 0], &[11, 0]),
-    ((11, 4), &[6, 0, 0], &[12, 0]),
-    ((11, 5), &[6, 0, 0], &[12, 0]),
-    ((11, 6), &[6, 0, 0], &[12, 0]),
-    ((11, 7), &[6, 0, 0], &[12, 0]),
+    (11, 0..=0, &[5, 0, 0], &[10, 0]),
+    (11, 1..=3, &[5, 0, 0], &[11, 0]),
+    (11, 4..=7, &[6, 0, 0], &[12, 0]),
 ];
 const GCC_FROM_12_0: &[Line] = &[
-    ((12, 0), &[6, 0, 0], &[13, 0]),
-    ((12, 1), &[6, 0, 0], &[13, 0]),
-    ((12, 2), &[6, 0, 0], &[13, 0]),
-    ((12, 3), &[6, 0, 0], &[14, 0]),
-    ((12, 4), &[6, 0, 0], &[14, 0]),
-    ((12, 5), &[6, 0, 0], &[14, 0]),
-    ((12, 6), &[6, 0, 0], &[14, 0]),
-    ((12, 7), &[6, 0, 0], &[14, 0]),
-    ((12, 8), &[6, 0, 0], &[14, 0]),
-    ((12, 9), &[6, 0, 0], &[14, 0]),
-    ((13, 0), &[6, 0, 0], &[16, 0]),
+    (12, 0..=2, &[6, 0, 0], &[13, 0]),
+    (12, 3..=9, &[6, 0, 0], &[14, 0]),
+    (13, 0..=0, &[6, 0, 0], &[16, 0]),
 ];
 /// 2.13 raised the two lines that lagged behind.
-const GCC_FROM_TORCH_2_13: &[Line] = &[((12, 8), &[6, 0, 0], &[15, 0]), ((12, 9), &[6, 0, 0], &[15, 0])];
+const GCC_FROM_TORCH_2_13: &[Line] = &[(12, 8..=9, &[6, 0, 0], &[15, 0])];
 const CLANG_TO_11_7: &[Line] = &[
-    ((11, 1), &[3, 3, 0], &[11, 0]),
-    ((11, 2), &[3, 3, 0], &[12, 0]),
-    ((11, 3), &[3, 3, 0], &[12, 0]),
-    ((11, 4), &[3, 3, 0], &[13, 0]),
-    ((11, 5), &[3, 3, 0], &[13, 0]),
-    ((11, 6), &[3, 3, 0], &[14, 0]),
-    ((11, 7), &[3, 3, 0], &[14, 0]),
+    (11, 1..=1, &[3, 3, 0], &[11, 0]),
+    (11, 2..=3, &[3, 3, 0], &[12, 0]),
+    (11, 4..=5, &[3, 3, 0], &[13, 0]),
+    (11, 6..=7, &[3, 3, 0], &[14, 0]),
 ];
 const CLANG_FROM_12_0: &[Line] = &[
-    ((12, 0), &[7, 0], &[15, 0]),
-    ((12, 1), &[7, 0], &[15, 0]),
-    ((12, 2), &[7, 0], &[16, 0]),
-    ((12, 3), &[7, 0], &[16, 0]),
-    ((12, 4), &[7, 0], &[17, 0]),
-    ((12, 5), &[7, 0], &[18, 0]),
-    ((12, 6), &[7, 0], &[18, 0]),
-    ((12, 7), &[7, 0], &[19, 0]),
-    ((12, 8), &[7, 0], &[19, 0]),
-    ((12, 9), &[7, 0], &[19, 0]),
-    ((13, 0), &[7, 0], &[21, 0]),
+    (12, 0..=1, &[7, 0], &[15, 0]),
+    (12, 2..=3, &[7, 0], &[16, 0]),
+    (12, 4..=4, &[7, 0], &[17, 0]),
+    (12, 5..=6, &[7, 0], &[18, 0]),
+    (12, 7..=9, &[7, 0], &[19, 0]),
+    (13, 0..=0, &[7, 0], &[21, 0]),
 ];
 
 /// Lowest and first refused version for a toolkit, as this torch's table has it.
@@ -61,9 +43,9 @@ pub(super) fn bounds(torch: &Version, cuda: &Version, clang: bool) -> Option<(Ve
         (true, true) => [&[], CLANG_FROM_12_0, CLANG_TO_11_7],
         (true, false) => [&[], &[], CLANG_TO_11_7],
     };
-    let key = (cuda.major(), cuda.minor());
-    let found = tables.into_iter().flatten().find(|(line, ..)| *line == key)?;
-    Some((Version::new(found.1), Version::new(found.2)))
+    let of_cuda = |line: &&Line| line.0 == cuda.major() && line.1.contains(&cuda.minor());
+    let (_, _, least, below) = tables.into_iter().flatten().find(of_cuda)?;
+    Some((Version::new(least), Version::new(below)))
 }
 
 /// Names that torch replaces by numbers, in the order in which it does.
