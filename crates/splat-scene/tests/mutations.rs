@@ -24,6 +24,17 @@ struct Mutation {
     extra: bool,
     broken: Option<(usize, &'static str)>,
     comments: bool,
+    /// How matrices stand in JSON: in rows, in columns, or as one list.
+    layout: Layout,
+    /// Commas after the last value, in JSON.
+    commas: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Layout {
+    Rows,
+    Columns,
+    List,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,8 +56,10 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]);
     let broken =
         prop::option::of((0..CAMERAS, prop::sample::select(vec!["NaN", "-Infinity", "Infinity", "1e200"])));
-    (any::<bool>(), encoding, 0..CAMERAS, any::<bool>(), any::<bool>(), broken, any::<bool>()).prop_map(
-        |(capitals, encoding, turn, sparse, extra, broken, comments)| Mutation {
+    let layout = prop::sample::select(vec![Layout::Rows, Layout::Columns, Layout::List]);
+    let texts = (any::<bool>(), layout, any::<bool>());
+    (any::<bool>(), encoding, 0..CAMERAS, any::<bool>(), any::<bool>(), broken, texts).prop_map(
+        |(capitals, encoding, turn, sparse, extra, broken, (comments, layout, commas))| Mutation {
             capitals,
             encoding,
             turn,
@@ -54,6 +67,8 @@ fn mutation() -> impl Strategy<Value = Mutation> {
             extra,
             broken,
             comments,
+            layout,
+            commas,
         },
     )
 }
@@ -91,6 +106,16 @@ impl Mutation {
         if let Some((i, number)) = self.broken {
             value["frames"][i]["transform_matrix"][0][1] = json!(format!("@{number}"));
         }
+        for frame in value["frames"].as_array_mut().unwrap() {
+            let m: Vec<Vec<Value>> = serde_json::from_value(frame["transform_matrix"].take()).unwrap();
+            let columns =
+                || (0..4).map(|c| m.iter().map(|row| row[c].clone()).collect()).collect::<Vec<Vec<Value>>>();
+            frame["transform_matrix"] = match self.layout {
+                Layout::Rows => json!(m),
+                Layout::Columns => json!(columns()),
+                Layout::List => json!(m.concat()),
+            };
+        }
         value["frames"].as_array_mut().unwrap().rotate_left(self.turn);
         // Keys in another order.
         let mut entries: Vec<(String, Value)> = object(&mut value).clone().into_iter().collect();
@@ -100,6 +125,9 @@ impl Mutation {
         let mut text = serde_json::to_string_pretty(&value).unwrap();
         for number in ["NaN", "-Infinity", "Infinity", "1e200"] {
             text = text.replace(&format!("\"@{number}\""), number);
+        }
+        if self.commas {
+            text = text.replace("\n    }\n", ",\n    },\n").replace("\n      ]\n", ",\n      ],\n");
         }
         if self.comments {
             text = text.replacen('{', "{ // caf\u{e9}\n/* \"frames\": [] */", 1);
@@ -155,6 +183,10 @@ impl Mutation {
         let mut expected = 0;
         if let Some((i, _)) = self.broken {
             assert_warns(&d, &["1 of 10 frames", &name(i)]);
+            expected += 1;
+        }
+        if self.layout == Layout::Columns && kind == "transforms" {
+            assert_warns(&d, &["column by column"]);
             expected += 1;
         }
         if self.capitals {
