@@ -6,6 +6,7 @@
 pub mod cargo;
 pub mod commands;
 pub mod compile;
+pub mod docs;
 pub mod doctor;
 pub mod explain;
 pub mod ext;

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use splatwright::{commands::Cli, program, ui, wheel};
+use splatwright::{commands::Cli, program, ui};
 
 fn main() -> ExitCode {
     program::is_splatwright();
     let cli: Cli = program::parse();
-    cli.command.run(wheel::engines_of_xtask).unwrap_or_else(|error| ui::report(&error))
+    cli.command.run().unwrap_or_else(|error| ui::report(&error))
 }

@@ -88,9 +88,12 @@ fn told(mut command: clap::Command) -> clap::Command {
     if let Some(long) = long {
         command = command.long_about(long);
     }
+    if let Some(after) = tell(command.get_after_help()) {
+        command = command.after_help(after);
+    }
     if language::is_chinese() {
         command = command
-            .help_template("{about-with-newline}\n用法：{usage}\n\n{all-args}")
+            .help_template("{about-with-newline}\n用法：{usage}\n\n{all-args}{after-help}")
             .subcommand_help_heading("命令");
     }
     command

@@ -71,3 +71,44 @@ fn texts_name_this_program() {
     let (_, _, error) = run(&["explain", "E999"]);
     assert!(error.contains("hint: splatwright explain --list"), "{error}");
 }
+
+#[test]
+fn completions_and_man_pages_know_every_command() {
+    let (_, help, _) = run(&["--help"]);
+    assert!(help.contains("Exit codes: 0 done, 1 failed"), "{help}");
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| line.starts_with("  "))
+        .filter(|line| line.as_bytes()[2] != b' ')
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(["doctor", "fix", "ext", "man"].iter().all(|known| commands.contains(known)), "{commands:?}");
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let (output, script, error) = run(&["completions", shell]);
+        assert!(output.status.success(), "{error}");
+        assert!(commands.iter().all(|command| script.contains(command)), "{shell}: {script}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("share/man1");
+    let (output, _, error) = run(&["man", pages.to_str().unwrap()]);
+    assert!(output.status.success(), "{error}");
+    for command in commands {
+        let page = std::fs::read_to_string(pages.join(format!("splatwright-{command}.1"))).unwrap();
+        assert!(page.contains("SYNOPSIS"), "{command}: {page}");
+    }
+}
+
+#[test]
+fn no_color_is_respected() {
+    let refused = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_splatwright"));
+        command.args(["explain", "Z03", "--lang", "en"]).env_remove("NO_COLOR");
+        String::from_utf8(command.envs(variables.iter().copied()).output().unwrap().stderr).unwrap()
+    };
+    let forced = ("CLICOLOR_FORCE", "1");
+    assert!(refused(&[forced]).contains('\u{1b}'), "{}", refused(&[forced]));
+    let plain = refused(&[forced, ("NO_COLOR", "1")]);
+    assert!(plain.starts_with("error: ") && !plain.contains('\u{1b}'), "{plain}");
+}

@@ -67,6 +67,7 @@ const OTHERS: &[&str] = &[
     "Drop-in differentiable 3D Gaussian Splatting rasterizer for any torch from 2.0, on CPU and CUDA",
     "Mean squared distances to three nearest neighbours, for any torch from 2.0",
     "Differentiable SSIM for any torch from 2.0, on CPU and CUDA",
+    "Trains, renders, edits and shows 3D Gaussian Splatting scenes; mends CUDA and PyTorch toolchains",
 ];
 
 /// A text of the source.
@@ -188,7 +189,7 @@ fn is_message(context: &str, text: &str) -> bool {
 }
 
 fn help(command: &Command, found: &mut Vec<Text>) {
-    let of_command = [command.get_about(), command.get_long_about()];
+    let of_command = [command.get_about(), command.get_long_about(), command.get_after_help()];
     let of_arguments = command.get_arguments().flat_map(|arg| [arg.get_help(), arg.get_long_help()]);
     for text in of_command.into_iter().chain(of_arguments).flatten() {
         let paragraphs: BTreeSet<String> = text.to_string().split("\n\n").map(key).collect();
