@@ -91,3 +91,19 @@ fn results_that_cannot_be_written_end_no_program_in_a_panic() {
     drop(reader);
     assert_eq!(print(writer.into()), (Some(0), String::new()));
 }
+
+#[test]
+fn the_help_tells_the_exit_codes_and_no_color_is_respected() {
+    assert!(splat(&["--help"]).contains("Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 stopped"));
+    let refused = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")));
+        command.args(["train", "--no-such-option"]).env_remove("NO_COLOR").envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let forced = ("CLICOLOR_FORCE", "1");
+    assert!(refused(&[forced]).contains('\u{1b}'), "{}", refused(&[forced]));
+    let plain = refused(&[forced, ("NO_COLOR", "1")]);
+    assert!(plain.starts_with("error: ") && !plain.contains('\u{1b}'), "{plain}");
+}

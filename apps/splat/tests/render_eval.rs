@@ -411,3 +411,51 @@ fn real_photographs_give_scores() {
     println!("points as blobs: {}", stats["mean"]);
     assert!(stats["mean"]["psnr"].as_f64().unwrap() > 11.0, "{}", stats["mean"]);
 }
+
+/// One JSON object per line and nothing else; the last one is the end.
+fn events(arguments: &[&str]) -> Vec<Value> {
+    let printed = works(&[arguments, &["--json-events", "--quiet"]].concat());
+    printed.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{printed}"))).collect()
+}
+
+#[test]
+fn every_long_command_tells_programs_its_progress_and_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path());
+    let data = data.to_str().unwrap();
+    let [good, dull, frames, small, sog] =
+        ["good.ply", "dull.ply", "frames", "small.ply", "small.sog"].map(|name| at(dir.path(), name));
+    ply::write_gaussians(&good, &scene(1.0)).unwrap();
+    ply::write_gaussians(&dull, &scene(0.5)).unwrap();
+    let all = ["--data", data, "--split", "all", "--engine", "cpu"];
+    let commands: [(&[&str], &str, u64); 5] = [
+        (&[&["render", &good, "-o", &frames][..], &all].concat(), "render", 5),
+        (&[&["eval", &good][..], &all].concat(), "evaluate", 5),
+        (&[&["compare", &good, &dull][..], &all].concat(), "compare", 5),
+        (
+            &["edit", &good, &small, "--max-gaussians", "40", "--data", data, "--engine", "cpu"],
+            "contributions",
+            5,
+        ),
+        (&["convert", &good, &sog], "clustering harmonics", 0),
+    ];
+    for (arguments, stage, of) in commands {
+        let told = events(arguments);
+        let (end, before) = told.split_last().unwrap();
+        assert_eq!((&end["event"], &end["command"]), (&"done".into(), &arguments[0].into()), "{end}");
+        assert!(before.iter().all(|event| event["event"] == "progress"), "{before:?}");
+        let done: Vec<u64> = before
+            .iter()
+            .filter(|event| event["stage"] == stage && (of == 0 || event["of"] == of))
+            .map(|event| event["done"].as_u64().unwrap())
+            .collect();
+        assert!(done.is_sorted(), "{before:?}");
+        // A scene without harmonics has nothing to cluster.
+        assert!(of == 0 || done.last() == Some(&of), "{stage}: {before:?}");
+    }
+    let told = events(&[&["compare", &good, &dull][..], &all].concat());
+    let mean = |scene: &str| told.last().unwrap()["mean"][scene]["psnr"].as_f64().unwrap();
+    assert!(mean("a") > 55.0 && mean("b") < 30.0, "{told:?}");
+    let refused = fails(&[&["eval", &good, "--json", "--json-events"][..], &all].concat());
+    assert!(refused.contains("--json-events"), "{refused}");
+}

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::events::EventArgs;
 use super::say;
 
 /// Columns that stay free: the terminal writes `^C` behind the line, which must not wrap it.
@@ -24,6 +25,8 @@ pub(crate) struct Bar {
     of: u64,
     pace: Pace,
     began: Instant,
+    /// Who else hears of it, and under which name.
+    told: (EventArgs, &'static str),
 }
 
 impl Bar {
@@ -32,12 +35,19 @@ impl Bar {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let style = ProgressStyle::with_template("{msg}").expect("the template is valid");
         let line = ProgressBar::with_draw_target(None, target).with_style(style);
-        Self { line, of, pace: Pace::default(), began: Instant::now() }
+        Self { line, of, pace: Pace::default(), began: Instant::now(), told: Default::default() }
+    }
+
+    /// The same progress as events, if they are wanted.
+    pub(crate) fn telling(self, events: EventArgs, stage: &'static str) -> Self {
+        Self { told: (events, stage), ..self }
     }
 
     /// `done` of the pieces are done; `parts` follow as far as they fit, the most important first.
     pub(crate) fn show(&mut self, done: u64, parts: &[&str]) {
         self.pace.hear(done, self.began.elapsed().as_secs_f64());
+        let (events, stage) = self.told;
+        events.progress(stage, done, self.of, self.pace.left(self.of));
         let width = console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns));
         self.line.set_message(composed(width, done, self.of, self.left(), parts));
     }

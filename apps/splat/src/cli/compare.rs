@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use serde_json::json;
 use splat_scene::PictureCache;
 use splat_tch::{Camera, render};
 use splat_train::metrics::{Evaluator, Scores, Truth, ViewScore};
@@ -10,6 +11,7 @@ use tch::{Kind, Tensor};
 
 use super::bar::Bar;
 use super::common::{self, DataArgs, Split};
+use super::events::EventArgs;
 use super::folder::Folder;
 use super::scene::{LookArgs, Scene};
 use super::{Hinted, say};
@@ -45,6 +47,8 @@ pub(crate) struct Args {
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
+    events: EventArgs,
+    #[command(flatten)]
     dataset: DataArgs,
     #[command(flatten)]
     look: LookArgs,
@@ -61,7 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     pictures.prefetch(&chosen);
     let files = report::file_names(chosen.iter().map(|&i| dataset.views[i].name.as_str()));
     let pngs = report::PngPool::new(common::png_threads())?;
-    let mut bar = Bar::new(chosen.len() as u64, args.quiet);
+    let mut bar = Bar::new(chosen.len() as u64, args.quiet).telling(args.events, "compare");
     let evaluator = Evaluator::default();
     let mut scores = [Scores::default(), Scores::default()];
     let _guard = tch::no_grad_guard();
@@ -94,6 +98,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let message = format!("{}: the masks leave no pixel of any view", args.data.display());
         return Err(Hinted::error(message, "masks are white where a photograph counts"));
     };
+    if args.events.wanted() {
+        let [first, second] = &scores;
+        let result = json!({"mean": {"a": a, "b": b}, "views": {"a": first.views, "b": second.views}});
+        args.events.done("compare", result);
+        return Ok(());
+    }
     let rows = scores[0].views.iter().zip(&scores[1].views).map(|(a, b)| row(a, b));
     let mean = (format!("mean of {}", scores[0].views.len()), [a.psnr, b.psnr], [a.ssim, b.ssim]);
     let counts = scenes.each_ref().map(|scene| scene.host.len());

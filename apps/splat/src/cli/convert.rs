@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
+use serde_json::json;
 
 use super::say::{note, warn};
 use super::scene_file::{Inputs, Output, OutputArgs, size};
@@ -46,6 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let degree = inputs.sh_degree();
     inputs.reduce_sh_degree(args.sh_degree.unwrap_or(3));
     output.write(&mut inputs, false)?;
+    args.output.events.done("convert", json!({"output": out, "gaussians": inputs.g.len()}));
     if !args.quiet {
         let Inputs { bytes, formats, .. } = &inputs;
         let lowered = if inputs.sh_degree() < degree { format!("{degree} -> ") } else { String::new() };

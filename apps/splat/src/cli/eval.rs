@@ -11,6 +11,7 @@ use splat_train::metrics::{Evaluator, Lpips, Mean, Scores, Truth, ViewScore};
 
 use super::bar::Bar;
 use super::common::{self, DataArgs, Split};
+use super::events::EventArgs;
 use super::folder::Folder;
 use super::past::Past;
 use super::scene::{LookArgs, Scene, file_of};
@@ -55,11 +56,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     lpips: Option<PathBuf>,
     /// Print what stats.json holds instead of a table
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json_events")]
     json: bool,
     /// Show no progress
     #[arg(short, long)]
     quiet: bool,
+    #[command(flatten)]
+    events: EventArgs,
     #[command(flatten)]
     dataset: DataArgs,
     #[command(flatten)]
@@ -119,7 +122,7 @@ fn evaluate(args: &Args) -> Result<()> {
     // Names may repeat, so the current view is taken from the request for its photograph.
     let current = Cell::new(0);
 
-    let mut bar = Bar::new(views.len() as u64, args.quiet);
+    let mut bar = Bar::new(views.len() as u64, args.quiet).telling(args.events, "evaluate");
     let mut done = 0;
     let pngs = report::PngPool::new(common::png_threads())?;
     let scores = Evaluator::new(lpips).run(
@@ -156,6 +159,8 @@ fn evaluate(args: &Args) -> Result<()> {
     }
     if args.json {
         say::print(&format!("{stats:#}"))?;
+    } else if args.events.wanted() {
+        args.events.done("eval", stats);
     } else {
         say::print(&table(&scores.views, &mean))?;
     }

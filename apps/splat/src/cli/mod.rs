@@ -8,6 +8,7 @@ pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod edit;
 pub(crate) mod eval;
+pub(crate) mod events;
 pub(crate) mod folder;
 mod hints;
 pub(crate) mod info;

@@ -1,11 +1,12 @@
 //! Shows events: a line of progress on a terminal, about twenty lines elsewhere, JSON lines on stdout when asked for.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use splat_train::{Event, Method, Outcome};
 
 use super::bar::Bar;
+use super::events;
 use super::say::{self, grouped};
 
 pub(crate) struct Progress {
@@ -39,10 +40,7 @@ impl Progress {
 
     pub(crate) fn show(&mut self, event: &Event) {
         if self.json {
-            // A reader that has gone away is no reason to lose the run.
-            if let Ok(line) = serde_json::to_string(event) {
-                let _ = writeln!(std::io::stdout(), "{line}");
-            }
+            events::tell(event);
         }
         match event {
             Event::Placed { method, points, guessed, seconds } => {

@@ -1,6 +1,5 @@
 //! `splat reconstruct`, and the same within `splat train`: shows the stages, and says what came of them.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -9,6 +8,7 @@ use serde_json::json;
 
 use super::bar::Bar;
 use super::common::stopped_by_ctrl_c;
+use super::events;
 use super::folder::{Folder, RECONSTRUCTION};
 use super::poses::{self, quoted};
 use super::{Ended, Hinted, say};
@@ -132,9 +132,7 @@ impl Shown {
 
     fn stage(&mut self, what: &str, done: u64, of: u64) {
         if self.json {
-            // A reader that has gone away is no reason to stop.
-            let line = json!({ "event": "reconstruct", "stage": what, "done": done, "of": of });
-            let _ = writeln!(std::io::stdout(), "{line}");
+            events::tell(&json!({ "event": "reconstruct", "stage": what, "done": done, "of": of }));
         }
         if self.what != what {
             self.clear();

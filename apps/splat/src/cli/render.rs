@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use crate::trajectory::{self, LONGEST_SIDE, Lens, Orbit, Shot, Trajectory, depth_in_view};
 use anyhow::{Context, Result};
+use serde_json::json;
 use splat_core::Camera;
 use splat_scene::{Origin, cameras_json, write_atomically};
 
 use super::bar::Bar;
 use super::common::{self, DataArgs, Split};
+use super::events::EventArgs;
 use super::past::Past;
 use super::render_output::{Extras, Output};
 use super::scene::{LookArgs, Scene, file_of, numbers};
@@ -98,6 +100,8 @@ pub(crate) struct Args {
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
+    events: EventArgs,
+    #[command(flatten)]
     circle: CircleArgs,
     #[command(flatten)]
     dataset: DataArgs,
@@ -166,7 +170,7 @@ fn render(args: &Args) -> Result<Ended> {
 
     let stop = common::stopped_by_ctrl_c()?;
 
-    let mut bar = Bar::new(shots.len() as u64, args.quiet);
+    let mut bar = Bar::new(shots.len() as u64, args.quiet).telling(args.events, "render");
     let begin = Instant::now();
     let (mut done, mut seen) = (0, false);
     for (i, shot) in shots.iter().enumerate() {
@@ -195,6 +199,7 @@ fn render(args: &Args) -> Result<Ended> {
             scene.path.display()
         ));
     }
+    args.events.done("render", json!({"output": args.output, "pictures": done, "of": shots.len()}));
     if !args.quiet {
         let seconds = begin.elapsed().as_secs_f64();
         let first = &shots[0].camera;

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 use splat_scene::{GaussianFormat, Gaussians, Origin, Repair, Rows, WriteProgress, ply, sog, spz};
 
 use super::Hinted;
+use super::bar::Bar;
+use super::events::EventArgs;
 use super::say::{note, warn};
 use super::scene::{TrainedArgs, file_of};
 use super::view;
@@ -30,6 +31,8 @@ pub(crate) struct OutputArgs {
     /// Replace the output if it exists
     #[arg(long)]
     overwrite: bool,
+    #[command(flatten)]
+    pub(super) events: EventArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -174,6 +177,7 @@ pub(super) struct Output<'a> {
     coordinates: Option<Coordinates>,
     division: sog::Division,
     quiet: bool,
+    events: EventArgs,
 }
 
 impl<'a> Output<'a> {
@@ -206,7 +210,7 @@ impl<'a> Output<'a> {
         if !args.overwrite {
             refuse_existing(path, format)?;
         }
-        Ok(Self { path, format, page, coordinates: args.coordinates, division, quiet })
+        Ok(Self { path, format, page, coordinates: args.coordinates, division, quiet, events: args.events })
     }
 
     /// Writes the scene. If it was `moved`, the cameras beside the first input say nothing about it any more.
@@ -230,7 +234,7 @@ impl<'a> Output<'a> {
         }
         if self.page {
             let (first, file) = (&inputs.first, inputs.file.as_ref());
-            return with_bar(quiet, HARMONICS, |progress| {
+            return self.with_bar(HARMONICS, |progress| {
                 view::write_page(path, first, moved, g, file.map(|file| file as &dyn Rows), progress)?;
                 said_precision(g, format, quiet);
                 Ok(())
@@ -250,11 +254,26 @@ impl<'a> Output<'a> {
         }
         if format == GaussianFormat::SogStreamed {
             fs_err::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
-            return with_bar(quiet, "merging neighbours", |progress| {
+            return self.with_bar("merging neighbours", |progress| {
                 Ok(sog::write_streamed(path, g, self.division, progress)?)
             });
         }
-        with_bar(quiet, HARMONICS, |progress| Ok(g.write_as(path, format, progress)?))
+        self.with_bar(HARMONICS, |progress| Ok(g.write_as(path, format, progress)?))
+    }
+
+    /// Runs `write` with a progress bar about `what`.
+    fn with_bar(
+        &self,
+        what: &'static str,
+        write: impl FnOnce(WriteProgress<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut bar = Bar::new(0, self.quiet).telling(self.events, what);
+        write(&mut |done, of| {
+            bar.of(of);
+            bar.show(done, &[what]);
+        })?;
+        bar.clear();
+        Ok(())
     }
 }
 
@@ -268,24 +287,6 @@ impl std::fmt::Display for Output<'_> {
 
 /// What writing SOG spends its time on.
 const HARMONICS: &str = "clustering harmonics";
-
-/// Runs `write` with a progress bar.
-fn with_bar(
-    quiet: bool,
-    what: &'static str,
-    write: impl FnOnce(WriteProgress<'_>) -> Result<()>,
-) -> Result<()> {
-    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
-    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}  {eta} left");
-    bar.set_style(style.expect("the template is valid"));
-    bar.set_message(what);
-    write(&mut |done, of| {
-        bar.set_length(of);
-        bar.set_position(done);
-    })?;
-    bar.finish_and_clear();
-    Ok(())
-}
 
 /// Moves a scene to an origin of its own where the format would round it coarsely, and says what precision is left.
 fn place(g: &mut Gaussians, format: GaussianFormat, out: &Path, quiet: bool) {

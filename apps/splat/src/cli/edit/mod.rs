@@ -88,7 +88,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Print what was done as JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json_events")]
     json: bool,
     #[command(flatten)]
     output: OutputArgs,
@@ -112,7 +112,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut inputs = Inputs::read(inputs)?;
     let before = inputs.g.len();
     let views = match &args.data {
-        Some(data) => Some(Views::open(data, &args.dataset, &args.look, &inputs.first, args.quiet)?),
+        Some(data) => {
+            Some(Views::open(data, &args.dataset, &args.look, &inputs.first, args.quiet, args.output.events)?)
+        }
         None => None,
     };
     let removed = args.remove(&mut inputs.g, views.as_ref())?;
@@ -123,7 +125,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let after = inputs.g.len();
     output.write(&mut inputs, transform.is_some())?;
-    if args.json {
+    if args.json || args.output.events.wanted() {
         let removed: Vec<Value> =
             removed.iter().map(|(why, n)| json!({"why": why, "gaussians": n})).collect();
         let report = json!({
@@ -139,7 +141,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             })),
             "after": after,
         });
-        return say::print(&format!("{report:#}"));
+        if args.json {
+            return say::print(&format!("{report:#}"));
+        }
+        args.output.events.done("edit", report);
     }
     if !args.quiet {
         let line =

@@ -11,6 +11,7 @@ use splat_train::metrics::{Contributions, Evaluator, Truth};
 use crate::cli::Hinted;
 use crate::cli::bar::Bar;
 use crate::cli::common::DataArgs;
+use crate::cli::events::EventArgs;
 use crate::cli::scene::{LookArgs, Scene};
 
 /// Bytes of photographs that are decoded ahead.
@@ -42,6 +43,7 @@ pub(super) struct Views<'a> {
     /// The file that says how the scene is meant to be rendered.
     scene: PathBuf,
     quiet: bool,
+    events: EventArgs,
 }
 
 impl<'a> Views<'a> {
@@ -51,8 +53,9 @@ impl<'a> Views<'a> {
         look: &'a LookArgs,
         scene: &Path,
         quiet: bool,
+        events: EventArgs,
     ) -> Result<Self> {
-        Ok(Self { dataset: args.open(path)?, path, look, scene: scene.into(), quiet })
+        Ok(Self { dataset: args.open(path)?, path, look, scene: scene.into(), quiet, events })
     }
 
     /// The number of views.
@@ -69,7 +72,7 @@ impl<'a> Views<'a> {
         let scene = self.scene(g)?;
         let device = scene.backend.device();
         let cameras = self.dataset.views.iter().map(|v| Ok(Camera::new(v.camera.clone(), device)?));
-        let mut bar = Bar::new(self.len() as u64, self.quiet);
+        let mut bar = Bar::new(self.len() as u64, self.quiet).telling(self.events, "contributions");
         let settings = Settings { background: scene.background.into(), ..scene.settings };
         let found = Contributions::of(&scene.frozen.scene(), cameras, settings, &mut |done| {
             bar.show(done, &["contributions"]);
@@ -104,7 +107,7 @@ impl<'a> Views<'a> {
         let cameras =
             views.iter().map(|v| Camera::new(v.camera.clone(), device)).collect::<Result<Vec<_>, _>>()?;
         let named: Vec<(&str, &Camera)> = views.iter().map(|v| v.name.as_str()).zip(&cameras).collect();
-        let mut bar = Bar::new(views.len() as u64, self.quiet);
+        let mut bar = Bar::new(views.len() as u64, self.quiet).telling(self.events, "PSNR");
         let mut done = 0;
         let scores = Evaluator::default().run(
             &scene.frozen.scene(),
