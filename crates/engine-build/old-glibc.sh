@@ -2,9 +2,10 @@
 # old-glibc.sh FOLDER [MINOR]: libraries to link against, so that the result loads with glibc 2.MINOR (default 28) and
 # newer. FOLDER/libc.so and its companions stand for the system's and define its symbols without code, each at
 # its newest version that glibc 2.MINOR has; FOLDER/shims.o defines what newer headers ask for besides, and
-# FOLDER/start.o what a program's start needs. Link with -LFOLDER, FOLDER/shims.o, for programs FOLDER/start.o, and with
-# libgcc_s as a shared library: the unwinder in the archives of GCC 12 and newer asks for glibc 2.35. Needs the C compiler
-# and readelf, GNU/Linux only.
+# FOLDER/start.o what a program's start needs, and FOLDER/cxx.o what newer headers of libstdc++ ask for that the systems of
+# glibc 2.28 lack (GLIBCXX_3.4.26 and newer). Link with -LFOLDER, FOLDER/shims.o, for programs FOLDER/start.o, for C++ inside
+# them FOLDER/cxx.o, and with libgcc_s as a shared library: the unwinder in the archives of GCC 12 and newer asks for glibc
+# 2.35. Needs the C and the C++ compiler and readelf, GNU/Linux only.
 set -eu
 out=$1
 minor=${2:-28}
@@ -105,3 +106,13 @@ __attribute__((visibility("hidden"))) int __libc_start_main(int (*main)(int, cha
 C
 $cc -O2 -fPIC -fvisibility=hidden -c -o "$out/start.o" -x c "$out/start.c"
 rm "$out/start.c"
+cat >"$out/cxx.cpp" <<'C'
+#include <new>
+#include <sstream>
+// Headers of GCC 11 and newer call this where older ones threw std::bad_alloc.
+namespace std { void __throw_bad_array_new_length() { throw bad_array_new_length(); } }
+// Before GCC 9 the library had no constructor without arguments; its header is the definition.
+template std::basic_ostringstream<char>::basic_ostringstream();
+C
+${CXX:-c++} -O2 -fPIC -std=c++17 -c -o "$out/cxx.o" "$out/cxx.cpp"
+rm "$out/cxx.cpp"

@@ -64,8 +64,10 @@ pub fn run(root: &Path, arguments: &[&str]) -> anyhow::Result<Artifacts> {
 pub fn run_in(root: &Path, arguments: &[&str], env: &BTreeMap<String, String>) -> anyhow::Result<Artifacts> {
     let shown = format!("cargo {}", arguments.join(" "));
     let mut child = cargo::command(root)
-        .args(arguments)
+        .args(&arguments[..1])
+        // Before a `--`, behind which rustc's own arguments begin.
         .arg("--message-format=json-render-diagnostics")
+        .args(&arguments[1..])
         .envs(env)
         .stdout(Stdio::piped())
         .spawn()

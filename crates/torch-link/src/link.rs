@@ -34,7 +34,11 @@ impl Target {
     }
 }
 
-/// What a build script prints if programs of its package are started without cargo: where they look for libtorch.
+/// Programs that are built where this is `0` hold no folder of this machine: something else tells them where libtorch is.
+const RUNPATH: &str = "TORCH_LINK_RUNPATH";
+
+/// What a build script prints if programs of its package are started without cargo: where they look for libtorch. Nothing
+/// about that if `$TORCH_LINK_RUNPATH` is `0`, as for programs that go to other machines.
 ///
 /// Failing to find libtorch becomes `cargo::error=` lines, which end the build with that sentence alone.
 #[must_use]
@@ -43,7 +47,9 @@ pub fn torch_directives() -> String {
     for name in VARIABLES {
         let _ = writeln!(out, "cargo::rerun-if-env-changed={name}");
     }
+    let _ = writeln!(out, "cargo::rerun-if-env-changed={RUNPATH}");
     match torch() {
+        Ok(_) if std::env::var_os(RUNPATH).is_some_and(|value| value == "0") => {}
         Ok(found) => {
             for arg in link_args(&found.lib, Target::of_build_script()) {
                 let _ = writeln!(out, "cargo::rustc-link-arg={arg}");

@@ -13,7 +13,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-/// The modules of each package, what pip shows of it, and what it needs besides torch, which stays the user's choice.
+/// The modules of each package, what pip shows of it, and which other packages of ours it needs.
 const PACKAGES: &[(&[&str], &str, &[&str])] = &[
     (
         &["diff_gaussian_rasterization", "diff_gaussian_rasterization_fastgs"],
@@ -26,6 +26,11 @@ const PACKAGES: &[(&[&str], &str, &[&str])] = &[
         "Differentiable SSIM for any torch from 2.0, on CPU and CUDA",
         &["diff-gaussian-rasterization"],
     ),
+    (
+        &["splatwright"],
+        "Trains, renders, edits and shows 3D Gaussian Splatting scenes; mends CUDA and PyTorch toolchains",
+        &[],
+    ),
 ];
 
 /// What goes into one wheel.
@@ -35,8 +40,9 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// The Python files and stubs of the package's modules, folders of `python`, and the licences.
-    pub(super) fn new(package: &str, root: &Path) -> anyhow::Result<Self> {
+    /// The Python files and stubs of the package's modules, folders of `python`, and the licences. `torch` is the series that
+    /// the package needs; without one, torch stays the user's choice.
+    pub(super) fn new(package: &str, root: &Path, torch: Option<&str>) -> anyhow::Result<Self> {
         let version = env!("CARGO_PKG_VERSION");
         let (modules, summary, needs) = PACKAGES
             .iter()
@@ -56,8 +62,12 @@ impl Contents {
         for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
             contents.add(&format!("{info}/licenses/{licence}"), fs_err::read(root.join(licence))?);
         }
-        let needs: String = needs.iter().map(|n| format!("Requires-Dist: {n}=={version}\n")).collect();
-        let readme = fs_err::read_to_string(root.join("python/README.md"))?;
+        let needs = needs.iter().map(|need| format!("{need}=={version}"));
+        let needs = needs.chain(torch.map(|series| format!("torch=={series}.*")));
+        let needs: String = needs.map(|need| format!("Requires-Dist: {need}\n")).collect();
+        let own = root.join("python").join(package).join("README.md");
+        let readme = if own.exists() { own } else { root.join("python/README.md") };
+        let readme = fs_err::read_to_string(readme)?;
         let metadata = format!(
             "Metadata-Version: 2.1\nName: {package}\nVersion: {version}\nSummary: {summary}\n\
              License: MIT OR Apache-2.0\nRequires-Python: >=3.8\n{needs}\
@@ -68,14 +78,18 @@ impl Contents {
         Ok(contents)
     }
 
+    /// The folder of the wheel's own description.
+    pub(super) fn info(&self) -> String {
+        format!("{}-{}.dist-info", self.package, env!("CARGO_PKG_VERSION"))
+    }
+
     pub(super) fn add(&mut self, name: &str, bytes: Vec<u8>) {
         self.files.insert(name.to_owned(), bytes);
     }
 
     /// Writes the wheel into `folder`, whole or not at all.
     pub(super) fn write(mut self, folder: &Path, tag: &str) -> anyhow::Result<PathBuf> {
-        let version = env!("CARGO_PKG_VERSION");
-        let info = format!("{}-{version}.dist-info", self.package);
+        let (version, info) = (env!("CARGO_PKG_VERSION"), self.info());
         let pure = tag.ends_with("-any");
         self.add(
             &format!("{info}/WHEEL"),

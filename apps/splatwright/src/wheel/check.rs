@@ -51,7 +51,15 @@ fn checked(path: &Path, file: &str) -> anyhow::Result<()> {
         ensure!(!name.contains("inria"), "`{name}` is the original's, which no wheel of ours contains");
         no_paths(name, bytes)?;
         if name.contains("/_lib/") {
-            let library = Library::read(name, bytes)?;
+            let mut library = Library::read(name, bytes)?;
+            if !name.ends_with(std::env::consts::DLL_SUFFIX) && !name.ends_with(".dll") {
+                // A program; it may need torch where the wheel does.
+                if metadata.lines().any(|line| line.starts_with("Requires-Dist: torch==")) {
+                    library = library.with_torch();
+                }
+                libraries.push(library);
+                continue;
+            }
             ensure!(library.symbols.iter().any(|s| s == ENTRY), "`{name}` does not export `{ENTRY}`");
             let foreign = library.symbols.iter().find(|s| *s != ENTRY);
             ensure!(foreign.is_none(), "`{name}` exports `{}` besides `{ENTRY}`", foreign.map_or("", |s| s));
@@ -102,9 +110,10 @@ fn record(files: &BTreeMap<String, Vec<u8>>, own: &str, text: &str) -> anyhow::R
 
 /// No folder of the machine that made it: the repository, cargo's sources, homes.
 fn no_paths(name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-    // Put together here: as they are searched for, tidy would take them for paths of somebody's machine.
-    let mut folders: Vec<String> =
-        ["/home", "/Users", "\\Users"].iter().map(|f| format!("{f}{}", &f[..1])).collect();
+    // Put together here: tidy would take them for paths of somebody's machine, and this check would find them in the program
+    // that it is part of.
+    let homes = [('/', "home"), ('/', "Users"), ('\\', "Users")];
+    let mut folders: Vec<String> = homes.iter().map(|(mark, name)| format!("{mark}{name}{mark}")).collect();
     let own = [repository::root(), cargo_home(), std::env::home_dir()];
     folders
         .extend(own.into_iter().flatten().map(|p| format!("{}{}", p.display(), std::path::MAIN_SEPARATOR)));

@@ -1,7 +1,7 @@
-//! The engine libraries that go into a wheel: `cpu` compiled anew without paths of this machine and for old C libraries,
-//! `cuda` as the row has it.
+//! What is compiled into a wheel: engine `cpu` and programs anew, without paths of this machine and for old C libraries,
+//! engine `cuda` as the row has it.
 //!
-//! The CPU engine has a target folder of its own (`target/wheel`), as other flags would recompile the row. The CUDA
+//! What is compiled anew has a target folder of its own (`target/wheel`), as other flags would recompile the row. The CUDA
 //! engine holds no paths and is the row's library.
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use splat_toolchain::EngineName;
+use splat_toolchain::{EngineName, config};
 
 use super::{Args, Engines};
 use crate::{compile, hint::hinted};
@@ -66,6 +66,32 @@ pub fn library_name(engine: &str) -> String {
     format!("{}splat_{engine}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
 }
 
+/// Compiles a program of this workspace for other machines: stripped, without paths of this one, for glibc 2.28. What links
+/// libtorch does not say where it is. GNU/Linux only.
+///
+/// # Errors
+/// It does not compile.
+pub fn portable_program(root: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let mut environment = BTreeMap::from([
+        ("CARGO_ENCODED_RUSTFLAGS".to_owned(), flags(root, Platform::Host)?),
+        ("TORCH_LINK_RUNPATH".to_owned(), "0".to_owned()),
+    ]);
+    // The C++ around libtorch names its own files and torch's headers in messages.
+    let maps =
+        folders(root).into_iter().map(|(from, to)| format!(" -ffile-prefix-map={}={to}", from.display()));
+    let maps: String = maps.collect();
+    for variable in ["CFLAGS", "CXXFLAGS"] {
+        environment.insert(variable.to_owned(), env::var(variable).unwrap_or_default() + &maps);
+    }
+    let part =
+        |file: &str| format!("-Clink-arg={}", root.join("target/wheel/old-glibc").join(file).display());
+    let arguments =
+        ["rustc", "--release", "--locked", "-p", name, "--bin", name, "--target-dir", "target/wheel"];
+    let last = ["--", "-Cstrip=symbols", &part("start.o"), &part("cxx.o")];
+    let made = compile::run_in(root, &[&arguments[..], &last].concat(), &environment)?;
+    Ok(made.binary(name)?.to_owned())
+}
+
 fn cpu(root: &Path, platform: Platform) -> anyhow::Result<PathBuf> {
     let mut arguments = vec!["build", "--release", "-p", "splat-cpu", "--example", "splat_cpu"];
     arguments.extend(["--target-dir", "target/wheel"]);
@@ -90,17 +116,8 @@ fn flags(root: &Path, platform: Platform) -> anyhow::Result<String> {
         (_, Ok(plain)) => plain.split_whitespace().map(str::to_owned).collect(),
         _ => Vec::new(),
     };
-    let mut remap =
-        |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
-    if let Some(home) = cargo_home() {
-        // The last flag that fits is the one that counts.
-        remap(&home, "cargo");
-        let sources = home.join("registry").join("src");
-        for entry in fs_err::read_dir(&sources).into_iter().flatten().flatten() {
-            remap(&entry.path(), "crates");
-        }
-    }
-    remap(root, "splatwright");
+    let remap = |(from, to): (PathBuf, &str)| format!("--remap-path-prefix={}={to}", from.display());
+    flags.extend(folders(root).into_iter().map(remap));
     if platform == Platform::Host && cfg!(all(windows, target_env = "msvc")) {
         // Not every Windows has Visual Studio's runtime libraries.
         flags.push("-Ctarget-feature=+crt-static".to_owned());
@@ -124,6 +141,22 @@ fn flags(root: &Path, platform: Platform) -> anyhow::Result<String> {
         flags.extend(arguments.iter().map(|argument| format!("-Clink-arg={argument}")));
     }
     Ok(flags.join("\x1f"))
+}
+
+/// Folders of this machine and what stands for them. Of those that fit, compilers take the last.
+fn folders(root: &Path) -> Vec<(PathBuf, &'static str)> {
+    let mut folders = Vec::new();
+    if let Some(home) = cargo_home() {
+        let sources = home.join("registry").join("src");
+        folders.push((home, "cargo"));
+        folders
+            .extend(fs_err::read_dir(&sources).into_iter().flatten().flatten().map(|e| (e.path(), "crates")));
+    }
+    folders.push((root.to_owned(), "splatwright"));
+    let settings = fs_err::read_to_string(root.join(config::PATH)).unwrap_or_default();
+    let torch = config::parse(&settings).ok().and_then(|(_, mut set)| set.remove("LIBTORCH"));
+    folders.extend(torch.map(|folder| (folder.into(), "torch")));
+    folders
 }
 
 /// Where cargo keeps the sources of crates.

@@ -7,6 +7,7 @@
 mod archive;
 mod check;
 mod libraries;
+mod programs;
 mod tag;
 pub mod verify;
 
@@ -21,7 +22,8 @@ use splat_toolchain::{EngineName, probe};
 
 pub(crate) use archive::hash as record_hash;
 pub use check::check;
-pub use libraries::{Platform, library_name};
+pub use libraries::{Platform, library_name, portable_program};
+pub use programs::{Programs, programs};
 pub use tag::{Library, platform_tag};
 
 use crate::{cargo, hint::hinted, repository, ui};
@@ -65,10 +67,10 @@ pub struct Args {
 }
 
 impl Args {
-    /// The host's wheels in `wheel_dir`, for commands that need some.
-    pub(crate) fn of(wheel_dir: PathBuf, engines: Vec<EngineName>) -> Self {
+    /// The host's wheels in `wheel_dir`, for commands that need some; `engine_dir` as the option of that name.
+    pub fn of(wheel_dir: PathBuf, engines: Vec<EngineName>, engine_dir: Option<PathBuf>) -> Self {
         let engines = Some(engines);
-        Self { wheel_dir, engines, arch: None, engine_dir: None, platform: Platform::Host, json: false }
+        Self { wheel_dir, engines, arch: None, engine_dir, platform: Platform::Host, json: false }
     }
 
     /// What was asked for, else what can be built for the platform from here.
@@ -121,7 +123,7 @@ pub fn run(args: &Args, engines: Engines) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// As [`run`].
-pub(crate) fn make(root: &Path, args: &Args, engines: Engines) -> anyhow::Result<Vec<Wheel>> {
+pub fn make(root: &Path, args: &Args, engines: Engines) -> anyhow::Result<Vec<Wheel>> {
     if let Some(other) = args.engines().iter().find(|e| !matches!(e, EngineName::Cpu | EngineName::Cuda)) {
         return Err(hinted(
             format!("no wheel contains engine `{other}`: its licence is not ours"),
@@ -129,7 +131,7 @@ pub(crate) fn make(root: &Path, args: &Args, engines: Engines) -> anyhow::Result
         ));
     }
     let libraries = libraries::build(root, args, engines)?;
-    let mut carrier = archive::Contents::new(PACKAGE, root)?;
+    let mut carrier = archive::Contents::new(PACKAGE, root, None)?;
     let mut found = Vec::new();
     for (name, path) in &libraries {
         let bytes = fs_err::read(path)?;
@@ -137,10 +139,10 @@ pub(crate) fn make(root: &Path, args: &Args, engines: Engines) -> anyhow::Result
         carrier.add(&format!("{PACKAGE}/_lib/{name}"), bytes);
     }
     let (platform, because) = platform_tag(&found)?;
-    let mut wheels = vec![write(carrier, args, &format!("py3-none-{platform}"), Some(because))?];
+    let mut wheels = vec![write(carrier, &args.wheel_dir, &format!("py3-none-{platform}"), Some(because))?];
     for companion in ["simple_knn", "fused_ssim"] {
-        let contents = archive::Contents::new(companion, root)?;
-        wheels.push(write(contents, args, "py3-none-any", None)?);
+        let contents = archive::Contents::new(companion, root, None)?;
+        wheels.push(write(contents, &args.wheel_dir, "py3-none-any", None)?);
     }
     Ok(wheels)
 }
@@ -181,18 +183,18 @@ pub fn engines_of_xtask(engine: EngineName, arch: Option<&[u32]>) -> anyhow::Res
 /// # Errors
 /// When there is no such package, or the wheel cannot be written.
 pub fn pure(root: &Path, package: &str, folder: &Path) -> anyhow::Result<PathBuf> {
-    archive::Contents::new(package, root)?.write(folder, "py3-none-any")
+    archive::Contents::new(package, root, None)?.write(folder, "py3-none-any")
 }
 
 fn write(
     contents: archive::Contents,
-    args: &Args,
+    folder: &Path,
     tag: &str,
     because: Option<String>,
 ) -> anyhow::Result<Wheel> {
     let package = contents.package.clone();
-    fs_err::create_dir_all(&args.wheel_dir)?;
-    let path = contents.write(&args.wheel_dir, tag)?;
+    fs_err::create_dir_all(folder)?;
+    let path = contents.write(folder, tag)?;
     check(&path)?;
     Ok(Wheel { bytes: fs_err::metadata(&path)?.len(), path, package, tag: tag.to_owned(), because })
 }

@@ -25,6 +25,9 @@ const LINUX: &[&str] = &[
 const WINDOWS: &[&str] =
     &["advapi32", "bcrypt", "bcryptprimitives", "kernel32", "msvcrt", "ntdll", "userenv", "ws2_32"];
 
+/// Libraries of torch that a program may need whose wheel requires torch.
+const TORCH: &[&str] = &["libc10.so", "libtorch.so", "libtorch_cpu.so"];
+
 /// The highest symbol versions that distributions with a glibc `2.N` have: N, GLIBCXX 3.4.x, CXXABI 1.3.x, GCC x.
 const RUNTIMES: &[[u32; 4]] = &[
     [17, 19, 7, 4],
@@ -90,6 +93,12 @@ impl Library {
             list.dedup();
         }
         Ok(library)
+    }
+
+    /// The same where torch is there.
+    pub(super) fn with_torch(mut self) -> Self {
+        self.needed.retain(|name| !TORCH.contains(&name.as_str()));
+        self
     }
 
     fn read_elf(&mut self, bytes: &[u8]) -> anyhow::Result<()> {

@@ -84,7 +84,7 @@ pub fn verify(python: &Path, wheels: Option<&Path>, engines: Engines) -> anyhow:
             if recorded_engines(&root).contains(&EngineName::Cuda) {
                 names.push(EngineName::Cuda);
             }
-            super::make(&root, &Args::of(made.clone(), names), engines)?;
+            super::make(&root, &Args::of(made.clone(), names, None), engines)?;
             &made
         }
     };

@@ -1,6 +1,8 @@
 //! Wheels as they are written and as they are checked: a good one passes, each damaged one is refused by name.
 //! Pure wheels only, as nothing is compiled here; `.ci/steps/wheel` builds the one with engines.
 
+mod launcher;
+
 use std::{
     collections::BTreeMap,
     io::{Cursor, Read as _, Write as _},
