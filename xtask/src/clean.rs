@@ -176,7 +176,11 @@ fn cached(bucket: &Path, all: bool) -> Vec<Item> {
     let ours = |name: &str| {
         let is = |item: &managed::ManagedItem| name.starts_with(&format!("{}-", item.name));
         [managed::INRIA, managed::GLM].iter().any(is)
-            || (all && (managed::ITEMS.iter().any(is) || name == "downloads" || name == "tmp"))
+            || (all
+                && (managed::ITEMS.iter().any(is)
+                    || name == "downloads"
+                    || name == "tmp"
+                    || name.starts_with("cargo-")))
     };
     let because = if all { "--cache" } else { "--vendor" };
     let found = entries(bucket).into_iter().filter(|(name, _)| ours(name));

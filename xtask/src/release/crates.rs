@@ -1,32 +1,14 @@
-//! `cargo xtask release --dry-run`: what a release would hold, crate by crate in the order in which they would be published,
-//! and what stands in the way. Uploads nothing and changes nothing; the steps for a person are in `docs/releasing.md`.
+//! `cargo xtask release --crates`: what would be published, crate by crate in the order in which that would happen, and what
+//! stands in the way. Uploads nothing and changes nothing; the steps for a person are in `RELEASING.md`.
 
 use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 use cargo_metadata::{DependencyKind, Metadata, Package};
 use serde::Serialize;
-use splatwright::{cargo, hint::hinted, repository, ui};
+use splatwright::{cargo, hint::hinted, ui};
 
 use crate::tidy;
-
-/// Show what a release would hold, and what stands in the way
-///
-/// For each crate in the order of dependencies: its version, the files that its package would carry, and what a registry
-/// would miss. Exit code 1 if a crate lacks something that can be mended here. That siblings are not published yet is
-/// reported but does not count: their packages are checked by listing them, and with --verify by building them together.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Upload nothing; without it the command refuses to run, as publishing is a person's decision
-    #[arg(long, required = true)]
-    dry_run: bool,
-    /// Also pack all crates and build each from its packed files alone (slow)
-    #[arg(long)]
-    verify: bool,
-    /// Print the report as JSON on stdout
-    #[arg(long)]
-    json: bool,
-}
 
 /// Packages that are never published: they serve this repository.
 const PRIVATE: [&str; 3] = ["splat-testdata", "splat-tests", "xtask"];
@@ -48,27 +30,26 @@ struct Crate {
     checked: &'static str,
 }
 
-/// Runs the command.
+/// Shows the crates; with `verify`, after packing and building them.
 ///
 /// # Errors
-/// cargo cannot list a package, or with `--verify` a package does not build.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let root = repository::required()?;
+/// cargo cannot list a package, or with `verify` a package does not build.
+pub(super) fn show(root: &Path, verify: bool, json: bool) -> anyhow::Result<ExitCode> {
     let metadata = cargo_metadata::MetadataCommand::new()
         .manifest_path(root.join("Cargo.toml"))
         .no_deps()
         .exec()
         .context("cargo cannot describe the workspace")?;
     let order = in_order(&metadata);
-    if args.verify {
-        pack(&root, &order)?;
+    if verify {
+        pack(root, &order)?;
     }
-    let checked = if args.verify { "built from its packed files" } else { "files listed" };
+    let checked = if verify { "built from its packed files" } else { "files listed" };
     let crates = order
         .iter()
-        .map(|package| inspect(&root, &order, package, checked))
+        .map(|package| inspect(root, &order, package, checked))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    if args.json {
+    if json {
         ui::json(&crates)?;
     } else {
         ui::data(&text(&crates))?;
@@ -167,18 +148,24 @@ fn lacks(package: &Package, order: &[&Package], files: &[String], bytes: u64) ->
     lacks
 }
 
-/// Packs every crate and builds each from its packed files. cargo lets packed siblings stand in for published ones unless
-/// they are marked `publish = false`, so it works on a copy of the files without that mark.
-fn pack(root: &Path, order: &[&Package]) -> anyhow::Result<()> {
-    let copy = root.join("target/release-check");
+/// Copies the repository's own files to `copy`, where tools may leave theirs.
+pub(super) fn sources(root: &Path, copy: &Path) -> anyhow::Result<()> {
     if copy.exists() {
-        fs_err::remove_dir_all(&copy)?;
+        fs_err::remove_dir_all(copy)?;
     }
     for file in tidy::files(root)?.iter().filter(|file| root.join(file).is_file()) {
         let to = copy.join(file);
         fs_err::create_dir_all(to.parent().context("a file lies in a folder")?)?;
         fs_err::copy(root.join(file), to)?;
     }
+    Ok(())
+}
+
+/// Packs every crate and builds each from its packed files. cargo lets packed siblings stand in for published ones unless
+/// they are marked `publish = false`, so it works on a copy of the files without that mark.
+fn pack(root: &Path, order: &[&Package]) -> anyhow::Result<()> {
+    let copy = root.join("target/release-check");
+    sources(root, &copy)?;
     let manifest = copy.join("Cargo.toml");
     let text = fs_err::read_to_string(&manifest)?;
     fs_err::write(&manifest, text.replace("\npublish = false\n", "\npublish = true\n"))?;
@@ -201,5 +188,5 @@ fn text(crates: &[Crate]) -> String {
     for one in crates {
         text += &one.lacks.iter().map(|lack| format!("\n{}: {lack}", one.name)).collect::<String>();
     }
-    text + "\n\nNothing was uploaded. The steps for a person are in docs/releasing.md"
+    text + "\n\nNothing was uploaded. The steps for a person are in RELEASING.md"
 }
