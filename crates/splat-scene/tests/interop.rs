@@ -72,9 +72,10 @@ fn reading(format: &str) -> Tolerance {
 fn our_files_read_alike() {
     let dir = tempfile::tempdir().unwrap();
     for (name, g) in scenes() {
-        for kind in ["ply", "splat", "spz", "v4.spz", "compressed.ply", "sog", "folder/meta.json"] {
+        for kind in ["ply", "splat", "spz", "v2.spz", "v4.spz", "compressed.ply", "sog", "folder/meta.json"] {
             let path = dir.path().join(format!("{name}.{kind}"));
             match kind {
+                "v2.spz" => g.write_as(&path, GaussianFormat::Spz(spz::Version::V2), &mut |_, _| {}).unwrap(),
                 "v4.spz" => g.write_as(&path, GaussianFormat::Spz(spz::Version::V4), &mut |_, _| {}).unwrap(),
                 _ => g.write(&path).unwrap(),
             }

@@ -73,7 +73,7 @@ struct Format {
 }
 
 /// Tried from top to bottom, both for names and for contents.
-const FORMATS: [Format; 11] = [
+const FORMATS: [Format; 12] = [
     Format {
         format: GaussianFormat::CompressedPly,
         name: "compressed PLY",
@@ -118,6 +118,15 @@ const FORMATS: [Format; 11] = [
         matches: |start, _| start.starts_with(b"NGSP"),
         read: |path| spz::read(path).map(plain),
         write: |path, g, _| spz::write(path, g, spz::Version::V4),
+    },
+    // It is read as version 3, which begins alike.
+    Format {
+        format: GaussianFormat::Spz(spz::Version::V2),
+        name: "SPZ 2",
+        suffix: ".spz",
+        matches: |_, _| false,
+        read: |path| spz::read(path).map(plain),
+        write: |path, g, _| spz::write(path, g, spz::Version::V2),
     },
     Format {
         format: GaussianFormat::Usd(usd::Packaging::Text),

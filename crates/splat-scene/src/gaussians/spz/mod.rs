@@ -2,7 +2,7 @@
 //!
 //! Versions 1 to 3 are one gzip stream; version 4 (`NGSP`) is a plain header and one zstd stream per attribute. Versions 1
 //! and 2 have coarser quaternions, and version 1 has positions of 16-bit floating point. Files use the frame RUB (x right, y up, z back); in memory the frame is RDF, as in a PLY, so y
-//! and z change sign, and quaternions and harmonics change with them. All versions are read; 3 and 4 are written.
+//! and z change sign, and quaternions and harmonics change with them. All versions are read; 2 to 4 are written.
 
 mod container;
 mod packed;
@@ -20,6 +20,9 @@ pub(super) use packed::fractional_bits;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Version {
+    /// One gzip stream, with one byte for each of three components of a quaternion: for programs from before version 3. The
+    /// fourth component is the square root of what is left, so that half turns are off by up to a tenth.
+    V2,
     /// One gzip stream; most programs read it.
     #[default]
     V3,
@@ -75,7 +78,7 @@ pub fn parse(path: &Path, data: &[u8]) -> Result<Gaussians> {
 /// Writes an SPZ file, and the sidecar of an origin that is not zero. After a failure there is no partial file.
 ///
 /// Local positions are rounded to 1/4096, or more coarsely if the scene extends beyond 2048 units; log scales to 1/16 within -10
-/// to 5.9; colour coefficients to 1/38; opacities to 1/255; components of quaternions to 1/722; harmonics of degree 1 to
+/// to 5.9; colour coefficients to 1/38; opacities to 1/255; components of quaternions to 1/722 (version 2: 1/127); harmonics of degree 1 to
 /// 1/16 and higher ones to 1/8, within -1 to 1, as the format's own writer does.
 ///
 /// # Errors
@@ -85,6 +88,7 @@ pub fn write(path: impl AsRef<Path>, gaussians: &dyn Rows, version: Version) -> 
     let path = path.as_ref();
     gaussians.check()?;
     let number = match version {
+        Version::V2 => 2,
         Version::V3 => 3,
         Version::V4 => 4,
     };

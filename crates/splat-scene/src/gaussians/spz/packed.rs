@@ -10,7 +10,7 @@ use std::path::Path;
 use super::super::axes::Axes;
 use super::Header;
 use super::container::Streams;
-use crate::gaussians::quantize::{byte, byte_of_logit, logit_of_byte, smallest_three, unit_quaternion};
+use crate::gaussians::quantize::{byte, byte_of_logit, logit_of_byte, smallest_three, unit, unit_quaternion};
 use crate::gaussians::rows::{Rows, each_part};
 use crate::{Error, Gaussians, Origin, Result};
 
@@ -100,6 +100,12 @@ fn xyzw(bytes: &[u8]) -> [f32; 4] {
     unit_quaternion((word >> 30) as usize, [other(20), other(10), other(0)])
 }
 
+/// x, y and z of the unit quaternion xyzw, or of its negative, in which w is not below 0.
+fn pack_first_three([x, y, z, w]: [f32; 4]) -> [u8; 3] {
+    let [w, x, y, z] = unit([w, x, y, z]);
+    [x, y, z].map(|x| byte(127.5 + 127.5 * x * if w < 0.0 { -1.0 } else { 1.0 }))
+}
+
 fn pack_xyzw(q: [f32; 4]) -> [u8; 4] {
     let (largest, rest) = smallest_three(q);
     let bits = |x: f32| {
@@ -144,14 +150,14 @@ pub(super) fn pack(path: &Path, g: &dyn Rows, version: u32, axes: Axes) -> Resul
         stream.reserve_exact(usize::try_from(size).unwrap_or(0));
     }
     each_part(g, |part| {
-        add(part, scale, axes, &mut streams);
+        add(part, scale, version, axes, &mut streams);
         Ok::<_, Error>(())
     })?;
     Ok((header, streams))
 }
 
 /// Appends the attributes of a part; `scale` is the number of steps in a unit.
-fn add(g: &Gaussians, scale: f32, axes: Axes, streams: &mut Streams) {
+fn add(g: &Gaussians, scale: f32, version: u32, axes: Axes, streams: &mut Streams) {
     let fixed = |(i, x): (usize, &f32)| {
         let bytes = ((axes.position[i % 3] * x * scale).round() as i32).to_le_bytes();
         [bytes[0], bytes[1], bytes[2]]
@@ -162,10 +168,11 @@ fn add(g: &Gaussians, scale: f32, axes: Axes, streams: &mut Streams) {
     opacities.extend(g.opacity_logits.iter().map(|&x| byte_of_logit(x)));
     colors.extend(g.sh.chunks_exact(per).flat_map(|c| &c[..3]).map(|x| byte(255.0 * (0.5 + COLOR * x))));
     scales.extend(g.log_scales.iter().map(|x| byte(16.0 * (x + 10.0))));
-    rotations.extend(g.rotations.chunks_exact(4).flat_map(|q| {
+    for q in g.rotations.chunks_exact(4) {
         let [a, b, c] = axes.quaternion;
-        pack_xyzw([a * q[1], b * q[2], c * q[3], q[0]])
-    }));
+        let q = [a * q[1], b * q[2], c * q[3], q[0]];
+        if version <= 2 { rotations.extend(pack_first_three(q)) } else { rotations.extend(pack_xyzw(q)) }
+    }
     harmonics
         .extend(g.sh.chunks_exact(per).flat_map(|c| {
             c[3..].iter().enumerate().map(|(k, x)| harmonic(axes.harmonics[k / 3] * x, k / 3))
