@@ -63,6 +63,8 @@ fn reading(format: &str) -> Tolerance {
     match format {
         "splat" => Tolerance { rotation: 0.01, ..byte },
         "ply" => Tolerance::EXACT,
+        // The fourth component is a square root of what is left.
+        "v2.spz" => Tolerance { mean: (1e-6, 2e-6), rotation: 1e-5, ..byte },
         _ => Tolerance { mean: (1e-6, 2e-6), ..byte },
     }
 }

@@ -133,7 +133,7 @@ fn join(g: &mut Gaussians, i: usize, j: usize) {
     // What both show is spread over the new area. Two that lie on each other hide each other in part.
     let (o, q) = (w / a, v / b);
     let area = scales[0] * scales[1] + scales[1] * scales[2] + scales[2] * scales[0];
-    let opacity = ((w + v) / area).min(o + q - o * q).max(f64::MIN_POSITIVE).min(OPAQUE);
+    let opacity = ((w + v) / area).min(o + q - o * q).clamp(f64::MIN_POSITIVE, OPAQUE);
     g.opacity_logits[i] = (opacity / (1.0 - opacity)).ln() as f32;
 }
 
@@ -152,9 +152,9 @@ fn principal(mut m: [[f64; 3]; 3]) -> ([f64; 3], [[f64; 3]; 3]) {
             for row in &mut m {
                 (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
             }
-            for k in 0..3 {
-                (m[p][k], m[q][k]) = (c * m[p][k] - s * m[q][k], s * m[p][k] + c * m[q][k]);
-            }
+            let (above, below) = (m[p], m[q]);
+            m[p] = std::array::from_fn(|k| c * above[k] - s * below[k]);
+            m[q] = std::array::from_fn(|k| s * above[k] + c * below[k]);
             for row in &mut v {
                 (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
             }

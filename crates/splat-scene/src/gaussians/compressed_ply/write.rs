@@ -37,7 +37,7 @@ pub fn write(path: impl AsRef<Path>, g: &dyn Rows) -> Result<()> {
     let mut vertices: Vec<u8> = Vec::with_capacity(16 * p);
     let mut harmonics: Vec<u8> = Vec::with_capacity(rest * p);
     // Parts are whole chunks.
-    const { assert!(PART % CHUNK == 0) };
+    const { assert!(PART.is_multiple_of(CHUNK)) };
     each_of(g, &order, |part| {
         pack(part, &mut chunks, &mut vertices);
         for sh in part.sh.chunks_exact(3 * part.coeffs) {

@@ -193,8 +193,8 @@ impl Bound {
         let mut all = Self::default();
         for i in 0..g.len() {
             let covariance = g.covariance(i);
-            for k in 0..3 {
-                let (x, reach) = (g.means[3 * i + k], (3.0 * covariance[k][k].sqrt()) as f32);
+            for (k, row) in covariance.iter().enumerate() {
+                let (x, reach) = (g.means[3 * i + k], (3.0 * row[k].sqrt()) as f32);
                 (all.min[k], all.max[k]) = (all.min[k].min(x - reach), all.max[k].max(x + reach));
             }
         }
