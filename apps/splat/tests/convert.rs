@@ -146,12 +146,20 @@ fn several_scenes_become_one_of_the_higher_degree() {
 }
 
 #[test]
-fn spz_is_version_3_unless_4_is_asked_for() {
+fn spz_is_version_3_unless_another_is_asked_for() {
     let (_dir, paths) = files(&["a.ply", "b.spz", "c.sog"]);
     scene(5, 1).write(&paths[0]).unwrap();
     for (option, version) in [("--spz-version=3", spz::Version::V3), ("--spz-version=4", spz::Version::V4)] {
         said(&splat(&[&paths[0], &paths[1]], &["--overwrite", option]), true);
         assert_eq!(GaussianFormat::detect(&paths[1]).unwrap(), GaussianFormat::Spz(version));
+    }
+    // Both begin as a gzip stream does.
+    for version in ["2", "3"] {
+        said(&splat(&[&paths[0], &paths[1]], &["--overwrite", "--spz-version", version]), true);
+        let mut start = [0; 8];
+        let file = std::fs::File::open(&paths[1]).unwrap();
+        std::io::Read::read_exact(&mut flate2::read::GzDecoder::new(file), &mut start).unwrap();
+        assert_eq!(start[4].to_string(), version);
     }
     let text = said(&splat(&[&paths[0], &paths[2]], &["--spz-version=4"]), false);
     assert!(text.contains("c.sog") && text.contains("hint: choose a name that ends in .spz"), "{text}");

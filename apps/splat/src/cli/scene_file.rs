@@ -15,8 +15,8 @@ use super::view;
 /// How a scene is written.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OutputArgs {
-    /// Version of a .spz to write; few programs read version 4 yet
-    #[arg(long, value_name = "3|4", default_value_t = 3, value_parser = clap::value_parser!(u32).range(3..=4))]
+    /// Version of a .spz to write; few programs read version 4 yet, and 2 has coarse rotations
+    #[arg(long, value_name = "2-4", default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..=4))]
     spz_version: u32,
     /// Levels of detail of a lod-meta.json, each with half the Gaussians of the one before [default: as many as leave about 65,000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
@@ -105,6 +105,8 @@ impl Inputs {
         if let Some(file) = &mut self.file {
             file.reduce_sh_degree(degree);
         }
+        // Then all there is is in memory.
+        self.file.take_if(|file| file.coeffs() == 1);
     }
 
     /// Reads the scenes and leaves out what no format but PLY holds, with a warning.
@@ -188,16 +190,21 @@ impl<'a> Output<'a> {
             view::require_libraries("`splat render` makes pictures")?;
         }
         let mut format = if page { GaussianFormat::Sog } else { GaussianFormat::from_name(path)? };
-        if args.spz_version == 4 {
-            match &mut format {
-                GaussianFormat::Spz(version) => *version = spz::Version::V4,
-                other => {
-                    let message = format!(
-                        "--spz-version 4 does not fit {}, which is written as {other}",
-                        path.display()
-                    );
-                    return Err(Hinted::error(message, "choose a name that ends in .spz"));
-                }
+        let other = match args.spz_version {
+            2 => Some(spz::Version::V2),
+            4 => Some(spz::Version::V4),
+            _ => None,
+        };
+        match (&mut format, other) {
+            (_, None) => {}
+            (GaussianFormat::Spz(version), Some(other)) => *version = other,
+            (written, Some(_)) => {
+                let message = format!(
+                    "--spz-version {} does not fit {}, which is written as {written}",
+                    args.spz_version,
+                    path.display()
+                );
+                return Err(Hinted::error(message, "choose a name that ends in .spz"));
             }
         }
         let mut division = sog::Division { levels: args.lod_levels, ..sog::Division::default() };
