@@ -14,6 +14,10 @@ use super::poses::{self, quoted};
 use super::{Ended, Hinted, say};
 use crate::reconstruct::{self, Report, Settings, Source, photographs};
 
+/// With fewer points than this, a training begins with points from comparing photographs: of 17 photographs with 2,300 points, held-out
+/// views after 1,000 steps have 23.3 dB, with 7,500 points or compared photographs 25.5 dB.
+pub(crate) const FEW_POINTS: usize = 7_500;
+
 /// Arguments of `splat reconstruct`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \

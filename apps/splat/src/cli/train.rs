@@ -131,6 +131,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
     let stop = stopped_by_ctrl_c()?;
     let (mut data, mut views) = (args.data.clone(), views.clone());
     let mut read = views.read(&data);
+    let mut few = None;
     if let Some(source) = unposed(args, &views, &read) {
         // Refused now rather than after the reconstruction.
         drop(Folder::open(&args.output, args.overwrite || args.resume, hint)?);
@@ -141,12 +142,22 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
         views = views.of_photographs(&report.images, report.masks.as_deref());
         data = folder;
         read = views.read(&data);
+        few = Some(report.points).filter(|n| *n < reconstruct::FEW_POINTS && !args.resume);
     }
     let mut dataset = DataArgs::opened(&data, read)?;
     let mut config = settings(Some(dataset.train.len()))?;
     // A run that goes on has begun already.
     let file = args.train.init_file().filter(|_| !args.resume);
     let start = file.map(|file| start::apply(file, &mut dataset, &mut config)).transpose()?.flatten();
+    if let Some(points) = few.filter(|_| file.is_none() && config.init == PointSource::Auto) {
+        config.init = PointSource::Sweep;
+        if !args.quiet {
+            say::note(&format!(
+                "{} points are few to begin with; looking for more in the photographs (--init points begins with these)",
+                say::grouped(points)
+            ));
+        }
+    }
     let own_points = start.is_none() && matches!(config.init, PointSource::Auto | PointSource::Points);
     common::plausible(&data, &dataset, own_points && !dataset.points.is_empty() && !args.resume)?;
     let engine = resumed.as_ref().map(|resumed| resumed.checkpoint.header.engine.as_str());
