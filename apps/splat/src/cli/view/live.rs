@@ -225,17 +225,10 @@ impl Live {
     fn begin(&self, trainer: &Trainer) -> Result<()> {
         let scene = trainer.gaussians().download()?;
         let cameras: Vec<&Camera> = self.cameras.iter().collect();
-        let view = View {
-            name: "training",
-            file: "scene.splat",
-            gaussians: scene.len(),
-            background: trainer.config().background,
-            antialiasing: trainer.config().antialiasing,
-            offset: scene.origin.offset,
-            live: true,
-            framing: Framing::of_cameras(&cameras, &scene, None)
-                .unwrap_or_else(|| Framing::of_gaussians(&scene, None)),
-        };
+        let framing = Framing::of_cameras(&cameras, &scene, None)
+            .unwrap_or_else(|| Framing::of_gaussians(&scene, None));
+        let look = (trainer.config().background, trainer.config().antialiasing);
+        let view = View { live: true, ..View::of(&scene, "training", "scene.splat", look, framing) };
         self.shared.site.put("view.json", serde_json::to_vec(&view)?);
         Ok(())
     }

@@ -80,6 +80,15 @@ struct View<'a> {
     framing: Framing,
 }
 
+impl<'a> View<'a> {
+    /// The page of a finished scene in `file`, with this background and whether it is antialiased.
+    fn of(scene: &Gaussians, name: &'a str, file: &'a str, look: (Color, bool), framing: Framing) -> Self {
+        let (background, antialiasing) = look;
+        let (gaussians, offset) = (scene.len(), scene.origin.offset);
+        Self { name, file, gaussians, background, antialiasing, offset, live: false, framing }
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<()> {
     require_libraries("`splat render` makes pictures")?;
     let path = file_of(&args.scene)?;
@@ -92,18 +101,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ));
     }
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let (background, antialiasing) = args.trained.of(&path);
     let framing = framing(args.data.as_deref(), args.up, &path, &mut gaussians)?;
-    let view = View {
-        name: &name,
-        file: "scene.ply",
-        gaussians: gaussians.len(),
-        background,
-        antialiasing,
-        offset: gaussians.origin.offset,
-        live: false,
-        framing,
-    };
+    let view = View::of(&gaussians, &name, "scene.ply", args.trained.of(&path), framing);
 
     let site = Site::default();
     with_page(&site);

@@ -52,23 +52,13 @@ pub(crate) fn write(
     progress: WriteProgress<'_>,
 ) -> Result<()> {
     require_libraries("`splat render` makes pictures")?;
-    let (background, antialiasing) = TrainedArgs::default().of(scene);
     let framing = match moved {
         true => Framing::of_gaussians(gaussians, None),
         false => framing(None, None, scene, gaussians)?,
     };
     let name = scene.file_name().unwrap_or(scene.as_os_str()).to_string_lossy();
     let file = "scene.sog";
-    let view = View {
-        name: &name,
-        file,
-        gaussians: gaussians.len(),
-        background,
-        antialiasing,
-        offset: gaussians.origin.offset,
-        live: false,
-        framing,
-    };
+    let view = View::of(gaussians, &name, file, TrainedArgs::default().of(scene), framing);
     let view = serde_json::to_vec(&view)?;
     let scene = sog::to_bytes(rows.unwrap_or(gaussians), progress)?;
     write_atomically(out, |to| {
