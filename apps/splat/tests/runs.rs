@@ -10,20 +10,27 @@ use std::time::Duration;
 use small::{at, dataset, fails, json, scene, splat, text, works};
 use splat_scene::ply;
 
-/// `splat train` on the CPU, for some steps.
-fn train(data: &Path, out: &str, more: &[&str]) -> Output {
-    let common = ["train", data.to_str().unwrap(), "-o", out, "--engine", "cpu"];
-    splat(&[&common[..], more].concat())
+/// The arguments of `splat train` on the CPU.
+fn arguments<'a>(data: &'a Path, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["train", data.to_str().unwrap(), "-o", out, "--engine", "cpu"], more].concat()
 }
 
-fn started(arguments: &[&str]) -> Child {
+/// `splat train` on the CPU, for some steps.
+fn train(data: &Path, out: &str, more: &[&str]) -> Output {
+    splat(&arguments(data, out, more))
+}
+
+fn started(data: &Path, out: &str, more: &[&str]) -> Child {
     Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")))
-        .args(arguments)
+        .args(arguments(data, out, more))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap()
 }
+
+/// Longer than other programs need to begin.
+const LONG: &[&str] = &["--overwrite", "--iterations", "200000"];
 
 /// Waits for `path` to exist while `child` runs.
 fn wait_for(path: &Path, child: &mut Child) {
@@ -95,9 +102,7 @@ fn a_stopped_run_says_so_to_programs_too() {
     let dir = tempfile::tempdir().unwrap();
     let data = dataset(dir.path());
     let out = at(dir.path(), "out");
-    let arguments =
-        ["train", data.to_str().unwrap(), "-o", &out, "--engine", "cpu", "--checkpoint-every", "5"];
-    let mut child = started(&arguments);
+    let mut child = started(&data, &out, &["--checkpoint-every", "5"]);
     wait_for(&dir.path().join("out/checkpoint.safetensors"), &mut child);
     interrupt(&child);
     let ended = child.wait_with_output().unwrap();
@@ -115,19 +120,7 @@ fn the_search_for_points_can_be_stopped() {
     let Some(data) = splat_testdata::shared("fox") else { return };
     let dir = tempfile::tempdir().unwrap();
     let out = at(dir.path(), "out");
-    let arguments = [
-        "train",
-        data.to_str().unwrap(),
-        "-o",
-        &out,
-        "--engine",
-        "cpu",
-        "--init",
-        "sweep",
-        "--downscale",
-        "2",
-    ];
-    let mut child = started(&arguments);
+    let mut child = started(&data, &out, &["--init", "sweep", "--downscale", "2"]);
     wait_for(Path::new(&out), &mut child);
     std::thread::sleep(Duration::from_millis(300));
     interrupt(&child);
@@ -144,18 +137,7 @@ fn one_folder_has_one_writer() {
     let dir = tempfile::tempdir().unwrap();
     let data = dataset(dir.path());
     let out = at(dir.path(), "out");
-    let arguments = [
-        "train",
-        data.to_str().unwrap(),
-        "-o",
-        &out,
-        "--engine",
-        "cpu",
-        "--overwrite",
-        "--iterations",
-        "200000",
-    ];
-    let mut first = started(&arguments);
+    let mut first = started(&data, &out, LONG);
     wait_for(Path::new(&out), &mut first);
     std::thread::sleep(Duration::from_millis(200));
     for more in [&["--overwrite"][..], &[]] {
@@ -176,19 +158,7 @@ fn of_three_trainings_at_once_one_wins() {
     let dir = tempfile::tempdir().unwrap();
     let data = dataset(dir.path());
     let out = at(dir.path(), "out");
-    // Longer than the two others need to begin.
-    let arguments = [
-        "train",
-        data.to_str().unwrap(),
-        "-o",
-        &out,
-        "--engine",
-        "cpu",
-        "--overwrite",
-        "--iterations",
-        "200000",
-    ];
-    let mut all: Vec<_> = (0..3).map(|_| started(&arguments)).collect();
+    let mut all: Vec<_> = (0..3).map(|_| started(&data, &out, LONG)).collect();
     let mut ended = Vec::new();
     while ended.len() < 2 {
         for (k, program) in all.iter_mut().enumerate() {
