@@ -4,21 +4,18 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::json;
-use splat_scene::PictureCache;
-use splat_tch::{Camera, render};
+use splat_scene::View;
+use splat_tch::render;
 use splat_train::metrics::{Evaluator, Scores, Truth, ViewScore};
 use tch::{Kind, Tensor};
 
 use super::bar::Bar;
-use super::common::{self, DataArgs, Split};
 use super::events::EventArgs;
-use super::folder::Folder;
-use super::scene::{LookArgs, Scene};
-use super::{Hinted, say};
+use super::scene::Scene;
+use super::scored::{self, ScoredArgs};
+use super::{common, say};
 use crate::report;
 
-/// Bytes of photographs that are decoded ahead.
-const AHEAD: u64 = 512 << 20;
 /// A mean absolute error of this and more is shown in the brightest colour.
 const BRIGHTEST: f64 = 0.25;
 
@@ -34,70 +31,52 @@ pub(crate) struct Args {
     /// Folder of the dataset
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Views to compare
-    #[arg(long, value_name = "SPLIT", default_value = "test")]
-    split: Split,
     /// Folder for a picture of each view; created if it does not exist
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Write into a folder that is not empty
-    #[arg(long, requires = "output")]
-    overwrite: bool,
-    /// Show no progress
-    #[arg(short, long)]
-    quiet: bool,
     #[command(flatten)]
     events: EventArgs,
     #[command(flatten)]
-    dataset: DataArgs,
-    #[command(flatten)]
-    look: LookArgs,
+    scored: ScoredArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let dataset = args.dataset.open(&args.data)?;
-    let chosen = args.split.of(&dataset, &args.data)?;
-    let open = |path| Scene::open(path, &args.look, Some(dataset.origin));
+    let dataset = args.scored.dataset.open(&args.data)?;
+    let chosen = args.scored.split.of(&dataset, &args.data)?;
+    let views: Vec<View> = chosen.iter().map(|&i| dataset.views[i].clone()).collect();
+    let open = |path| Scene::open(path, &args.scored.look, Some(dataset.origin));
     let scenes = [open(&args.a)?, open(&args.b)?];
-    let hint = "choose another folder, or replace files of the same names with --overwrite";
-    let _lock = args.output.as_ref().map(|folder| Folder::open(folder, args.overwrite, hint)).transpose()?;
-    let pictures = PictureCache::new(&dataset.views, AHEAD);
-    pictures.prefetch(&chosen);
-    let files = report::file_names(chosen.iter().map(|&i| dataset.views[i].name.as_str()));
+    let _lock = args.scored.output(args.output.as_ref())?;
+    let first = &scenes[0];
+    let pictures = scored::photographs(&views);
+    let cameras = scored::cameras(&views, first.backend.device())?;
+    let files = report::file_names(views.iter().map(|view| view.name.as_str()));
     let pngs = report::PngPool::new(common::png_threads())?;
-    let mut bar = Bar::new(chosen.len() as u64, args.quiet).telling(args.events, "compare");
+    let mut bar = Bar::new(views.len() as u64, args.scored.quiet).telling(args.events, "compare");
     let evaluator = Evaluator::default();
     let mut scores = [Scores::default(), Scores::default()];
     let _guard = tch::no_grad_guard();
-    for (done, (&i, file)) in chosen.iter().zip(files).enumerate() {
-        let view = &dataset.views[i];
-        let first = &scenes[0];
-        let camera = Camera::new(view.camera.clone(), first.backend.device())?;
+    for (i, ((view, camera), file)) in views.iter().zip(&cameras).zip(files).enumerate() {
         let truth = Truth::new(&*pictures.get(i)?, first.background, &first.backend)?;
         let mut images = Vec::with_capacity(2);
         for (scene, scores) in scenes.iter().zip(&mut scores) {
-            let image = render(&scene.frozen.scene(), &camera, &scene.settings)?.color;
+            let image = render(&scene.frozen.scene(), camera, &scene.settings)?.color;
             match evaluator.compare(&view.name, &image, &truth)? {
                 Some(score) => scores.views.push(score),
                 None => scores.skipped.push(view.name.clone()),
             }
             images.push(image.f_clamp(0.0, 1.0)?);
         }
-        bar.show(done as u64 + 1, &[&view.name]);
+        bar.show(i as u64 + 1, &[&view.name]);
         if let Some(folder) = &args.output {
-            let report::Rgb8 { width, height, pixels } = report::rgb8(&picture(&truth.photo, &images)?)?;
-            pngs.push(folder.join(format!("{file}.png")), width, height, report::Pixels::Rgb(pixels))?;
+            pngs.push_image(folder.join(format!("{file}.png")), &picture(&truth.photo, &images)?)?;
         }
     }
     bar.clear();
     pngs.finish()?;
-    for name in &scores[0].skipped {
-        say::warn(&format!("{name} is left out: its mask leaves no pixel"));
-    }
-    let [Some(a), Some(b)] = scores.each_ref().map(Scores::mean) else {
-        let message = format!("{}: the masks leave no pixel of any view", args.data.display());
-        return Err(Hinted::error(message, "masks are white where a photograph counts"));
-    };
+    // Both leave out the same views.
+    scored::warn_of_skipped(&scores[0]);
+    let [a, b] = [scored::mean(&scores[0], &args.data)?, scored::mean(&scores[1], &args.data)?];
     if args.events.wanted() {
         let [first, second] = &scores;
         let result = json!({"mean": {"a": a, "b": b}, "views": {"a": first.views, "b": second.views}});

@@ -5,22 +5,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use splat_scene::{PictureCache, View, write_atomically};
+use splat_scene::{View, write_atomically};
 use splat_tch::Camera;
 use splat_train::metrics::{Evaluator, Lpips, Mean, Scores, Truth, ViewScore};
 
 use super::bar::Bar;
-use super::common::{self, DataArgs, Split};
+use super::common::{self, DataArgs};
 use super::events::EventArgs;
-use super::folder::Folder;
 use super::past::Past;
-use super::scene::{LookArgs, Scene, file_of};
+use super::scene::{Scene, file_of};
+use super::scored::{self, ScoredArgs};
 use super::{Hinted, say};
 use crate::machine::Machine;
 use crate::report;
-
-/// Bytes of photographs that are decoded ahead.
-const AHEAD: u64 = 512 << 20;
 
 /// Arguments of `splat eval`.
 #[derive(Debug, clap::Args)]
@@ -43,30 +40,19 @@ pub(crate) struct Args {
     /// Folder of the dataset [default: that of the training beside the scene]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Views to evaluate
-    #[arg(long, value_name = "SPLIT", default_value = "test")]
-    split: Split,
     /// Folder for stats.json, views.csv and views/*.png (photograph, render, error); created if it does not exist
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Write into a folder that is not empty
-    #[arg(long, requires = "output")]
-    overwrite: bool,
     /// Network for LPIPS, see below
     #[arg(long, value_name = "FILE")]
     lpips: Option<PathBuf>,
     /// Print what stats.json holds instead of a table
     #[arg(long, conflicts_with = "json_events")]
     json: bool,
-    /// Show no progress
-    #[arg(short, long)]
-    quiet: bool,
     #[command(flatten)]
     events: EventArgs,
     #[command(flatten)]
-    dataset: DataArgs,
-    #[command(flatten)]
-    look: LookArgs,
+    scored: ScoredArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -92,37 +78,31 @@ fn dataset_of(args: &Args, past: &Past) -> Result<(PathBuf, DataArgs)> {
             return Err(Hinted::error(message, "name the dataset: --data FOLDER"));
         }
     };
-    Ok((data, args.dataset.over(&earlier)))
+    Ok((data, args.scored.dataset.over(&earlier)))
 }
 
 fn evaluate(args: &Args) -> Result<()> {
     let past = Past::beside(&file_of(&args.scene)?);
     let (data, opened) = dataset_of(args, &past)?;
     let dataset = opened.open(&data)?;
-    let chosen = args.split.of(&dataset, &data)?;
+    let chosen = args.scored.split.of(&dataset, &data)?;
     past.doubt(&dataset, &chosen).iter().for_each(|doubt| say::warn(doubt));
-    let scene = Scene::open(&args.scene, &args.look, Some(dataset.origin))?;
+    let scene = Scene::open(&args.scene, &args.scored.look, Some(dataset.origin))?;
     let lpips = args.lpips.as_ref().map(|path| Lpips::load(path, scene.backend.device())).transpose()?;
     let views: Vec<View> = chosen.iter().map(|&i| dataset.views[i].clone()).collect();
-    let hint = "choose another folder, or replace files of the same names with --overwrite";
-    let _lock = args.output.as_ref().map(|folder| Folder::open(folder, args.overwrite, hint)).transpose()?;
+    let _lock = args.scored.output(args.output.as_ref())?;
     if let Some(folder) = &args.output {
         fs_err::create_dir_all(folder.join("views"))?;
     }
 
-    let order: Vec<usize> = (0..views.len()).collect();
-    let pictures = PictureCache::new(&views, AHEAD);
-    pictures.prefetch(&order);
-    let cameras = views
-        .iter()
-        .map(|v| Camera::new(v.camera.clone(), scene.backend.device()))
-        .collect::<Result<Vec<_>, splat_tch::Error>>()?;
+    let pictures = scored::photographs(&views);
+    let cameras = scored::cameras(&views, scene.backend.device())?;
     let named: Vec<(&str, &Camera)> = views.iter().map(|v| v.name.as_str()).zip(&cameras).collect();
     let files = report::file_names(views.iter().map(|v| v.name.as_str()));
     // Names may repeat, so the current view is taken from the request for its photograph.
     let current = Cell::new(0);
 
-    let mut bar = Bar::new(views.len() as u64, args.quiet).telling(args.events, "evaluate");
+    let mut bar = Bar::new(views.len() as u64, args.scored.quiet).telling(args.events, "evaluate");
     let mut done = 0;
     let pngs = report::PngPool::new(common::png_threads())?;
     let scores = Evaluator::new(lpips).run(
@@ -138,20 +118,13 @@ fn evaluate(args: &Args) -> Result<()> {
             bar.show(done, &[&format!("{} {:.2} dB", score.name, score.psnr)]);
             let Some(folder) = &args.output else { return Ok(()) };
             let both = report::compared(&truth.photo, image, truth.mask.as_ref())?;
-            let report::Rgb8 { width, height, pixels } = report::rgb8(&both)?;
-            let path = folder.join("views").join(format!("{}.png", files[current.get()]));
-            pngs.push(path, width, height, report::Pixels::Rgb(pixels))
+            pngs.push_image(folder.join("views").join(format!("{}.png", files[current.get()])), &both)
         },
     )?;
     bar.clear();
     pngs.finish()?;
-    for name in &scores.skipped {
-        say::warn(&format!("{name} is left out: its mask leaves no pixel"));
-    }
-    let Some(mean) = scores.mean() else {
-        let message = format!("{}: the masks leave no pixel of any view", data.display());
-        return Err(Hinted::error(message, "masks must be white where a photograph counts: invert them"));
-    };
+    scored::warn_of_skipped(&scores);
+    let mean = scored::mean(&scores, &data)?;
     let stats = stats(args, &data, &scene, &dataset, &views, &scores);
     if let Some(folder) = &args.output {
         report::per_view_csv(&folder.join("views.csv"), &scores.views)?;
@@ -164,7 +137,7 @@ fn evaluate(args: &Args) -> Result<()> {
     } else {
         say::print(&table(&scores.views, &mean))?;
     }
-    if let (Some(folder), false) = (&args.output, args.quiet) {
+    if let (Some(folder), false) = (&args.output, args.scored.quiet) {
         say::note(&format!("wrote {}", folder.display()));
     }
     Ok(())
@@ -185,7 +158,7 @@ fn stats(
             "command": std::env::args().collect::<Vec<_>>(),
             "scene": scene.path,
             "data": data,
-            "split": args.split,
+            "split": args.scored.split,
             "engine": scene.backend.name(),
             "device": format!("{:?}", scene.backend.device()),
             "background": scene.background,

@@ -23,6 +23,7 @@ pub(crate) mod say;
 mod scene;
 mod scene_file;
 mod scene_info;
+mod scored;
 mod settings;
 mod start;
 pub(crate) mod train;

@@ -10,7 +10,9 @@ use std::thread::JoinHandle;
 use anyhow::{Error, Result};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
+use tch::Tensor;
 
+use super::picture::{Rgb8, rgb8};
 use crate::cli::Hinted;
 
 /// What helps where ffmpeg is missing.
@@ -96,6 +98,12 @@ impl PngPool {
             let _ = jobs.send(Job { path, width, height, pixels });
         }
         Ok(())
+    }
+
+    /// Leaves an image `[3,H,W]` to be written.
+    pub(crate) fn push_image(&self, path: PathBuf, image: &Tensor) -> Result<()> {
+        let Rgb8 { width, height, pixels } = rgb8(image)?;
+        self.push(path, width, height, Pixels::Rgb(pixels))
     }
 
     /// Waits until all is written.

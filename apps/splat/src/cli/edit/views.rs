@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use splat_scene::{Dataset, Gaussians, PictureCache, View};
+use splat_scene::{Dataset, Gaussians, View};
 use splat_tch::{Camera, Settings};
 use splat_train::metrics::{Contributions, Evaluator, Truth};
 
@@ -13,9 +13,7 @@ use crate::cli::bar::Bar;
 use crate::cli::common::DataArgs;
 use crate::cli::events::EventArgs;
 use crate::cli::scene::{LookArgs, Scene};
-
-/// Bytes of photographs that are decoded ahead.
-const AHEAD: u64 = 512 << 20;
+use crate::cli::scored;
 
 /// What leaving out Gaussians cost.
 #[derive(Debug)]
@@ -100,12 +98,8 @@ impl<'a> Views<'a> {
     pub(super) fn psnr(&self, g: &Gaussians) -> Result<f64> {
         let scene = self.scene(g)?;
         let (views, _) = self.compared();
-        let order: Vec<usize> = (0..views.len()).collect();
-        let pictures = PictureCache::new(&views, AHEAD);
-        pictures.prefetch(&order);
-        let device = scene.backend.device();
-        let cameras =
-            views.iter().map(|v| Camera::new(v.camera.clone(), device)).collect::<Result<Vec<_>, _>>()?;
+        let pictures = scored::photographs(&views);
+        let cameras = scored::cameras(&views, scene.backend.device())?;
         let named: Vec<(&str, &Camera)> = views.iter().map(|v| v.name.as_str()).zip(&cameras).collect();
         let mut bar = Bar::new(views.len() as u64, self.quiet).telling(self.events, "PSNR");
         let mut done = 0;
@@ -121,11 +115,7 @@ impl<'a> Views<'a> {
             },
         )?;
         bar.clear();
-        let Some(mean) = scores.mean() else {
-            let message = format!("{}: the masks leave no pixel of any view", self.path.display());
-            return Err(Hinted::error(message, "masks are white where a photograph counts"));
-        };
-        Ok(mean.psnr)
+        Ok(scored::mean(&scores, self.path)?.psnr)
     }
 
     pub(super) fn cost(&self, before: f64, after: f64) -> Cost {
