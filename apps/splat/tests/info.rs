@@ -53,18 +53,28 @@ fn the_table_and_the_json_say_what_was_understood() {
     );
 }
 
-/// A photograph that is cut off is found by `--decode`, named, and makes the program fail.
+/// A photograph that is damaged inside is found by `--decode`, named, and makes the program fail; one that is cut off is left out.
 #[test]
 fn broken_photographs_are_named() {
     let dir = tempfile::tempdir().unwrap();
     dataset(dir.path());
     let path = dir.path().join("images/3.png");
     let whole = std::fs::read(&path).unwrap();
-    std::fs::write(&path, &whole[..whole.len() - 20]).unwrap();
+    let mut damaged = whole.clone();
+    damaged[whole.len() - 24] ^= 0xff;
+    std::fs::write(&path, &damaged).unwrap();
     assert!(info(&[], dir.path()).status.success(), "headers alone are whole");
     let out = info(&["--decode"], dir.path());
     let notes = String::from_utf8(out.stderr).unwrap();
     assert!(!out.status.success() && notes.contains("3.png") && notes.contains("1 of 8 views"), "{notes}");
+    std::fs::write(&path, &whole[..whole.len() - 20]).unwrap();
+    let out = info(&["--decode"], dir.path());
+    let notes = String::from_utf8(out.stderr).unwrap();
+    assert!(
+        out.status.success() && notes.contains("cut off") && notes.contains("left out: 3.png"),
+        "{notes}"
+    );
+    std::fs::write(&path, &whole).unwrap();
     let out = info(&["--strict"], dir.path());
     let notes = String::from_utf8(out.stderr).unwrap();
     assert!(!out.status.success() && notes.contains("1 of 9") && notes.contains("hint: "), "{notes}");

@@ -147,9 +147,9 @@ impl Checkpoint {
     /// Reads the file.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; [`Error::Checkpoint`] if it is damaged, not a checkpoint, or of another layout.
+    /// [`Error::Scene`] if the file cannot be read; [`Error::Checkpoint`] if it is damaged, not a checkpoint, or of another layout.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = fs_err::read(path)?;
+        let bytes = splat_scene::read_file(path)?;
         let broken = |message: String| Error::Checkpoint { path: path.into(), message };
         let damaged =
             |e: safetensors::SafeTensorError| broken(format!("not a complete safetensors file: {e}"));

@@ -1,5 +1,6 @@
 //! What the commands share: how a dataset is opened, what renders, and where results go.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +28,7 @@ pub(crate) enum Ended {
 #[command(next_help_heading = "Dataset")]
 pub(crate) struct DataArgs {
     /// Use photographs and cameras at 1/N of their size [default: the largest photographs that exist]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) downscale: Option<u32>,
     /// Folder of the photographs, if they are not where the dataset says
     #[arg(long, value_name = "DIR")]
@@ -75,7 +76,7 @@ impl DataArgs {
     pub(crate) fn read(&self, path: &Path) -> Result<Dataset> {
         let test_list = match &self.test_list {
             Some(file) => {
-                let text = fs_err::read_to_string(file)?;
+                let text = text_of(file)?;
                 Some(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(String::from).collect())
             }
             None => None,
@@ -154,6 +155,17 @@ pub(crate) fn plausible(path: &Path, dataset: &Dataset, own_points: bool) -> Res
         say::warn(&format!("{finding}; {}", finding.remedy()));
     }
     Ok(())
+}
+
+/// The text of a file that the user names, which may be a pipe; devices that never end are given up on.
+pub(crate) fn text_of(path: &Path) -> Result<String> {
+    const MOST: u64 = 16 << 20;
+    let mut text = String::new();
+    let read = fs_err::File::open(path)?.take(MOST).read_to_string(&mut text);
+    read.with_context(|| path.display().to_string())?;
+    anyhow::ensure!((text.len() as u64) < MOST, "{}: more than {MOST} bytes of text", path.display());
+    // Windows' editor puts a byte order mark in front.
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
 /// `path` from the root of the file system.

@@ -27,7 +27,7 @@ impl Past {
             .then(|| folder.parent().and_then(Path::parent))
             .flatten();
         let folder = of_original.unwrap_or(folder).to_owned();
-        let stats = fs_err::read(folder.join("stats.json")).unwrap_or_default();
+        let stats = splat_scene::read_file(&folder.join("stats.json")).unwrap_or_default();
         Self { stats: serde_json::from_slice(&stats).unwrap_or_default(), folder }
     }
 

@@ -58,7 +58,7 @@ pub(crate) struct Args {
     cameras: Option<PathBuf>,
     /// Render N pictures once around the scene: on the circle that fits the cameras or, without cameras, around most of the
     /// Gaussians. This is the default, with 120, if nothing else is asked for
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     orbit: Option<u32>,
     /// Fly smoothly through the cameras in order of their names
     #[arg(long)]
@@ -67,7 +67,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     trajectory: Option<PathBuf>,
     /// Number of pictures for --path [default: 300]
-    #[arg(long, value_name = "N", requires = "path", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", requires = "path", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     frames: Option<u32>,
     /// Pictures per second of a video [default: what the trajectory says, else 30]
     #[arg(long, value_name = "N", value_parser = positive)]

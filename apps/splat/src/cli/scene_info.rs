@@ -6,7 +6,7 @@ use anyhow::Result;
 use comfy_table::{Table, presets};
 use serde_json::json;
 use splat_init::linear::quantile;
-use splat_scene::{GaussianFormat, Gaussians};
+use splat_scene::{GaussianFormat, Gaussians, ply};
 
 use super::past::Past;
 use super::say::{self, grouped};
@@ -28,7 +28,7 @@ pub(super) fn file_of(path: &Path) -> Option<PathBuf> {
     let known = ["meta.json", "lod-meta.json", "point_cloud.ply", "point_cloud"];
     let scene = path.is_dir() && known.iter().any(|name| path.join(name).exists());
     // A dataset may have a `point_cloud.ply` of points.
-    scene.then(|| scene::file_of(path).ok()).flatten().filter(|file| GaussianFormat::detect(file).is_ok())
+    scene.then(|| scene::file_of(path).ok()).flatten().filter(|file| !ply::is_point_cloud(file))
 }
 
 /// Prints what is in the scene file `path`.

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use splat_train::{AdcConfig, Config, DEPTH_WEIGHT, GuidedConfig, McmcConfig, PointSource, Preset, Strategy};
 
 use super::Hinted;
-use super::common::option_named;
+use super::common::{option_named, text_of};
 use super::scene::{Color, color};
 use super::start::InitArg;
 
@@ -176,7 +176,7 @@ impl TrainArgs {
         let preset = if resumed.is_some() { None } else { self.preset() };
         let mut config = match (&self.config, resumed) {
             (Some(path), _) => {
-                let text = fs_err::read_to_string(path).context("cannot read the settings")?;
+                let text = text_of(path).context("cannot read the settings")?;
                 serde_json::from_str(&text)
                     .with_context(|| format!("{}: these are not settings", path.display()))?
             }

@@ -305,7 +305,7 @@ fn read_models(models: &Path, images: &Path) -> Result<Vec<(PathBuf, Dataset)>> 
 
 /// The report of a reconstruction that is whole and made of the same.
 fn finished(folder: &Path, fingerprint: &str) -> Option<Report> {
-    let text = fs_err::read(folder.join("reconstruction.json")).ok()?;
+    let text = splat_scene::read_file(&folder.join("reconstruction.json")).ok()?;
     let report: Report = serde_json::from_slice(&text).ok()?;
     let whole =
         report.fingerprint == fingerprint && folder.join("sparse/0").is_dir() && report.images.is_dir();

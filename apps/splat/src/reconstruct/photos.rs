@@ -126,7 +126,7 @@ pub(super) fn inspect(folder: &Path, names: &[String]) -> (Vec<Photograph>, Vec<
 /// Maker, model, lens and focal length, as EXIF states them; empty where it states nothing.
 fn camera(path: &Path) -> String {
     let read = || {
-        let bytes = fs_err::read(path).ok()?;
+        let bytes = splat_scene::read_file(path).ok()?;
         let exif = exif::Reader::new().read_from_container(&mut Cursor::new(bytes)).ok()?;
         let tags = [Tag::Make, Tag::Model, Tag::LensModel, Tag::FocalLength, Tag::FocalLengthIn35mmFilm];
         let said = tags.map(|tag| {

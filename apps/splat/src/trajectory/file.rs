@@ -75,7 +75,7 @@ struct Frame {
 impl Trajectory {
     /// Reads a trajectory file.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        Self::parse(path, &fs_err::read(path)?)
+        Self::parse(path, &splat_scene::read_file(path)?)
     }
 
     /// The trajectory in `json`; `path` only names the file in errors.

@@ -94,8 +94,10 @@ fn open(path: &Path) -> Result<(Box<dyn BufRead>, u64)> {
     Ok((Box::new(std::io::Cursor::new(bytes)), size))
 }
 
-/// Whether a file is a point cloud by its header: vertices with places and nothing that Gaussians or meshes have.
-pub(crate) fn is_point_cloud(path: &Path) -> bool {
+/// Whether a file is a point cloud by its header: vertices with places and nothing that Gaussians or meshes have. A file that
+/// cannot be read is none.
+#[must_use]
+pub fn is_point_cloud(path: &Path) -> bool {
     let header = open(path).and_then(|(mut reader, _)| header::parse(path, &mut reader));
     header.is_ok_and(|h| {
         let faces = h.elements.iter().any(|e| e.name == "face" && e.count > 0);
