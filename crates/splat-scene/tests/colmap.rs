@@ -470,3 +470,15 @@ proptest! {
         let _ = colmap::parse_points_text(&text, Tracks::Keep);
     }
 }
+
+#[test]
+fn a_name_of_quotation_marks_costs_its_row() {
+    let text = "1 1 0 0 0 0 0 0 1 \"\"\n\n2 1 0 0 0 0 0 0 1 \"a b.png\"\n\n";
+    let parsed = colmap::parse_images_text(text, Tracks::Keep);
+    assert_eq!(parsed.records.iter().map(|i| i.name.as_str()).collect::<Vec<_>>(), ["a b.png"]);
+    assert!(
+        parsed.left_out.len() == 1 && parsed.left_out[0].1.contains("has no name"),
+        "{:?}",
+        parsed.left_out
+    );
+}

@@ -141,9 +141,11 @@ pub fn parse_images_text(text: &str, tracks: Tracks) -> Parsed<Vec<Image>> {
     // Whose observations come next, if anybody's.
     let mut observed = None;
     for mut f in lines(text) {
-        if f.begins_image() {
+        // What looks like an image may still have a name of nothing but quotation marks.
+        let found = if f.begins_image() { image(&mut f.clone()).ok() } else { None };
+        if let Some(found) = found {
             observed = Some(images.len());
-            images.push(image(&mut f).expect("it was looked through"));
+            images.push(found);
         } else if f.lists_observations(observed.is_some()) {
             let Some(image) = observed.take().filter(|_| tracks == Tracks::Keep) else { continue };
             let place = f.place();
