@@ -60,6 +60,30 @@ struct Groups {
 // Color first, with inverse depth or depth as its fourth channel; depth apart when both are wanted; then features.
 Groups groups_of(bool inv_depth, bool depth, int64_t features);
 
+// The channels of a group among a call's images, by source: what is blended into, or the upstream gradients.
+template <typename Number>
+PlanesOf<Number> planes_of(const own::Scene &scene, const Groups &groups, const Group &group, Number *const *images) {
+  const uint64_t pixels = uint64_t(scene.width) * scene.height;
+  PlanesOf<Number> planes = {};
+  auto plane = [&](int channel, uint32_t source, uint64_t of, uint64_t count) {
+    if (!images[source]) return;
+    planes.plane[channel] = images[source] + of * pixels;
+    planes.stride[channel] = count * pixels;
+  };
+  switch (group.kind) {
+    case GroupKind::COLOR:
+      for (int c = 0; c < 3; c++) plane(c, SPLAT_COLOR, c, 3);
+      if (group.channel_count == 4) plane(3, groups.fourth == Fourth::DEPTH ? SPLAT_DEPTH : SPLAT_INV_DEPTH, 0, 1);
+      break;
+    case GroupKind::DEPTH: plane(0, SPLAT_DEPTH, 0, 1); break;
+    case GroupKind::FEATURES:
+      for (int c = 0; c < 4 && 4 * group.index + c < scene.feature_count; c++)
+        plane(c, SPLAT_FEATURES, 4 * group.index + c, scene.feature_count);
+      break;
+  }
+  return planes;
+}
+
 // Kept for backward. What depends on the number of rows, and what depends on that of pairs.
 struct SavedRows {
   Counters *counters;

@@ -3,58 +3,12 @@
 
 #include <algorithm>
 
-#include "sort.cuh"
-#include "tiles.cuh"
+#include "scratch.h"
 #include "weights.cuh"
 #include "workspace.h"
 
 namespace splat::own {
 namespace {
-
-// Scratch of the stages before the pairs.
-struct RowScratch {
-  char *zeroed;  // the two regions that must be zero, and where they end
-  char *zeroed_end;
-  void *sort, *emit;
-  uint32_t *keys[2], *order[2];
-  ushort4 *rect;
-  uint32_t *starts;
-  ushort4 *rects;
-};
-
-RowScratch row_scratch(Arena &arena, const own::Scene &scene) {
-  const uint32_t rows = scene.rows();
-  RowScratch s = {};
-  s.sort = s.zeroed = arena.take<char>(sort_scratch_bytes(rows, Digits(DEPTH_KEY_BITS)));
-  s.emit = arena.take<char>(emit_scratch_bytes(rows));
-  s.zeroed_end = arena.take<char>(0);
-  for (int k = 0; k < 2; k++) {
-    s.keys[k] = arena.take<uint32_t>(rows);
-    s.order[k] = arena.take<uint32_t>(rows);
-  }
-  s.rect = arena.take<ushort4>(rows);
-  s.starts = arena.take<uint32_t>(rows);
-  s.rects = arena.take<ushort4>(rows);
-  return s;
-}
-
-template <typename Key>
-struct PairScratch {
-  char *sort, *sort_end;
-  Key *tiles[2];
-  uint32_t *rows;
-};
-
-template <typename Key>
-PairScratch<Key> pair_scratch(Arena &arena, uint64_t capacity, const Digits &digits) {
-  PairScratch<Key> s = {};
-  s.sort = arena.take<char>(sort_scratch_bytes(capacity, digits));
-  s.sort_end = arena.take<char>(0);
-  s.tiles[0] = arena.take<Key>(capacity);
-  s.tiles[1] = arena.take<Key>(capacity);
-  s.rows = arena.take<uint32_t>(capacity);
-  return s;
-}
 
 // One forward call.
 class Images {
@@ -205,27 +159,12 @@ class Images {
 
   void blend_group(int k) {
     const Group &g = groups_.group[k];
-    const uint64_t pixels = uint64_t(scene_.width) * scene_.height;
-    BlendIn in = {pairs_.range, pairs_.list, rows_.shape, rows_.channels[k], g.channel_count,
-                  g.kind == GroupKind::COLOR ? scene_.background : nullptr};
+    const bool color = g.kind == GroupKind::COLOR;
+    const BlendIn in = {pairs_.range, pairs_.list, rows_.shape, rows_.channels[k], g.channel_count,
+                        color ? scene_.background : nullptr};
     BlendOut out = {};
-    auto plane = [&](int channel, uint32_t source, uint64_t of, uint64_t count) {
-      if (!data_[source]) return;
-      out.planes.plane[channel] = data_[source] + of * pixels;
-      out.planes.stride[channel] = count * pixels;
-    };
-    switch (g.kind) {
-      case GroupKind::COLOR:
-        for (int c = 0; c < 3; c++) plane(c, SPLAT_COLOR, c, 3);
-        if (g.channel_count == 4) plane(3, groups_.fourth == Fourth::DEPTH ? SPLAT_DEPTH : SPLAT_INV_DEPTH, 0, 1);
-        out.alpha = data_[SPLAT_ALPHA];
-        break;
-      case GroupKind::DEPTH: plane(0, SPLAT_DEPTH, 0, 1); break;
-      case GroupKind::FEATURES:
-        for (int c = 0; c < 4 && 4 * g.index + c < scene_.feature_count; c++)
-          plane(c, SPLAT_FEATURES, 4 * g.index + c, scene_.feature_count);
-        break;
-    }
+    out.planes = planes_of(scene_, groups_, g, data_);
+    if (color) out.alpha = data_[SPLAT_ALPHA];
     out.finals = pairs_.finals[k];
     out.checkpoints = pairs_.checkpoints[k];
     out.alive = pairs_.alive;

@@ -114,26 +114,8 @@ class Sums {
   // The planes of group k's upstream gradients; false if all of them are zero.
   bool fill(int k) {
     const Group &g = groups_.group[k];
-    const uint64_t pixels = uint64_t(scene_.width) * scene_.height;
-    grad_ = {};
-    auto plane = [&](int channel, const float *images, uint64_t of, uint64_t count) {
-      if (!images) return;
-      grad_.plane[channel] = images + of * pixels;
-      grad_.stride[channel] = count * pixels;
-    };
-    switch (g.kind) {
-      case GroupKind::COLOR:
-        for (int c = 0; c < 3; c++) plane(c, gradient_[SPLAT_COLOR], c, 3);
-        if (groups_.fourth == Fourth::INV_DEPTH) plane(3, gradient_[SPLAT_INV_DEPTH], 0, 1);
-        if (groups_.fourth == Fourth::DEPTH) plane(3, gradient_[SPLAT_DEPTH], 0, 1);
-        return gradient_[SPLAT_COLOR] || grad_.plane[3] || gradient_[SPLAT_ALPHA];
-      case GroupKind::DEPTH: plane(0, gradient_[SPLAT_DEPTH], 0, 1); return gradient_[SPLAT_DEPTH];
-      case GroupKind::FEATURES:
-        for (int c = 0; c < 4 && 4 * g.index + c < scene_.feature_count; c++)
-          plane(c, gradient_[SPLAT_FEATURES], 4 * g.index + c, scene_.feature_count);
-        return gradient_[SPLAT_FEATURES];
-    }
-    return false;
+    grad_ = planes_of(scene_, groups_, g, gradient_);
+    return grad_.plane[0] || grad_.plane[3] || (g.kind == GroupKind::COLOR && gradient_[SPLAT_ALPHA]);
   }
 
   void group_backward(int k, float *sums) {

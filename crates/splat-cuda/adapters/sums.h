@@ -3,6 +3,7 @@
 
 #include "call.h"
 #include "project_backward.cuh"
+#include "row_sums.cuh"
 
 namespace splat::own {
 

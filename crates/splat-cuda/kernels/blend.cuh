@@ -11,15 +11,18 @@
 
 namespace splat::own {
 
-// Planes of one group's channels. Camera c's plane k begins at plane[k] + c * stride[k]; null: not wanted.
-struct Planes {
-  float *plane[4];
+// Planes of one group's channels; null: not wanted.
+template <typename Number>
+struct PlanesOf {
+  Number *plane[4];
   uint64_t stride[4];
+
+  __device__ Number *of(uint32_t camera, int channel) const {
+    return plane[channel] ? plane[channel] + camera * stride[channel] : nullptr;
+  }
 };
-struct GradPlanes {
-  const float *plane[4];
-  uint64_t stride[4];
-};
+using Planes = PlanesOf<float>;
+using GradPlanes = PlanesOf<const float>;
 
 // What forward leaves for backward about one group's pixels, 256 per slot, in the order of `kept_place`. `w` is the
 // fourth channel; t is negative where the pixel had stopped.

@@ -3,15 +3,9 @@
 // With v_i the upstream gradient of Gaussian i's channels and R_i what lies at and behind it, dL/dalpha_i = T_i v_i -
 // R_{i+1} / (1 - alpha_i). R begins at (channels of the pixel) . (upstream gradient) less what the checkpoint already
 // has, and T at the checkpoint's, so that every segment of every list is a work item of its own.
-#include <cuda_pipeline.h>
-
 #include <type_traits>
 
-#include "blend.cuh"
-#include "coverage.cuh"
-#include "kept.cuh"
-#include "launch.cuh"
-#include "warp.cuh"
+#include "composite.cuh"
 
 namespace splat::own {
 namespace {
@@ -19,9 +13,7 @@ namespace {
 // One warp has one item. Four lanes have one block of 8x4 pixels, a row of eight each, and walk through those of the
 // segment's Gaussians that touch their block: the warp works on eight at a time. A Gaussian's sums are reduced over
 // four lanes and its blocks' parts added in global memory.
-struct Segment {
-  float4 shape[SEGMENT][2];
-  float4 channels[SEGMENT];
+struct Segment : Batch {
   uint32_t target[SEGMENT];
   uint8_t queue[BLOCKS][SEGMENT];  // places that touch a block
 };
@@ -56,44 +48,37 @@ __global__ void __launch_bounds__(32) blend_backward_kernel(const __grid_constan
   if (item >= in.counters->items) return;
   const Work work = in.work[item];
   const uint32_t tile = work.tile;
-  const uint32_t camera = tile / s.tiles(), in_image = tile % s.tiles();
-  const int tile_x = int(in_image % s.tiles_x) * TILE, tile_y = int(in_image / s.tiles_x) * TILE;
+  const TileAt corner = tile_at(s, tile);
   const uint2 range = list_of(in.blend.range, tile);
   const uint32_t first = range.x + work.segment * SEGMENT;
   const int m = int(min(uint32_t(SEGMENT), range.y - first));
 
   for (int place = lane; place < m; place += 32) {
     const uint32_t target = __ldg(in.blend.list + first + place);
-    const float4 *from = reinterpret_cast<const float4 *>(in.blend.shape + target);
-    __pipeline_memcpy_async(&sh.shape[place][0], from, 16);
-    __pipeline_memcpy_async(&sh.shape[place][1], from + 1, 16);
-    __pipeline_memcpy_async(&sh.channels[place], in.blend.channels + target, 16);
+    sh.bring_shape(in.blend, place, target);
+    sh.bring_channels(in.blend, place, target);
     sh.target[place] = target;
   }
   __pipeline_commit();
 
   // State of the lane's eight pixels. One that has stopped has T = R = 0 and receives nothing more.
-  const int x = tile_x + (block & 1) * BLOCK_X, y = tile_y + (block >> 1) * BLOCK_Y + row;
+  const int x = corner.x + (block & 1) * BLOCK_X, y = corner.y + (block >> 1) * BLOCK_Y + row;
   const bool live = __ldg(in.alive + uint64_t(tile) * BLOCKS + block) > work.segment;
   float transmittance[8], behind[8], g0[8], g1[8], g2[8], g3[8];
   {
     const int count = live && y < s.height ? s.width - x : 0;
     const uint64_t pixel = uint64_t(y) * s.width + x;
     auto upstream = [&](int c, float(&to)[8]) {
-      const float *plane = in.grad.plane[c];
-      if (plane) plane += camera * in.grad.stride[c];
+      const float *plane = in.grad.of(corner.camera, c);
       load_row(plane, pixel, count, (reinterpret_cast<uintptr_t>(plane) / 4 + s.width) % 4 == 0 && s.width % 4 == 0, to);
     };
     upstream(0, g0), upstream(1, g1), upstream(2, g2);
     if (CHANNELS == 4) upstream(3, g3);
     float ga[8];
     const float *alpha = in.grad_alpha;
-    if (alpha) alpha += camera * (uint64_t(s.width) * s.height);
+    if (alpha) alpha += corner.camera * (uint64_t(s.width) * s.height);
     load_row(alpha, pixel, count, false, ga);
-    float b0 = 0.f, b1 = 0.f, b2 = 0.f;
-    if (in.blend.background) {
-      b0 = __ldg(in.blend.background), b1 = __ldg(in.blend.background + 1), b2 = __ldg(in.blend.background + 2);
-    }
+    const float3 back = background_of(in.blend);
     const uint64_t slot = (uint64_t(range.x / SEGMENT) + work.segment) * TILE_PIXELS;
 #pragma unroll
     for (int k = 0; k < 8; k++) {
@@ -108,7 +93,7 @@ __global__ void __launch_bounds__(32) blend_backward_kernel(const __grid_constan
       }
       if (before.w < 0.f) continue;
       const float4 end = __ldg(in.finals.color_t + uint64_t(tile) * TILE_PIXELS + at);
-      const float tail = b0 * g0[k] + b1 * g1[k] + b2 * g2[k] - ga[k];
+      const float tail = back.x * g0[k] + back.y * g1[k] + back.z * g2[k] - ga[k];
       float r = (end.x - before.x) * g0[k] + (end.y - before.y) * g1[k] + (end.z - before.z) * g2[k];
       if (CHANNELS == 4) r += (__ldg(in.finals.fourth + uint64_t(tile) * TILE_PIXELS + at) - before3) * g3[k];
       behind[k] = fmaf(end.w, tail, r);
@@ -119,17 +104,7 @@ __global__ void __launch_bounds__(32) blend_backward_kernel(const __grid_constan
   __syncwarp();
 
   // The queue of each block: lane k of its four has the places of word k.
-  uint32_t mask = in.touched.of(tile, range.x, work.segment)[lane];
-  int start = __popc(mask);
-#pragma unroll
-  for (int d = 1; d < 4; d *= 2) {
-    const int other = __shfl_up_sync(ALL_LANES, start, d, 4);
-    if (row >= d) start += other;
-  }
-  int length = __shfl_sync(ALL_LANES, start, 3, 4);
-  start -= __popc(mask);
-  for (; mask; mask &= mask - 1) sh.queue[block][start++] = uint8_t(32 * row + __ffs(mask) - 1);
-  __syncwarp();
+  int length = fill_queue<4>(in.touched.of(tile, range.x, work.segment)[lane], row, sh.queue[block]);
   if (!live) length = 0;
   const int longest = warp_max(length);
 
@@ -141,32 +116,26 @@ __global__ void __launch_bounds__(32) blend_backward_kernel(const __grid_constan
   for (int i = 0; i < longest; i++) {
     const bool busy = i < length;
     const int place = busy ? sh.queue[block][i] : 0;
-    const float4 u = sh.shape[place][0], color = sh.channels[place];
-    const float4 v = sh.shape[place][1];
+    const Shape2d g = sh.at(place);
+    const float4 color = sh.channels[place];
+    const float dx = g.x - left, dy = g.y - line;
     // A lane without work has an exponent under every threshold.
-    const float level = busy ? v.y : -1e30f;
-    const float dx = u.x - left, dy = u.y - line;
-    const float sheared = __fmul_rn(u.w, dy), along_y = __fmaf_rn(__fmul_rn(v.x, dy), dy, level);
+    const ExponentOfRow exponent(g.a, g.b, g.c, busy ? g.level : -1e30f, dy);
     float s0 = 0.f, s1 = 0.f, s2 = 0.f, sc0 = 0.f, sc1 = 0.f, sc2 = 0.f, sc3 = 0.f, ax = 0.f, ay = 0.f;
 #pragma unroll
     for (int k = 0; k < 8; k++) {
       const float dxk = dx - float(k);
-      const float p = __fmaf_rn(__fmaf_rn(u.z, dxk, sheared), dxk, along_y);  // `exponent`, in parts
-      const bool reached = p >= LOG2_ALPHA_MIN && p <= v.y;
-      const float uncapped = reached ? power_of_two(p) : 0.f;
-      const float alpha = fminf(ALPHA_MAX, uncapped);
-      const float next = __fmaf_rn(-alpha, transmittance[k], transmittance[k]);
-      const bool goes_on = next >= T_MIN;
-      const float t = goes_on ? transmittance[k] : 0.f;
-      const float w = alpha * t;
+      const Step step(exponent.at(dxk), g.level, transmittance[k]);
+      const float t = step.goes_on ? transmittance[k] : 0.f;
+      const float w = step.alpha * t;
       float value = color.x * g0[k];
       value = fmaf(color.y, g1[k], value);
       value = fmaf(color.z, g2[k], value);
       if (CHANNELS == 4) value = fmaf(color.w, g3[k], value);
-      const float rest = goes_on ? fmaf(-w, value, behind[k]) : 0.f;
-      const float grad = uncapped * fmaf(-rest, reciprocal(1.f - alpha), t * value);
+      const float rest = step.goes_on ? fmaf(-w, value, behind[k]) : 0.f;
+      const float grad = step.uncapped * fmaf(-rest, reciprocal(1.f - step.alpha), t * value);
       behind[k] = rest;
-      transmittance[k] = goes_on ? next : 0.f;
+      transmittance[k] = step.goes_on ? step.next : 0.f;
       s0 += grad;
       const float along = grad * dxk;
       s1 += along;
@@ -175,8 +144,8 @@ __global__ void __launch_bounds__(32) blend_backward_kernel(const __grid_constan
       if (CHANNELS == 4) sc3 = fmaf(w, g3[k], sc3);
       if (ABSOLUTE) {
         // Up to the factor ln 2 of the exponent's base: 2 A dx + B dy and B dx + 2 C dy.
-        ax += fabsf(grad * fmaf(2.f * u.z, dxk, sheared));
-        ay += fabsf(grad * fmaf(u.w, dxk, 2.f * v.x * dy));
+        ax += fabsf(grad * fmaf(2.f * g.a, dxk, exponent.sheared));
+        ay += fabsf(grad * fmaf(g.b, dxk, 2.f * g.c * dy));
       }
     }
     float sum[NUMBERS];
@@ -210,46 +179,6 @@ __global__ void __launch_bounds__(32) blend_backward_kernel(const __grid_constan
   }
 }
 
-constexpr int WARPS = 4, THREADS = 32 * WARPS;
-
-__global__ void __launch_bounds__(THREADS) background_kernel(const __grid_constant__ Scene s,
-                                                             const __grid_constant__ GradPlanes grad,
-                                                             const float4 *finals, float *partial) {
-  float sum[3] = {0.f, 0.f, 0.f};
-  const uint64_t n = uint64_t(s.all_tiles()) * TILE_PIXELS;
-  for (uint64_t i = uint64_t(blockIdx.x) * THREADS + threadIdx.x; i < n; i += uint64_t(gridDim.x) * THREADS) {
-    // The order of `kept_place`.
-    const uint32_t tile = uint32_t(i / TILE_PIXELS), column = i % TILE_PIXELS / 32, block = i % 32 / BLOCK_Y;
-    const uint32_t camera = tile / s.tiles(), in_image = tile % s.tiles(), row = i % BLOCK_Y;
-    const int x = int(in_image % s.tiles_x) * TILE + (block & 1) * BLOCK_X + column;
-    const int y = int(in_image / s.tiles_x) * TILE + (block >> 1) * BLOCK_Y + row;
-    if (x >= s.width || y >= s.height) continue;
-    const float t = finals[i].w;
-#pragma unroll
-    for (int k = 0; k < 3; k++)
-      if (grad.plane[k]) sum[k] = fmaf(t, grad.plane[k][camera * grad.stride[k] + uint64_t(y) * s.width + x], sum[k]);
-  }
-  __shared__ float warps[WARPS][3];
-#pragma unroll
-  for (int k = 0; k < 3; k++) {
-    sum[k] = warp_sum(sum[k]);
-    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32][k] = sum[k];
-  }
-  __syncthreads();
-  if (threadIdx.x < 3) {
-    float total = 0.f;
-    for (int w = 0; w < WARPS; w++) total += warps[w][threadIdx.x];
-    partial[3 * blockIdx.x + threadIdx.x] = total;
-  }
-}
-
-__global__ void sum_background_kernel(const float *partial, uint32_t parts, float *background) {
-  if (threadIdx.x >= 3) return;
-  double total = 0;
-  for (uint32_t k = 0; k < parts; k++) total += partial[3 * k + threadIdx.x];
-  background[threadIdx.x] = float(total);
-}
-
 }  // namespace
 
 cudaError_t blend_backward(const Scene &scene, const BlendBackwardIn &in, const BlendBackwardOut &out,
@@ -273,16 +202,6 @@ cudaError_t blend_backward(const Scene &scene, const BlendBackwardIn &in, const 
   else if (out.by_place)
     kernel = choose(Three{}, No{}, Yes{});
   kernel<<<in.most_items, 32, 0, stream>>>(scene, in, out);
-  return cudaGetLastError();
-}
-
-uint32_t background_blocks() { return enough_blocks(2); }
-
-cudaError_t background_backward(const Scene &scene, const GradPlanes &grad, const Pixels &finals, float *partial,
-                                float *background, cudaStream_t stream) {
-  const uint32_t parts = background_blocks();
-  background_kernel<<<parts, THREADS, 0, stream>>>(scene, grad, finals.color_t, partial);
-  sum_background_kernel<<<1, 32, 0, stream>>>(partial, parts, background);
   return cudaGetLastError();
 }
 

@@ -1,22 +1,12 @@
 // See blend.cuh. The same as blend.cu with a warp for each of a tile's blocks of 8x4 pixels and one pixel per lane:
 // more instructions in all, but eight warps share one tile's list. For images where a few lists are much longer than
 // the rest.
-#include <cuda_pipeline.h>
-
-#include "blend.cuh"
-#include "coverage.cuh"
-#include "kept.cuh"
-#include "warp.cuh"
+#include "composite.cuh"
 
 namespace splat::own {
 namespace {
 
 constexpr int THREADS = TILE_PIXELS;
-
-struct Batch {
-  float4 shape[SEGMENT][2];
-  float4 channels[SEGMENT];
-};
 
 template <int CHANNELS, bool TRAIN>
 __global__ void __launch_bounds__(THREADS, 6) blend_deep_kernel(const __grid_constant__ Scene s,
@@ -160,11 +150,8 @@ __global__ void __launch_bounds__(THREADS, 6) blend_deep_kernel(const __grid_con
 }  // namespace
 
 cudaError_t blend_deep(const Scene &scene, const BlendIn &in, const BlendOut &out, cudaStream_t stream) {
-  const bool train = out.finals.color_t != nullptr;
-  auto *kernel = in.channel_count == 4 ? (train ? blend_deep_kernel<4, true> : blend_deep_kernel<4, false>)
-                                       : (train ? blend_deep_kernel<3, true> : blend_deep_kernel<3, false>);
-  kernel<<<scene.all_tiles(), THREADS, 0, stream>>>(scene, in, out);
-  return cudaGetLastError();
+  return launch_variant(blend_deep_kernel<3, false>, blend_deep_kernel<3, true>, blend_deep_kernel<4, false>,
+                        blend_deep_kernel<4, true>, THREADS, scene, in, out, stream);
 }
 
 }  // namespace splat::own

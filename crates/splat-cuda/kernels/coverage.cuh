@@ -8,11 +8,22 @@
 
 namespace splat::own {
 
-// Exponent of a Gaussian at pixel (px, py), in log2 of alpha. Blending, its backward and the tests of coverage share
-// these roundings: whether a pixel is reached cannot differ between them.
+// Exponent of a Gaussian at the pixels of a row, in log2 of alpha. Blending, its backward and the tests of coverage
+// share these roundings: whether a pixel is reached cannot differ between them.
+struct ExponentOfRow {
+  float a, sheared, along_y;
+
+  // In the body: nvcc leaves a list of initializers to the host's compiler, which has no such intrinsics.
+  __device__ ExponentOfRow(float a, float b, float c, float level, float dy) {
+    this->a = a;
+    sheared = __fmul_rn(b, dy);
+    along_y = __fmaf_rn(__fmul_rn(c, dy), dy, level);
+  }
+  __device__ float at(float dx) const { return __fmaf_rn(__fmaf_rn(a, dx, sheared), dx, along_y); }
+};
+
 __device__ inline float exponent(float a, float b, float c, float level, float dx, float dy) {
-  const float along_y = __fmaf_rn(__fmul_rn(c, dy), dy, level);
-  return __fmaf_rn(__fmaf_rn(a, dx, __fmul_rn(b, dy)), dx, along_y);
+  return ExponentOfRow(a, b, c, level, dy).at(dx);
 }
 
 // 2^x and 1/x as the hardware gives them: within 2 units in the last place.

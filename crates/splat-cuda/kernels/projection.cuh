@@ -12,6 +12,8 @@ struct Vec3 {
   float x, y, z;
 };
 
+__device__ inline Vec3 scaled(Vec3 v, float s) { return {v.x * s, v.y * s, v.z * s}; }
+__device__ inline Vec3 plus(Vec3 a, Vec3 b) { return {a.x + b.x, a.y + b.y, a.z + b.z}; }
 __device__ inline float dot3(Vec3 a, Vec3 b) { return __fmaf_rn(a.z, b.z, __fmaf_rn(a.x, b.x, __fmul_rn(a.y, b.y))); }
 __device__ inline float dot2(float a0, float a1, float b0, float b1) { return __fmaf_rn(a0, b0, __fmul_rn(a1, b1)); }
 __device__ inline float determinant(float a, float b, float c) { return __fmaf_rn(a, c, -__fmul_rn(b, b)); }

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "splat_engine.h"
+
 namespace splat::own {
 
 constexpr int TILE = 16;
@@ -14,7 +16,6 @@ constexpr int TILE_PIXELS = TILE * TILE;
 constexpr int BLOCK_X = 8, BLOCK_Y = 4, BLOCKS = 8;
 // Places of a tile's list between two checkpoints, and per work item of backward.
 constexpr int SEGMENT = 128;
-constexpr int MAX_CAMERAS = 32;
 // Numbers of a row of gradients: see Sum below.
 constexpr int SUMS = 12;
 
@@ -43,7 +44,7 @@ struct Camera {
 };
 
 struct Cameras {
-  Camera camera[MAX_CAMERAS];
+  Camera camera[SPLAT_MAX_CAMERAS];
 };
 
 // The scene and how it is rendered; one for all stages. Stages that start from records have no Gaussians in it.

@@ -3,9 +3,7 @@
 //
 // A warp sums over its pixels in registers, the tile over its warps in shared memory: one atomic operation per wanted
 // number and pair of row and tile.
-#include "coverage.cuh"
-#include "kept.cuh"
-#include "warp.cuh"
+#include "composite.cuh"
 #include "weights.cuh"
 
 namespace splat::own {
@@ -13,7 +11,7 @@ namespace {
 
 constexpr int THREADS = TILE_PIXELS;
 
-struct Batch {
+struct Part {
   Shape2d shape[SEGMENT];
   float2 part[BLOCKS][SEGMENT];  // sums of a warp: of the weights, and of the weights times the image
   int most[SEGMENT];             // bits of the largest weight; those of numbers from 0 order as they do
@@ -21,18 +19,17 @@ struct Batch {
 
 __global__ void __launch_bounds__(THREADS) weights_kernel(const __grid_constant__ Scene s, const WeightsIn in,
                                                           const WeightsOut out) {
-  __shared__ Batch b;
+  __shared__ Part b;
   const int t = threadIdx.x, lane = t % 32, warp = t / 32;
   const uint32_t tile = blockIdx.x;
-  const uint32_t camera = tile / s.tiles(), in_image = tile % s.tiles();
-  const int block_x = int(in_image % s.tiles_x) * TILE + (warp & 1) * BLOCK_X;
-  const int block_y = int(in_image / s.tiles_x) * TILE + (warp >> 1) * BLOCK_Y;
+  const TileAt corner = tile_at(s, tile);
+  const int block_x = corner.x + (warp & 1) * BLOCK_X, block_y = corner.y + (warp >> 1) * BLOCK_Y;
   const int pixel_x = block_x + lane % BLOCK_X, pixel_y = block_y + lane / BLOCK_X;
   const bool inside = pixel_x < s.width && pixel_y < s.height;
   const float fx = float(pixel_x), fy = float(pixel_y);
   const float x0 = float(block_x), y0 = float(block_y);
   const float value =
-      in.image && inside ? __ldg(in.image + (uint64_t(camera) * s.height + pixel_y) * s.width + pixel_x) : 0.f;
+      in.image && inside ? __ldg(in.image + (uint64_t(corner.camera) * s.height + pixel_y) * s.width + pixel_x) : 0.f;
 
   const uint2 range = list_of(in.range, tile);
   // The sign of T is set once the pixel has stopped.
@@ -55,13 +52,7 @@ __global__ void __launch_bounds__(THREADS) weights_kernel(const __grid_constant_
       for (; mask; mask &= mask - 1) {
         const int place = 32 * word + __ffs(mask) - 1;
         const Shape2d u = b.shape[place];
-        const float p = exponent(u.a, u.b, u.c, u.level, u.x - fx, u.y - fy);
-        const bool reached = p >= LOG2_ALPHA_MIN && p <= u.level;
-        const float alpha = fminf(ALPHA_MAX, reached ? power_of_two(p) : 0.f);
-        const float next = __fmaf_rn(-alpha, transmittance, transmittance);
-        const bool goes_on = next >= T_MIN;
-        const float w = goes_on ? alpha * transmittance : 0.f;
-        transmittance = goes_on ? next : -fabsf(transmittance);
+        const float w = weigh(exponent(u.a, u.b, u.c, u.level, u.x - fx, u.y - fy), u.level, transmittance);
         const float sum = warp_sum(w);
         if (sum > 0.f) {
           // A pixel that the row does not reach must not bring its NaN.
