@@ -52,8 +52,13 @@ const MARK: &str = "splatwright-bundle.json";
 const LEFT_OUT: [&str; 5] = ["xtask", "splatwright", "splat-toolchain", "torch-link", "splat-engine-build"];
 
 /// Committed files that tests read, carried along under their own paths.
-const COMMITTED: [&str; 4] =
-    ["crates/splat-engine/include", "crates/splat-scene/tests/data", "crates/splat-verify/data", "python"];
+const COMMITTED: [&str; 5] = [
+    "crates/splat-engine/include",
+    "crates/splat-scene/tests/data",
+    "crates/splat-verify/data",
+    "docs/datasets.md",
+    "python",
+];
 
 /// Runs the command.
 ///

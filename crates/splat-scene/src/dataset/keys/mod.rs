@@ -149,8 +149,8 @@ mod tests {
     #[test]
     fn the_documentation_has_this_table() {
         const MARK: &str = "<!-- generated from crates/splat-scene/src/dataset/keys/tables.rs -->\n";
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/datasets.md");
-        let text = std::fs::read_to_string(path).unwrap();
+        let path = splat_testdata::committed("docs/datasets.md");
+        let text = std::fs::read_to_string(&path).unwrap();
         let (before, rest) = text.split_once(MARK).unwrap();
         if std::env::var_os("WRITE_DOCS").is_some() {
             std::fs::write(path, format!("{before}{MARK}{}", markdown())).unwrap();
