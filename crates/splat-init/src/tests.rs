@@ -312,6 +312,7 @@ fn the_dataset_s_own_points_come_first_and_nan_is_left_out() {
         origin: splat_scene::Origin::default(),
         points,
         scene_extent: 1.0,
+        reprojection: None,
         warnings: Vec::new(),
     };
     let start =

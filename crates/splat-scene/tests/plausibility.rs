@@ -67,6 +67,124 @@ fn points_elsewhere_are_found() {
     assert!(matches!(found.findings[0], Finding::TooSmall { .. }), "{found:?}");
 }
 
+/// The texts of the model with `change` applied to the numbers of each line of one of its files that begins with an id and
+/// has more than `least` words.
+fn rewritten(file: usize, least: usize, change: impl Fn(&mut [f64])) -> [String; 3] {
+    let mut texts = colmap_text(NOWHERE);
+    let line = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let whole = words.len() > least && words[0].parse::<u32>().is_ok() && words.last() != Some(&"-1");
+        if !whole {
+            return format!("{line}\n");
+        }
+        let mut numbers: Vec<f64> = words.iter().map(|w| w.parse().unwrap_or(f64::NAN)).collect();
+        change(&mut numbers);
+        let word = |(x, word): (&f64, &&str)| if x.is_nan() { (*word).to_owned() } else { x.to_string() };
+        numbers.iter().zip(&words).map(word).collect::<Vec<_>>().join(" ") + "\n"
+    };
+    texts[file] = texts[file].lines().map(line).collect();
+    texts
+}
+
+/// What is found in a model of these texts.
+fn found_in(texts: &[String; 3]) -> Vec<Finding> {
+    let dir = folder();
+    write_colmap(dir.path());
+    for (name, text) in TEXT.iter().zip(texts) {
+        put(dir.path().join("sparse/0").join(name), text);
+    }
+    open(dir.path()).unwrap().plausibility().findings
+}
+
+fn turned_about_z(degrees: f64) -> impl Fn(&mut [f64]) {
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    move |p| (p[1], p[2]) = (cos * p[1] - sin * p[2], sin * p[1] + cos * p[2])
+}
+
+/// Cameras and points that each make sense, but not together, are told by the observations; and where another reading of the
+/// numbers makes them fit, that reading is named.
+#[test]
+fn a_model_that_contradicts_its_observations_is_found() {
+    type Change = Box<dyn Fn(&mut [f64])>;
+    let image = |change: Change| {
+        rewritten(1, 9, move |n| {
+            if n.len() == 10 {
+                change(n)
+            }
+        })
+    };
+    let point = |change: Change| rewritten(2, 7, change);
+    let camera = |change: Change| rewritten(0, 7, change);
+    let inverse = |n: &mut [f64]| {
+        let center = |i: usize| camera_to_world(i).map(|row| row[3]);
+        let id = n[0] as usize - 1;
+        n[2..5].iter_mut().for_each(|x| *x = -*x);
+        n[5..8].copy_from_slice(&center(id));
+    };
+    // (w + x i) q has the axes of OpenGL where x is a half turn about the camera's x axis.
+    let opengl = |n: &mut [f64]| {
+        let [w, x, y, z] = [n[1], n[2], n[3], n[4]];
+        n[1..5].copy_from_slice(&[-x, w, -z, y]);
+        (n[6], n[7]) = (-n[6], -n[7]);
+    };
+    let resized = |n: &mut [f64]| n[4..8].iter_mut().for_each(|x| *x *= 1.5);
+    let cases: [(&str, [String; 3], &str, &str); 8] = [
+        ("xyzw", image(Box::new(|n| n[1..5].rotate_left(1))), "quaternions read as x y z w", "w x y z"),
+        ("inverse", image(Box::new(inverse)), "poses read as camera to world", "inverse"),
+        ("OpenGL", image(Box::new(opengl)), "cameras read as those of OpenGL", "negate the y and z axes"),
+        ("intrinsics", camera(Box::new(resized)), "intrinsics of another image size", "width and height"),
+        ("focal", camera(Box::new(|n| (n[4], n[5]) = (90.0, 90.0))), "", "focal lengths"),
+        ("a quarter turn", point(Box::new(turned_about_z(90.0))), "", "turned"),
+        ("half a turn", point(Box::new(turned_about_z(180.0))), "", "turned"),
+        ("scale", point(Box::new(|n| n[1..4].iter_mut().for_each(|x| *x *= 2.0))), "", "scaled"),
+    ];
+    for (name, texts, reading, remedy) in &cases {
+        let found = found_in(texts);
+        let Some(finding @ Finding::Contradiction(error)) = found.first() else {
+            panic!("{name}: {found:?}");
+        };
+        let text = finding.to_string();
+        assert!(text.contains("expected up to 1.3 pixels") && text.contains(reading), "{name}: {text}");
+        assert_eq!(text.contains("it would be 0.0"), !reading.is_empty(), "{name}: {text}");
+        assert!(finding.remedy().contains(remedy), "{name}: {}", finding.remedy());
+        assert!(finding.is_severe(), "{name}: {error:?}");
+        assert_eq!(finding.is_about_points(), reading.is_empty(), "{name}");
+    }
+    // Tracks that the points name and the images do not.
+    let [cameras, images, points] = &cases[5].1;
+    let unnamed = rewritten(1, usize::MAX, |_| ());
+    assert_eq!(&unnamed[1], images, "only the points are turned");
+    let indices: Vec<u64> = observations(0).map(|(_, id)| id).collect();
+    let images: String = images
+        .lines()
+        .map(|line| if line.starts_with("10.5") { line.split(' ').enumerate().map(|(k, w)| if k % 3 == 2 { " -1".into() } else { format!(" {w}") }).collect() } else { line.to_owned() } + "\n")
+        .collect();
+    let tracks: String = points
+        .lines()
+        .map(|line| {
+            let id: u64 = line.split(' ').next().unwrap().parse().unwrap();
+            let at = indices.iter().position(|i| *i == id).map(|at| at + 1);
+            let track = at.map(|at| (1..=CAMERAS).map(|image| format!(" {image} {at}")).collect::<String>());
+            format!("{line}{}\n", track.unwrap_or_default())
+        })
+        .collect();
+    let found = found_in(&[cameras.clone(), images, tracks]);
+    assert!(matches!(found.first(), Some(Finding::Contradiction(_))), "{found:?}");
+}
+
+/// Cameras that were scaled with the photographs and observations that were not still belong together.
+#[test]
+fn observations_of_another_size_and_dummies_are_no_contradiction() {
+    let half = |n: &mut [f64]| n[2..8].iter_mut().for_each(|x| *x *= 0.5);
+    let [cameras, images, points] = rewritten(0, 7, half);
+    assert!(cameras.contains("32 24 30 30 16 12"), "{cameras}");
+    assert_eq!(found_in(&[cameras, images, points]), []);
+    // A few observations that stand for nothing.
+    let [cameras, images, points] = colmap_text(NOWHERE);
+    let line = |line: &str| if line.starts_with("10.5") { "1 2 3\n".into() } else { format!("{line}\n") };
+    assert_eq!(found_in(&[cameras, images.lines().map(line).collect(), points]), []);
+}
+
 #[test]
 fn implausible_angles_and_baselines_are_found() {
     let dir = folder();

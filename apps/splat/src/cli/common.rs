@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use splat_scene::{Dataset, Finding, OpenOptions};
+use splat_scene::{Dataset, OpenOptions};
 use splat_train::Backend;
 use tch::Device;
 
@@ -146,7 +146,7 @@ impl DataArgs {
 /// starts from the dataset's points.
 pub(crate) fn plausible(path: &Path, dataset: &Dataset, own_points: bool) -> Result<()> {
     for finding in dataset.plausibility().findings {
-        let elsewhere = matches!(finding, Finding::PointsElsewhere { .. });
+        let elsewhere = finding.is_about_points();
         if finding.is_severe() && (own_points || !elsewhere) {
             let other = if elsewhere { "; or find points in the photographs with --init sweep" } else { "" };
             let message = format!("{}: {finding}", path.display());

@@ -40,7 +40,8 @@ fn is_of_one_file(error: &Error) -> bool {
 }
 
 pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Dataset> {
-    let Capture { source, root, file, mut posed, broken, unused, points, photos, mut warnings } = capture;
+    let Capture { source, root, file, mut posed, broken, unused, points, photos, mut warnings, reprojection } =
+        capture;
     let finder = Finder::default();
     posed.sort_by(|a, b| a.name.cmp(&b.name));
     let listed = posed.len();
@@ -169,7 +170,7 @@ pub(crate) fn assemble(capture: Capture, options: &OpenOptions) -> Result<Datase
     let points = points.iter().map(local).collect();
     // Names of foreign origin reach terminals through warnings.
     let warnings = warnings.iter().map(|w| crate::error::printable(w)).collect();
-    Ok(Dataset { source, views, train, test, origin, points, scene_extent, warnings })
+    Ok(Dataset { source, views, train, test, origin, points, scene_extent, reprojection, warnings })
 }
 
 /// The view of `p`; `None` if it is left out.

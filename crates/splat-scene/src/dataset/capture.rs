@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::colmap::Reprojection;
 use super::photos;
 use super::poses::Pose;
 use crate::image::depth::Meaning;
@@ -120,4 +121,6 @@ pub(crate) struct Capture {
     pub(crate) points: Vec<WorldPoint>,
     pub(crate) photos: photos::Folder,
     pub(crate) warnings: Vec<String>,
+    /// How far the points are from where the photographs observed them, where the dataset says where that is.
+    pub(crate) reprojection: Option<Reprojection>,
 }

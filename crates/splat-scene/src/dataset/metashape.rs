@@ -141,6 +141,7 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
         points: companions::cloud(&finder, &[root], &mut warnings)?.unwrap_or_default(),
         photos,
         warnings,
+        reprojection: None,
     })
 }
 

@@ -124,6 +124,8 @@ pub struct Dataset {
     /// 1.1 times the largest distance between a training camera's centre and the mean of these centres, in world units; 1 if
     /// all coincide. Cameras more than 1000 times farther out than half of the cameras are not counted.
     pub scene_extent: f64,
+    /// How far the points are from where the photographs observed them; `None` where the dataset does not say where that is.
+    pub reprojection: Option<colmap::Reprojection>,
     /// What was left out, or done differently from what was asked; one sentence per warning.
     pub warnings: Vec<String>,
 }

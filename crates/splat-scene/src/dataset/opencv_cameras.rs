@@ -55,6 +55,7 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
         points: companions::cloud(&finder, &[root], &mut warnings)?.unwrap_or_default(),
         photos: photos::Folder { path: options.images.clone().unwrap_or_else(|| root.into()), reduction: 1 },
         warnings,
+        reprojection: None,
     })
 }
 

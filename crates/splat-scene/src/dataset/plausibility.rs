@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::Path;
 
+use super::colmap::{Reading, Reprojection};
 use crate::image::photo;
 use crate::{Dataset, View};
 
@@ -32,6 +33,8 @@ const MASKS: usize = 8;
 const BASELINE: f64 = 0.01;
 /// Steps of `f32` in the extent of the cameras.
 const STEPS: f64 = 1e4;
+/// How many times the largest plausible distance of points from their observations leaves nothing to learn.
+const HOPELESS: f64 = 3.0;
 
 /// What [`Dataset::plausibility`] measured.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -59,6 +62,8 @@ pub struct Plausibility {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Finding {
+    /// The points of a reconstruction are not where its photographs observed them.
+    Contradiction(Reprojection),
     /// Next to no camera sees any point, or next to no point is seen: the points belong to something else.
     PointsElsewhere {
         /// The share of the points that some camera sees.
@@ -134,13 +139,42 @@ impl Finding {
     /// Whether training cannot give a picture of the scene.
     #[must_use]
     pub fn is_severe(&self) -> bool {
-        matches!(self, Self::PointsElsewhere { .. } | Self::TooSmall { .. } | Self::AllMasked { .. })
+        match self {
+            Self::PointsElsewhere { .. } | Self::TooSmall { .. } | Self::AllMasked { .. } => true,
+            Self::Contradiction(found) => found.error > HOPELESS * found.allowed,
+            _ => false,
+        }
+    }
+
+    /// Whether it does not matter to a training that places points of its own.
+    #[must_use]
+    pub fn is_about_points(&self) -> bool {
+        matches!(self, Self::PointsElsewhere { .. } | Self::Contradiction(Reprojection { reading: None, .. }))
     }
 
     /// One line on what can be done.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
+            Self::Contradiction(found) => match found.reading {
+                Some((Reading::ScalarLast, _)) => {
+                    "write the quaternions in the order w x y z, as COLMAP has them"
+                }
+                Some((Reading::CameraToWorld, _)) => {
+                    "write the inverse of each pose: COLMAP's rotation and translation lead from the world to the camera"
+                }
+                Some((Reading::OpenGl, _)) => {
+                    "negate the y and z axes of the cameras: COLMAP's look along the positive z axis, with y down"
+                }
+                Some((Reading::OtherSize, _)) => {
+                    "write focal lengths and principal points for the width and height that the cameras state"
+                }
+                None => {
+                    "export cameras, poses and points anew and together; common causes are points that were moved, turned or \
+                     scaled without the cameras, quaternions in another order than w x y z, flipped axes, and focal lengths \
+                     for another image size"
+                }
+            },
             Self::PointsElsewhere { .. } => {
                 "export poses and points together and in one coordinate system, or take the file of points away to \
                  begin with points of the trainer's own"
@@ -176,6 +210,23 @@ impl fmt::Display for Finding {
         let percent = |share: f64| 100.0 * share;
         let at = |p: &[f64; 3]| format!("({:.4}, {:.4}, {:.4})", p[0], p[1], p[2]);
         match self {
+            Self::Contradiction(Reprojection { error, allowed, observations, reading }) => {
+                write!(f, "the reconstruction contradicts itself: ")?;
+                if error.is_finite() {
+                    write!(
+                        f,
+                        "its points are drawn {error:.1} pixels from where the photographs observed them (the median of \
+                         {observations} observations)"
+                    )?;
+                } else {
+                    write!(
+                        f,
+                        "half of its points are behind the cameras that observed them ({observations} observations)"
+                    )?;
+                }
+                write!(f, ", expected up to {allowed:.1} pixels")?;
+                reading.map_or(Ok(()), |(reading, left)| write!(f, "; with {reading} it would be {left:.1}"))
+            }
             Self::PointsElsewhere { points_seen, cameras_seeing, points_at, cameras_at } => write!(
                 f,
                 "cameras and points do not belong together: {:.1} % of the points are in view of any camera, and {:.1} % \
@@ -360,6 +411,13 @@ impl Dataset {
         }
         if self.views.len() > 1 && found.reach > 0.0 && steps(found.reach, found.extent) < STEPS {
             findings.push(Finding::Coarse { reach: found.reach, extent: found.extent });
+        }
+        // Points elsewhere are not where they were observed either.
+        let elsewhere = matches!(findings.first(), Some(Finding::PointsElsewhere { .. }));
+        if let Some(found) = self.reprojection.filter(|r| !r.is_plausible())
+            && (found.reading.is_some() || !elsewhere)
+        {
+            findings.insert(0, Finding::Contradiction(found));
         }
         found.findings = findings;
         found

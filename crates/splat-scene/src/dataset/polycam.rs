@@ -85,6 +85,7 @@ pub(crate) fn read(root: &Path, folder: &Path, options: &OpenOptions) -> Result<
         points: companions::cloud(&finder, &[root, folder], &mut warnings)?.unwrap_or_default(),
         photos: photos::Folder { path: photos, reduction: 1 },
         warnings,
+        reprojection: None,
     })
 }
 

@@ -131,6 +131,7 @@ fn read_files(root: &Path, files: &[&Path], options: &OpenOptions) -> Result<Cap
         points,
         photos,
         warnings,
+        reprojection: None,
     })
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn datasets(root: &Path) -> Vec<(&'static str, PathBuf)> {
         "1 OPENCV 24 16 20 21 12 8 -0.1 0.02 0.001 0.002\n2 FOV 24 16 20 20 12 8 0.5\n",
     );
     let images: String = (0..VIEWS)
-        .map(|i| format!("{i} 1 0.1 0 {i} 0.{i} 0 1 {} {i}.jpg\n1 2 1 3 4 -1\n", 1 + i % 2))
+        .map(|i| format!("{i} 1 0.1 0 {i} 0.{i} 0 1 {} {i}.jpg\n{}3 4 -1\n", 1 + i % 2, "12 8 1 ".repeat(12)))
         .collect();
     put(&text.1.join("sparse/0/images.txt"), images);
     put(&text.1.join("sparse/0/points3D.txt"), "1 0 0 5 255 0 0 0.5 0 0 1 1\n2 1 nan 5 1 2 3 0.5\n");

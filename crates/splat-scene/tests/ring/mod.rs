@@ -127,11 +127,22 @@ pub(crate) fn world_to_camera(i: usize, offset: [f64; 3]) -> ([f64; 4], [f64; 3]
     (q, t)
 }
 
+/// Where camera `i` sees some of the points, in pixels, and their ids.
+pub(crate) fn observations(i: usize) -> impl Iterator<Item = ([f64; 2], u64)> {
+    let m = camera_to_world(i);
+    points().into_iter().enumerate().step_by(7).map(move |(at, p)| {
+        let along = |k: usize| (0..3).map(|r| m[r][k] * (p[r] - m[r][3])).sum::<f64>();
+        let depth = -along(2);
+        ([32.0 + 60.0 * along(0) / depth, 24.0 - 60.0 * along(1) / depth], at as u64 + 1)
+    })
+}
+
 /// The texts of a COLMAP model, `cameras`, `images` and `points3D`, whose world is moved by `offset`.
 pub(crate) fn colmap_text(offset: [f64; 3]) -> [String; 3] {
     let image = |i: usize| {
         let ([w, x, y, z], [a, b, c]) = world_to_camera(i, offset);
-        format!("{} {w} {x} {y} {z} {a} {b} {c} 1 {}\n10.5 20.5 -1 30.5 12.5 3\n", i + 1, name(i))
+        let seen = observations(i).map(|([u, v], id)| format!(" {u} {v} {id}")).collect::<String>();
+        format!("{} {w} {x} {y} {z} {a} {b} {c} 1 {}\n10.5 20.5 -1{seen}\n", i + 1, name(i))
     };
     let point = |(i, p): (usize, &[f64; 3])| {
         let [x, y, z]: [f64; 3] = std::array::from_fn(|k| p[k] + offset[k]);
@@ -157,7 +168,10 @@ pub(crate) fn colmap_binary(offset: [f64; 3]) -> [Vec<u8>; 3] {
         q.iter().chain(&t).for_each(|x| images.extend(x.to_le_bytes()));
         images.extend(1u32.to_le_bytes());
         images.extend(name(i).bytes().chain([0]));
-        images.extend(0u64.to_le_bytes());
+        images.extend((observations(i).count() as u64).to_le_bytes());
+        for ([u, v], id) in observations(i) {
+            images.extend([u.to_le_bytes(), v.to_le_bytes(), id.to_le_bytes()].concat());
+        }
     }
     let mut points = 400u64.to_le_bytes().to_vec();
     for (i, p) in self::points().iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{BadCamera, CameraModel, Cameras, Image, Parsed, Point3d, Tracks, camera, insert, pose};
+use super::{BadCamera, CameraModel, Cameras, Image, Parsed, Point3d, Tracks, camera, insert, pose, sample};
 use crate::dataset::text::decode;
 use crate::files::cursor::Cursor;
 use crate::{Error, Result};
@@ -95,15 +95,19 @@ pub fn parse_images(path: &Path, data: &[u8], tracks: Tracks) -> Result<Parsed<V
         let name = decode(c.zero_terminated(&format!("the name of image {id}"))?).into_owned();
         let count = c.count("observations", OBSERVATION)?;
         let bytes = c.take(count * OBSERVATION, "observations")?;
+        let observation = |b: &[u8]| {
+            let word = |k: usize| b[8 * k..8 * k + 8].try_into().expect("8 bytes of 24");
+            (f64::from_le_bytes(word(0)), f64::from_le_bytes(word(1)), i64::from_le_bytes(word(2)))
+        };
+        let all = bytes.chunks_exact(OBSERVATION);
         let observations = match tracks {
             Tracks::Skip => Vec::new(),
-            Tracks::Keep => bytes
-                .chunks_exact(OBSERVATION)
-                .map(|b| {
-                    let word = |k: usize| b[8 * k..8 * k + 8].try_into().expect("8 bytes of 24");
-                    (f64::from_le_bytes(word(0)), f64::from_le_bytes(word(1)), i64::from_le_bytes(word(2)))
-                })
-                .collect(),
+            // The highest bit of a point's id is set where there is none.
+            Tracks::Sample => {
+                let named: Vec<&[u8]> = all.filter(|b| b[OBSERVATION - 1] < 0x80).collect();
+                sample(named.into_iter()).map(observation).collect()
+            }
+            Tracks::Keep => all.map(observation).collect(),
         };
         images.push(Image { id, rotation, translation, camera, name, observations });
     }
@@ -129,7 +133,7 @@ pub fn parse_points(path: &Path, data: &[u8], tracks: Tracks) -> Result<Parsed<V
         let count = c.count("track elements", TRACK)?;
         let bytes = c.take(count * TRACK, "a point's track")?;
         let track = match tracks {
-            Tracks::Skip => Vec::new(),
+            Tracks::Skip | Tracks::Sample => Vec::new(),
             Tracks::Keep => bytes
                 .chunks_exact(TRACK)
                 .map(|b| {

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::models::{models, registered};
+use super::reprojection::measure;
 use super::{BadCamera, Image, Point3d, Tracks};
 use crate::dataset::capture::{Broken, Capture, Intrinsics, Posed, WorldPoint};
 use crate::dataset::find::Finder;
@@ -14,12 +15,17 @@ use crate::{Error, OpenOptions, Result};
 /// Reads the model in `folder`, which was found in the dataset's folder `path`.
 pub(crate) fn read(path: &Path, folder: &Path, options: &OpenOptions) -> Result<Capture> {
     let finder = Finder::default();
-    let model = super::read(folder, Tracks::Skip)?;
+    let model = super::read(folder, Tracks::Sample)?;
+    let mut reprojection = measure(&model);
+    // Some write what was observed into the tracks of the points alone.
+    if model.images.iter().all(|image| image.observations.is_empty()) && !model.points.is_empty() {
+        reprojection = measure(&super::read(folder, Tracks::Keep)?);
+    }
     if model.images.is_empty() && model.left_out.is_empty() {
         return Err(Error::NotADataset {
             path: folder.into(),
             message: "a COLMAP model without images: nothing was registered".into(),
-            hint: "reconstruct again, from photographs that overlap more: colmap automatic_reconstructor",
+            hint: "reconstruct again, from photographs that overlap more",
         });
     }
     let photos = match &options.images {
@@ -91,6 +97,7 @@ pub(crate) fn read(path: &Path, folder: &Path, options: &OpenOptions) -> Result<
         points,
         photos,
         warnings,
+        reprojection,
     })
 }
 

@@ -8,6 +8,7 @@
 mod binary;
 pub(crate) mod capture;
 mod models;
+mod reprojection;
 mod text;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::{Error, Result, files};
 
 pub use binary::{parse_cameras, parse_images, parse_points};
 pub use models::find;
+pub use reprojection::{Reading, Reprojection};
 pub use text::{parse_cameras_text, parse_images_text, parse_points_text};
 
 /// A camera as COLMAP has it: intrinsics without a pose. Several images may share one.
@@ -76,7 +78,7 @@ pub struct Image {
     pub camera: u32,
     /// File name, relative to the image folder.
     pub name: String,
-    /// Key points `(x, y, point id or -1)`, in pixels; empty unless read with [`Tracks::Keep`].
+    /// Key points `(x, y, point id or -1)`, in pixels; empty if read with [`Tracks::Skip`].
     pub observations: Vec<(f64, f64, i64)>,
 }
 
@@ -99,6 +101,8 @@ pub struct Point3d {
 pub enum Tracks {
     /// Check them, but do not keep them.
     Skip,
+    /// Keep no tracks, and of the observations that name a point at most 32 of each image, evenly spread.
+    Sample,
     /// Keep them.
     Keep,
 }
@@ -203,16 +207,20 @@ pub fn read(folder: impl AsRef<Path>, tracks: Tracks) -> Result<Model> {
     })
 }
 
+/// A unit quaternion, wxyz, as a row-major matrix.
+fn rotation_matrix([w, x, y, z]: [f64; 4]) -> [[f64; 3]; 3] {
+    [
+        [1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y)],
+        [2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x)],
+        [2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y)],
+    ]
+}
+
 impl Image {
     /// [`Image::rotation`] as a row-major matrix.
     #[must_use]
     pub fn rotation_matrix(&self) -> [[f64; 3]; 3] {
-        let [w, x, y, z] = self.rotation;
-        [
-            [1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y)],
-            [2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x)],
-            [2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y)],
-        ]
+        rotation_matrix(self.rotation)
     }
 
     /// What is wrong with the pose, if it is none.
@@ -252,6 +260,13 @@ fn camera(width: u64, height: u64, model: CameraModel, numbers: &[f64]) -> Resul
     }
     let (intrinsics, lens) = model.camera(numbers).map_err(BadCamera::Numbers)?;
     Ok(Camera { width, height, intrinsics, lens })
+}
+
+/// At most 32 of `all`, evenly spread.
+fn sample<T>(all: impl ExactSizeIterator<Item = T>) -> impl Iterator<Item = T> {
+    const MOST: usize = 32;
+    let step = all.len().div_ceil(MOST).max(1);
+    all.step_by(step)
 }
 
 /// Adds a camera. If there is another one with its id, neither can be trusted.

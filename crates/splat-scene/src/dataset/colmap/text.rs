@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::{BadCamera, CameraModel, Cameras, Image, Parsed, Point3d, Tracks, camera, insert, pose};
+use super::{BadCamera, CameraModel, Cameras, Image, Parsed, Point3d, Tracks, camera, insert, pose, sample};
 
 /// The rest of a line, to be split at white space, and its number.
 #[derive(Clone)]
@@ -147,7 +147,11 @@ pub fn parse_images_text(text: &str, tracks: Tracks) -> Parsed<Vec<Image>> {
             observed = Some(images.len());
             images.push(found);
         } else if f.lists_observations(observed.is_some()) {
-            let Some(image) = observed.take().filter(|_| tracks == Tracks::Keep) else { continue };
+            let Some(image) = observed.take().filter(|_| tracks != Tracks::Skip) else { continue };
+            if tracks == Tracks::Sample {
+                images[image].observations = sampled(f.rest);
+                continue;
+            }
             let place = f.place();
             match observations(&mut f) {
                 Ok(list) => images[image].observations = list,
@@ -187,6 +191,14 @@ fn observations(f: &mut Fields<'_>) -> Result<Vec<(f64, f64, i64)>, String> {
         list.push((x, y, f.number("an observation's point id")?));
     }
     Ok(list)
+}
+
+/// Some of the observations that name a point. Those that cannot be read are passed over.
+fn sampled(line: &str) -> Vec<(f64, f64, i64)> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let named: Vec<&[&str]> = words.chunks_exact(3).filter(|words| words[2] != "-1").collect();
+    let read = |words: &[&str]| Some((real(words[0])?, real(words[1])?, words[2].parse().ok()?));
+    sample(named.into_iter()).filter_map(read).collect()
 }
 
 /// Parses `points3D.txt`: per line id, position, RGB, error, then the pairs of the track. Nobody needs the error, which may
