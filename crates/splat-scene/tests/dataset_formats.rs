@@ -428,10 +428,9 @@ fn what_is_near_a_dataset_is_named() {
         assert!(text.contains(&format!("there is one in {found}")), "{name}: {text}");
         assert!(hint.starts_with("give its path: '") && hint.ends_with(&format!("{found}'")), "{hint}");
     }
-    let csv = "#name,x,y,alt,heading,pitch,roll,f,px,py,k1,k2,k3,k4,t1,t2\n";
-    assert!(
-        error(&[("a.csv", csv)]).0.contains("a.csv is not read (RealityScan's table of camera parameters)")
-    );
+    let (text, hint) = error(&[("a.csv", "#name,x,y,alt\na.jpg,1,2,3\n")]);
+    assert!(text.contains("a.csv is not read (a table of RealityScan without angles"), "{text}");
+    assert!(hint.contains("Internal/External camera parameters"), "{hint}");
     assert!(error(&[("Bundle.out", "")]).0.contains("Bundle.out is not read (Bundler)"));
     assert!(error(&[("scan.zip", "PK")]).0.contains("an archive, scan.zip, to be unpacked"));
 }

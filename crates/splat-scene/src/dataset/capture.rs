@@ -73,12 +73,20 @@ pub(crate) struct Intrinsics {
     pub(crate) center: [Option<f64>; 2],
     /// Fields of view in radians, used where there is no focal length.
     pub(crate) angle: [Option<f64>; 2],
+    /// The focal length, and how far the principal point is to the right of the image's middle and below it, as shares of
+    /// the image's longer side; used where nothing is given in pixels.
+    pub(crate) film: Option<[f64; 3]>,
 }
 
 impl Intrinsics {
     /// Everything is known: `fx fy cx cy` for an image of `size`.
     pub(crate) fn known(size: (u64, u64), [fx, fy, cx, cy]: [f64; 4]) -> Self {
-        Self { size: Some(size), focal: [Some(fx), Some(fy)], center: [Some(cx), Some(cy)], angle: [None; 2] }
+        Self {
+            size: Some(size),
+            focal: [Some(fx), Some(fy)],
+            center: [Some(cx), Some(cy)],
+            ..Self::default()
+        }
     }
 
     /// The image size they are for and `fx fy cx cy` at that size, for a file of `file` pixels. The error says what
@@ -86,14 +94,17 @@ impl Intrinsics {
     pub(crate) fn resolve(&self, file: (u32, u32)) -> Result<((u64, u64), [f64; 4]), String> {
         let size = self.size.unwrap_or((file.0.into(), file.1.into()));
         let sides = [size.0 as f64, size.1 as f64];
+        let film = self.film.map(|film| film.map(|share| share * sides[0].max(sides[1])));
         let focal = |k: usize| {
-            self.focal[k].or_else(|| self.angle[k].map(|angle| 0.5 * sides[k] / (0.5 * angle).tan()))
+            let of_angle = || self.angle[k].map(|angle| 0.5 * sides[k] / (0.5 * angle).tan());
+            self.focal[k].or_else(of_angle).or(film.map(|film| film[0]))
         };
         // Pixels are taken to be square if only one focal length is given.
         let (Some(fx), Some(fy)) = (focal(0).or(focal(1)), focal(1).or(focal(0))) else {
             return Err("neither a focal length nor an angle of view is given".into());
         };
-        let [cx, cy] = [0, 1].map(|k| self.center[k].unwrap_or(0.5 * sides[k]));
+        let [cx, cy] =
+            [0, 1].map(|k| self.center[k].unwrap_or(0.5 * sides[k] + film.map_or(0.0, |film| film[k + 1])));
         if !(fx.is_finite() && fy.is_finite() && fx > 0.0 && fy > 0.0) {
             return Err(format!("the focal lengths are {fx} and {fy}, expected finite numbers above 0"));
         }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::capture::Capture;
 use super::find::Finder;
-use super::{OpenOptions, colmap, metashape, opencv_cameras, polycam, record3d, transforms};
+use super::{OpenOptions, colmap, metashape, opencv_cameras, polycam, realityscan, record3d, transforms};
 use crate::{Error, Result, files};
 
 /// A dataset format.
@@ -29,7 +29,7 @@ struct Format {
 }
 
 /// The first format whose `find` succeeds is read.
-static FORMATS: [Format; 8] = [
+static FORMATS: [Format; 9] = [
     Format {
         looks_for: "cameras.bin or cameras.txt in sparse/0, sparse/1, ..., sparse or the folder itself",
         find: |folder| colmap::find(folder),
@@ -52,6 +52,7 @@ static FORMATS: [Format; 8] = [
     },
     Format { looks_for: "keyframes/cameras", find: polycam::find, read: polycam::read },
     Format { looks_for: "an .xml of Metashape", find: metashape::find, read: metashape::read },
+    Format { looks_for: "a .csv of RealityScan's cameras", find: realityscan::find, read: realityscan::read },
     Format { looks_for: "metadata beside rgbd", find: record3d::find, read: record3d::read },
     // Where nerfstudio's tools leave the model.
     Format {
@@ -123,6 +124,8 @@ fn unknown(path: &Path) -> Error {
 
 const EXPORT: &str = "export the cameras in COLMAP's format, which RealityScan and others offer, or as transforms.json with \
                       nerfstudio's ns-process-data";
+const REALITYSCAN: &str = "export the cameras from RealityScan as Registration, Internal/External camera parameters, or in \
+                           COLMAP's format";
 const METASHAPE: &str = "export the cameras from Metashape, as Agisoft XML (File, Export, Export Cameras), beside the photographs";
 const CONVERT: &str = "write the poses as transforms.json or in COLMAP's text format, or reconstruct them anew from the \
                        photographs with COLMAP";
@@ -146,7 +149,7 @@ fn exported(path: &Path) -> Option<(PathBuf, &'static str, &'static str)> {
     let known = names.iter().find_map(|&(name, of, hint)| Some((finder.file(path, name)?, of, hint)));
     // By extension, where it may be, and what is near the beginning: this text, or a number.
     let contents = [
-        ("csv", "", "#name,", "RealityScan's table of camera parameters", EXPORT),
+        ("csv", "", "#name,", "a table of RealityScan without angles and focal lengths", REALITYSCAN),
         ("xmp", "images", "capturingreality", "RealityScan's poses", EXPORT),
         ("xmp", "", "capturingreality", "RealityScan's poses", EXPORT),
         ("psx", "", "<document", "a project of Metashape", METASHAPE),

@@ -122,6 +122,7 @@ impl<'a> Frame<'a> {
             focal,
             center: [self.number("cx")?, self.number("cy")?],
             angle: [angle("x_fov", "camera_angle_x")?, angle("y_fov", "camera_angle_y")?],
+            film: None,
         })
     }
 

@@ -1,8 +1,9 @@
 //! Datasets: posed photographs, ready to train on.
 //!
 //! - `formats`: the table of dataset formats. **Start there to add one**; each format has a module of its own
-//!   ([`colmap`], `transforms`, `opencv_cameras`, `polycam`, `record3d`, `metashape`) that reads into a `capture::Capture`. `keys` is
-//!   the table of what these formats can say and of what is made of it; `text` forgives encodings.
+//!   ([`colmap`], `transforms`, `opencv_cameras`, `polycam`, `record3d`, `metashape`,
+//!   `realityscan`) that reads into a `capture::Capture`. `keys` is the table of what these formats can say and of what is made
+//!   of it; `text` forgives encodings.
 //! - `assemble`: from a `Capture` to a [`Dataset`]: photographs found and measured (`photos`, `find`), an origin chosen,
 //!   cameras scaled to the size that is read, masks and depth maps matched (`companions`), views split (`split`).
 //! - `plausibility`: whether cameras and points go together.
@@ -26,6 +27,7 @@ pub(crate) mod photos;
 mod plausibility;
 mod polycam;
 mod poses;
+mod realityscan;
 mod record3d;
 mod split;
 mod text;
@@ -140,6 +142,7 @@ impl Dataset {
     /// - `opencv_cameras.json`: world-to-camera matrices;
     /// - Polycam's raw data: `keyframes/cameras`;
     /// - Metashape: an `.xml` file of cameras;
+    /// - RealityScan: a `.csv` file of "Internal/External camera parameters";
     /// - Record3D's captures: `metadata` beside `rgbd`.
     ///
     /// Masks and depth maps are those that the dataset names, or else those in `masks` and `depths`. Names may differ in

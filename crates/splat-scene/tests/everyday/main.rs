@@ -166,10 +166,50 @@ fn numbers_of_another_kind_are_found_before_training() {
     }
 }
 
+/// The ring as RealityScan writes it: angles that lead from the matrices, and intrinsics as shares of the longer side.
+#[test]
+fn a_table_of_realityscan_gives_the_cameras_that_it_was_made_of() {
+    let row = |i: usize| {
+        // Columns right, up, back of `Rz(-heading) Rx(pitch) Ry(roll)`, solved for the angles.
+        let m = camera_to_world(i);
+        let heading = m[0][1].atan2(m[1][1]);
+        let pitch = m[2][1].asin();
+        let roll = (-m[2][0]).atan2(m[2][2]);
+        let [h, p, r] = [heading, pitch, roll].map(f64::to_degrees);
+        let [x, y, z] = m.map(|row| row[3]);
+        format!("{},{x},{y},{z},{h},{p},{r},33.75,0,0,0,0,0,0,0,0\r\n", name(i))
+    };
+    let rows: String = (0..CAMERAS).map(row).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let table =
+        format!("#cameras 10\r\n#name,x,y,alt,heading,pitch,roll,f,px,py,k1,k2,k3,k4,t1,t2\r\n{rows}");
+    put(dir.path().join("cameras.csv"), &table);
+    put(dir.path().join("cloud.ply"), ply([0.0; 3]));
+    photos(&dir.path().join("images"));
+    let d = open(dir.path()).unwrap();
+    assert_eq!(d.source, "RealityScan, cameras.csv");
+    assert_same(&d, &[], [0.0; 3]);
+    assert_warns(&d, &["cloud.ply"]);
+    // A principal point 3.2 pixels to the right and 6.4 below; columns that are absent say 0.
+    let moved = table.replace(",33.75,0,0,", ",33.75,0.05,0.1,").replace(",k3,k4,t1,t2", ",k3,note");
+    put(dir.path().join("cameras.csv"), moved.replace(",0,0,0,0,0,0\r", ",0,0,0,0\r"));
+    let d = open(dir.path()).unwrap();
+    let projection = d.views[0].camera.projection();
+    let [x, y] = [projection[0][2] * 32.0, projection[1][2] * 24.0];
+    assert!((x - 3.2).abs() < 1e-5 && (y - 6.4).abs() < 1e-5, "{x} {y}");
+    assert_warns(&d, &["`note`"]);
+    // Distortion that is known is taken out, and that which is not leaves its camera out.
+    let bent = table.replacen(",33.75,0,0,0,0,", ",33.75,0,0,0.01,0.002,", 1);
+    put(dir.path().join("cameras.csv"), bent.replacen(",33.75,0,0,0,0,", ",33.75,0,0,0.01,0,", 1));
+    let d = open(dir.path()).unwrap();
+    assert_eq!((d.views.len(), d.views[0].lens()), (9, "OPENCV"));
+    assert_warns(&d, &["frame_001.png", "division model"]);
+}
+
 #[test]
 fn poses_of_other_formats_are_named() {
     for (file, text, says) in [
-        ("export.csv", "#cameras 2\n#name,x,y,alt,heading\n", "RealityScan's table"),
+        ("export.csv", "#cameras 2\n#name,x,y,alt,heading\n", "a table of RealityScan"),
         (
             "images/a.xmp",
             "<x:xmpmeta xmlns:xcr=\"http://www.capturingreality.com/ns/xcr/1.1#\"/>",

@@ -96,6 +96,14 @@ pub(crate) fn datasets(root: &Path) -> Vec<(&'static str, PathBuf)> {
     points.extend(0.5f64.to_le_bytes());
     points.extend([1u64.to_le_bytes(), 0u64.to_le_bytes()].concat());
     put(&binary.1.join("sparse/0/points3D.bin"), points);
+    let table = at("realityscan");
+    let rows: String = (0..VIEWS)
+        .map(|i| format!("{i}.jpg,{i},0.5,1,{i}0,80,-3,30,0.001,-0.002,0.01,0.002,0,0,0,0\n"))
+        .collect();
+    put(
+        &table.1.join("cameras.csv"),
+        format!("#name,x,y,alt,heading,pitch,roll,f,px,py,k1,k2,k3,k4,t1,t2\n{rows}"),
+    );
     let nerfstudio = at("nerfstudio");
     let frames: Vec<String> = (0..VIEWS)
         .map(|i| {
@@ -160,6 +168,7 @@ pub(crate) fn datasets(root: &Path) -> Vec<(&'static str, PathBuf)> {
             r#"{{"fx":20,"fy":20.5,"cx":12,"cy":8,"width":24,"height":16,{rows},"t_03":{i},"t_13":1,"t_23":2}}"#
         );
         put(&polycam.1.join(format!("keyframes/cameras/{i}.json")), json);
+        jpeg(&table.1.join(format!("images/{i}.jpg")));
         jpeg(&polycam.1.join(format!("keyframes/images/{i}.jpg")));
         depth(&polycam.1.join(format!("keyframes/depth/{i}.png")));
     }
@@ -182,7 +191,7 @@ pub(crate) fn datasets(root: &Path) -> Vec<(&'static str, PathBuf)> {
         r#"<document><chunk><sensors><sensor id="0" type="frame"><resolution width="24" height="16"/><calibration><f>20</f><cx>1</cx><k1>-.1</k1><p1>.01</p1></calibration></sensor></sensors><components><component id="0"><transform><rotation>0 -1 0 1 0 0 0 0 1</rotation><translation>1 2 3</translation><scale>2</scale></transform></component></components><cameras>{cameras}</cameras></chunk></document>"#
     );
     put(&metashape.1.join("cameras.xml"), xml);
-    vec![text, binary, nerfstudio, synthetic, opencv, polycam, record3d, metashape]
+    vec![text, binary, nerfstudio, synthetic, opencv, polycam, record3d, metashape, table]
 }
 
 pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {

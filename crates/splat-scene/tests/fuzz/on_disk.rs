@@ -43,8 +43,9 @@ impl Datasets {
         };
         let whole = fs::read(file).unwrap();
         let mut bytes = whole.clone();
-        let text =
-            file.extension().is_none_or(|e| ["txt", "json", "ply", "xml"].contains(&e.to_str().unwrap()));
+        let text = file
+            .extension()
+            .is_none_or(|e| ["txt", "json", "ply", "xml", "csv"].contains(&e.to_str().unwrap()));
         damage(&mut bytes, text, rng);
         fs::write(file, &bytes).unwrap();
         let what = || format!("{name}, case {case}: {} damaged to {} bytes", file.display(), bytes.len());

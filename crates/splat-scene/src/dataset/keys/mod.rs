@@ -1,4 +1,4 @@
-//! What the dialects of `transforms.json`, Polycam, `opencv_cameras.json`, Metashape and COLMAP can say, and what is made of it: one
+//! What the dialects of `transforms.json`, Polycam, `opencv_cameras.json`, Metashape, RealityScan and COLMAP can say, and what is made of it: one
 //! table, from which `docs/datasets.md` is generated.
 //!
 //! A key that would change the result and is not applied is named in one warning if its value matters, and so is every
@@ -14,7 +14,7 @@ mod tables;
 
 #[cfg(test)]
 use tables::COLMAP;
-pub(super) use tables::{METASHAPE, OPENCV, POLYCAM, RECORD3D, TRANSFORMS};
+pub(super) use tables::{METASHAPE, OPENCV, POLYCAM, REALITYSCAN, RECORD3D, TRANSFORMS};
 
 /// What is made of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,13 +111,14 @@ mod tests {
 
     use super::*;
 
-    const TABLES: [(&str, &[Key]); 6] = [
+    const TABLES: [(&str, &[Key]); 7] = [
         ("`transforms.json`, `transforms_train.json`", TRANSFORMS),
         ("COLMAP's files", COLMAP),
         ("Polycam: `keyframes/cameras/N.json`", POLYCAM),
         ("Record3D: `metadata`", RECORD3D),
         ("`opencv_cameras.json`", OPENCV),
         ("Metashape: the calibration of a sensor", METASHAPE),
+        ("RealityScan: the columns of its table of cameras", REALITYSCAN),
     ];
 
     fn markdown() -> String {

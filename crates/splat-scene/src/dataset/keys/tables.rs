@@ -12,6 +12,7 @@ const ALL: &str = "all";
 const NGP: &str = "instant-ngp";
 const STUDIO: &str = "nerfstudio";
 const METASHAPE_NAME: &str = "Metashape";
+const SCAN: &str = "RealityScan, RealityCapture";
 
 /// `transforms.json` and `transforms_train.json`, in the file or in a frame.
 pub(in super::super) const TRANSFORMS: &[Key] = &[
@@ -260,4 +261,15 @@ pub(in super::super) const METASHAPE: &[Key] = &[
         "rows of the photograph were exposed at different times",
     ),
     key(&["date"], METASHAPE_NAME, Use::NoEffect, "when it was calibrated"),
+];
+
+/// RealityScan's table of cameras.
+pub(in super::super) const REALITYSCAN: &[Key] = &[
+    key(&["name"], SCAN, Use::Read, "the photograph"),
+    key(&["x", "y", "alt"], SCAN, Use::Read, "where the camera is"),
+    key(&["heading", "pitch", "roll"], SCAN, Use::Read, "in degrees"),
+    key(&["f"], SCAN, Use::Read, "the focal length in millimetres, for a longer side of 36"),
+    key(&["px", "py"], SCAN, Use::Read, "the principal point from the middle, as a share of the longer side"),
+    key(&["k1", "k2", "k3", "k4"], SCAN, Use::Read, "radial distortion; a camera with k1 alone is left out"),
+    key(&["t1", "t2"], SCAN, Use::Read, "tangential distortion; a camera that has any is left out"),
 ];
