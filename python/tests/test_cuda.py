@@ -9,7 +9,7 @@ import common
 import torch
 from common import GaussianRasterizer, gradients, render, settings, splats
 
-from diff_gaussian_rasterization import EngineError, SparseGaussianAdam, _engine, _memory
+from diff_gaussian_rasterization import EngineError, SparseGaussianAdam, _engine, _forks, _memory
 from fused_ssim import fused_ssim
 from simple_knn._C import distCUDA2
 
@@ -34,6 +34,38 @@ def there(values, device="cuda"):
 
 def close(a, b):
     return ((a.cpu() - b).norm() / b.norm().clamp_min(1e-12)).item()
+
+
+def leaf(device, *shape, seed=None):
+    """Zeros, or random numbers, that want a gradient."""
+    values = torch.zeros(shape) if seed is None else common.weights(*shape, seed=seed)
+    return values.to(device).requires_grad_()
+
+
+def contracts(device):
+    """For each fork that is served, the settings and the keywords by which its callers are known, for 300 Gaussians."""
+    marks = (torch.arange(1200, device=device) % 40 < 20).int()
+    return {
+        "feature-3dgs": ({}, dict(semantic_feature=leaf(device, 300, 1, 70, seed=3))),
+        "gaussian-grouping": ({}, dict(sh_objs=leaf(device, 300, 1, 16, seed=3))),
+        "LangSplat": (dict(include_feature=True), dict(language_feature_precomp=leaf(device, 300, 3, seed=3))),
+        "FastGS": (dict(mult=0.5, get_flag=True, metric_map=marks), {}),
+        "Deformable-3DGS": ({}, dict(means2D_densify=leaf(device, 300, 3))),
+        "MonoGS, w-pose": (dict(projmatrix_raw=torch.eye(4)), dict(theta=leaf(device, 3), rho=leaf(device, 3))),
+        "mip-splatting": (dict(kernel_size=0.1, subpixel_offset=torch.zeros(30, 40, 2)), {}),
+        "graphdeco dr_aa": (dict(antialiasing=True), {}),
+        "graphdeco 2023, SplaTAM, ashawkey": ({}, {}),
+    }
+
+
+def variants(device):
+    """What callers of several forks do: colours of five channels, and the absolute gradients of AbsGS and mip-splatting."""
+    wide = dict(colors_precomp=leaf(device, 300, 5, seed=3), shs=None)
+    return {
+        "wide": (dict(bg=(0.3,) * 5), wide),
+        "AbsGS": ({}, dict(means2D=leaf(device, 300, 4))),
+        "mip-splatting's third column": (dict(kernel_size=0.1), dict(means2D=leaf(device, 300, 3))),
+    }
 
 
 @unittest.skipUnless(GPU, REASON)
@@ -72,53 +104,47 @@ class Cuda(unittest.TestCase):
         for a, b in zip(out[1], out[0]):
             self.assertLess(close(a, b), 1e-2)
 
-    def test_what_forks_added_is_that_of_the_cpu_engine(self):
-        features = common.weights(300, 70, seed=3)
+    def test_every_fork_s_outputs_and_gradients_are_those_of_the_cpu_engine(self):
+        self.assertEqual(set(contracts("cpu")), {fork.name for fork in _forks.SERVED})
+        for fork in _forks.SERVED:
+            for count, names in fork.outputs.items():
+                with self.subTest(fork=fork.name, outputs=names):
+                    self.compare(contracts, fork.name, count)
 
-        def mip(values, more):
-            color, radii = render(values, settings(degree=3, kernel_size=0.1, subpixel_offset=torch.zeros(30, 40, 2)))
-            return [color, radii]
+    def test_wide_colours_and_absolute_gradients_are_those_of_the_cpu_engine(self):
+        for name in variants("cpu"):
+            with self.subTest(name):
+                self.compare(variants, name, 2)
 
-        def deformable(values, more):
-            color, radii, depth = render(values, settings(degree=3), means2D_densify=more["densify"])
-            return [color, depth, radii]
+    def compare(self, table, name, count):
+        """Fails unless both engines give the `count` outputs of a caller and the same gradients of them."""
+        results = []
+        for device in ("cpu", "cuda"):
+            fields, more = table(device)[name]
+            values = dict(there(self.inputs, device), **more)
+            leaves = {n: t for n, t in values.items() if t is not None and t.requires_grad}
+            rasterizer = GaussianRasterizer(settings(degree=3, **fields))
+            rasterizer.outputs = count
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                out = tuple(rasterizer(**values))
+            self.assertEqual((len(out), out[0].device.type), (count, device))
+            loss = sum((o * common.weights(*o.shape, seed=i).to(device)).sum()
+                       for i, o in enumerate(out) if o.is_floating_point())
+            slopes = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+            results.append((out, dict(zip(leaves, slopes))))
+        (expected, slopes), (got, found) = results
+        for a, b in zip(got, expected):
+            # Radii and counts are whole numbers: one of a few may be rounded the other way.
+            self.assertLess(close(a.float(), b.detach().float()), 1e-4 if a.is_floating_point() else 2e-2)
+        self.assertTrue(any(slope is not None and slope.any() for slope in slopes.values()))
+        for leaf, slope in slopes.items():
+            self.assertEqual(slope is None, found[leaf] is None, leaf)
+            if slope is not None:
+                # The few numbers of a pose are sums over all Gaussians.
+                self.assertLess(close(found[leaf], slope), 1e-2 if leaf in ("theta", "rho") else 2e-3, leaf)
 
-        def grouping(values, more):
-            color, radii, objects, depth = render(values, settings(degree=3), sh_objs=more["features"])
-            return [color, objects, depth, radii]
-
-        def fastgs(values, more):
-            marks = (torch.arange(1200) % 40 < 20).int().to(more["features"].device)
-            color, radii, marked = render(values, settings(degree=3, mult=0.5, get_flag=True, metric_map=marks))
-            return [color, radii, marked]
-
-        def wide(values, more):
-            values = dict(values, colors_precomp=more["features"][:, :5], shs=None)
-            color, radii = render(values, settings(bg=(0.3,) * 5))
-            return [color, radii]
-
-        for fork in (mip, deformable, grouping, fastgs, wide):
-            results = []
-            for values in (self.inputs, there(self.inputs)):
-                device = values["means3D"].device
-                more = dict(features=features.to(device).requires_grad_(),
-                            densify=torch.zeros(300, 3, device=device, requires_grad=True))
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    out = fork(values, more)
-                leaves = dict(values, **more)
-                loss = sum((o * common.weights(*o.shape, seed=i).to(device)).sum()
-                           for i, o in enumerate(out) if o.is_floating_point())
-                grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-                results.append((out, dict(zip(leaves, grads))))
-            (expected, slopes), (got, found) = results
-            for a, b in zip(got, expected):
-                # Radii and counts are whole numbers: one of a few may be rounded the other way.
-                self.assertLess(close(a.float(), b.detach().float()), 1e-4 if a.is_floating_point() else 2e-2, fork)
-            for name, slope in slopes.items():
-                self.assertEqual(slope is None, found[name] is None, (fork, name))
-                if slope is not None:
-                    self.assertLess(close(found[name], slope), 2e-3, (fork, name))
+    def test_visible_filter_is_that_of_the_cpu_engine(self):
         filtered = [GaussianRasterizer(settings(degree=3)).visible_filter(
             v["means3D"], v["scales"], v["rotations"]) for v in (self.gpu, self.inputs)]
         self.assertTrue(torch.equal(filtered[0].cpu(), filtered[1]))
