@@ -34,6 +34,15 @@ fn dry_run(place: &Place, more: &[&str], vars: &[(&str, &str)]) -> (bool, Vec<(S
     (!said.ok, findings(&plan["findings"]))
 }
 
+/// What `doctor --for ext` finds in the sources: whether it says that a build cannot go ahead, and the findings.
+fn doctor(place: &Place, more: &[&str]) -> (bool, Vec<(String, String)>) {
+    let fork = place.at("fork").display().to_string();
+    let arguments = [&["doctor", "--for=ext", "--json", "--source", &fork], more].concat();
+    let said = place.for_venv(&arguments, &[]);
+    let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
+    (!said.ok, findings(&report["findings"]))
+}
+
 fn findings(list: &Value) -> Vec<(String, String)> {
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
     let one =
@@ -53,6 +62,8 @@ fn what_is_missing_stops_a_dry_run_as_it_stops_the_build() {
     assert!(!stops && of(&found, "E42")[0].contains("is lent to the build"), "{found:?}");
     // Nothing can be lent where nothing may be fetched.
     let (stops, found) = dry_run(&place, &["--offline"], &[]);
+    assert!(stops && of(&found, "E42")[0].contains("nothing may be fetched"), "{found:?}");
+    let (stops, found) = doctor(&place, &["--offline"]);
     assert!(stops && of(&found, "E42")[0].contains("nothing may be fetched"), "{found:?}");
     let eigen = "[submodule \"eigen\"]\n\tpath = third_party/eigen\n\turl = x\n";
     fs_err::write(place.at("fork/.gitmodules"), eigen).unwrap();
@@ -84,19 +95,18 @@ fn doctor_and_build_judge_sources_by_the_same_rules() {
         ("backward.cu", "#include <cub/cub.cuh>\nfloat best = reduce.Reduce(FLT_MAX, cub::Max());\n"),
         ("build/temp/backward.o", "stale"),
     ]);
-    let (stops, build) = dry_run(&place, &[], &[]);
-    assert!(!stops, "{build:?}");
-    let fork = place.at("fork").display().to_string();
-    let said = place.for_venv(&["doctor", "--for=ext", "--json", "--source", &fork], &[]);
-    let doctor: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
-    let doctor = findings(&doctor["findings"]);
-    for found in [&build, &doctor] {
-        for code in ["E14", "E41", "E43", "E70", "E80"] {
-            assert_eq!(of(found, code).len(), 1, "{code}: {found:?}");
+    for more in [&[][..], &["--offline"]] {
+        let (stops, build) = dry_run(&place, more, &[]);
+        let (stops_too, doctor) = doctor(&place, more);
+        assert!(!stops && !stops_too, "{more:?}: {build:?}, {doctor:?}");
+        for found in [&build, &doctor] {
+            for code in ["E14", "E41", "E43", "E70", "E80"] {
+                assert_eq!(of(found, code).len(), 1, "{more:?}, {code}: {found:?}");
+            }
+            assert!(of(found, "E43")[0].contains("GLM 1.1.0") && of(found, "E40").is_empty(), "{found:?}");
         }
-        assert!(of(found, "E43")[0].contains("GLM 1.1.0") && of(found, "E40").is_empty(), "{found:?}");
+        let codes =
+            |found: &[(String, String)]| found.iter().map(|(code, _)| code.clone()).collect::<BTreeSet<_>>();
+        assert_eq!(codes(&build), codes(&doctor), "{more:?}");
     }
-    let codes =
-        |found: &[(String, String)]| found.iter().map(|(code, _)| code.clone()).collect::<BTreeSet<_>>();
-    assert_eq!(codes(&build), codes(&doctor));
 }
