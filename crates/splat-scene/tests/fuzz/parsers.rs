@@ -109,6 +109,7 @@ pub(crate) fn all() -> Vec<Parser> {
     dataset_parsers
         .push(("cameras.bin", sound(1, "cameras.bin"), |p, d| colmap::parse_cameras(p, d).map(drop)));
     dataset_parsers.push(("images.bin", sound(1, "images.bin"), |p, d| {
+        colmap::parse_images(p, d, colmap::Tracks::Sample)?;
         colmap::parse_images(p, d, colmap::Tracks::Keep).map(drop)
     }));
     dataset_parsers.push(("points3D.bin", sound(1, "points3D.bin"), |p, d| {
@@ -123,6 +124,7 @@ pub(crate) fn all() -> Vec<Parser> {
     }));
     dataset_parsers.push(("images.txt", sound(0, "images.txt"), |_, d| {
         drop(colmap::parse_images_text(&text(d), colmap::Tracks::Keep));
+        drop(colmap::parse_images_text(&text(d), colmap::Tracks::Sample));
         Ok(())
     }));
     dataset_parsers.push(("points3D.txt", sound(0, "points3D.txt"), |_, d| {

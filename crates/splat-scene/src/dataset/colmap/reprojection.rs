@@ -66,6 +66,8 @@ impl Reprojection {
 
 /// Rotation and translation from world to camera.
 type Rigid = ([[f64; 3]; 3], [f64; 3]);
+/// How the numbers of an image are read.
+type Read = fn(&Image) -> Rigid;
 
 /// A point, where it was observed, and by which image with which camera.
 struct Observation<'a> {
@@ -82,7 +84,7 @@ pub(crate) fn measure(model: &Model) -> Option<Reprojection> {
     if sample.len() < FEWEST {
         return None;
     }
-    let projected = |pose: fn(&Image) -> Rigid| -> Vec<Option<[f64; 2]>> {
+    let projected = |pose: Read| -> Vec<Option<[f64; 2]>> {
         sample.iter().map(|o| project(o.camera, pose(o.image), o.point)).collect()
     };
     // The observation with the median share of the width: that share, its distance and the width, in its pixels.
@@ -104,7 +106,7 @@ pub(crate) fn measure(model: &Model) -> Option<Reprojection> {
     if share <= ALLOWED {
         return Some(found);
     }
-    let readings: [(Reading, fn(&Image) -> Rigid); 3] = [
+    let readings: [(Reading, Read); 3] = [
         (Reading::ScalarLast, scalar_last),
         (Reading::CameraToWorld, camera_to_world),
         (Reading::OpenGl, opengl),
