@@ -1,61 +1,76 @@
 #!/bin/sh
 # old-glibc.sh FOLDER [MINOR]: libraries to link against, so that the result loads with glibc 2.MINOR (default 28) and
-# newer. FOLDER/libc.so and its companions stand for the system's and define its symbols without code, each at
-# its newest version that glibc 2.MINOR has; FOLDER/shims.o defines what newer headers ask for besides, and
-# FOLDER/start.o what a program's start needs, and FOLDER/cxx.o what newer headers of libstdc++ ask for that the systems of
-# glibc 2.28 lack (GLIBCXX_3.4.26 and newer). Link with -LFOLDER, FOLDER/shims.o, for programs FOLDER/start.o, for C++ inside
-# them FOLDER/cxx.o, and with libgcc_s as a shared library: the unwinder in the archives of GCC 12 and newer asks for glibc
-# 2.35. Needs the C and the C++ compiler and readelf, GNU/Linux only.
+# newer: link with -LFOLDER/lib, or with FOLDER/lib in LIBRARY_PATH, and with libgcc_s as a shared library (the unwinder in the
+# archives of GCC 12 and newer asks for glibc 2.35). libc.so in it and its companions stand for the system's and define its
+# symbols without code, each at its newest version that glibc 2.MINOR has and in the library where that has it. libshims.a
+# brings what newer headers of the C library ask for, and what a program's start needs; libcxx.a what newer headers of
+# libstdc++ ask for that the systems of glibc 2.28 lack (GLIBCXX_3.4.26 and newer). Needs the C and the C++ compiler, ar and
+# readelf, GNU/Linux only.
 set -eu
-out=$1
+out=$1/lib
 minor=${2:-28}
 cc=${CC:-cc}
 mkdir -p "$out"
-stub() { # stub NAME SONAME FILES...: one library with the symbols of these
-  name=$1 soname=$2
-  shift 2
-  for file in "$@"; do
-    path=$($cc -print-file-name="$file")
-    [ -e "$path" ] && LC_ALL=C readelf -W --dyn-syms "$path"
-  done | awk -v minor="$minor" -v asm="$out/$name.s" -v map="$out/$name.map" '
-    function number(version, parts, n) { # GLIBC_2.3.4 -> 20304; 0 for others and for those that are too new
-      if (version !~ /^GLIBC_2\.[0-9.]+$/) return 0
-      n = split(substr(version, 7), parts, ".")
-      if (parts[2] > minor) return 0
-      return 20000 + parts[2] * 100 + (n > 2 ? parts[3] : 0)
-    }
-    $7 != "UND" && $8 ~ /@/ {
-      split($8, part, /@+/)
-      rank = number(part[2])
-      if (rank > 0 && rank > best[part[1]]) { best[part[1]] = rank; version[part[1]] = part[2]; kind[part[1]] = $4; size[part[1]] = $3 }
-    }
-    END {
-      for (symbol in best) {
-        type = kind[symbol] == "OBJECT" ? "object" : kind[symbol] == "TLS" ? "tls_object" : "function"
-        section = type == "tls_object" ? ".section .tbss,\"awT\",@nobits" : type == "object" ? ".bss" : ".text"
-        bytes = type == "function" ? 1 : size[symbol] > 0 ? size[symbol] : 8
-        n++
-        printf "%s\n.globl s%d\n.type s%d, @%s\n.size s%d, %s\ns%d: .skip %s\n.symver s%d, %s@@%s\n", section, n, n, type, n, bytes, n, bytes, n, symbol, version[symbol] >asm
-        seen[version[symbol]] = 1
-      }
-      for (one in seen) printf "%s { };\n", one >map
-      print "SPLAT_HIDDEN { local: s[0-9]*; };" >map
-      if (n == 0) printf "" >asm
-    }'
-  $cc -shared -nostdlib -Wl,-soname,"$soname" -Wl,--version-script="$out/$name.map" -o "$out/lib$name.so" -x assembler "$out/$name.s"
-  rm "$out/$name.s" "$out/$name.map"
+# Of a folder in LIBRARY_PATH, GCC takes the neighbour with the name that the system has for 64 bits: lib or lib64.
+ln -sfn lib "$1/lib64"
+rm -f "$out"/lib*
+symbols() { # symbols NAME FILE: the dynamic symbols of a library of the system, each line beginning with NAME
+  path=$($cc -print-file-name="$2")
+  if [ -e "$path" ]; then LC_ALL=C readelf -W --dyn-syms "$path" | sed "s/^/$1 /"; fi
 }
-stub glibc libc.so.6 libc.so.6 libpthread.so.0 libdl.so.2 librt.so.1
+for pair in glibc:libc.so.6 m:libm.so.6 pthread:libpthread.so.0 dl:libdl.so.2 rt:librt.so.1 util:libutil.so.1; do
+  symbols "${pair%%:*}" "${pair#*:}"
+done | awk -v minor="$minor" -v out="$out" '
+  function number(version, parts, n) { # GLIBC_2.3.4 -> 20304; 0 for others and for those that are too new
+    if (version !~ /^GLIBC_2\.[0-9.]+$/) return 0
+    n = split(substr(version, 7), parts, ".")
+    if (parts[2] > minor) { if ($1 == "glibc") moved[name] = 1; return 0 }
+    return 20000 + parts[2] * 100 + (n > 2 ? parts[3] : 0)
+  }
+  # glibc 2.34 took these from libraries of their own into libc and gave them a new version there besides the old one.
+  function home(name) {
+    if (!moved[name]) return found[name]
+    if (name ~ /^_*(pthread_|sem_|thrd_|mtx_|cnd_|tss_|call_once)/) return "pthread"
+    if (name ~ /^_*dl/) return "dl"
+    if (name ~ /^_*(aio_|lio_|mq_|shm_|timer_)/) return "rt"
+    if (name ~ /^(openpty|forkpty|log(in|out|in_tty|wtmp))$/) return "util"
+    return found[name]
+  }
+  $8 != "UND" && $9 ~ /@/ {
+    split($9, part, /@+/)
+    name = part[1]
+    rank = number(part[2])
+    # The C library itself comes first: what others define as well is its.
+    if (rank > 0 && (!(name in found) || found[name] == $1) && rank > best[name]) {
+      best[name] = rank; found[name] = $1; version[name] = part[2]; kind[name] = $5; size[name] = $4
+    }
+  }
+  END {
+    for (name in best) {
+      type = kind[name] == "OBJECT" ? "object" : kind[name] == "TLS" ? "tls_object" : "function"
+      section = type == "tls_object" ? ".section .tbss,\"awT\",@nobits" : type == "object" ? ".bss" : ".text"
+      bytes = type == "function" ? 1 : size[name] > 0 ? size[name] : 8
+      library = home(name)
+      n++
+      printf "%s\n.globl s%d\n.type s%d, @%s\n.size s%d, %s\ns%d: .skip %s\n.symver s%d, %s@@%s\n", section, n, n, type, n, bytes, n, bytes, n, name, version[name] >(out "/" library ".s")
+      if (!seen[library, version[name]]++) printf "%s { };\n", version[name] >(out "/" library ".map")
+    }
+  }'
+for pair in glibc:libc.so.6 m:libm.so.6 pthread:libpthread.so.0 dl:libdl.so.2 rt:librt.so.1 util:libutil.so.1; do
+  name=${pair%%:*}
+  touch "$out/$name.s" "$out/$name.map"
+  echo "SPLAT_HIDDEN { local: s[0-9]*; };" >>"$out/$name.map"
+  $cc -shared -nostdlib -Wl,-soname,"${pair#*:}" -Wl,--version-script="$out/$name.map" -o "$out/lib$name.so" -x assembler "$out/$name.s"
+  rm "$out/$name.s" "$out/$name.map"
+done
 # As the system's own libc.so does: besides it the few functions that are linked statically, and the loader's.
 loader=$(LC_ALL=C readelf -d "$($cc -print-file-name=libc.so.6)" | sed -n 's/.*NEEDED.*\[\(ld-linux.*\)\].*/\1/p')
+here=$(cd "$out" && pwd)
+others=
+for name in pthread dl rt util; do others="$others \"$here/lib$name.so\""; done
 cat >"$out/libc.so" <<SCRIPT
-GROUP ( "$(cd "$out" && pwd)/libglibc.so" "$($cc -print-file-name=libc_nonshared.a)" AS_NEEDED ( "$($cc -print-file-name="$loader")" ) )
+GROUP ( "$here/libshims.a" "$here/libglibc.so" "$($cc -print-file-name=libc_nonshared.a)" AS_NEEDED ($others "$($cc -print-file-name="$loader")" ) )
 SCRIPT
-stub m libm.so.6 libm.so.6
-# In glibc 2.28 these are still libraries of their own: named by the result, so that the loader brings them.
-for pair in pthread:libpthread.so.0 dl:libdl.so.2 rt:librt.so.1 util:libutil.so.1; do
-  $cc -shared -nostdlib -Wl,-soname,"${pair#*:}" -o "$out/lib${pair%%:*}.so" -x c /dev/null
-done
 cat >"$out/shims.c" <<'C'
 #include <sys/stat.h>
 #define HIDDEN __attribute__((visibility("hidden")))
@@ -105,7 +120,8 @@ __attribute__((visibility("hidden"))) int __libc_start_main(int (*main)(int, cha
 }
 C
 $cc -O2 -fPIC -fvisibility=hidden -c -o "$out/start.o" -x c "$out/start.c"
-rm "$out/start.c"
+ar rcD "$out/libshims.a" "$out/shims.o" "$out/start.o"
+rm "$out/start.c" "$out/shims.o" "$out/start.o"
 cat >"$out/cxx.cpp" <<'C'
 #include <new>
 #include <sstream>
@@ -115,4 +131,7 @@ namespace std { void __throw_bad_array_new_length() { throw bad_array_new_length
 template std::basic_ostringstream<char>::basic_ostringstream();
 C
 ${CXX:-c++} -O2 -fPIC -std=c++17 -c -o "$out/cxx.o" "$out/cxx.cpp"
-rm "$out/cxx.cpp"
+ar rcD "$out/libcxx.a" "$out/cxx.o"
+rm "$out/cxx.cpp" "$out/cxx.o"
+library=$($cc -print-file-name=libstdc++.so)
+if [ -e "$library" ]; then echo "GROUP ( \"$here/libcxx.a\" \"$library\" )" >"$out/libstdc++.so"; fi

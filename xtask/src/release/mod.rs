@@ -18,7 +18,7 @@ use splat_toolchain::{EngineName, config};
 use splatwright::{
     hint::hinted,
     repository, ui,
-    wheel::{self, Programs, library_name, portable_program},
+    wheel::{self, Programs, library_name, portable_programs},
 };
 
 use crate::build;
@@ -104,9 +104,7 @@ fn make(root: &Path, args: &Args) -> anyhow::Result<()> {
     wheel::make(root, &drop_in, build::engine_for_wheel)?;
 
     let mut files = vec![cuda.join(library_name("cuda"))];
-    for program in PROGRAMS {
-        files.push(portable_program(root, program)?);
-    }
+    files.extend(portable_programs(root, &PROGRAMS)?);
     let notices = notices::licences(root)?;
     wheel::programs(root, &Programs { files: &files, torch: &row.torch, notices: &notices }, &args.out)?;
     fs_err::write(args.out.join("THIRD-PARTY.md"), &notices)?;

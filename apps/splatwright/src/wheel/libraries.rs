@@ -66,36 +66,31 @@ pub fn library_name(engine: &str) -> String {
     format!("{}splat_{engine}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
 }
 
-/// Compiles a program of this workspace for other machines: stripped, without paths of this one, for glibc 2.28. What links
+/// Compiles programs of this workspace for other machines: stripped, without paths of this one, for glibc 2.28. What links
 /// libtorch does not say where it is. GNU/Linux only.
 ///
 /// # Errors
-/// It does not compile.
-pub fn portable_program(root: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    let mut environment = BTreeMap::from([
-        ("CARGO_ENCODED_RUSTFLAGS".to_owned(), flags(root, Platform::Host)?),
-        ("TORCH_LINK_RUNPATH".to_owned(), "0".to_owned()),
-    ]);
+/// One does not compile.
+pub fn portable_programs(root: &Path, names: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut environment = environment(root, Platform::Host)?;
+    environment.insert("TORCH_LINK_RUNPATH".to_owned(), "0".to_owned());
     // The C++ around libtorch names its own files and torch's headers in messages.
-    let maps =
-        folders(root).into_iter().map(|(from, to)| format!(" -ffile-prefix-map={}={to}", from.display()));
-    let maps: String = maps.collect();
+    let folders = folders(root).into_iter().chain([(root.to_owned(), "splatwright")]);
+    let maps: String =
+        folders.map(|(from, to)| format!(" -ffile-prefix-map={}={to}", from.display())).collect();
     for variable in ["CFLAGS", "CXXFLAGS"] {
         environment.insert(variable.to_owned(), env::var(variable).unwrap_or_default() + &maps);
     }
-    let part =
-        |file: &str| format!("-Clink-arg={}", root.join("target/wheel/old-glibc").join(file).display());
-    let arguments =
-        ["rustc", "--release", "--locked", "-p", name, "--bin", name, "--target-dir", "target/wheel"];
-    let last = ["--", "-Cstrip=symbols", &part("start.o"), &part("cxx.o")];
-    let made = compile::run_in(root, &[&arguments[..], &last].concat(), &environment)?;
-    Ok(made.binary(name)?.to_owned())
+    let mut arguments = vec!["build", "--release", "--locked", "--bins", "--target-dir", "target/wheel"];
+    arguments.extend(names.iter().flat_map(|name| ["-p", *name]));
+    let made = compile::run_in(root, &arguments, &environment)?;
+    names.iter().map(|name| Ok(made.binary(name)?.to_owned())).collect()
 }
 
 fn cpu(root: &Path, platform: Platform) -> anyhow::Result<PathBuf> {
     let mut arguments = vec!["build", "--release", "-p", "splat-cpu", "--example", "splat_cpu"];
     arguments.extend(["--target-dir", "target/wheel"]);
-    let mut environment = BTreeMap::new();
+    let mut environment = environment(root, platform)?;
     if platform == Platform::WinAmd64 {
         arguments.extend(["--target", WINDOWS]);
         environment.insert(
@@ -103,14 +98,17 @@ fn cpu(root: &Path, platform: Platform) -> anyhow::Result<PathBuf> {
             "x86_64-w64-mingw32-gcc".to_owned(),
         );
     }
-    environment.insert("CARGO_ENCODED_RUSTFLAGS".to_owned(), flags(root, platform)?);
     let made = compile::run_in(root, &arguments, &environment)?;
     made.libraries.get("splat-cpu").cloned().context("cargo built no library for engine `cpu`")
 }
 
-/// rustc's flags that take this machine's folders out of panic messages (the crates' sources and the repository), and on
-/// GNU/Linux link for an older C library than this machine's.
-fn flags(root: &Path, platform: Platform) -> anyhow::Result<String> {
+/// What cargo is started with: rustc's flags that take this machine's folders out of panic messages, and on GNU/Linux what
+/// links for an older C library than this machine's.
+///
+/// Nothing here names the clone, so that a compiler cache serves every clone: rustc knows our sources by paths relative
+/// to it, and the linker finds the C library through `LIBRARY_PATH`.
+fn environment(root: &Path, platform: Platform) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut environment = BTreeMap::from([("CARGO_PROFILE_RELEASE_STRIP".to_owned(), "symbols".to_owned())]);
     let mut flags: Vec<String> = match (env::var("CARGO_ENCODED_RUSTFLAGS"), env::var("RUSTFLAGS")) {
         (Ok(encoded), _) if !encoded.is_empty() => encoded.split('\x1f').map(str::to_owned).collect(),
         (_, Ok(plain)) => plain.split_whitespace().map(str::to_owned).collect(),
@@ -132,15 +130,18 @@ fn flags(root: &Path, platform: Platform) -> anyhow::Result<String> {
             script.display(),
             String::from_utf8_lossy(&output.stderr).trim()
         );
-        let arguments = [
-            format!("-L{}", folder.display()),
-            folder.join("shims.o").display().to_string(),
-            // cargo links the build scripts this way too; this machine's libgcc_s wants this machine's C library.
-            "-Wl,--allow-shlib-undefined".to_owned(),
-        ];
-        flags.extend(arguments.iter().map(|argument| format!("-Clink-arg={argument}")));
+        let mut paths = folder.join("lib").display().to_string();
+        if let Ok(given) = env::var("LIBRARY_PATH")
+            && !given.is_empty()
+        {
+            paths = format!("{paths}:{given}");
+        }
+        environment.insert("LIBRARY_PATH".to_owned(), paths);
+        // cargo links the build scripts this way too; this machine's libgcc_s wants this machine's C library.
+        flags.push("-Clink-arg=-Wl,--allow-shlib-undefined".to_owned());
     }
-    Ok(flags.join("\x1f"))
+    environment.insert("CARGO_ENCODED_RUSTFLAGS".to_owned(), flags.join("\x1f"));
+    Ok(environment)
 }
 
 /// Folders of this machine and what stands for them. Of those that fit, compilers take the last.
@@ -152,7 +153,6 @@ fn folders(root: &Path) -> Vec<(PathBuf, &'static str)> {
         folders
             .extend(fs_err::read_dir(&sources).into_iter().flatten().flatten().map(|e| (e.path(), "crates")));
     }
-    folders.push((root.to_owned(), "splatwright"));
     let settings = fs_err::read_to_string(root.join(config::PATH)).unwrap_or_default();
     let torch = config::parse(&settings).ok().and_then(|(_, mut set)| set.remove("LIBTORCH"));
     folders.extend(torch.map(|folder| (folder.into(), "torch")));

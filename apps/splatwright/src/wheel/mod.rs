@@ -22,7 +22,7 @@ use splat_toolchain::{EngineName, probe};
 
 pub(crate) use archive::hash as record_hash;
 pub use check::check;
-pub use libraries::{Platform, library_name, portable_program};
+pub use libraries::{Platform, library_name, portable_programs};
 pub use programs::{Programs, programs};
 pub use tag::{Library, platform_tag};
 

@@ -9,7 +9,7 @@ use super::{Wheel, archive::Contents, platform_tag, tag::Library, write};
 /// What the wheel is made of.
 #[derive(Debug)]
 pub struct Programs<'a> {
-    /// Programs and engine libraries, for [`portable_program`](super::portable_program)'s kind of machine.
+    /// Programs and engine libraries, for the kind of machine of [`portable_programs`](super::portable_programs).
     pub files: &'a [PathBuf],
     /// The series of torch that the programs are linked with, such as `2.11`.
     pub torch: &'a str,

@@ -39,6 +39,19 @@ const RUNTIMES: &[[u32; 4]] = &[
     [39, 33, 15, 14],
 ];
 
+/// Functions that glibc before 2.34 has in libraries of their own. A file that calls one and does not name its library asks
+/// for 2.34, although the symbol's version is an old one.
+const APART: &[(&str, &str)] = &[
+    ("dladdr", "libdl.so.2"),
+    ("dlopen", "libdl.so.2"),
+    ("dlsym", "libdl.so.2"),
+    ("pthread_create", "libpthread.so.0"),
+    ("pthread_join", "libpthread.so.0"),
+    ("pthread_key_create", "libpthread.so.0"),
+    ("sem_wait", "libpthread.so.0"),
+    ("shm_open", "librt.so.1"),
+];
+
 /// What one library asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Library {
@@ -48,7 +61,7 @@ pub struct Library {
     pub system: String,
     /// Libraries that it needs.
     pub needed: Vec<String>,
-    /// Versions of symbols that it needs, such as `GLIBC_2.34`.
+    /// Versions of symbols that it needs, such as `GLIBC_2.34`; what follows a space is a reason.
     pub versions: Vec<String>,
     /// What it exports.
     pub symbols: Vec<String>,
@@ -87,6 +100,12 @@ impl Library {
             let defined = file.dynamic_symbols().filter(|s| s.is_definition() && s.is_global());
             library.symbols.extend(defined.filter_map(|s| s.name().ok().map(str::to_owned)));
             library.read_elf(bytes)?;
+            let called = file.dynamic_symbols().filter(|s| s.is_undefined()).filter_map(|s| s.name().ok());
+            for (_, apart) in called.filter_map(|name| APART.iter().find(|(symbol, _)| *symbol == name)) {
+                if !library.needed.iter().any(|needed| needed == apart) {
+                    library.versions.push(format!("GLIBC_2.34 without {apart}"));
+                }
+            }
         }
         for list in [&mut library.needed, &mut library.versions, &mut library.symbols] {
             list.sort();
@@ -186,7 +205,7 @@ pub fn platform_tag(libraries: &[Library]) -> anyhow::Result<(String, String)> {
 
 /// N of the first glibc 2.N whose systems have this version of a symbol; `None` for a version of something else.
 fn least_glibc(version: &str) -> Option<u32> {
-    let (kind, number) = version.rsplit_once('_')?;
+    let (kind, number) = version.split(' ').next()?.rsplit_once('_')?;
     if version == "GLIBC_ABI_DT_RELR" {
         return Some(36);
     }
@@ -263,5 +282,40 @@ mod tests {
         assert!(read.needed.iter().any(|n| n == "libc.so.6"), "{:?}", read.needed);
         let (tag, because) = platform_tag(&[read]).unwrap();
         assert!(tag.starts_with("manylinux_2_") && because.contains("(me)"), "{tag}, {because}");
+    }
+
+    /// A program with threads that also opens libraries, linked for an old C library and for none in particular.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[test]
+    fn what_an_old_c_library_has_apart_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |program: &str, arguments: &[&str]| {
+            let mut command = std::process::Command::new(program);
+            command.args(arguments).current_dir(folder.path()).env("LIBRARY_PATH", folder.path().join("lib"));
+            let output = command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{program} {arguments:?}: {said}");
+        };
+        let code = "#include <dlfcn.h>\n#include <pthread.h>\n#include <sys/stat.h>\n\
+                    static void *same(void *p) { return p; }\n\
+                    int main(void) { pthread_t one; struct stat s; pthread_create(&one, 0, same, 0);\n\
+                    return pthread_join(one, 0) || stat(\"/\", &s) || !dlopen(0, RTLD_NOW); }\n";
+        fs_err::write(folder.path().join("a.c"), code).unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates/engine-build/old-glibc.sh");
+        run("sh", &[script, "."]);
+        run("cc", &["a.c", "-o", "a"]);
+        run("./a", &[]);
+        let read =
+            |name: &str| Library::read(name, &fs_err::read(folder.path().join(name)).unwrap()).unwrap();
+        let program = read("a");
+        let (tag, because) = platform_tag(std::slice::from_ref(&program)).unwrap();
+        let minor: u32 = tag.split('_').nth(2).unwrap().parse().unwrap();
+        assert!(minor <= 28, "{tag} because of {because}");
+        for apart in ["libpthread.so.0", "libdl.so.2"] {
+            assert!(program.needed.iter().any(|name| name == apart), "{:?}", program.needed);
+        }
+        run("cc", &["-shared", "-fPIC", "-nostdlib", "a.c", "-o", "b.so"]);
+        let (tag, because) = platform_tag(&[read("b.so")]).unwrap();
+        assert!(tag.starts_with("manylinux_2_34_") && because.contains("without lib"), "{tag}, {because}");
     }
 }
