@@ -164,13 +164,15 @@ pub(super) fn sources(root: &Path, copy: &Path) -> anyhow::Result<()> {
 /// Packs every crate and builds each from its packed files. cargo lets packed siblings stand in for published ones unless
 /// they are marked `publish = false`, so it works on a copy of the files without that mark.
 fn pack(root: &Path, order: &[&Package]) -> anyhow::Result<()> {
-    let copy = root.join("target/release-check");
+    let built = root.join("target/release-check");
+    let copy = built.join("sources");
     sources(root, &copy)?;
     let manifest = copy.join("Cargo.toml");
     let text = fs_err::read_to_string(&manifest)?;
     fs_err::write(&manifest, text.replace("\npublish = false\n", "\npublish = true\n"))?;
     let mut command = cargo::command(root);
-    command.current_dir(&copy).args(["package", "--allow-dirty"]);
+    command.current_dir(&copy).args(["package", "--allow-dirty", "--target-dir"]).arg(&built);
+    command.env("CARGO_PROFILE_DEV_DEBUG", "false");
     command.args(order.iter().flat_map(|package| ["--package", package.name.as_str()]));
     match command.status().context("cannot start cargo")?.success() {
         true => Ok(()),
