@@ -15,6 +15,7 @@ use splat_scene::SH_C0;
 use splat_train::{Backend, Gaussians, Probe, render_settings};
 
 use super::common::BackendArgs;
+use super::progress::spoken;
 use super::say::{print, shown};
 use super::view;
 use crate::machine::{Machine, available_memory, on_path};
@@ -210,7 +211,10 @@ fn table(r: &Report) -> String {
     let Used { engine, device, milliseconds } = &r.used;
     fact(
         "will use",
-        format!("engine {engine} on {device}; a picture was rendered in {milliseconds:.1} ms and is right"),
+        format!(
+            "engine {engine} on the {}; a picture was rendered in {milliseconds:.1} ms and is right",
+            spoken(device)
+        ),
     );
-    facts.to_string()
+    facts.trim_fmt()
 }

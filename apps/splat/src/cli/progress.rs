@@ -129,7 +129,7 @@ fn placed(method: &str, points: usize, guessed: usize, seconds: f64) -> String {
 }
 
 /// `CPU` of `Cpu`, `GPU` of `Cuda(0)`, `GPU 1` of `Cuda(1)`.
-fn spoken(device: &str) -> String {
+pub(super) fn spoken(device: &str) -> String {
     match device.strip_prefix("Cuda(").and_then(|rest| rest.strip_suffix(')')) {
         Some("0") => "GPU".into(),
         Some(n) => format!("GPU {n}"),

@@ -146,6 +146,10 @@ pub(crate) fn read(path: &Path) -> Result<Gaussians> {
 
 /// The file of the scene: `path`, or the one that a training left in the folder `path`.
 pub(crate) fn file_of(path: &Path) -> Result<PathBuf> {
+    const HINT: &str = "give a scene file, or the folder that `splat train -o` wrote";
+    if !path.exists() {
+        return Err(Hinted::error(format!("{}: there is no such file or folder", path.display()), HINT));
+    }
     if !path.is_dir() || ["meta.json", "lod-meta.json"].iter().any(|name| path.join(name).exists()) {
         return Ok(path.into());
     }
@@ -167,7 +171,7 @@ pub(crate) fn file_of(path: &Path) -> Result<PathBuf> {
     steps.into_iter().max().map(|(_, file)| file).ok_or_else(|| {
         Hinted::error(
             format!("{}: there is no scene in this folder, that is, no point_cloud.ply", path.display()),
-            "give a scene file, or the folder that `splat train -o` wrote",
+            HINT,
         )
     })
 }
@@ -201,7 +205,10 @@ mod tests {
         assert!(file_of(dir.path()).unwrap().ends_with("iteration_30000/point_cloud.ply"));
         fs_err::write(at("point_cloud.ply"), []).unwrap();
         assert_eq!(file_of(dir.path()).unwrap(), at("point_cloud.ply"));
-        assert_eq!(file_of(&at("other.splat")).unwrap(), at("other.splat"));
+        let other = at("other.splat");
+        assert!(file_of(&other).unwrap_err().to_string().contains("there is no such file"));
+        fs_err::write(&other, []).unwrap();
+        assert_eq!(file_of(&other).unwrap(), other);
         let look = |scene: &Path| (Past::beside(scene).background(), Past::beside(scene).antialiasing());
         assert_eq!(look(&at("point_cloud.ply")), (None, None));
         let stats = r#"{"config": {"background": [1.0, 1.0, 1.0], "antialiasing": true}}"#;
