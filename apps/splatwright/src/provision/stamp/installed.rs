@@ -168,6 +168,7 @@ impl Installed {
 
 /// Every file that the packages' RECORD gives a hash, with that hash.
 fn compare_records(dir: &Path) -> Result<()> {
+    let mut compared = 0;
     for entry in fs::read_dir(dir)? {
         let record = entry?.path().join("RECORD");
         let Ok(text) = fs::read_to_string(&record) else { continue };
@@ -185,8 +186,10 @@ fn compare_records(dir: &Path) -> Result<()> {
                 got == expected,
                 "`{path}` was altered: its sha256 is {got}, and RECORD says {expected}"
             );
+            compared += 1;
         }
     }
+    anyhow::ensure!(compared > 0, "nothing tells what its files were: its stamp is of an older version");
     Ok(())
 }
 
@@ -264,6 +267,7 @@ mod tests {
         let mut stamp = Installed::measure(dir.path(), "x", "h", "3.11", &[]).unwrap();
         stamp.held.clear();
         write(dir.path(), &stamp).unwrap();
+        assert!(Installed::deep(dir.path()).unwrap_err().to_string().contains("of an older version"));
         fs::create_dir(dir.path().join("a-1.dist-info")).unwrap();
         let hash = URL_SAFE_NO_PAD.encode(Sha256::digest([0; 100]));
         fs::write(
