@@ -96,7 +96,7 @@ fn toolchain_file(repo: &Repo, plan: &Plan) -> Option<Finding> {
     if let Some(error) = &repo.toolchain_error {
         return Some(
             finding("S14", Severity::Broken, error.clone())
-                .hint("delete .cargo/toolchain.toml, then `cargo xtask build`"),
+                .hint("move .cargo/toolchain.toml elsewhere (it holds what was chosen by hand), then `cargo xtask build`"),
         );
     }
     let named = repo.toolchain_env.get("LIBTORCH");

@@ -173,7 +173,7 @@ fn altered(machine: &Machine) -> Vec<Finding> {
             Some(
                 Finding::new("S15", Severity::Broken, message)
                     .evidence(state.dir.display().to_string())
-                    .hint("delete that folder; the next `cargo xtask build` brings it again"),
+                    .hint("move that folder elsewhere; the next `cargo xtask build` brings it again"),
             )
         })
         .collect()

@@ -23,7 +23,7 @@ pub(super) fn wheels(folder: &Path) -> Result<Vec<String>> {
     if let Some(unfinished) = unfinished {
         return Err(hinted(
             format!("`{}` is an unfinished download", unfinished.file_name().to_string_lossy()),
-            "let it finish, or remove it",
+            "let it finish, or move it to another folder",
         ));
     }
     if files.is_empty() {

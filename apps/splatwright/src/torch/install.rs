@@ -58,7 +58,7 @@ pub(super) fn from_folder(pip: &Pip, target: &Target, folder: &Path) -> Result<S
                     "cargo xtask doctor".to_owned()
                 } else {
                     format!(
-                        "install the {name} of that torch with it, or remove the old one first: `{} -m pip uninstall -y {name}`",
+                        "install the {name} of that torch with it, or remove the old one first: `{} -m pip uninstall {name}`",
                         target.executable.display()
                     )
                 };

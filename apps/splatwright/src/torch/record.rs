@@ -37,7 +37,7 @@ fn of_distribution(info: &Path, site: &Path, prefix: &Path, files: &mut BTreeSet
                 "`{}` does not say which files are its own (no RECORD): conda or the system installed it",
                 info.display()
             ),
-            "remove it with the program that installed it, or use a new virtual environment",
+            "use a new virtual environment, or remove it with the program that installed it",
         )
     })?;
     for line in record.lines() {

@@ -49,7 +49,7 @@ impl Exchange {
             };
             hinted(
                 format!("`{}` cannot be changed: {why}", prefix.display()),
-                format!("if none is at work, remove `{}`", folder.display()),
+                format!("if none is at work, move `{}` elsewhere", folder.display()),
             )
         })?;
         let exchange = Self { prefix: prefix.to_owned(), stage: folder.join("stage"), done: false };

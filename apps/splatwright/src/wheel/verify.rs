@@ -128,7 +128,7 @@ pub fn verify(python: &Path, wheels: Option<&Path>, engines: Engines) -> anyhow:
                 report.module.display(),
                 site.display()
             ),
-            "unset PYTHONPATH and remove that module from the folder it lies in",
+            "`python -m site` lists where Python looks first: a `.pth` file there may lead to that module",
         ));
     }
     run(pip(&["uninstall", "--quiet", "--yes"]).args(names), || "cargo xtask wheel".into())?;

@@ -49,7 +49,7 @@ impl RerunArgs {
         }
         Err(Hinted::error(
             "this program was built without live viewing".into(),
-            "cargo run --release -p splat --features rerun -- train ...",
+            "build it with that feature, in a clone of Splatwright: cargo run --release -p splat --features rerun -- train ...",
         ))
     }
 

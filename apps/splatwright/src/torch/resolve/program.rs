@@ -59,7 +59,10 @@ impl Pip {
     /// The machine's pip, working for another machine.
     pub(in crate::torch) fn for_elsewhere(elsewhere: Elsewhere) -> Result<Self> {
         let python = any().ok_or_else(|| {
-            hinted("no Python here has pip 22.3 or later", "python3 -m pip install --upgrade pip")
+            hinted(
+                "no Python here has pip 22.3 or later",
+                "in an active virtual environment: `python3 -m pip install --upgrade pip`",
+            )
         })?;
         Ok(Self::run_by(python, None, Some(elsewhere)))
     }

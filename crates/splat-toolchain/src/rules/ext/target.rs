@@ -97,7 +97,7 @@ pub(super) fn two_majors(facts: &Facts<'_>) -> Option<Finding> {
         "`{other}` is installed beside a torch of CUDA {of_torch}: two CUDA major versions in one process"
     );
     Some(Finding::new("E64", Severity::Warning, message).evidence(python.path.display().to_string()).hint(
-        format!("`{} -m pip uninstall -y {other}`, unless another package needs it", python.path.display()),
+        format!("unless another package needs it, `{} -m pip uninstall {other}`, which asks before it removes anything", python.path.display()),
     ))
 }
 
@@ -151,7 +151,7 @@ pub(super) fn locks(machine: &Machine) -> Vec<Finding> {
         );
         Finding::new("E86", Severity::Warning, message)
             .evidence(lock.source.clone())
-            .hint(format!("delete {}", lock.source))
+            .hint(format!("if no build is running, delete {}", lock.source))
     })
     .collect()
 }

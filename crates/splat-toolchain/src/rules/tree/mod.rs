@@ -185,7 +185,7 @@ fn other_fork(tree: &Tree, against: &Against<'_>) -> Option<Finding> {
         let message =
             format!("`{package}` is installed already, from {origin}: other sources under the same name");
         finding("E45", Severity::Warning, message, origin.clone())
-            .hint(format!("`python -m pip uninstall -y {package}`, or an environment for each project"))
+            .hint("give each project an environment of its own: `python -m venv NEW`, then `--python NEW`")
     })
 }
 
