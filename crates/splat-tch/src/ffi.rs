@@ -12,6 +12,7 @@ mod mark;
 mod memory;
 mod render;
 mod scope;
+mod stages;
 mod tensors;
 
 pub(crate) use adam::adam;
@@ -20,6 +21,7 @@ pub(crate) use frame::Frame;
 pub(crate) use image::{Comparison, Measure, compare};
 pub use mark::Mark;
 pub(crate) use render::{forward, mark_visible};
+pub(crate) use stages::{Raster, project, project_backward};
 
 /// Asks torch to let the segments of its CUDA allocator grow, unless `PYTORCH_CUDA_ALLOC_CONF` is set. Tensors whose sizes
 /// keep changing, as in training with densification, then fragment little memory: 1.3 GB instead of 5.3 GB for 390,000

@@ -44,6 +44,7 @@ mod input;
 mod render;
 mod scene;
 mod settings;
+mod stages;
 mod workspace;
 
 pub use adam::{AdamGroup, adam_step};
@@ -60,6 +61,7 @@ pub use settings::{Background, Settings};
 pub use splat_core::Camera as CameraModel;
 pub use splat_core::{Mode, Model, Values};
 pub use splat_engine::{Capabilities, EngineError, Progress, SharedEngine};
+pub use stages::{Extra, Projected, Projection, RECORD, RECORD_GRADIENT, Rasterization, project, rasterize};
 /// The tch whose tensors this crate takes. One release of tch fits exactly one libtorch, so use this one.
 pub use tch;
 pub use workspace::Workspace;

@@ -67,7 +67,7 @@ impl Frame {
 
     /// The inputs as the engine reads them: the tensors themselves, or contiguous copies for an engine that reads no
     /// strides. No graph is recorded.
-    pub(super) fn lend(&self, inputs: &PerInput<Option<&Tensor>>) -> Result<PerInput<Option<Tensor>>, Error> {
+    pub(crate) fn lend(&self, inputs: &PerInput<Option<&Tensor>>) -> Result<PerInput<Option<Tensor>>, Error> {
         let strided = self.backend.capabilities().abilities.contains(Abilities::STRIDED_INPUTS);
         inputs.try_map(|input, tensor| {
             let Some(tensor) = tensor.filter(|_| input.is_read()) else { return Ok(None) };
@@ -122,6 +122,46 @@ impl Frame {
             ..abi::Channel::EMPTY
         };
         self.channels.iter().enumerate().map(entry).collect()
+    }
+
+    /// Fresh tensors for the gradients that are wanted.
+    pub(super) fn gradients(
+        &self,
+        inputs: &PerInput<Option<Tensor>>,
+        wanted: &PerInput<bool>,
+    ) -> Result<PerInput<Option<Tensor>>, Error> {
+        wanted.try_map(|input, wanted| {
+            let shape = match input {
+                _ if !*wanted => return Ok(None),
+                Input::Means2d => self.per_camera(&[self.count, 3]),
+                Input::Means2dAbs => self.per_camera(&[self.count, 2]),
+                Input::View => vec![self.tangents.len() as i64, 16],
+                input => inputs[input].as_ref().map(Tensor::size).unwrap_or_default(),
+            };
+            self.empty(&shape).map(Some)
+        })
+    }
+
+    /// The addresses of gradients.
+    pub(super) fn targets(&self, gradients: &PerInput<Option<Tensor>>) -> abi::Gradients {
+        let to =
+            |input: Input| gradients[input].as_ref().map_or(std::ptr::null_mut(), |t| t.data_ptr().cast());
+        abi::Gradients {
+            means3d: to(Input::Means3d),
+            means2d: to(Input::Means2d),
+            means2d_abs: to(Input::Means2dAbs),
+            opacities: to(Input::Opacities),
+            sh: to(Input::Sh),
+            sh_rest: to(Input::ShRest),
+            colors: to(Input::Colors),
+            scales: to(Input::Scales),
+            rotations: to(Input::Rotations),
+            cov3d: to(Input::Cov3d),
+            features: to(Input::Features),
+            background: to(Input::Background),
+            view: to(Input::View),
+            ..abi::Gradients::EMPTY
+        }
     }
 
     fn cameras(&self, tensor: &Tensor) -> Vec<abi::Camera> {

@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 use super::call::{Call, Kept, attach, guarded};
 use super::frame::{Frame, PROJ, address};
 use super::scope::Scope;
-use crate::input::{Input, PerInput};
+use crate::input::PerInput;
 use crate::{Backend, Counts, Error, Workspace};
 
 /// What the autograd node keeps of a render besides tensors.
@@ -136,34 +136,8 @@ impl RenderCall {
 
         let mut flags = wanted.iter();
         let wanted = self.present.map(|_, present| *present && flags.next().is_some_and(|flag| *flag));
-        let gradients = wanted.try_map(|input, wanted| {
-            let shape = match input {
-                _ if !wanted => return Ok(None),
-                Input::Means2d => frame.per_camera(&[frame.count, 3]),
-                Input::Means2dAbs => frame.per_camera(&[frame.count, 2]),
-                Input::View => vec![structs.cameras.len() as i64, 16],
-                input => inputs[input].map(Tensor::size).unwrap_or_default(),
-            };
-            frame.empty(&shape).map(Some)
-        })?;
-        let to =
-            |input: Input| gradients[input].as_ref().map_or(std::ptr::null_mut(), |t| t.data_ptr().cast());
-        let targets = abi::Gradients {
-            means3d: to(Input::Means3d),
-            means2d: to(Input::Means2d),
-            means2d_abs: to(Input::Means2dAbs),
-            opacities: to(Input::Opacities),
-            sh: to(Input::Sh),
-            sh_rest: to(Input::ShRest),
-            colors: to(Input::Colors),
-            scales: to(Input::Scales),
-            rotations: to(Input::Rotations),
-            cov3d: to(Input::Cov3d),
-            features: to(Input::Features),
-            background: to(Input::Background),
-            view: to(Input::View),
-            ..abi::Gradients::EMPTY
-        };
+        let gradients = frame.gradients(&lent, &wanted)?;
+        let targets = frame.targets(&gradients);
 
         let plain = |t: &Option<Tensor>| t.as_ref().map(|t| t.f_detach()?.f_contiguous()).transpose();
         let upstream = upstream.iter().map(plain).collect::<Result<Vec<_>, _>>()?;

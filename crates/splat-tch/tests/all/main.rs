@@ -8,6 +8,7 @@ mod gradients;
 mod graph;
 mod inputs;
 mod optimize;
+mod stages;
 mod weights;
 
 #[path = "../common/mod.rs"]
