@@ -45,7 +45,8 @@ const RULES: &[Rule] = &[
     rule("splat-inria", &["splat-engine"], ENGINE_BUILD, &["splat-toolchain"]),
     // Torch.
     rule("splat-tch", &["splat-core", "splat-engine", "splat-cpu", "splat-cuda", "splat-inria"], LINK, &[]),
-    rule("splat-train", &["splat-core", "splat-engine", "splat-scene", "splat-init", "splat-tch"], LINK, &[]),
+    rule("splat-dist", &[], LINK, &[]),
+    rule("splat-train", &["splat-core", "splat-engine", "splat-scene", "splat-init", "splat-tch", "splat-dist"], LINK, &[]),
     // Programs. `splat` takes from the library of `splatwright` how packages are brought into the cache, nothing else.
     rule("splat", &["splat-core", "splat-engine", "splat-cpu", "splat-cuda", "splat-inria", "splat-scene", "splat-init", "splat-tch", "splat-train", "splatwright"], LINK, &[]),
     rule("splat-verify", &["splat-core", "splat-engine", "splat-cpu", "splat-tch", "splat-scene"], LINK, &[]),

@@ -1,0 +1,71 @@
+// Groups of processes on libtorch's c10d: the store at which they meet, and the exchange of tensors.
+//
+// No NCCL and no CUDA headers here; nccl.cpp, a library of its own, has them. Every function throws std::exception; cxx turns
+// that into a Result.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+
+#include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
+#include <torch/csrc/distributed/c10d/Backend.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "rust/cxx.h"
+
+namespace rust {
+namespace behavior {
+// c10::Error::what() ends in a C++ stack trace; users want the sentence.
+template <typename Try, typename Fail>
+static void trycatch(Try &&attempt, Fail &&fail) noexcept {
+  try {
+    attempt();
+  } catch (const c10::Error &e) {
+    fail(e.what_without_backtrace());
+  } catch (const std::exception &e) {
+    fail(e.what());
+  }
+}
+} // namespace behavior
+} // namespace rust
+
+namespace splat_dist {
+
+struct TensorRef; // borrowed
+
+// A connection to the store. One thread at a time.
+struct Store {
+  explicit Store(c10::intrusive_ptr<c10d::TCPStore> s) : store(std::move(s)) {}
+  void set(rust::Str key, rust::Str value) const;
+  bool has(rust::Str key) const;
+  // Of a key that is there.
+  rust::String get(rust::Str key) const;
+  c10::intrusive_ptr<c10d::TCPStore> store;
+};
+std::unique_ptr<Store> connect(rust::Str host, std::uint16_t port, bool serve, std::uint64_t timeout_ms);
+
+// What carries tensors between the processes. `exchange` and `sum` belong to one thread, `abort` may come from another.
+struct Carrier {
+  explicit Carrier(c10::intrusive_ptr<c10d::Backend> b) : backend(std::move(b)) {}
+  // Adds up `tensor` over all processes, in place. On a GPU its current stream waits, not the caller.
+  void sum(TensorRef tensor) const;
+  // Sends `counts_in[r]` rows of `input` to process r, in order, and receives `counts_out[r]` rows from it.
+  void exchange(TensorRef output, TensorRef input, rust::Slice<const std::int64_t> counts_out,
+                rust::Slice<const std::int64_t> counts_in) const;
+  // Ends what is under way, here and now, with an error.
+  void abort() const;
+  // Waits for what is under way and frees the connections.
+  void shutdown() const;
+  c10::intrusive_ptr<c10d::Backend> backend;
+};
+// Through the store, on the CPU.
+std::unique_ptr<Carrier> carry_by_store(const Store &store, std::int32_t rank, std::int32_t world,
+                                        std::uint64_t timeout_ms);
+// By NCCL; `library` holds the bytes of the library made of nccl.cpp.
+std::unique_ptr<Carrier> carry_by_nccl(const Store &store, std::int32_t rank, std::int32_t world,
+                                       std::uint64_t timeout_ms, rust::Slice<const std::uint8_t> library);
+
+} // namespace splat_dist
