@@ -11,8 +11,12 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
-    /// Number of steps, each on one view.
+    /// Number of steps, each on [`Config::batch`] views.
     pub iterations: u64,
+    /// Views per step. A step follows the mean of their losses; learning rates grow with the square root of this number, and
+    /// Adam's decays are taken to its power, so that its moments reach back over as many views as before (Zhao et al. 2024,
+    /// Grendel-GS).
+    pub batch: usize,
     /// Highest SH degree, 0 to 3.
     pub sh_degree: u32,
     /// Steps after which the active SH degree rises by one; it starts at 0.
@@ -62,7 +66,8 @@ pub struct Config {
     pub max_points: Option<usize>,
     /// Seed for the order of views, the choice of points and what strategies draw.
     pub seed: u64,
-    /// Make results bit-identical for the same seed on a GPU too, where it costs time. On the CPU they always are.
+    /// Make results bit-identical for the same seed on a GPU too, where it costs time. On the CPU they always are. On several
+    /// ranks, Gaussians of exactly the same depth then also lie as on one.
     pub deterministic: bool,
     /// Memory budget in bytes for photographs on the device; the host cache may use as much again.
     pub image_cache: u64,
@@ -81,6 +86,7 @@ impl Config {
     pub(crate) fn published() -> Self {
         Self {
             iterations: 30_000,
+            batch: 1,
             sh_degree: MAX_SH_DEGREE,
             sh_every: 1000,
             dropout: 0.0,
@@ -126,6 +132,9 @@ impl Config {
         }
         if self.max_points == Some(0) || self.init_count == 0 {
             return refuse("0 points were asked for, expected 1 or more".into());
+        }
+        if self.batch == 0 {
+            return refuse("a step is on 0 views, expected 1 or more".into());
         }
         if !(0.0..=1.0).contains(&self.lambda_dssim) {
             return refuse(format!("the weight of D-SSIM is {}, expected 0 to 1", self.lambda_dssim));

@@ -34,7 +34,8 @@ impl Dropout {
             return Ok(None);
         }
         // Half the squared length of two normal numbers is below x with probability 1 - exp(-x).
-        let normal = self.noise.at(step, gaussians.len() as i64, gaussians.device())?.f_narrow(1, 0, 2)?;
+        let normal = gaussians.own(&self.noise.at(step, gaussians.total() as i64, gaussians.device())?)?;
+        let normal = normal.f_narrow(1, 0, 2)?;
         let length = normal.f_square()?.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Float)?;
         let gone = length.f_lt(-2.0 * (1.0 - self.share).ln())?.f_to_kind(Kind::Float)?;
         let [means, sh_first, sh_rest, logits, log_scales, rotations] =
@@ -48,6 +49,7 @@ impl Dropout {
             log_scales,
             rotations,
             origin: gaussians.origin,
+            shares: gaussians.shares.clone(),
         }))
     }
 }

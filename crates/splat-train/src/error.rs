@@ -18,6 +18,9 @@ pub enum Error {
     /// The rasterizer.
     #[error(transparent)]
     Render(#[from] splat_tch::Error),
+    /// The group of processes that train together.
+    #[error(transparent)]
+    Ranks(#[from] splat_dist::Error),
     /// Torch failed, for example because it ran out of memory.
     #[error("torch: {0}")]
     Torch(String),
@@ -73,7 +76,7 @@ impl Error {
     #[must_use]
     pub fn is_out_of_memory(&self) -> bool {
         match self {
-            Self::Torch(text) => text.contains("out of memory"),
+            Self::Torch(text) | Self::Ranks(splat_dist::Error::Torch(text)) => text.contains("out of memory"),
             Self::Render(e) => e.is_out_of_memory(),
             _ => false,
         }

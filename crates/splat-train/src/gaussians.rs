@@ -8,6 +8,7 @@ use splat_scene::Origin;
 use splat_tch::{Camera, Color, Rendered, Settings, Shape};
 use tch::{Device, Kind, Tensor};
 
+use crate::shares::Shares;
 use crate::{Result, Rows, Wants};
 
 /// `P` Gaussians on a device, with raw parameters as in [`splat_scene::Gaussians`].
@@ -28,6 +29,8 @@ pub struct Gaussians {
     pub rotations: Tensor,
     /// Where the local coordinates of `means` lie in the world.
     pub origin: Origin,
+    /// Which rows of the whole these are, if they are shared out over the ranks of a group.
+    pub(crate) shares: Option<Shares>,
 }
 
 /// Names of [`Gaussians::parameters`], in the same order.
@@ -127,12 +130,23 @@ impl Gaussians {
         let [means, sh_first, sh_rest, opacity_logits, log_scales, rotations] =
             leaves.try_into().expect("six went in");
         let origin = Origin::default();
-        Ok(Self { means, sh_first, sh_rest, opacity_logits, log_scales, rotations, origin })
+        Ok(Self { means, sh_first, sh_rest, opacity_logits, log_scales, rotations, origin, shares: None })
     }
 
     /// The leaves, in the order of [`PARAMETERS`].
     pub fn parameters(&self) -> [&Tensor; 6] {
         [&self.means, &self.sh_first, &self.sh_rest, &self.opacity_logits, &self.log_scales, &self.rotations]
+    }
+
+    pub(crate) fn parameters_mut(&mut self) -> [&mut Tensor; 6] {
+        [
+            &mut self.means,
+            &mut self.sh_first,
+            &mut self.sh_rest,
+            &mut self.opacity_logits,
+            &mut self.log_scales,
+            &mut self.rotations,
+        ]
     }
 
     /// Copies the parameters to the host, which waits for the device.
@@ -215,42 +229,46 @@ impl Gaussians {
         probe: &Probe,
         features: Option<&Tensor>,
     ) -> Result<Rendered> {
-        let scene = |color, opacities, scales, rotations| splat_tch::Gaussians {
-            means2d: probe.means2d.as_ref(),
-            means2d_abs: probe.means2d_abs.as_ref(),
-            features,
-            ..splat_tch::Gaussians::new(
-                &self.means,
-                opacities,
-                color,
-                Shape::ScaleRotation { scales, rotations },
-            )
-        };
         if settings.values == Values::Raw {
-            let color = Color::SplitSh { first: &self.sh_first, rest: &self.sh_rest };
-            let scene = scene(color, &self.opacity_logits, &self.log_scales, &self.rotations);
-            return Ok(splat_tch::render(&scene, camera, settings)?);
+            return Ok(splat_tch::render(&self.raw(probe, features), camera, settings)?);
         }
         let sh = Tensor::f_cat(&[&self.sh_first, &self.sh_rest], 1)?;
         let (opacities, scales, rotations) = (self.opacities()?, self.scales()?, self.unit_rotations()?);
-        Ok(splat_tch::render(&scene(Color::Sh(&sh), &opacities, &scales, &rotations), camera, settings)?)
+        let shape = Shape::ScaleRotation { scales: &scales, rotations: &rotations };
+        let scene = splat_tch::Gaussians {
+            means2d: probe.means2d.as_ref(),
+            means2d_abs: probe.means2d_abs.as_ref(),
+            features,
+            ..splat_tch::Gaussians::new(&self.means, &opacities, Color::Sh(&sh), shape)
+        };
+        Ok(splat_tch::render(&scene, camera, settings)?)
     }
 
-    /// Rearranges the rows. The parameters are new leaves afterwards.
+    /// The parameters as they are, for [`Values::Raw`].
+    pub(crate) fn raw<'a>(
+        &'a self,
+        probe: &'a Probe,
+        features: Option<&'a Tensor>,
+    ) -> splat_tch::Gaussians<'a> {
+        let color = Color::SplitSh { first: &self.sh_first, rest: &self.sh_rest };
+        let shape = Shape::ScaleRotation { scales: &self.log_scales, rotations: &self.rotations };
+        splat_tch::Gaussians {
+            means2d: probe.means2d.as_ref(),
+            means2d_abs: probe.means2d_abs.as_ref(),
+            features,
+            ..splat_tch::Gaussians::new(&self.means, &self.opacity_logits, color, shape)
+        }
+    }
+
+    /// Rearranges the own rows. The parameters are new leaves afterwards. Where Gaussians may be shared out over a group, use
+    /// [`Gaussians::rearrange`].
     ///
     /// # Errors
     /// A row that does not exist; out of device memory.
     pub fn select(&mut self, rows: &Rows) -> Result<()> {
         let _guard = tch::no_grad_guard();
         // One after the other, each freeing its old memory before the next: half the memory of all at once.
-        for t in [
-            &mut self.means,
-            &mut self.sh_first,
-            &mut self.sh_rest,
-            &mut self.opacity_logits,
-            &mut self.log_scales,
-            &mut self.rotations,
-        ] {
+        for t in self.parameters_mut() {
             *t = t.f_detach()?.f_index_select(0, &rows.index)?.f_set_requires_grad(true)?;
         }
         Ok(())

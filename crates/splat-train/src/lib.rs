@@ -20,6 +20,7 @@ mod random;
 mod rates;
 mod remedy;
 mod resume;
+mod shares;
 mod trainer;
 mod views;
 
@@ -43,10 +44,11 @@ pub use profile::PhaseTimes;
 pub use rates::Rates;
 pub use remedy::Remedy;
 pub use resume::Difference;
+pub use splat_dist::{Group as Ranks, Rendezvous};
 pub use splat_init::{
     Init, MOST_POINTS, Method, PointSource, Start, Watch, first_points, first_points_watched, initial,
     neighbour_distances,
 };
 pub use splat_tch::{Backend, gradients};
-pub use trainer::{HeldOut, RunOptions, StepResult, Trainer, TrainerBuilder, render_settings};
+pub use trainer::{HeldOut, RankReport, RunOptions, StepResult, Trainer, TrainerBuilder, render_settings};
 pub use views::{Order, Target, Views};

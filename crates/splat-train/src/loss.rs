@@ -103,7 +103,7 @@ pub fn inverse_depth(rendered: &Tensor, target: &Tensor) -> Result<Tensor> {
 /// [`Error::Settings`] unless there are six gradients; torch's.
 pub fn regularize(gaussians: &Gaussians, gradients: &mut [Tensor], opacity: f64, scale: f64) -> Result<()> {
     let _guard = tch::no_grad_guard();
-    let count = gaussians.len().max(1) as f64;
+    let count = gaussians.total().max(1) as f64;
     let [_, _, _, of_opacity, of_scales, _] = gradients else {
         let found = gradients.len();
         return Err(Error::Settings(format!("{found} gradients are given, but Gaussians have 6 parameters")));

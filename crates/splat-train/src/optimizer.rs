@@ -169,6 +169,20 @@ impl Optimizer {
         Ok(())
     }
 
+    /// Decays and epsilon for steps on `batch` views each, in place of the defaults: `beta^batch` and `eps / sqrt(batch)` (Zhao
+    /// et al. 2024, Grendel-GS). The rates, which grow by `sqrt(batch)`, are the caller's to set.
+    #[must_use]
+    pub fn for_batch(self, batch: usize) -> Self {
+        let views = batch as f32;
+        let betas = self.betas.map(|beta| if batch == 1 { beta } else { beta.powf(views) });
+        Self { betas, eps: self.eps / views.sqrt(), ..self }
+    }
+
+    /// Everything that has a row per Gaussian.
+    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = &mut Tensor> {
+        self.groups.iter_mut().flat_map(|group| [&mut group.exp_avg, &mut group.exp_avg_sq])
+    }
+
     /// Sets the rates of all groups, in their order.
     pub fn set_rates(&mut self, rates: impl IntoIterator<Item = f64>) {
         for (group, rate) in self.groups.iter_mut().zip(rates) {

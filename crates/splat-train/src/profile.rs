@@ -29,8 +29,6 @@ pub(crate) enum Phase {
     Densify,
 }
 
-const PHASES: [Phase; 6] =
-    [Phase::Data, Phase::Render, Phase::Loss, Phase::Backward, Phase::Optimizer, Phase::Densify];
 /// One step in this many is measured, at an offset where nothing refines.
 const EVERY: u64 = 100;
 const AT: u64 = 50;
@@ -57,6 +55,8 @@ struct Running {
     idle: Mark,
     marks: Vec<Mark>,
     queued: Vec<Instant>,
+    /// The phases that ended at the marks after the first; a step on several views has some of them several times.
+    ended: Vec<Phase>,
 }
 
 /// Milliseconds per step, averaged over the measured steps.
@@ -108,7 +108,12 @@ impl Profile {
                 }
             }
         }
-        self.running = Some(Running { idle, marks: vec![Mark::now(device)?], queued: vec![Instant::now()] });
+        self.running = Some(Running {
+            idle,
+            marks: vec![Mark::now(device)?],
+            queued: vec![Instant::now()],
+            ended: Vec::new(),
+        });
         Ok(())
     }
 
@@ -116,15 +121,16 @@ impl Profile {
         let Some(running) = &mut self.running else { return Ok(()) };
         running.marks.push(Mark::now(device)?);
         running.queued.push(Instant::now());
+        running.ended.push(phase);
         if phase != Phase::Densify {
             return Ok(());
         }
-        for (sum, pair) in self.host.iter_mut().zip(running.queued.windows(2)) {
-            *sum += pair[1].duration_since(pair[0]).as_secs_f64() * 1e3;
+        for (phase, pair) in running.ended.iter().zip(running.queued.windows(2)) {
+            self.host[*phase as usize] += pair[1].duration_since(pair[0]).as_secs_f64() * 1e3;
         }
         self.fillers += running.marks[0].milliseconds_since(&running.idle)?;
-        for (sum, pair) in self.milliseconds.iter_mut().zip(running.marks.windows(2)) {
-            *sum += pair[1].milliseconds_since(&pair[0])?;
+        for (phase, pair) in running.ended.iter().zip(running.marks.windows(2)) {
+            self.milliseconds[*phase as usize] += pair[1].milliseconds_since(&pair[0])?;
         }
         self.measured += 1;
         self.running = None;
@@ -143,7 +149,7 @@ impl Profile {
             return None;
         }
         let mean = |sum: f64| sum / self.measured as f64;
-        let of = |phase: Phase| mean(self.milliseconds[PHASES.iter().position(|p| *p == phase).unwrap_or(0)]);
+        let of = |phase: Phase| mean(self.milliseconds[phase as usize]);
         let refine = self.refinements / steps as f64;
         let device = mean(self.milliseconds.iter().sum()) + refine;
         let step = (seconds * 1e3 - self.fillers) / steps as f64;

@@ -20,6 +20,18 @@ pub enum Remedy {
     KeepTheNumber,
     /// Let the photographs give the points, [`PointSource::Auto`](crate::PointSource::Auto), or reconstruct some.
     SearchPhotographs,
+    /// Let the ranks meet at another port.
+    OtherPort,
+    /// Check address and port of rank 0, and that it has been started and can be reached.
+    ReachRankZero,
+    /// Start all ranks, and give slow ones more time.
+    StartAllRanks,
+    /// Start every rank with the same program, dataset and settings.
+    MatchRanks,
+    /// Continue from the last checkpoint, with fewer ranks if need be.
+    ResumeWithFewer,
+    /// Build with feature `nccl`, against a libtorch with CUDA.
+    BuildWithNccl,
     /// Remove cameras that are far from all others: the scene's extent scales the learning rate of positions.
     RemoveFarCameras,
 }
@@ -44,6 +56,17 @@ impl fmt::Display for Remedy {
             Self::SearchPhotographs => {
                 "use `PointSource::Auto`, which finds points in the photographs, or reconstruct some with COLMAP"
             }
+            Self::OtherPort => "set MASTER_PORT to a port that is free on the host of rank 0",
+            Self::ReachRankZero => {
+                "check that MASTER_ADDR and MASTER_PORT name the host of rank 0 and a port that other hosts reach, and \
+                 that rank 0 runs"
+            }
+            Self::StartAllRanks => "start as many processes as WORLD_SIZE says, each with its own RANK from 0",
+            Self::MatchRanks => "start every rank with the same program, dataset and settings",
+            Self::ResumeWithFewer => "resume from the last checkpoint, with fewer ranks if need be",
+            Self::BuildWithNccl => {
+                "build with feature `nccl` against a libtorch with CUDA, or train on one GPU"
+            }
             Self::RemoveFarCameras => {
                 "look for cameras far from all others: their distance scales the learning rate of positions"
             }
@@ -63,6 +86,17 @@ impl Error {
             Self::Emptied { .. } => Remedy::KeepTheNumber,
             Self::Init(splat_init::Error::NoPoints) => Remedy::SearchPhotographs,
             Self::Diverged { .. } => Remedy::RemoveFarCameras,
+            Self::Ranks(e) => match e {
+                splat_dist::Error::PortInUse { .. } => Remedy::OtherPort,
+                splat_dist::Error::Unreachable { .. } => Remedy::ReachRankZero,
+                splat_dist::Error::Missing { .. } | splat_dist::Error::Environment(_) => {
+                    Remedy::StartAllRanks
+                }
+                splat_dist::Error::Differs { .. } => Remedy::MatchRanks,
+                splat_dist::Error::Lost { .. } => Remedy::ResumeWithFewer,
+                splat_dist::Error::NoNccl(_) => Remedy::BuildWithNccl,
+                _ => return None,
+            },
             _ => return None,
         })
     }

@@ -524,3 +524,27 @@ fn mcmc_regularizes_by_default() {
     assert!(default == opacity(Some(0.01), Some(0.01)));
     assert!(default != opacity(Some(0.0), Some(0.0)));
 }
+
+/// A step on two views follows the mean of their gradients, with Adam's decays squared.
+#[test]
+fn a_batch_follows_the_mean_of_its_views() {
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = scene(dir.path());
+    // So small that nothing moves: both steps of one view are at the same parameters.
+    let mut rates = splat_train::Rates { sh: 1e-30, opacity: 1e-30, ..Default::default() };
+    (rates.sh_rest, rates.scaling, rates.rotation) = (1e-30, 1e-30, 1e-30);
+    (rates.position.from, rates.position.to) = (1e-30, 1e-30);
+    let first = Config { strategy: Strategy::Fixed, iterations: 9, dropout: 0.0, rates, ..Config::default() };
+    let moment = |batch: usize, steps: u64| {
+        let mut trainer = trainer(&dataset, Config { batch, ..first.clone() });
+        (0..steps).for_each(|_| drop(trainer.step().unwrap()));
+        let saved = trainer.checkpoint(Outcome::default()).unwrap();
+        saved.tensor("adam/sh_first/exp_avg", Device::Cpu).unwrap().to_kind(Kind::Double)
+    };
+    let (one, two, both) = (moment(1, 1), moment(1, 2), moment(2, 1));
+    let (a, b) = (&one / 0.1, (&two - &one * 0.9) / 0.1);
+    let expected = (a + b) * 0.5 * (1.0 - 0.9 * 0.9);
+    let far = (&both - &expected).abs().max().double_value(&[]);
+    let most = expected.abs().max().double_value(&[]);
+    assert!(most > 0.0 && far < 1e-5 * most, "{far} of {most}");
+}

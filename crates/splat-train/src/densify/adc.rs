@@ -136,18 +136,19 @@ impl Adc {
         optimizer: &mut Optimizer,
     ) -> Result<Change> {
         let _guard = tch::no_grad_guard();
-        let Some(sums) = self.sums.take() else { return Ok(Change::default()) };
+        let Some([sum, views, radius]) = self.sums.take() else { return Ok(Change::default()) };
+        let sums = [gaussians.whole(&sum)?, gaussians.whole(&views)?, gaussians.whole(&radius)?];
         let config = &self.config;
-        let before = gaussians.len();
+        let before = gaussians.total();
         let room = config.max_gaussians.map_or(usize::MAX, |max| max.saturating_sub(before));
         let high = self.dense(&sums, room)?;
-        let largest = gaussians.log_scales.f_detach()?.f_amax([1i64].as_slice(), false)?;
+        let largest = gaussians.whole(&gaussians.log_scales.f_detach()?.f_amax([1i64].as_slice(), false)?)?;
         let above = |scale: f64| largest.f_gt((scale * self.extent).ln());
         let small = above(config.clone_scale)?.f_logical_not()?;
         let (cloned, split) = (high.f_logical_and(&small)?, high.f_logical_and(&small.f_logical_not()?)?);
 
         let least = logit(config.prune_opacity);
-        let faint = gaussians.opacity_logits.f_detach()?.f_view([-1])?.f_lt(least)?;
+        let faint = gaussians.whole(&gaussians.opacity_logits.f_detach()?.f_view([-1])?)?.f_lt(least)?;
         let (mut gone, mut halves_gone) = (faint.shallow_clone(), faint);
         if step > config.reset_every && config.reset_every > 0 {
             gone = gone.f_logical_or(&above(config.prune_scale)?)?;
@@ -165,19 +166,21 @@ impl Adc {
         let [kept_n, clones_n, halves_n] = [&kept, &clones, &halves].map(|t| t.size()[0]);
 
         let rows = Rows { index: Tensor::f_cat(&[&kept, &clones, &halves, &halves], 0)?, fresh_from: kept_n };
-        gaussians.select(&rows)?;
-        optimizer.select(&rows)?;
+        gaussians.rearrange(optimizer, &rows)?;
         if halves_n > 0 {
-            let first = kept_n + clones_n;
-            let of = |t: &Tensor| t.f_detach()?.f_narrow(0, first, 2 * halves_n);
-            let rotations = gaussians.unit_rotations()?.f_narrow(0, first, 2 * halves_n)?;
+            let places = gaussians.places()?.f_sub_scalar(kept_n + clones_n)?;
+            let own = rows_of(&places.f_ge(0)?)?;
+            let of = |t: &Tensor| t.f_detach()?.f_index_select(0, &own);
             // Each half is placed by a sample of the Gaussian: R diag(scales) n with a normal n.
             let normal = self.noise.at(step, 2 * halves_n, gaussians.device())?;
-            let offsets = rotate(&rotations, &of(&gaussians.log_scales)?.f_exp()?.f_mul(&normal)?)?;
-            let _ = of(&gaussians.means)?.f_add_(&offsets)?;
-            let _ = of(&gaussians.log_scales)?.f_sub_scalar_(config.split_factor.ln())?;
+            let normal = normal.f_index_select(0, &places.f_index_select(0, &own)?)?;
+            let local = of(&gaussians.log_scales)?.f_exp()?.f_mul(&normal)?;
+            let offsets = rotate(&of(&gaussians.unit_rotations()?)?, &local)?;
+            let _ = gaussians.means.f_detach()?.f_index_add_(0, &own, &offsets)?;
+            let smaller = offsets.f_full_like(-config.split_factor.ln())?;
+            let _ = gaussians.log_scales.f_detach()?.f_index_add_(0, &own, &smaller)?;
         }
-        let after = gaussians.len();
+        let after = gaussians.total();
         let grown = clones_n as usize + halves_n as usize;
         Ok(Change { cloned: clones_n as usize, split: halves_n as usize, pruned: before + grown - after })
     }
@@ -189,6 +192,10 @@ fn logit(opacity: f64) -> f64 {
 }
 
 impl Densify for Adc {
+    fn works_on_shares(&self) -> bool {
+        true
+    }
+
     fn wants(&self, step: u64) -> Wants {
         match (step < self.config.until, self.config.absolute) {
             (false, _) => Wants::default(),

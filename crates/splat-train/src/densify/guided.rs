@@ -112,12 +112,12 @@ impl Guided {
         optimizer: &mut Optimizer,
     ) -> Result<Change> {
         let _guard = tch::no_grad_guard();
-        let before = gaussians.len();
-        let opacities = gaussians.opacities()?.f_view([-1])?;
-        let alive = opacities.f_gt(self.config.min_opacity)?;
-        let living = rows_of(&alive)?;
+        let before = gaussians.total();
+        let opacities = gaussians.whole(&gaussians.opacities()?.f_view([-1])?)?;
+        let living = rows_of(&opacities.f_gt(self.config.min_opacity)?)?;
         let living_n = living.size()[0];
-        let score = self.score.take().unwrap_or(opacities).f_index_select(0, &living)?;
+        let score = self.score.take().map(|score| gaussians.whole(&score)).transpose()?;
+        let score = score.unwrap_or(opacities).f_index_select(0, &living)?;
         let dead_n = before as i64 - living_n;
         let split_n = (dead_n + self.added(step, before) as i64).min(living_n);
         if split_n == 0 {
@@ -128,32 +128,32 @@ impl Guided {
             index: Tensor::f_cat(&[&living, &living.f_index_select(0, &split)?], 0)?,
             fresh_from: living_n,
         };
-        gaussians.select(&rows)?;
-        optimizer.select(&rows)?;
-        let whole = Tensor::f_zeros([living_n + split_n], (Kind::Bool, split.device()))?;
-        let whole = whole.f_index_fill(0, &split, 1)?;
+        gaussians.rearrange(optimizer, &rows)?;
+        // On which side of the whole each half lies; 0 for rows that are not halves.
+        let sides = Tensor::f_zeros([living_n + split_n], (Kind::Float, split.device()))?;
+        let sides = sides.f_index_fill(0, &split, 1.0)?;
+        let _ = sides.f_narrow(0, living_n, split_n)?.f_fill_(-1.0)?;
+        let sides = gaussians.own(&sides)?;
+        let whole = sides.f_gt(0.0)?;
         for group in &mut optimizer.groups {
             group.forget(Some(&whole))?;
         }
-        self.halve(gaussians, &split, living_n)?;
+        self.halve(gaussians, &sides)?;
         Ok(Change { cloned: 0, split: split_n as usize, pruned: dead_n as usize })
     }
 
-    /// Makes halves of the rows `first` and their copies, the rows from `second` on.
-    fn halve(&self, gaussians: &Gaussians, first: &Tensor, second: i64) -> Result<()> {
-        let count = first.size()[0];
-        let copies = Tensor::f_arange_start(second, second + count, (Kind::Int64, first.device()))?;
-        let halves = Tensor::f_cat(&[first, &copies], 0)?;
-        let log_scales = gaussians.log_scales.f_detach()?.f_index_select(0, first)?;
+    /// Makes halves of the rows whose side, `[P]`, is not 0.
+    fn halve(&self, gaussians: &Gaussians, sides: &Tensor) -> Result<()> {
+        let halves = rows_of(&sides.f_ne(0.0)?)?;
+        let sides = sides.f_index_select(0, &halves)?.f_view([-1, 1])?;
+        let log_scales = gaussians.log_scales.f_detach()?.f_index_select(0, &halves)?;
         let (largest, axis) = log_scales.f_max_dim(1, true)?;
         let along = log_scales.f_zeros_like()?.f_scatter_value(1, &axis, 1.0)?;
         let local = along.f_mul(&largest.f_exp()?.f_mul_scalar(OFFSET)?)?;
-        let way = rotate(&gaussians.unit_rotations()?.f_index_select(0, first)?, &local)?;
-        let both = Tensor::f_cat(&[&way, &way.f_neg()?], 0)?;
-        let _ = gaussians.means.f_detach()?.f_index_add_(0, &halves, &both)?;
-        let less = along.f_mul_scalar(SHRINK.ln())?;
-        let less = Tensor::f_cat(&[&less, &less], 0)?;
-        let _ = gaussians.log_scales.f_detach()?.f_index_add_(0, &halves, &less)?;
+        let way = rotate(&gaussians.unit_rotations()?.f_index_select(0, &halves)?, &local)?;
+        let _ = gaussians.means.f_detach()?.f_index_add_(0, &halves, &way.f_mul(&sides)?)?;
+        let _ =
+            gaussians.log_scales.f_detach()?.f_index_add_(0, &halves, &along.f_mul_scalar(SHRINK.ln())?)?;
         let opacity = gaussians.opacities()?.f_index_select(0, &halves)?.f_mul_scalar(FADE)?;
         let logit = opacity.f_clamp(self.config.min_opacity, 1.0 - f64::from(f32::EPSILON))?.f_logit(None)?;
         let _ = gaussians.opacity_logits.f_detach()?.f_index_copy_(0, &halves, &logit)?;
@@ -164,14 +164,13 @@ impl Guided {
     fn consolidate(&mut self, gaussians: &mut Gaussians, optimizer: &mut Optimizer) -> Result<Change> {
         let _guard = tch::no_grad_guard();
         let Some(most) = self.score.take() else { return Ok(Change::default()) };
+        let most = gaussians.whole(&most)?;
         let kept = rows_of(&most.f_ge(self.config.prune_weight)?.f_logical_or(&most.f_lt(0.0)?)?)?;
-        let (before, after) = (gaussians.len(), kept.size()[0]);
+        let (before, after) = (gaussians.total(), kept.size()[0]);
         if after == 0 || after as usize == before {
             return Ok(Change::default());
         }
-        let rows = Rows { index: kept, fresh_from: after };
-        gaussians.select(&rows)?;
-        optimizer.select(&rows)?;
+        gaussians.rearrange(optimizer, &Rows { index: kept, fresh_from: after })?;
         Ok(Change { pruned: before - after as usize, ..Change::default() })
     }
 
@@ -201,6 +200,10 @@ fn draw(score: &Tensor, count: i64, draws: &mut Draws) -> Result<Tensor> {
 }
 
 impl Densify for Guided {
+    fn works_on_shares(&self) -> bool {
+        true
+    }
+
     fn wants(&self, step: u64) -> Wants {
         Wants { errors: self.surveys(step), weights: self.gathers(step), ..Wants::default() }
     }

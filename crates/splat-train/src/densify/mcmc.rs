@@ -68,7 +68,7 @@ impl Mcmc {
     fn shake(&mut self, step: u64, gaussians: &Gaussians, rate: f64) -> Result<()> {
         let _guard = tch::no_grad_guard();
         let (rotations, scales) = (gaussians.unit_rotations()?, gaussians.scales()?);
-        let normal = self.noise.at(step, gaussians.len() as i64, gaussians.device())?;
+        let normal = gaussians.own(&self.noise.at(step, gaussians.total() as i64, gaussians.device())?)?;
         // The covariance times the noise, as published. A sample of the Gaussian would use the covariance's square root.
         let noise = covariance_times(&rotations, &scales, &normal)?;
         let opacity = gaussians.opacities()?;
@@ -118,8 +118,8 @@ impl Mcmc {
         optimizer: &mut Optimizer,
     ) -> Result<Change> {
         let _guard = tch::no_grad_guard();
-        let before = gaussians.len() as i64;
-        let opacities = gaussians.opacities()?.f_view([-1])?;
+        let before = gaussians.total() as i64;
+        let opacities = gaussians.whole(&gaussians.opacities()?.f_view([-1])?)?;
         let alive = opacities.f_gt(self.config.min_opacity)?;
         let (living, dead) = (rows_of(&alive)?, rows_of(&alive.f_logical_not()?)?);
         let (dead_n, living_n) = (dead.size()[0], living.size()[0]);
@@ -134,7 +134,7 @@ impl Mcmc {
         let sources = living.f_index_select(0, &drawn)?;
         let ones = Tensor::f_ones([dead_n + added], (Kind::Int64, sources.device()))?;
         let copies = Tensor::f_ones([before], (Kind::Int64, sources.device()))?;
-        let copies = copies.f_index_add(0, &sources, &ones)?;
+        let copies = gaussians.own(&copies.f_index_add(0, &sources, &ones)?)?;
         self.share(gaussians, &copies)?;
         let rows = Rows { index: Tensor::f_cat(&[&living, &sources], 0)?, fresh_from: living_n };
         // A source looks different now, so its moments no longer apply.
@@ -142,8 +142,7 @@ impl Mcmc {
         for group in &mut optimizer.groups {
             group.forget(Some(&shared))?;
         }
-        gaussians.select(&rows)?;
-        optimizer.select(&rows)?;
+        gaussians.rearrange(optimizer, &rows)?;
         Ok(Change { cloned: added as usize, split: 0, pruned: dead_n as usize })
     }
 }
@@ -175,6 +174,10 @@ fn relocated(opacity: &Tensor, n: &Tensor) -> Result<(Tensor, Tensor)> {
 }
 
 impl Densify for Mcmc {
+    fn works_on_shares(&self) -> bool {
+        true
+    }
+
     /// The published weights: without them no Gaussian would ever die.
     fn regularization(&self) -> Regularization {
         Regularization { opacity: 0.01, scale: 0.01 }

@@ -136,6 +136,12 @@ pub trait Densify: fmt::Debug + Send {
         Wants::default()
     }
 
+    /// Whether it works where each rank of a group has its share of the rows: it then decides by [`Gaussians::total`] and
+    /// [`Gaussians::whole`], the same on every rank, and rearranges by [`Gaussians::rearrange`]. No by default.
+    fn works_on_shares(&self) -> bool {
+        false
+    }
+
     /// The regularisation that it is made for; a setting of [`Config`](crate::Config) overrides it. None by default.
     fn regularization(&self) -> Regularization {
         Regularization::default()

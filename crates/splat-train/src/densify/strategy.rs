@@ -80,6 +80,10 @@ impl Strategy {
 pub struct Fixed;
 
 impl Densify for Fixed {
+    fn works_on_shares(&self) -> bool {
+        true
+    }
+
     fn refine(&mut self, _: u64, _: &mut Gaussians, _: &mut Optimizer) -> Result<Option<Change>> {
         Ok(None)
     }

@@ -1,10 +1,13 @@
 //! What a trainer is made from.
 
+use splat_dist::Group;
+use splat_engine::Abilities;
 use splat_scene::Dataset;
 use splat_tch::Backend;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::{Trainer, render_settings};
+use crate::shares::described;
 use crate::{
     Average, Budget, Checkpoint, Config, Densify, Dropout, Error, Exposures, Gaussians, Init, Loss,
     Optimizer, Order, Outcome, Photographed, Photometric, Poses, Responses, Result, Strategy, Views, Watch,
@@ -22,6 +25,7 @@ pub struct TrainerBuilder<'a> {
     loss: Option<Box<dyn Loss>>,
     gaussians: Option<&'a splat_scene::Gaussians>,
     checkpoint: Option<&'a Checkpoint>,
+    group: Option<Group>,
     watch: Watch<'a>,
 }
 
@@ -36,6 +40,7 @@ impl Trainer {
             loss: None,
             gaussians: None,
             checkpoint: None,
+            group: None,
             watch: Watch::default(),
         }
     }
@@ -74,6 +79,13 @@ impl<'a> TrainerBuilder<'a> {
         Self { checkpoint: Some(checkpoint), ..self }
     }
 
+    /// Trains together with the other ranks of a group: the Gaussians are shared out over them, and each step's views, too
+    /// ([`Config::batch`], at least one for each rank). The numbers are those of one rank with the same settings, up to the
+    /// order of sums. Every rank must be built alike, on its own device, which the group names.
+    pub fn group(self, group: Group) -> Self {
+        Self { group: Some(group), ..self }
+    }
+
     /// Hears how far the search for first points is, and may end it.
     pub fn watch(self, watch: Watch<'a>) -> Self {
         Self { watch, ..self }
@@ -90,6 +102,11 @@ impl<'a> TrainerBuilder<'a> {
         config.check()?;
         let backend = self.backend.clone().unwrap_or_else(Backend::auto);
         let device = backend.device();
+        if let Some(group) = &self.group {
+            agree(group, self.dataset, &config, &backend, self.densify.as_deref())?;
+        }
+        // What a rank does not keep need not come to its device.
+        let place = if self.group.is_some() { Device::Cpu } else { device };
         let (mut start, extent) = (None, self.dataset.scene_extent);
         let views = Views::load(self.dataset, config.image_cache, &backend)?;
         let background = Tensor::f_from_slice(&config.background)?.f_to_device(device)?;
@@ -99,10 +116,10 @@ impl<'a> TrainerBuilder<'a> {
             _ => None,
         };
         let mut gaussians = match (self.checkpoint, self.gaussians) {
-            (Some(checkpoint), _) => checkpoint.gaussians(device)?,
+            (Some(checkpoint), _) => checkpoint.gaussians(place)?,
             (None, Some(host)) => {
                 check_degree(host, &config)?;
-                Gaussians::upload(host, device)?
+                Gaussians::upload(host, place)?
             }
             (None, None) => {
                 let init = Init { source: config.init, count: config.init_count, seed: config.seed };
@@ -117,11 +134,17 @@ impl<'a> TrainerBuilder<'a> {
                 let mut host = initial(&found.points, most, config.sh_degree, config.seed)?;
                 host.origin = self.dataset.origin;
                 start = Some(found);
-                Gaussians::upload(&host, device)?
+                Gaussians::upload(&host, place)?
             }
         };
         // Cameras are relative to the dataset's origin.
         gaussians.set_origin(self.dataset.origin)?;
+        if let Some(group) = &self.group {
+            group.agree("Gaussians to start from", &described(&gaussians)?)?;
+            group.agree("budget", &format!("{budget:?}"))?;
+            gaussians.share_out(group)?;
+            gaussians = gaussians.to_device(device)?;
+        }
         let mut settings = render_settings(&backend, config.deterministic)?;
         settings.antialiasing = config.antialiasing;
         let (exposures, responses, poses) = per_view(self.dataset, &views, &config, &backend)?;
@@ -129,7 +152,8 @@ impl<'a> TrainerBuilder<'a> {
         let densify = self.densify.unwrap_or_else(own);
         let loss = self.loss.unwrap_or_else(|| Box::new(Photometric { lambda: config.lambda_dssim }));
         let mut trainer = Trainer {
-            optimizer: Optimizer::for_gaussians(&backend, &gaussians, &config.rates, extent)?,
+            optimizer: Optimizer::for_gaussians(&backend, &gaussians, &config.rates, extent)?
+                .for_batch(config.batch),
             regularization: config.regularization_over(densify.regularization()),
             order: Order::new(&self.dataset.train, config.seed),
             dataset: self.dataset.fingerprint(),
@@ -143,6 +167,8 @@ impl<'a> TrainerBuilder<'a> {
             budget: budget.filter(|_| config.strategy.most().is_none()),
             profile: None,
             before: Outcome::default(),
+            asked_to_stop: false,
+            stop_agreed: false,
             start,
             config,
             backend,
@@ -161,6 +187,48 @@ impl<'a> TrainerBuilder<'a> {
         }
         Ok(trainer)
     }
+}
+
+/// Checks that the group can train with these settings, and that all its ranks have the same.
+fn agree(
+    group: &Group,
+    dataset: &Dataset,
+    config: &Config,
+    backend: &Backend,
+    own: Option<&dyn Densify>,
+) -> Result<()> {
+    let engine = backend.capabilities();
+    group.agree("version", env!("CARGO_PKG_VERSION"))?;
+    group.agree("engine", &format!("{} {} {}", engine.name, engine.version, engine.fingerprint))?;
+    group.agree("dataset", &dataset.fingerprint())?;
+    let settings = serde_json::to_value(config).unwrap_or_default();
+    for (name, value) in settings.as_object().into_iter().flatten() {
+        group.agree(&format!("setting {name}"), &value.to_string())?;
+    }
+    let refuse = |text: String| Err(Error::Settings(text));
+    if config.batch < group.world() {
+        return refuse(format!(
+            "a step is on {} views, fewer than the {} ranks of the group",
+            config.batch,
+            group.world()
+        ));
+    }
+    if group.device() != backend.device() {
+        let (a, b) = (group.device(), backend.device());
+        return refuse(format!("the group exchanges tensors on {a:?}, but the trainer computes on {b:?}"));
+    }
+    if !engine.abilities.contains(Abilities::STAGES) {
+        return refuse(format!(
+            "engine `{}` cannot share out Gaussians: it renders only as a whole",
+            engine.name
+        ));
+    }
+    if own.is_some_and(|strategy| !strategy.works_on_shares()) {
+        return refuse(
+            "the strategy does not say that it works on shares: `Densify::works_on_shares`".into(),
+        );
+    }
+    Ok(())
 }
 
 fn check_degree(host: &splat_scene::Gaussians, config: &Config) -> Result<()> {

@@ -34,7 +34,7 @@ impl HeldOut<'_> {
 }
 
 impl Trainer {
-    /// The held-out views one after another, each rendered; waits for the device.
+    /// The held-out views one after another, each rendered; waits for the device. All ranks of a group must take all of them.
     pub fn held_out(&self) -> impl Iterator<Item = Result<HeldOut<'_>>> {
         self.test.iter().map(|&i| {
             let target = self.views.target(i, &self.background)?;
@@ -68,7 +68,8 @@ impl Trainer {
         let evaluator = Evaluator::default();
         let mut scores = Scores::default();
         for view in self.held_out() {
-            if stop.load(Ordering::Relaxed) {
+            // The ranks of a group render together, to the end.
+            if stop.load(Ordering::Relaxed) && self.gaussians.shares.is_none() {
                 return Ok(None);
             }
             let view = view?;
@@ -98,7 +99,7 @@ impl Trainer {
             step: self.steps,
             psnr: mean.psnr,
             ssim: mean.ssim,
-            gaussians: self.gaussians().len(),
+            gaussians: self.gaussians().total(),
             train_seconds: outcome.train_seconds,
         };
         outcome.evaluations.push(evaluation);

@@ -6,9 +6,11 @@
 
 mod builder;
 mod evaluate;
+mod pass;
 mod run;
 mod saved;
 mod saver;
+mod shared;
 mod step;
 
 use std::collections::BTreeMap;
@@ -16,12 +18,13 @@ use std::collections::BTreeMap;
 use splat_core::Values;
 use splat_engine::Abilities;
 use splat_scene::cameras_json;
-use splat_tch::{Backend, Background, Settings, Workspace};
+use splat_tch::{Backend, Background, Camera, Settings, Workspace};
 use tch::Tensor;
 
 pub use builder::TrainerBuilder;
 pub use evaluate::HeldOut;
 pub use run::RunOptions;
+pub use shared::RankReport;
 pub use step::StepResult;
 
 use crate::profile::Profile;
@@ -103,10 +106,13 @@ pub struct Trainer {
     start: Option<Start>,
     /// The run up to the checkpoint that was resumed.
     before: Outcome,
+    /// Whether this rank of a group was asked to stop, and whether the ranks agreed on it in the last step.
+    asked_to_stop: bool,
+    stop_agreed: bool,
 }
 
 impl Trainer {
-    /// The parameters.
+    /// The parameters; in a group the share of this rank.
     #[must_use]
     pub fn gaussians(&self) -> &Gaussians {
         &self.gaussians
@@ -155,6 +161,8 @@ impl Trainer {
 
     /// Renders view `i` from its pose in the dataset with the active SH degree: `[3,H,W]`, without a graph, not clamped.
     ///
+    /// All ranks of a group must call it, and each gets the image.
+    ///
     /// # Errors
     /// What the rasterizer reports, for example out of device memory.
     pub fn render(&self, i: usize) -> Result<Tensor> {
@@ -168,6 +176,10 @@ impl Trainer {
             weight_max: false,
             ..self.settings.clone()
         };
+        if self.gaussians.shares.is_some() {
+            let camera = Camera::new(self.views.camera(i).core().clone(), self.backend.device())?;
+            return self.shared_render(camera, &settings);
+        }
         Ok(self.gaussians.render(self.views.camera(i), &settings, &Probe::default())?.color)
     }
 

@@ -52,6 +52,9 @@ impl Trainer {
     /// `listen` is called with every event and with the trainer, for example to look at the scene. Time spent in it is not
     /// counted as training time and does not affect the result.
     ///
+    /// In a group every rank runs, and rank 0 alone writes checkpoints. If a rank fails, the others end with
+    /// [`Error::Ranks`], which names it.
+    ///
     /// # Errors
     /// [`Error::Diverged`]; what [`Trainer::step`] returns. A checkpoint that cannot be written is only a warning.
     pub fn run(
@@ -59,7 +62,12 @@ impl Trainer {
         options: &RunOptions<'_>,
         mut listen: impl FnMut(&Self, &Event),
     ) -> Result<Outcome> {
-        self.run_until(options, &mut listen)
+        let ran = self.run_until(options, &mut listen);
+        if let (Err(error), Some(shares)) = (&ran, &self.gaussians.shares) {
+            // So that the others need not wait to find out. That this fails, too, adds nothing to the error.
+            let _ = shares.group.leave(Some(&error.to_string()));
+        }
+        ran
     }
 
     fn run_until(
@@ -78,6 +86,7 @@ impl Trainer {
         let mut reported = (Instant::now(), self.steps);
         let mut losses = Tensor::f_zeros([1], (Kind::Float, self.backend.device()))?;
         while self.steps < self.config.iterations {
+            self.asked_to_stop = options.stop.load(Ordering::Relaxed);
             let result = match self.step() {
                 Ok(result) => result,
                 Err(error) => {
@@ -91,11 +100,13 @@ impl Trainer {
                 let _ = losses.f_add_(&result.loss)?;
             }
             if let Some(change) = result.change {
-                let gaussians = self.gaussians().len();
+                let gaussians = self.gaussians().total();
                 listen(self, &Event::Densified { step: self.steps - 1, change, gaussians });
             }
             // Read once per step: a stop that comes later, for example during an evaluation, must not go by unsaved.
-            let stopping = options.stop.load(Ordering::Relaxed);
+            // The ranks of a group stop together, after the step in which they told each other.
+            let alone = self.gaussians.shares.is_none();
+            let stopping = if alone { options.stop.load(Ordering::Relaxed) } else { self.stop_agreed };
             let last = self.steps == self.config.iterations || stopping;
             let evaluate = last || self.config.evaluates_at(self.steps);
             let due = |every: u64| every > 0 && self.steps.is_multiple_of(every);
@@ -117,8 +128,9 @@ impl Trainer {
             }
             if let Some(path) = save {
                 outcome.wall_seconds = wall_before + begin.elapsed().as_secs_f64();
-                let checkpoint = self.noted(outcome.clone(), options)?;
-                saver.save(checkpoint, path, &mut |event| listen(self, event));
+                if let Some(checkpoint) = self.noted(outcome.clone(), options)? {
+                    saver.save(checkpoint, path, &mut |event| listen(self, event));
+                }
             }
             if stopping {
                 // The state is saved already, so a second request to stop need not wait for this evaluation.
@@ -150,7 +162,7 @@ impl Trainer {
             return Err(Error::Diverged { step: self.steps, loss: mean });
         }
         outcome.loss = Some(mean);
-        let gaussians = self.gaussians().len();
+        let gaussians = self.gaussians().total();
         let train_seconds = outcome.train_seconds;
         outcome.sample(Sample { step: self.steps, loss: mean, psnr, gaussians, train_seconds });
         Ok(Event::Step {
@@ -180,7 +192,7 @@ impl Trainer {
         listen(&Event::Ready {
             train_views: self.train.len(),
             test_views: self.test.len(),
-            gaussians: self.gaussians().len(),
+            gaussians: self.gaussians().total(),
             width: first.width,
             height: first.height,
             device: format!("{:?}", self.backend.device()),

@@ -3,14 +3,27 @@
 use tch::{Device, Tensor};
 
 use super::Trainer;
-use crate::{Checkpoint, Header, Optimizer, Outcome, PARAMETERS, Result};
+use crate::{Checkpoint, Error, Header, Optimizer, Outcome, PARAMETERS, Result};
 
 impl Trainer {
     /// Copies the whole state to the host, which waits for the device. `outcome` is what was reported so far.
     ///
     /// # Errors
-    /// What torch reports, for example a failure of the device.
+    /// [`Error::Settings`] on a rank of a group, which has only its share: [`Trainer::checkpoint_whole`]. What torch reports,
+    /// for example a failure of the device.
     pub fn checkpoint(&self, outcome: Outcome) -> Result<Checkpoint> {
+        let text = "a rank of a group has only its share of the state: use `checkpoint_whole`";
+        self.checkpoint_whole(outcome)?
+            .filter(|_| self.gaussians.shares.is_none())
+            .ok_or_else(|| Error::Settings(text.into()))
+    }
+
+    /// The same for the ranks of a group, which all must call it; the state of all comes to rank 0, and the others get `None`.
+    /// It does not depend on the number of ranks, and any number may resume from it.
+    ///
+    /// # Errors
+    /// A rank that is lost; what torch reports, for example a failure of the device.
+    pub fn checkpoint_whole(&self, outcome: Outcome) -> Result<Option<Checkpoint>> {
         let (coming, rng) = self.order.state();
         let header = Header {
             steps: self.steps,
@@ -20,10 +33,14 @@ impl Trainer {
             origin: self.gaussians.origin,
             ..Header::new(self.dataset.clone(), self.config.clone(), self.backend.name())
         };
-        let mut tensors: Vec<(String, &Tensor)> = Vec::new();
+        // What has a row per Gaussian, and everything else.
+        let mut rows: Vec<(String, &Tensor)> = Vec::new();
         let names = PARAMETERS.iter().zip(self.gaussians.parameters());
-        tensors.extend(names.map(|(name, t)| (format!("gaussians/{name}"), t)));
-        let mut optimizers = vec![&self.optimizer];
+        rows.extend(names.map(|(name, t)| (format!("gaussians/{name}"), t)));
+        rows.extend(moments(&self.optimizer));
+        rows.extend(self.densify.state().into_iter().map(|(name, t)| (format!("densify/{name}"), t)));
+        let mut tensors: Vec<(String, &Tensor)> = Vec::new();
+        let mut optimizers = Vec::new();
         if let Some(e) = &self.exposures {
             tensors.push(("exposures".into(), &e.maps));
             tensors.push(("exposures/updates".into(), &e.updates));
@@ -39,13 +56,23 @@ impl Trainer {
             tensors.push(("poses/updates".into(), &p.updates));
             optimizers.push(&p.optimizer);
         }
-        for group in optimizers.into_iter().flat_map(|o| &o.groups) {
-            tensors.push((format!("adam/{}/exp_avg", group.name), &group.exp_avg));
-            tensors.push((format!("adam/{}/exp_avg_sq", group.name), &group.exp_avg_sq));
+        tensors.extend(optimizers.into_iter().flat_map(moments));
+        for (name, t) in self.average.state() {
+            let list = if PARAMETERS.contains(&name) { &mut rows } else { &mut tensors };
+            list.push((format!("average/{name}"), t));
         }
-        tensors.extend(self.average.state().into_iter().map(|(name, t)| (format!("average/{name}"), t)));
-        tensors.extend(self.densify.state().into_iter().map(|(name, t)| (format!("densify/{name}"), t)));
-        Checkpoint::new(header, tensors)
+        let Some(shares) = &self.gaussians.shares else {
+            return Checkpoint::new(header, rows.into_iter().chain(tensors)).map(Some);
+        };
+        let mut whole = Vec::with_capacity(rows.len());
+        for (name, t) in &rows {
+            whole.push((name.clone(), shares.gather(&t.f_detach()?)?));
+        }
+        if shares.group.rank() > 0 {
+            return Ok(None);
+        }
+        let whole = whole.iter().filter_map(|(name, t)| Some((name.clone(), t.as_ref()?)));
+        Checkpoint::new(header, whole.chain(tensors)).map(Some)
     }
 
     /// Restores everything but the parameters.
@@ -60,9 +87,19 @@ impl Trainer {
             optimizer.steps = head.steps as i64;
             Ok(())
         };
-        adam(&mut self.optimizer)?;
+        let (own, gaussians) = (&mut self.optimizer, &self.gaussians);
+        let rows = |name: &str| -> Result<Tensor> {
+            let whole =
+                checkpoint.tensor(name, if gaussians.shares.is_some() { Device::Cpu } else { device })?;
+            Ok(gaussians.own(&whole)?.f_to_device(device)?)
+        };
+        for group in &mut own.groups {
+            group.exp_avg = rows(&format!("adam/{}/exp_avg", group.name))?;
+            group.exp_avg_sq = rows(&format!("adam/{}/exp_avg_sq", group.name))?;
+        }
+        own.steps = head.steps as i64;
         // The strategy reads the rates of the step before.
-        self.optimizer.set_rates(self.config.rates.at(head.steps, self.extent));
+        self.optimizer.set_rates(self.rates(head.steps));
         if let Some(e) = &mut self.exposures {
             e.maps = checkpoint.tensor("exposures", device)?.f_set_requires_grad(true)?;
             e.updates = checkpoint.tensor("exposures/updates", Device::Cpu)?;
@@ -78,9 +115,14 @@ impl Trainer {
             p.updates = checkpoint.tensor("poses/updates", Device::Cpu)?;
             adam(&mut p.optimizer)?;
         }
-        let saved =
-            |name: String| checkpoint.has(&name).then(|| checkpoint.tensor(&name, device)).transpose();
-        self.average.restore(head.steps, &self.gaussians, &mut |name| saved(format!("average/{name}")))?;
+        let saved = |name: String| checkpoint.has(&name).then(|| rows(&name)).transpose();
+        let values =
+            checkpoint.has("average/values").then(|| checkpoint.tensor("average/values", Device::Cpu));
+        let mut values = values.transpose()?;
+        self.average.restore(head.steps, gaussians, &mut |name| match name {
+            "values" => Ok(values.take()),
+            name => saved(format!("average/{name}")),
+        })?;
         self.densify.restore(&mut |name| saved(format!("densify/{name}")))?;
         self.order.restore((head.coming.clone(), head.rng));
         self.steps = head.steps;
@@ -95,4 +137,12 @@ impl Trainer {
         all.all(|moment| moment.size()[0] == rows)
             && self.gaussians.parameters().iter().all(|p| p.size()[0] == rows)
     }
+}
+
+/// The moments of an optimizer by name.
+fn moments(optimizer: &Optimizer) -> impl Iterator<Item = (String, &Tensor)> {
+    optimizer.groups.iter().flat_map(|group| {
+        let name = |moment: &str| format!("adam/{}/{moment}", group.name);
+        [(name("exp_avg"), &group.exp_avg), (name("exp_avg_sq"), &group.exp_avg_sq)]
+    })
 }
