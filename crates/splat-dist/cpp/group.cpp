@@ -1,6 +1,7 @@
 // See group.h.
 #include "splat-dist/cpp/group.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <stdexcept>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include <ATen/ops/zeros_like.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "splat-dist/src/ffi.rs.h"
 
@@ -86,23 +88,40 @@ public:
     return c10::make_intrusive<Done>();
   }
 
-  void abort() override { aborted = true; }
-  void shutdown() override {}
+  std::atomic<bool> aborted{false};
 
 private:
   std::string key(int from, int to) const {
     return "t/" + std::to_string(round) + "/" + std::to_string(from) + "/" + std::to_string(to);
   }
 
+  // The store takes 8 MiB at a time.
+  static constexpr std::size_t PIECE = 4 << 20;
+
   void send(const at::Tensor &tensor, int to) {
     const at::Tensor plain = tensor.contiguous();
     const auto *bytes = static_cast<const std::uint8_t *>(plain.const_data_ptr());
-    store->set(key(rank_, to), std::vector<std::uint8_t>(bytes, bytes + plain.nbytes()));
+    for (std::size_t at = 0, end = plain.nbytes(); at == 0 || at < end; at += PIECE) {
+      const std::size_t size = std::min(PIECE, end - at);
+      store->set(key(rank_, to) + "/" + std::to_string(at), std::vector<std::uint8_t>(bytes + at, bytes + at + size));
+    }
   }
 
   // Into a contiguous tensor of the size that was sent.
   void receive(at::Tensor &tensor, int from) {
-    const std::string name = key(from, rank_);
+    auto *bytes = static_cast<std::uint8_t *>(tensor.mutable_data_ptr());
+    for (std::size_t at = 0, end = tensor.nbytes(); at == 0 || at < end; at += PIECE) {
+      const std::vector<std::uint8_t> piece = take(key(from, rank_) + "/" + std::to_string(at), from);
+      if (piece.size() != std::min(PIECE, end - at)) {
+        throw std::runtime_error("rank " + std::to_string(from) + " sent a piece of " + std::to_string(piece.size()) +
+                                 " bytes, but " + std::to_string(std::min(PIECE, end - at)) + " were expected");
+      }
+      if (!piece.empty()) std::memcpy(bytes + at, piece.data(), piece.size());
+    }
+  }
+
+  // What is at the key, which is gone then; waits for it.
+  std::vector<std::uint8_t> take(const std::string &name, int from) {
     const auto end = Clock::now() + timeout;
     for (auto pause = std::chrono::microseconds(50); !store->check({name}); std::this_thread::sleep_for(pause)) {
       if (aborted) throw std::runtime_error("the exchange was aborted");
@@ -112,27 +131,28 @@ private:
       }
       if (pause < std::chrono::milliseconds(2)) pause *= 2;
     }
-    const std::vector<std::uint8_t> bytes = store->get(name);
+    std::vector<std::uint8_t> bytes = store->get(name);
     store->deleteKey(name);
-    if (bytes.size() != tensor.nbytes()) {
-      throw std::runtime_error("rank " + std::to_string(from) + " sent " + std::to_string(bytes.size()) +
-                               " bytes, but " + std::to_string(tensor.nbytes()) + " were expected");
-    }
-    if (!bytes.empty()) std::memcpy(tensor.mutable_data_ptr(), bytes.data(), bytes.size());
+    return bytes;
   }
 
   c10::intrusive_ptr<c10d::Store> store;
   milliseconds timeout;
   std::uint64_t round = 0;
-  std::atomic<bool> aborted{false};
 };
 
 #if defined(__linux__)
 using MakeNccl = const char *(*)(c10::intrusive_ptr<c10d::Store> *store, int rank, int world, std::int64_t timeout_ms,
                                  c10::intrusive_ptr<c10d::Backend> *out);
+using EndNccl = void (*)(c10d::Backend *backend, bool at_once);
+
+struct Nccl {
+  MakeNccl make;
+  EndNccl end;
+};
 
 // Opens the library from memory: no file is left behind.
-MakeNccl open_nccl(rust::Slice<const std::uint8_t> library) {
+Nccl open_nccl(rust::Slice<const std::uint8_t> library) {
   const int file = memfd_create("splat_nccl", MFD_CLOEXEC);
   std::size_t written = 0;
   while (file >= 0 && written < library.size()) {
@@ -147,11 +167,17 @@ MakeNccl open_nccl(rust::Slice<const std::uint8_t> library) {
     throw std::runtime_error(std::string("this libtorch has no NCCL that fits: ") + (why ? why : "no reason given"));
   }
   close(file);
-  return reinterpret_cast<MakeNccl>(dlsym(opened, "splat_nccl_make"));
+  return {reinterpret_cast<MakeNccl>(dlsym(opened, "splat_nccl_make")),
+          reinterpret_cast<EndNccl>(dlsym(opened, "splat_nccl_end"))};
 }
 #endif
 
 } // namespace
+
+void make_current(std::int32_t device) {
+  const c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
+  cuda.setDevice(c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device)));
+}
 
 void Store::set(rust::Str key, rust::Str value) const {
   const std::string bytes = text(value);
@@ -186,26 +212,28 @@ void Carrier::exchange(TensorRef output, TensorRef input, rust::Slice<const std:
   if (!backend->alltoall_base(out, in, to, from)->wait()) throw std::runtime_error("the exchange was aborted");
 }
 
-void Carrier::abort() const { backend->abort(); }
+void Carrier::abort() const { end(true); }
 
-void Carrier::shutdown() const { backend->shutdown(); }
+void Carrier::shutdown() const { end(false); }
 
 std::unique_ptr<Carrier> carry_by_store(const Store &store, std::int32_t rank, std::int32_t world,
                                         std::uint64_t timeout_ms) {
-  return std::make_unique<Carrier>(
-      c10::make_intrusive<StoreBackend>(store.store, rank, world, milliseconds(timeout_ms)));
+  auto backend = c10::make_intrusive<StoreBackend>(store.store, rank, world, milliseconds(timeout_ms));
+  return std::make_unique<Carrier>(backend, [backend](bool at_once) {
+    if (at_once) backend->aborted = true;
+  });
 }
 
 std::unique_ptr<Carrier> carry_by_nccl(const Store &store, std::int32_t rank, std::int32_t world,
                                        std::uint64_t timeout_ms, rust::Slice<const std::uint8_t> library) {
 #if defined(__linux__)
-  static const MakeNccl make = open_nccl(library);
+  static const Nccl nccl = open_nccl(library);
   c10::intrusive_ptr<c10d::Store> base = store.store;
   c10::intrusive_ptr<c10d::Backend> backend;
-  if (const char *why = make(&base, rank, world, static_cast<std::int64_t>(timeout_ms), &backend)) {
+  if (const char *why = nccl.make(&base, rank, world, static_cast<std::int64_t>(timeout_ms), &backend)) {
     throw std::runtime_error(why);
   }
-  return std::make_unique<Carrier>(std::move(backend));
+  return std::make_unique<Carrier>(backend, [backend](bool at_once) { nccl.end(backend.get(), at_once); });
 #else
   (void)store, (void)rank, (void)world, (void)timeout_ms, (void)library;
   throw std::runtime_error("NCCL exists on Linux alone");

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 
 #include <ATen/core/Tensor.h>
@@ -36,6 +37,9 @@ namespace splat_dist {
 
 struct TensorRef; // borrowed
 
+// Makes a GPU the current one of this thread, so that nothing is set up on another one by the way.
+void make_current(std::int32_t device);
+
 // A connection to the store. One thread at a time.
 struct Store {
   explicit Store(c10::intrusive_ptr<c10d::TCPStore> s) : store(std::move(s)) {}
@@ -49,7 +53,9 @@ std::unique_ptr<Store> connect(rust::Str host, std::uint16_t port, bool serve, s
 
 // What carries tensors between the processes. `exchange` and `sum` belong to one thread, `abort` may come from another.
 struct Carrier {
-  explicit Carrier(c10::intrusive_ptr<c10d::Backend> b) : backend(std::move(b)) {}
+  // `e` ends the backend, at once or in order: in older torch the base class has no function for it.
+  using End = std::function<void(bool at_once)>;
+  Carrier(c10::intrusive_ptr<c10d::Backend> b, End e) : backend(std::move(b)), end(std::move(e)) {}
   // Adds up `tensor` over all processes, in place. On a GPU its current stream waits, not the caller.
   void sum(TensorRef tensor) const;
   // Sends `counts_in[r]` rows of `input` to process r, in order, and receives `counts_out[r]` rows from it.
@@ -60,6 +66,7 @@ struct Carrier {
   // Waits for what is under way and frees the connections.
   void shutdown() const;
   c10::intrusive_ptr<c10d::Backend> backend;
+  End end;
 };
 // Through the store, on the CPU.
 std::unique_ptr<Carrier> carry_by_store(const Store &store, std::int32_t rank, std::int32_t world,

@@ -30,3 +30,13 @@ splat_nccl_make(c10::intrusive_ptr<c10d::Store> *store, int rank, int world, std
   }
   return why.c_str();
 }
+
+// Ends a backend of `splat_nccl_make`: at once, with whatever is under way, or in order.
+extern "C" __attribute__((visibility("default"))) void splat_nccl_end(c10d::Backend *backend, bool at_once) {
+  auto *nccl = static_cast<c10d::ProcessGroupNCCL *>(backend);
+  if (at_once) {
+    nccl->abort();
+  } else {
+    nccl->shutdown();
+  }
+}

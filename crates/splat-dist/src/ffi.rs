@@ -19,6 +19,8 @@ pub(crate) mod cpp {
         type Store;
         type Carrier;
 
+        fn make_current(device: i32) -> Result<()>;
+
         fn connect(host: &str, port: u16, serve: bool, timeout_ms: u64) -> Result<UniquePtr<Store>>;
         fn set(self: &Store, key: &str, value: &str) -> Result<()>;
         fn has(self: &Store, key: &str) -> Result<bool>;

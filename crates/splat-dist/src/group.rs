@@ -56,6 +56,16 @@ impl fmt::Debug for Group {
 }
 
 impl Group {
+    /// Makes a GPU the current one of this thread; does nothing for the CPU. A rank calls it before anything else uses a GPU:
+    /// what works on the current device by the way then does not take memory of the first one, which is another rank's.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] if there is no such device.
+    pub fn use_device(device: Device) -> Result<()> {
+        let Device::Cuda(index) = device else { return Ok(()) };
+        cpp::make_current(i32::try_from(index).unwrap_or(i32::MAX)).map_err(torch)
+    }
+
     /// Meets the other ranks; tensors are on `device`, a GPU of this rank's own or the CPU. A rank that is lost, or that lets
     /// the others wait for longer than `timeout`, ends the group.
     ///
@@ -79,6 +89,7 @@ impl Group {
             timeout,
             carrier,
             begun: AtomicU64::new(0),
+            busy: AtomicBool::new(false),
             over: AtomicBool::new(false),
             lost: Mutex::new(None),
             stuck: Mutex::new(None),
@@ -135,6 +146,15 @@ impl Group {
     /// is doing within a few seconds: typically a function that says so and ends the process.
     pub fn when_stuck(&self, call: impl FnOnce(&Error) + Send + 'static) {
         *self.0.shared.stuck.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(call));
+    }
+
+    /// Does what may take long on this rank alone, such as writing a large file: the others may wait for it longer than the
+    /// group's timeout.
+    pub fn busy<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.0.shared.busy.store(true, Ordering::SeqCst);
+        let done = work();
+        self.0.shared.busy.store(false, Ordering::SeqCst);
+        done
     }
 
     /// Adds up `tensor` over all ranks, in place: contiguous, of the same shape and kind everywhere.
@@ -330,15 +350,15 @@ fn carrier(
     timeout: u64,
 ) -> Result<UniquePtr<cpp::Carrier>> {
     let (rank, world) = (r.rank as i32, r.world as i32);
+    // The limit of an exchange itself comes long after ours: the watch names who is to blame, and knows who is busy.
+    let torchs = timeout.saturating_mul(10);
     if !device.is_cuda() {
-        return cpp::carry_by_store(store, rank, world, timeout).map_err(torch);
+        return cpp::carry_by_store(store, rank, world, torchs).map_err(torch);
     }
     if NCCL.is_empty() {
         return Err(Error::NoNccl("this program was built without the feature `nccl`".into()));
     }
-    // Torch's own limit comes after ours, which names who is to blame.
-    cpp::carry_by_nccl(store, rank, world, timeout.saturating_mul(10), NCCL)
-        .map_err(|e| Error::NoNccl(first_line(e.what())))
+    cpp::carry_by_nccl(store, rank, world, torchs, NCCL).map_err(|e| Error::NoNccl(first_line(e.what())))
 }
 
 fn torch(e: cxx::Exception) -> Error {

@@ -19,13 +19,18 @@ pub(crate) struct Shared {
     pub(crate) carrier: UniquePtr<cpp::Carrier>,
     /// Exchanges begun.
     pub(crate) begun: AtomicU64,
+    /// Whether this rank is at something for which the others may wait as long as it takes.
+    pub(crate) busy: AtomicBool,
     /// Whether the group has ended in order.
     pub(crate) over: AtomicBool,
     /// Why the group has ended otherwise.
     pub(crate) lost: Mutex<Option<Error>>,
     /// Called by the watch if this rank itself does not notice the end of the group.
-    pub(crate) stuck: Mutex<Option<Box<dyn FnOnce(&Error) + Send>>>,
+    pub(crate) stuck: Mutex<Option<Stuck>>,
 }
+
+/// What to do about the end of the group.
+pub(crate) type Stuck = Box<dyn FnOnce(&Error) + Send>;
 
 /// The key under which a rank says how far it is.
 pub(crate) fn alive(rank: usize) -> String {
@@ -58,6 +63,12 @@ impl Shared {
         lost.get_or_insert_with(error).clone()
     }
 
+    /// What this rank says of itself: a number that changes, exchanges begun, and a word if it is busy.
+    pub(crate) fn progress(&self, beat: u64) -> String {
+        let busy = if self.busy.load(Ordering::SeqCst) { " busy" } else { "" };
+        format!("{beat} {}{busy}", self.begun.load(Ordering::SeqCst))
+    }
+
     /// One look at all ranks; gives the first that is lost, and why.
     fn look(&self, store: &cpp::Store, seen: &mut [Seen]) -> Result<Option<(usize, String)>, cxx::Exception> {
         let now = Instant::now();
@@ -74,8 +85,12 @@ impl Shared {
                 (seen.begun, seen.still) = (own, now);
                 continue;
             }
-            let text = if rank == self.rank { own.to_string() } else { store.get(&alive(rank))? };
-            let begun = text.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+            let text = if rank == self.rank { self.progress(0) } else { store.get(&alive(rank))? };
+            let mut words = text.split(' ').skip(1);
+            let begun = words.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+            if words.next().is_some() {
+                seen.still = now;
+            }
             if text != seen.text {
                 (seen.text, seen.at) = (text, now);
             }
@@ -119,8 +134,9 @@ pub(crate) fn watch(shared: &Arc<Shared>, store: &cpp::Store) {
     let mut beat = 0_u64;
     while !shared.over.load(Ordering::SeqCst) {
         beat += 1;
-        let own = format!("{beat} {}", shared.begun.load(Ordering::SeqCst));
-        let looked = store.set(&alive(shared.rank), &own).and_then(|()| shared.look(store, &mut all));
+        let looked = store
+            .set(&alive(shared.rank), &shared.progress(beat))
+            .and_then(|()| shared.look(store, &mut all));
         let found = match looked {
             Ok(found) => found,
             // The store lives with rank 0, or with its launcher.

@@ -1,6 +1,7 @@
 //! Groups of real processes on the CPU: what they exchange, and how they end when one of them is lost.
 //!
 //! Each process is this program again, told by `ROLE` to play one part of a test.
+#![expect(clippy::print_stdout, reason = "a process of a group says how it ended")]
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -69,6 +70,10 @@ fn part(role: &str, group: &Group) -> Result<()> {
     match (role, rank) {
         ("exchange", _) => {
             group.agree("song", "the same")?;
+            // More than the store takes at a time.
+            let mut large = Tensor::full([3_000_000], 1.0, floats);
+            group.all_reduce(&mut large)?;
+            assert_eq!(large.min().double_value(&[]), world as f64);
             let mut sum = Tensor::from_slice(&[1.0f32, rank as f32]);
             group.all_reduce(&mut sum)?;
             assert_eq!(Vec::<f32>::try_from(&sum).unwrap(), [world as f32, (world * (world - 1) / 2) as f32]);
@@ -106,6 +111,11 @@ fn part(role: &str, group: &Group) -> Result<()> {
             loop {
                 std::thread::sleep(TIMEOUT);
             }
+        }
+        // Longer than the timeout, which the others wait.
+        ("busy", 1) => {
+            group.busy(|| std::thread::sleep(TIMEOUT * 2));
+            group.barrier()?;
         }
         ("fails", 1) => return group.leave(Some("no memory left\non the device")),
         _ => group.barrier()?,
@@ -148,6 +158,11 @@ fn a_rank_that_hangs_ends_too() {
         assert!(text.contains("rank 1 on ") && text.contains("it hangs"), "{said:?}");
     }
     assert!(said[1].1.starts_with("stuck: "), "{said:?}");
+}
+
+#[test]
+fn a_busy_rank_is_waited_for() {
+    assert_eq!(play("busy", 2), vec![(true, "fine".to_owned()); 2]);
 }
 
 #[test]

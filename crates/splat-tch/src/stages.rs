@@ -92,7 +92,6 @@ pub fn project(
 
 impl Projection {
     /// `[C,P,16]`.
-    #[must_use]
     pub fn records(&self) -> &Tensor {
         &self.records
     }

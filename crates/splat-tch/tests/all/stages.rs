@@ -62,7 +62,6 @@ fn assert_near(ours: &[(&str, Vec<f32>)], theirs: &[(&str, Vec<f32>)]) {
         assert_eq!((name, a.len()), (other, b.len()));
         let most = b.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
         let far = a.iter().zip(b).fold(0.0_f32, |far, (x, y)| far.max((x - y).abs())) / most;
-        println!("{name}: {far:e}");
         assert!(most > 0.0 && far < 4e-6, "{name}: {far:e}");
     }
 }
