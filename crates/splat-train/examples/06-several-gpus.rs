@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use splat_scene::{Dataset, OpenOptions};
 use splat_train::{Backend, Config, Ranks, Rendezvous, Trainer};
+use tch::Device;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [data, output] = arguments.as_slice() else { return Err("DATA OUT.ply".into()) };
     let rendezvous = Rendezvous::from_env()?.ok_or("start it with torchrun")?;
+    Ranks::use_device(Device::Cuda(rendezvous.local_rank))?;
     let backend = Backend::find(None, Some(&format!("cuda:{}", rendezvous.local_rank)))?;
     let group = Ranks::join(&rendezvous, backend.device(), Duration::from_secs(60))?;
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::gaussians::to_host;
+use crate::parts::Part;
 use crate::{Config, Error, Gaussians, Outcome, PARAMETERS, Result};
 
 /// The version of the file's layout.
@@ -42,6 +43,10 @@ pub struct Header {
     /// Where the local coordinates of the Gaussians lie in the world.
     #[serde(default)]
     pub origin: splat_scene::Origin,
+    /// The files beside this one that have the rows, if the ranks of a group wrote them side by side. Whoever reads the
+    /// checkpoint gets the whole, without parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
     /// [`RunOptions::note`](crate::RunOptions::note).
     #[serde(default)]
     pub note: serde_json::Value,
@@ -52,8 +57,13 @@ pub struct Header {
 pub struct Checkpoint {
     /// Everything that is not a tensor.
     pub header: Header,
-    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
+    pub(crate) tensors: Vec<Values>,
+    /// What of it is a rank's to write, if it is one of several.
+    pub(crate) part: Option<Part>,
 }
+
+/// A tensor on the host: name, shape and numbers.
+pub(crate) type Values = (String, Vec<usize>, Vec<f32>);
 
 impl Header {
     /// A header of this version of the crate, before the first step. `dataset` is the fingerprint of the dataset, `engine` the
@@ -71,6 +81,7 @@ impl Header {
             rng: 0,
             outcome: Outcome::default(),
             origin: splat_scene::Origin::default(),
+            parts: Vec::new(),
             note: serde_json::Value::Null,
         }
     }
@@ -87,7 +98,7 @@ impl Checkpoint {
             let shape = t.size().iter().map(|&n| n as usize).collect();
             copies.push((name, shape, to_host(t)?));
         }
-        Ok(Self { header, tensors: copies })
+        Ok(Self { header, tensors: copies, part: None })
     }
 
     /// Whether the checkpoint has a tensor `name`.
@@ -125,15 +136,28 @@ impl Checkpoint {
         Ok(Gaussians { origin: self.header.origin, ..gaussians })
     }
 
-    /// Writes the file. If that fails, an existing file is unchanged.
+    /// Writes the file. If that fails, an existing file is unchanged. On a rank of a group, writes the rank's part beside it, and
+    /// on rank 0 the file when all parts are there.
     ///
     /// # Errors
-    /// [`Error::Scene`] if the file cannot be written, for example because the disk is full.
+    /// [`Error::Scene`] if the file cannot be written, for example because the disk is full; [`Error::Checkpoint`] if another
+    /// rank's part does not appear.
     pub fn write(&self, path: &Path) -> Result<()> {
+        match &self.part {
+            Some(part) => self.write_part(path, part)?,
+            None => Self::write_tensors(path, &self.header, &self.tensors)?,
+        }
+        if self.part.as_ref().is_none_or(|part| part.rank == 0) {
+            self.remove_other_parts(path);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn write_tensors(path: &Path, header: &Header, tensors: &[Values]) -> Result<()> {
         let broken = |e: &dyn std::fmt::Display| Error::Settings(format!("checkpoint: {e}"));
-        let header = serde_json::to_string(&self.header).map_err(|e| broken(&e))?;
-        let mut views = Vec::with_capacity(self.tensors.len());
-        for (name, shape, values) in &self.tensors {
+        let header = serde_json::to_string(header).map_err(|e| broken(&e))?;
+        let mut views = Vec::with_capacity(tensors.len());
+        for (name, shape, values) in tensors {
             let bytes = bytemuck::cast_slice(values);
             let view = TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| broken(&e))?;
             views.push((name.as_str(), view));
@@ -144,11 +168,18 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Reads the file.
+    /// Reads the file, and the parts that it names.
     ///
     /// # Errors
-    /// [`Error::Scene`] if the file cannot be read; [`Error::Checkpoint`] if it is damaged, not a checkpoint, or of another layout.
+    /// [`Error::Scene`] if the file cannot be read; [`Error::Checkpoint`] if it or a part is damaged, not a checkpoint, or of
+    /// another layout.
     pub fn read(path: &Path) -> Result<Self> {
+        let read = Self::read_one(path)?;
+        if read.header.parts.is_empty() { Ok(read) } else { read.with_parts(path) }
+    }
+
+    /// Reads one file.
+    pub(crate) fn read_one(path: &Path) -> Result<Self> {
         let bytes = splat_scene::read_file(path)?;
         let broken = |message: String| Error::Checkpoint { path: path.into(), message };
         let damaged =
@@ -179,7 +210,7 @@ impl Checkpoint {
             let values = chunks.iter().map(|b| f32::from_le_bytes(*b)).collect();
             tensors.push((name, view.shape().to_vec(), values));
         }
-        Ok(Self { header, tensors })
+        Ok(Self { header, tensors, part: None })
     }
 }
 

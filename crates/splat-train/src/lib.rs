@@ -13,6 +13,7 @@ pub mod loss;
 mod memory;
 pub mod metrics;
 mod optimizer;
+mod parts;
 mod per_view;
 mod preset;
 mod profile;

@@ -6,6 +6,8 @@
 //!
 //! Without a group the functions here do what is left to do: nothing is gathered, and all rows are a rank's own.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use splat_dist::Group;
 use tch::{Device, Kind, Tensor};
 
@@ -25,11 +27,18 @@ pub(crate) struct Shares {
     places: Tensor,
     /// Rows of the whole.
     total: usize,
+    /// A number that runs of other groups do not have.
+    pub(crate) run: i64,
 }
 
 impl Clone for Shares {
     fn clone(&self) -> Self {
-        Self { group: self.group.clone(), places: self.places.shallow_clone(), total: self.total }
+        Self {
+            group: self.group.clone(),
+            places: self.places.shallow_clone(),
+            total: self.total,
+            run: self.run,
+        }
     }
 }
 
@@ -41,7 +50,9 @@ impl Shares {
         // Up to the first multiple of `world` past the end, so that a rank may have no rows.
         let count = (total as i64 - rank + world - 1).max(0) / world;
         let places = Tensor::f_arange(count, options)?.f_mul_scalar(world)?.f_add_scalar(rank)?;
-        Ok(Self { group, places, total })
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
+        let run = group.all_gather(now)?[0];
+        Ok(Self { group, places, total, run })
     }
 
     /// A tensor of the whole cut down to the own rows; it may be on another device.
@@ -159,7 +170,7 @@ impl Gaussians {
     }
 
     /// The same on another device.
-    pub(crate) fn to_device(self, device: Device) -> Result<Self> {
+    pub(crate) fn into_device(self, device: Device) -> Result<Self> {
         let (shares, origin) = (self.shares.clone(), self.origin);
         let mut moved = Vec::with_capacity(PARAMETERS.len());
         for parameter in self.parameters() {

@@ -175,6 +175,12 @@ impl Task {
         assert_eq!(self.ranks(world), vec!["fine"; world]);
     }
 
+    /// The files that the ranks wrote beside the checkpoint.
+    fn parts(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(&self.out).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.to_str().unwrap().ends_with(".part.safetensors")).collect()
+    }
+
     fn saved(&self) -> Checkpoint {
         Checkpoint::read(&checkpoint_path(&self.out)).unwrap()
     }
@@ -240,6 +246,11 @@ fn a_step_is_the_same_on_any_number_of_ranks() {
             let far = apart(&a, &b, &format!("adam/{name}/exp_avg"));
             assert!(far < 1e-5, "{world} ranks: {name}: {far}");
         }
+        let (one, other) = (&a.header.outcome.evaluations, &b.header.outcome.evaluations);
+        assert_eq!((one.len(), other.len()), (2, 2), "before the first step and after the last");
+        for (a, b) in one.iter().zip(other) {
+            assert!((a.psnr - b.psnr).abs() < 1e-4 && (a.ssim - b.ssim).abs() < 1e-5, "{a:?} {b:?}");
+        }
         assert_eq!((a.header.coming, a.header.rng), (b.header.coming, b.header.rng));
     }
 }
@@ -280,8 +291,11 @@ fn runs_repeat_and_go_on_with_fewer_ranks() {
         assert_eq!(apart(&a, &b, &format!("gaussians/{name}")), 0.0, "{name}");
     }
     at("c", 7).fine(3);
+    assert_eq!(at("c", 7).parts().len(), 3);
     Task { resume: true, ..at("c", 13) }.fine(2);
+    assert_eq!(at("c", 13).parts().len(), 2, "older parts are removed");
     Task { resume: true, ..at("c", 18) }.run(None).unwrap();
+    assert_eq!(at("c", 18).parts().len(), 0);
     let c = at("c", 18).saved();
     assert_eq!(c.header.steps, 18);
     for name in NAMES {
@@ -323,4 +337,8 @@ fn a_rank_that_dies_ends_the_run_and_fewer_go_on() {
     assert_eq!(at(6).saved().header.steps, 6);
     Task { resume: true, ..at(9) }.fine(2);
     assert_eq!(at(9).saved().header.steps, 9);
+    let lost = at(9).parts().pop().unwrap();
+    std::fs::remove_file(&lost).unwrap();
+    let error = Checkpoint::read(&checkpoint_path(dir.path())).unwrap_err().to_string();
+    assert!(error.contains(lost.file_name().unwrap().to_str().unwrap()), "{error}");
 }

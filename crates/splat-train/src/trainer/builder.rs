@@ -143,7 +143,7 @@ impl<'a> TrainerBuilder<'a> {
             group.agree("Gaussians to start from", &described(&gaussians)?)?;
             group.agree("budget", &format!("{budget:?}"))?;
             gaussians.share_out(group)?;
-            gaussians = gaussians.to_device(device)?;
+            gaussians = gaussians.into_device(device)?;
         }
         let mut settings = render_settings(&backend, config.deterministic)?;
         settings.antialiasing = config.antialiasing;

@@ -167,20 +167,24 @@ impl Trainer {
     /// What the rasterizer reports, for example out of device memory.
     pub fn render(&self, i: usize) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
-        let settings = Settings {
-            sh_degree: self.config.active_degree(self.steps),
-            background: Background::Tensor(self.background.shallow_clone()),
-            // An image that is looked at must not lack anything.
-            workspace: None,
-            weight_sum: false,
-            weight_max: false,
-            ..self.settings.clone()
-        };
+        let settings = self.looking();
         if self.gaussians.shares.is_some() {
             let camera = Camera::new(self.views.camera(i).core().clone(), self.backend.device())?;
             return self.shared_render(camera, &settings);
         }
         Ok(self.gaussians.render(self.views.camera(i), &settings, &Probe::default())?.color)
+    }
+
+    /// The settings for an image that is looked at, which must not lack anything.
+    fn looking(&self) -> Settings {
+        Settings {
+            sh_degree: self.config.active_degree(self.steps),
+            background: Background::Tensor(self.background.shallow_clone()),
+            workspace: None,
+            weight_sum: false,
+            weight_max: false,
+            ..self.settings.clone()
+        }
     }
 
     /// All views of the dataset with their cameras, at the corrected poses if poses are learned; waits for the device.

@@ -52,7 +52,7 @@ impl Trainer {
     /// `listen` is called with every event and with the trainer, for example to look at the scene. Time spent in it is not
     /// counted as training time and does not affect the result.
     ///
-    /// In a group every rank runs, and rank 0 alone writes checkpoints. If a rank fails, the others end with
+    /// In a group every rank runs, and they write checkpoints side by side. If a rank fails, the others end with
     /// [`Error::Ranks`], which names it.
     ///
     /// # Errors
@@ -128,9 +128,9 @@ impl Trainer {
             }
             if let Some(path) = save {
                 outcome.wall_seconds = wall_before + begin.elapsed().as_secs_f64();
-                if let Some(checkpoint) = self.noted(outcome.clone(), options)? {
-                    saver.save(checkpoint, path, &mut |event| listen(self, event));
-                }
+                let checkpoint = self.noted(outcome.clone(), options)?;
+                // It waits for the checkpoint before, which the other ranks of a group must bear.
+                self.at_length(|| saver.save(checkpoint, path, &mut |event| listen(self, event)));
             }
             if stopping {
                 // The state is saved already, so a second request to stop need not wait for this evaluation.
@@ -139,10 +139,18 @@ impl Trainer {
             }
             reported = (Instant::now(), self.steps);
         }
-        saver.wait(&mut |event| listen(self, event));
+        self.at_length(|| saver.wait(&mut |event| listen(self, event)));
         outcome.stopped_early = self.steps < self.config.iterations;
         outcome.wall_seconds = wall_before + begin.elapsed().as_secs_f64();
         Ok(outcome)
+    }
+
+    /// Does what may take long on this rank alone.
+    fn at_length<T>(&self, work: impl FnOnce() -> T) -> T {
+        match &self.gaussians.shares {
+            Some(shares) => shares.group.busy(work),
+            None => work(),
+        }
     }
 
     /// The numbers of a report, also added to `outcome`. `mean` is the loss over the `count` steps since the instant `since`.

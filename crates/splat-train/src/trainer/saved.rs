@@ -1,29 +1,19 @@
 //! A trainer to a checkpoint and back.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::Trainer;
-use crate::{Checkpoint, Error, Header, Optimizer, Outcome, PARAMETERS, Result};
+use crate::parts::{self, Part};
+use crate::{Checkpoint, Header, Optimizer, Outcome, PARAMETERS, Result};
 
 impl Trainer {
-    /// Copies the whole state to the host, which waits for the device. `outcome` is what was reported so far.
+    /// Copies the whole state to the host, which waits for the device. `outcome` is what was reported so far. On a rank of a
+    /// group it is the rank's part, and all ranks must write theirs to the same path; what is read from there does not depend
+    /// on the number of ranks, and any number may resume from it.
     ///
     /// # Errors
-    /// [`Error::Settings`] on a rank of a group, which has only its share: [`Trainer::checkpoint_whole`]. What torch reports,
-    /// for example a failure of the device.
+    /// What torch reports, for example a failure of the device.
     pub fn checkpoint(&self, outcome: Outcome) -> Result<Checkpoint> {
-        let text = "a rank of a group has only its share of the state: use `checkpoint_whole`";
-        self.checkpoint_whole(outcome)?
-            .filter(|_| self.gaussians.shares.is_none())
-            .ok_or_else(|| Error::Settings(text.into()))
-    }
-
-    /// The same for the ranks of a group, which all must call it; the state of all comes to rank 0, and the others get `None`.
-    /// It does not depend on the number of ranks, and any number may resume from it.
-    ///
-    /// # Errors
-    /// A rank that is lost; what torch reports, for example a failure of the device.
-    pub fn checkpoint_whole(&self, outcome: Outcome) -> Result<Option<Checkpoint>> {
         let (coming, rng) = self.order.state();
         let header = Header {
             steps: self.steps,
@@ -62,17 +52,16 @@ impl Trainer {
             list.push((format!("average/{name}"), t));
         }
         let Some(shares) = &self.gaussians.shares else {
-            return Checkpoint::new(header, rows.into_iter().chain(tensors)).map(Some);
+            return Checkpoint::new(header, rows.into_iter().chain(tensors));
         };
-        let mut whole = Vec::with_capacity(rows.len());
-        for (name, t) in &rows {
-            whole.push((name.clone(), shares.gather(&t.f_detach()?)?));
-        }
-        if shares.group.rank() > 0 {
-            return Ok(None);
-        }
-        let whole = whole.iter().filter_map(|(name, t)| Some((name.clone(), t.as_ref()?)));
-        Checkpoint::new(header, whole.chain(tensors)).map(Some)
+        let places = self.gaussians.places()?.f_to_kind(Kind::Int)?.f_view_dtype(Kind::Float)?;
+        rows.push((parts::PLACES.into(), &places));
+        let (group, count) = (&shares.group, rows.len());
+        let header = Header { parts: parts::names(shares.run, self.steps, group.world()), ..header };
+        // What every rank has is rank 0's to write.
+        let others = tensors.into_iter().filter(|_| group.rank() == 0);
+        let saved = Checkpoint::new(header, rows.into_iter().chain(others))?;
+        Ok(Checkpoint { part: Some(Part { rank: group.rank(), rows: count }), ..saved })
     }
 
     /// Restores everything but the parameters.

@@ -7,12 +7,10 @@ use super::{RunOptions, Trainer};
 use crate::{Checkpoint, Error, Event, Outcome, Result};
 
 impl Trainer {
-    /// The state with the note of whoever runs it; none on the other ranks of a group than the first.
-    pub(super) fn noted(&self, outcome: Outcome, options: &RunOptions<'_>) -> Result<Option<Checkpoint>> {
-        let mut checkpoint = self.checkpoint_whole(outcome)?;
-        if let Some(checkpoint) = &mut checkpoint {
-            checkpoint.header.note = options.note.clone();
-        }
+    /// The state with the note of whoever runs it.
+    pub(super) fn noted(&self, outcome: Outcome, options: &RunOptions<'_>) -> Result<Checkpoint> {
+        let mut checkpoint = self.checkpoint(outcome)?;
+        checkpoint.header.note = options.note.clone();
         Ok(checkpoint)
     }
 
@@ -33,7 +31,7 @@ impl Trainer {
         let warn = |text: String| Event::Warning { text };
         let outcome = Outcome { steps: self.steps, ..outcome.clone() };
         let whole = self.is_whole().then(|| self.noted(outcome, options));
-        match whole.map(|noted| noted.and_then(|c| c.map_or(Ok(()), |c| c.write(path)))) {
+        match whole.map(|checkpoint| checkpoint.and_then(|c| c.write(path))) {
             None => listen(&warn(format!("a refinement was interrupted; {}", what_stands(path)))),
             Some(Ok(())) => listen(&Event::Saved { path: path.clone() }),
             Some(Err(e)) => listen(&warn(format!("{e}; {}", what_stands(path)))),

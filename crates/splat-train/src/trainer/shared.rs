@@ -5,7 +5,7 @@
 use serde::Serialize;
 use splat_dist::Group;
 use splat_tch::{
-    Camera, Extra, Projected, Projection, RECORD_GRADIENT, Settings, gradients, project, rasterize,
+    Camera, Extra, Projected, Projection, RECORD, RECORD_GRADIENT, Settings, gradients, project, rasterize,
 };
 use tch::{Kind, Tensor};
 
@@ -23,9 +23,9 @@ const STOP: i64 = 1 << 40;
 struct Round {
     cameras: Vec<Camera>,
     /// Neighbouring cameras of one size, with their number.
-    projections: Vec<(Projection, usize)>,
-    /// For each camera the rows that it sees, `Int64`.
-    rows: Vec<Tensor>,
+    projections: Vec<(Projection, i64)>,
+    /// For each projection the records that its cameras see, `Int64`, numbered over its cameras and rows.
+    seen: Vec<Tensor>,
     /// Records that go to each rank, and that come from it.
     send: Vec<i64>,
     receive: Vec<i64>,
@@ -101,7 +101,8 @@ impl Trainer {
         Self::mark(&mut self.profile, Phase::Data, self.backend.device())?;
         let wants = self.wants(step);
         let cameras = views.iter().map(|&i| self.round_camera(i, step)).collect::<Result<Vec<_>>>()?;
-        let (round, stop) = self.round(&group, thinned.unwrap_or(&self.gaussians), cameras)?;
+        let shown = thinned.unwrap_or(&self.gaussians);
+        let (round, stop) = self.round(&group, shown, cameras, &self.settings)?;
         self.stop_agreed |= stop;
         let records = round.forth(&group)?;
         let order = self.config.deterministic.then(|| round.order(&group, &self.gaussians)).transpose()?;
@@ -113,16 +114,14 @@ impl Trainer {
             }
             None => Answer {
                 compared: None,
-                rows: Tensor::f_zeros(
-                    [0, RECORD_GRADIENT + weights(wants)],
-                    (Kind::Float, records.device()),
-                )?,
+                rows: Tensor::f_zeros([0, width(wants)], (Kind::Float, records.device()))?,
                 learned: Vec::new(),
             },
         };
         if let Some(order) = &order {
-            answer.rows = answer.rows.f_zeros_like()?.f_index_copy(0, order, &answer.rows)?;
+            answer.rows = scatter(order.size()[0], order, &answer.rows)?;
         }
+        drop(records);
         Self::mark(&mut self.profile, Phase::Loss, self.backend.device())?;
         let pass = self.back(&group, &round, views, answer, wants)?;
         Self::mark(&mut self.profile, Phase::Backward, self.backend.device())?;
@@ -134,12 +133,26 @@ impl Trainer {
         let group = self.group()?;
         let core = camera.core();
         let size = [core.width, core.height];
-        let (projection, rows) = self.seen_rows(&self.gaussians, &[&camera], settings)?;
-        let records = projection.records().f_select(0, 0)?.f_index_select(0, &rows[0])?;
-        let places = self.gaussians.places()?.f_index_select(0, &rows[0])?;
+        let (projection, visible) = self.seen(&self.gaussians, &[&camera], settings)?;
+        let rows = visible.f_nonzero()?.f_select(1, 1)?;
+        let records = projection.records().f_select(0, 0)?.f_index_select(0, &rows)?;
+        let places = self.gaussians.places()?.f_index_select(0, &rows)?;
         let order = group.all_rows(&places)?.f_argsort(0, false)?;
         let records = in_order(group.all_rows(&records)?, Some(&order))?;
         Ok(rasterize(&records, size, settings)?.color)
+    }
+
+    /// Renders `views` from their poses in the dataset, one on each rank as far as they go; gives the own image.
+    pub(super) fn shared_renders(&self, views: &[usize], settings: &Settings) -> Result<Option<Tensor>> {
+        let _guard = tch::no_grad_guard();
+        let (group, device) = (self.group()?, self.backend.device());
+        let camera = |&i: &usize| Ok(Camera::new(self.views.camera(i).core().clone(), device)?);
+        let cameras = views.iter().map(camera).collect::<Result<Vec<_>>>()?;
+        let (round, _) = self.round(group, &self.gaussians, cameras, settings)?;
+        let records = round.forth(group)?;
+        let records = in_order(records, Some(&round.order(group, &self.gaussians)?))?;
+        let Some(camera) = round.cameras.get(group.rank()) else { return Ok(None) };
+        Ok(Some(rasterize(&records, [camera.core().width, camera.core().height], settings)?.color))
     }
 
     /// The group that the rows are shared out over.
@@ -155,46 +168,48 @@ impl Trainer {
         }
     }
 
-    /// The projection, and for each camera the rows that it sees.
-    fn seen_rows(
+    /// The projection, and which rows each camera sees, `[C,P]` `Bool`.
+    fn seen(
         &self,
         gaussians: &Gaussians,
         cameras: &[&Camera],
         settings: &Settings,
-    ) -> Result<(Projection, Vec<Tensor>)> {
+    ) -> Result<(Projection, Tensor)> {
         let _guard = tch::no_grad_guard();
         let projection = project(&gaussians.raw(&Probe::default(), None), cameras, settings)?;
         let visible = projection.radii()?.f_gt(0)?;
-        let row = |k: usize| Ok(visible.f_select(0, k as i64)?.f_nonzero()?.f_view([-1])?);
-        let rows = (0..cameras.len()).map(row).collect::<Result<_>>()?;
-        Ok((projection, rows))
+        Ok((projection, visible))
     }
 
     /// Projects the own rows for `cameras`; also whether a rank was asked to stop.
-    fn round(&self, group: &Group, gaussians: &Gaussians, cameras: Vec<Camera>) -> Result<(Round, bool)> {
+    fn round(
+        &self,
+        group: &Group,
+        gaussians: &Gaussians,
+        cameras: Vec<Camera>,
+        settings: &Settings,
+    ) -> Result<(Round, bool)> {
         let same = |a: &Camera, b: &Camera| {
             let (a, b) = (a.core(), b.core());
             (a.width, a.height, a.model) == (b.width, b.height, b.model)
         };
-        let (mut projections, mut rows) = (Vec::new(), Vec::new());
+        let (mut projections, mut seen, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         for like in cameras.chunk_by(same) {
             for some in like.chunks(MOST_CAMERAS) {
                 let some: Vec<&Camera> = some.iter().collect();
-                let (projection, seen) = self.seen_rows(gaussians, &some, &self.settings)?;
-                projections.push((projection, some.len()));
-                rows.extend(seen);
+                let (projection, visible) = self.seen(gaussians, &some, settings)?;
+                counts.push(visible.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Int64)?);
+                seen.push(visible.f_reshape([-1])?.f_nonzero()?.f_view([-1])?);
+                projections.push((projection, some.len() as i64));
             }
         }
-        let mut counts: Vec<i64> = rows.iter().map(|rows| rows.size()[0]).collect();
-        counts.resize(group.world(), 0);
-        if self.asked_to_stop {
-            counts.iter_mut().for_each(|n| *n += STOP);
-        }
-        let counts = Tensor::f_from_slice(&counts)?.f_to_device(group.device())?;
+        let idle = group.world() - cameras.len();
+        counts.push(Tensor::f_zeros([idle as i64], (Kind::Int64, group.device()))?);
+        let counts = Tensor::f_cat(&counts, 0)?.f_add_scalar(if self.asked_to_stop { STOP } else { 0 })?;
         let (mut send, mut receive) = group.counts(&counts)?;
         let stop = receive.iter().any(|n| *n >= STOP);
         send.iter_mut().chain(&mut receive).for_each(|n| *n %= STOP);
-        Ok((Round { cameras, projections, rows, send, receive }, stop))
+        Ok((Round { cameras, projections, seen, send, receive }, stop))
     }
 
     /// Renders the own view from its records, compares it, and goes back to the records.
@@ -228,8 +243,13 @@ impl Trainer {
         if let Some(errors) = errors {
             column(rasterize(records, size, &self.blaming(errors))?.weight_image)?;
         }
+        let given: i64 = columns.iter().map(|t| t.size()[1]).sum();
+        if given < width(wants) {
+            let filling = [records.size()[0], width(wants) - given];
+            columns.push(Tensor::f_zeros(filling, (Kind::Float, records.device()))?);
+        }
         let compared = Compared { view: i, loss: total.f_detach()?, image: shown.f_detach()?, target };
-        Ok(Answer { compared: Some(compared), rows: Tensor::f_cat(&columns, 1)?, learned: found.collect() })
+        Ok(Answer { compared: Some(compared), rows: joined(columns, 1)?, learned: found.collect() })
     }
 
     /// Takes the gradients of the own rows' records back to the Gaussians.
@@ -242,34 +262,30 @@ impl Trainer {
         wants: Wants,
     ) -> Result<Pass> {
         let _guard = tch::no_grad_guard();
-        let width = RECORD_GRADIENT + weights(wants);
+        let width = width(wants);
         let back = group.all_to_all(&answer.rows, &round.receive, &round.send)?;
         let extra = Extra { means2d: wants.signed, means2d_abs: wants.absolute, view: self.poses.is_some() };
         let (mut of_gaussians, mut seen, mut poses) = (Vec::new(), Vec::new(), Vec::new());
         let (mut camera, mut from) = (0, 0);
-        for (projection, count) in &round.projections {
+        for ((projection, count), rows) in round.projections.iter().zip(&round.seen) {
             let p = projection.records().size()[1];
-            let all = Tensor::f_zeros([*count as i64, p, width], (Kind::Float, back.device()))?;
-            for k in 0..*count {
-                let rows = &round.rows[camera + k];
-                let part = back.f_narrow(0, from, rows.size()[0])?;
-                let _ = all.f_select(0, k as i64)?.f_index_copy_(0, rows, &part)?;
-                from += rows.size()[0];
-            }
+            let part = back.f_narrow(0, from, rows.size()[0])?;
+            from += rows.size()[0];
+            let all = scatter(count * p, rows, &part)?.f_view([*count, p, width])?;
             let of_records = all.f_narrow(2, 0, RECORD_GRADIENT)?.f_contiguous()?;
             let mut g = projection.backward(&of_records, extra)?;
             let radii = projection.radii()?;
             for k in 0..*count {
-                let of = |t: &Option<Tensor>| t.as_ref().map(|t| t.f_select(0, k as i64)).transpose();
+                let of = |t: &Option<Tensor>| t.as_ref().map(|t| t.f_select(0, k)).transpose();
                 let mut place = RECORD_GRADIENT;
                 let mut weight = |there: bool| -> Result<Option<Tensor>> {
-                    let column = there.then(|| all.f_select(0, k as i64)?.f_select(1, place)).transpose()?;
+                    let column = there.then(|| all.f_select(0, k)?.f_select(1, place)).transpose()?;
                     place += i64::from(there);
                     Ok(column)
                 };
                 seen.push(Seen {
-                    view: views[camera + k],
-                    radii: radii.f_select(0, k as i64)?.f_contiguous()?,
+                    view: views[camera + k as usize],
+                    radii: radii.f_select(0, k)?.f_contiguous()?,
                     means2d: of(&g.means2d)?,
                     means2d_abs: of(&g.means2d_abs)?,
                     weight_sum: weight(wants.weights)?,
@@ -282,7 +298,7 @@ impl Trainer {
             }
             poses.extend(g.view.take());
             super::step::add(&mut of_gaussians, parameters(g)?)?;
-            camera += count;
+            camera += *count as usize;
         }
         self.share_learned(group, round, &mut seen, answer.learned, &poses)?;
         Ok(Pass { compared: answer.compared, of_gaussians, seen })
@@ -337,22 +353,19 @@ impl Round {
     /// Sends each camera's visible records to its rank; gives those of the own camera.
     fn forth(&self, group: &Group) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
-        let mut parts = Vec::with_capacity(self.rows.len());
-        let mut rows = self.rows.iter();
-        for (projection, count) in &self.projections {
-            for (k, rows) in (0..*count).zip(rows.by_ref()) {
-                parts.push(projection.records().f_select(0, k as i64)?.f_index_select(0, rows)?);
-            }
+        let mut parts = Vec::with_capacity(self.seen.len());
+        for ((projection, _), seen) in self.projections.iter().zip(&self.seen) {
+            parts.push(gather(&projection.records().f_view([-1, RECORD])?, seen)?);
         }
-        Ok(group.all_to_all(&Tensor::f_cat(&parts, 0)?, &self.send, &self.receive)?)
+        Ok(group.all_to_all(&joined(parts, 0)?, &self.send, &self.receive)?)
     }
 
     /// The order of the records that came by their places in the whole, as they would lie on one rank: of two with the same
     /// depth, the earlier one is in front.
     fn order(&self, group: &Group, gaussians: &Gaussians) -> Result<Tensor> {
         let places = gaussians.places()?;
-        let seen = Tensor::f_cat(&self.rows, 0)?;
-        let came = group.all_to_all(&places.f_index_select(0, &seen)?, &self.send, &self.receive)?;
+        let rows = Tensor::f_cat(&self.seen, 0)?.f_remainder(places.size()[0].max(1))?;
+        let came = group.all_to_all(&places.f_index_select(0, &rows)?, &self.send, &self.receive)?;
         Ok(came.f_argsort(0, false)?)
     }
 }
@@ -360,14 +373,39 @@ impl Round {
 /// The records in this order.
 fn in_order(records: Tensor, order: Option<&Tensor>) -> Result<Tensor> {
     match order {
-        Some(order) => Ok(records.f_index_select(0, order)?),
+        Some(order) => gather(&records, order),
         None => Ok(records),
     }
 }
 
-/// The numbers that a record brings back besides its gradient.
-fn weights(wants: Wants) -> i64 {
-    2 * i64::from(wants.weights) + i64::from(wants.errors)
+/// How many numbers a record brings back: its gradient, and up to three weights with what fills the row up.
+fn width(wants: Wants) -> i64 {
+    if wants.weights || wants.errors { RECORD } else { RECORD_GRADIENT }
+}
+
+/// Rows of a multiple of four floats as rows of 16-byte elements, which torch gathers and scatters several times as fast.
+fn wide(rows: &Tensor) -> Result<Tensor> {
+    Ok(rows.f_view_dtype(Kind::ComplexDouble)?)
+}
+
+/// The rows `index` of `rows`.
+fn gather(rows: &Tensor, index: &Tensor) -> Result<Tensor> {
+    Ok(wide(rows)?.f_index_select(0, index)?.f_view_dtype(Kind::Float)?)
+}
+
+/// `count` rows of zeros but for `rows` at the places `index`.
+fn scatter(count: i64, index: &Tensor, rows: &Tensor) -> Result<Tensor> {
+    let all = Tensor::f_zeros([count, rows.size()[1]], (Kind::Float, rows.device()))?;
+    let _ = wide(&all)?.f_index_copy_(0, index, &wide(rows)?)?;
+    Ok(all)
+}
+
+/// The tensors one after the other along `dim`; one alone is not copied.
+fn joined(mut tensors: Vec<Tensor>, dim: i64) -> Result<Tensor> {
+    match tensors.len() {
+        1 => Ok(tensors.remove(0)),
+        _ => Ok(Tensor::f_cat(&tensors, dim)?),
+    }
 }
 
 /// In the order of [`Gaussians::parameters`].
