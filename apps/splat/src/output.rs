@@ -8,12 +8,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use splat_scene::{Dataset, cameras_json, ply, write_atomically};
 
 use splat_train::metrics::{Evaluator, Mean, Scores};
-use splat_train::{Event, Outcome, Sample, Trainer, memory_in_use_mib};
+use splat_train::{Event, Outcome, RankReport, Sample, Trainer, memory_in_use_mib};
 
 use crate::cli::folder::Folder;
 use crate::machine::{self, Machine};
@@ -37,18 +37,27 @@ impl Output {
         Ok(Self { folder: folder.into(), _lock: lock })
     }
 
-    /// Writes everything. `run` (command line, engine and so on) goes into `stats.json` unchanged.
+    /// What the other ranks of a group do while rank 0 writes: they give their share of the Gaussians and of each render.
+    pub(crate) fn help_save(trainer: &Trainer) -> Result<()> {
+        trainer.gaussians().download_whole()?;
+        for view in trainer.held_out() {
+            view?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything. `run` (command line, engine and so on) goes into `stats.json` unchanged, as do the reports of the ranks.
     pub(crate) fn save(
         &self,
         trainer: &Trainer,
         dataset: &Dataset,
         outcome: &Outcome,
-        run: Value,
+        (run, ranks): (Value, Vec<RankReport>),
         listen: &mut dyn FnMut(&Event),
     ) -> Result<()> {
         // The scene first: if the disk becomes full later, nothing is lost that cannot be made again.
         let path = self.folder.join("point_cloud.ply");
-        let scene = trainer.gaussians().download()?;
+        let scene = trainer.gaussians().download_whole()?.context("the Gaussians did not come to rank 0")?;
         let antialiased = trainer.config().antialiasing;
         ply::write_as(&path, &scene, ply::Options { antialiased, ..ply::Options::default() })?;
         listen(&Event::Saved { path });
@@ -84,7 +93,10 @@ impl Output {
         listen(&Event::Saved { path });
         let path = self.folder.join("stats.json");
         let mean = Scores { views: scores, skipped: Vec::new() }.mean();
-        let stats = stats(trainer, dataset, outcome, mean, run);
+        let mut stats = stats(trainer, dataset, outcome, mean, run);
+        if !ranks.is_empty() {
+            stats["ranks"] = serde_json::to_value(ranks)?;
+        }
         write_atomically(&path, |out| Ok(serde_json::to_writer_pretty(out, &stats)?))?;
         listen(&Event::Saved { path });
         Ok(())
@@ -149,7 +161,7 @@ fn stats(
             "warnings": dataset.warnings,
         },
         "machine": machine,
-        "gaussians": trainer.gaussians().len(),
+        "gaussians": trainer.gaussians().total(),
         "evaluations": outcome.evaluations,
         "final": outcome.evaluations.last(),
         "held_out_cc_psnr": held_out.map(|mean| mean.cc_psnr),

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use small::{at, dataset, fails, json, scene, splat, text, works};
-use splat_scene::ply;
+use splat_scene::{Gaussians, ply};
 
 /// The arguments of `splat train` on the CPU.
 fn arguments<'a>(data: &'a Path, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -389,4 +389,68 @@ fn a_video_on_a_full_disk_is_no_success() {
     assert_eq!(run.status.code(), Some(1), "{said}");
     assert!(said.contains("cannot write") && said.contains("hint: "), "{said}");
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// Two ranks on the CPU, started by the program itself: one result, and reports of both; then one process goes on.
+#[test]
+fn several_ranks_make_one_result() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path());
+    let out = at(dir.path(), "out");
+    let settings = ["--init", "random", "--init-count", "200", "--test-every", "3", "--sh-degree", "1"];
+    let more = [&settings[..], &["--gpus", "2", "--iterations", "6", "--dist-timeout", "20"]].concat();
+    let run = train(&data, &out, &more);
+    let said = text(&run.stderr);
+    assert!(run.status.success(), "{said}");
+    assert!(said.contains("2 ranks on ") && said.contains("2 photographs per step"), "{said}");
+    assert_eq!(said.matches("Training on").count(), 1, "rank 0 alone reports: {said}");
+    let stats = json(dir.path().join("out/stats.json"));
+    let ranks = stats["ranks"].as_array().unwrap();
+    let own: u64 = ranks.iter().map(|rank| rank["gaussians"].as_u64().unwrap()).sum();
+    assert_eq!((ranks.len(), Some(own)), (2, stats["gaussians"].as_u64()));
+    assert_eq!((stats["config"]["batch"].as_u64(), stats["steps"].as_u64()), (Some(2), Some(6)));
+    let scene = Gaussians::read(dir.path().join("out/point_cloud.ply")).unwrap();
+    assert_eq!(Some(scene.len() as u64), stats["gaussians"].as_u64());
+    let run = train(&data, &out, &["--resume", "--iterations", "9"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert_eq!(json(dir.path().join("out/stats.json"))["steps"].as_u64(), Some(9));
+}
+
+/// A rank that is killed: the others name it, and so does the program that started them.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_killed_rank_ends_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path());
+    let out = at(dir.path(), "out");
+    let settings = ["--gpus", "2", "--dist-timeout", "15", "--checkpoint-every", "20", "--init", "random"];
+    let mut child = started(&data, &out, &[LONG, &settings, &["--strategy", "fixed"]].concat());
+    wait_for(&dir.path().join("out/checkpoint.safetensors"), &mut child);
+    let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &child.id().to_string()]).output().unwrap();
+    // Rank 1 was started last.
+    let last = text(&listed.stdout).split_whitespace().last().unwrap().to_owned();
+    assert!(Command::new("kill").args(["-KILL", &last]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let said = text(&ended.stderr);
+    assert!(!ended.status.success(), "{said}");
+    assert!(said.contains("error: rank 1 on ") && said.contains("no sign of life for 15 s"), "{said}");
+    assert!(said.contains("rank 1 of 2 failed first: signal: 9"), "{said}");
+    let run = train(&data, &out, &["--resume", "--iterations", "1"]);
+    assert!(run.status.success(), "the checkpoint stands: {}", text(&run.stderr));
+}
+
+#[test]
+fn ranks_that_cannot_be_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, out) = (dataset(dir.path()), at(dir.path(), "out"));
+    let said = fails(&arguments(&data, &out, &["--gpus", "2", "--view"]));
+    assert!(said.contains("--view does not work on several GPUs") && said.contains("hint: "), "{said}");
+    let run = Command::new(splat_testdata::program(env!("CARGO_BIN_EXE_splat")))
+        .args(arguments(&data, &out, &[]))
+        .envs([("RANK", "0"), ("WORLD_SIZE", "2")])
+        .env_remove("MASTER_ADDR")
+        .output()
+        .unwrap();
+    let said = text(&run.stderr);
+    assert!(!run.status.success() && said.contains("MASTER_ADDR") && said.contains("hint: "), "{said}");
 }

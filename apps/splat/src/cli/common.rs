@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use splat_scene::{Dataset, OpenOptions};
-use splat_train::Backend;
+use splat_train::{Backend, Ranks};
 use tch::Device;
 
 use super::{Hinted, poses, say};
@@ -234,6 +234,31 @@ pub(crate) struct BackendArgs {
 impl BackendArgs {
     pub(crate) fn backend(&self) -> Result<Backend> {
         self.backend_like(None)
+    }
+
+    /// Whether they name the CPU.
+    pub(crate) fn names_cpu(&self) -> bool {
+        [&self.device, &self.engine].into_iter().any(|name| name.as_deref() == Some("cpu"))
+    }
+
+    /// The backend of a rank: on its own GPU, unless the CPU is named.
+    pub(crate) fn backend_of_rank(&self, local_rank: usize, usual: Option<&str>) -> Result<Backend> {
+        if self.names_cpu() {
+            return self.backend_like(usual);
+        }
+        if let Some(device) = self.device.as_deref().filter(|name| !matches!(*name, "auto" | "cuda")) {
+            return Err(Hinted::error(
+                format!("--device {device} names one device, but each of several ranks has its own"),
+                "leave --device out, and choose GPUs with CUDA_VISIBLE_DEVICES",
+            ));
+        }
+        // A scheduler may show each rank its own GPU alone.
+        let index = if tch::Cuda::device_count() == 1 { 0 } else { local_rank };
+        if index < usize::try_from(tch::Cuda::device_count()).unwrap_or(0) {
+            Ranks::use_device(Device::Cuda(index)).map_err(splat_train::Error::from)?;
+        }
+        let own = Self { engine: self.engine.clone(), device: Some(format!("cuda:{index}")) };
+        own.backend_like(usual)
     }
 
     /// The backend that these arguments name; if they name no engine, that with the engine `usual`.

@@ -94,6 +94,14 @@ fn option(remedy: Remedy) -> String {
              learning rate of positions"
                 .into()
         }
+        Remedy::ResumeWithFewer => {
+            "the same command with --resume continues from the last checkpoint, with fewer GPUs if need be".into()
+        }
+        Remedy::StartAllRanks => {
+            "start as many processes as WORLD_SIZE says, each with its own RANK from 0, and give slow ones more time \
+             with --dist-timeout"
+                .into()
+        }
         // The others take no option of this program.
         other => other.to_string(),
     }

@@ -15,6 +15,7 @@ pub(crate) mod info;
 mod past;
 mod poses;
 mod progress;
+mod ranks;
 pub(crate) mod reconstruct;
 pub(crate) mod render;
 mod render_output;

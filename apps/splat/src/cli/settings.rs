@@ -21,10 +21,14 @@ pub(crate) struct TrainArgs {
     /// What to start from; arguments override it [default: best; with --strategy adc, mcmc or fixed: published]
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     preset: Option<PresetName>,
-    /// Number of steps, each on one photograph; the schedule of best and fast follows [default: 14000 and
+    /// Number of steps; the schedule of best and fast follows [default: 14000 and
     /// 80 per photograph, at most 30000; fast: 25 per photograph, 4300 to 6000; published: 30000]
     #[arg(long, value_name = "N")]
     iterations: Option<u64>,
+    /// Photographs per step; learning rates follow its square root, and the number of steps of best and fast is divided by it
+    /// [default: 1, on several GPUs one for each]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) batch: Option<u16>,
     /// How the number of Gaussians changes [default: guided]
     #[arg(long, value_name = "NAME")]
     strategy: Option<StrategyName>,
@@ -166,12 +170,13 @@ impl TrainArgs {
     }
 
     /// The settings of the file, of the run that is resumed, or of the preset for this number of training views, overridden
-    /// by the arguments.
+    /// by the arguments. `ranks` is how many GPUs train together.
     pub(crate) fn config(
         &self,
         resumed: Option<&Config>,
         depths: bool,
         views: Option<usize>,
+        ranks: usize,
     ) -> Result<Config> {
         let preset = if resumed.is_some() { None } else { self.preset() };
         let mut config = match (&self.config, resumed) {
@@ -191,8 +196,14 @@ impl TrainArgs {
             }
         };
         let given = self.config.is_some() || resumed.is_some();
+        // A run goes on with the photographs per step that it has; what begins has at least one for each GPU.
+        let few = resumed.is_none() && config.batch < ranks;
+        set(&mut config.batch, self.batch.map(usize::from).or(few.then_some(ranks)));
+        // So many photographs in all, in fewer steps.
+        let shorter = config.iterations.div_ceil(config.batch as u64);
         match (self.iterations, preset) {
             (Some(n), Some(Preset::Best | Preset::Fast)) => config = config.over(n),
+            (None, Some(Preset::Best | Preset::Fast)) if config.batch > 1 => config = config.over(shorter),
             (n, _) => set(&mut config.iterations, n),
         }
         set(&mut config.dropout, self.dropout);

@@ -11,7 +11,7 @@ use serde_json::json;
 use splat_init::Error as InitError;
 use splat_scene::{Dataset, Gaussians};
 use splat_train::{
-    Backend, Checkpoint, Config, Error, Event, PointSource, Preset, RunOptions, Trainer, Watch,
+    Backend, Checkpoint, Config, Error, Event, PointSource, Preset, Ranks, RunOptions, Trainer, Watch,
     checkpoint_path,
 };
 
@@ -19,6 +19,7 @@ use super::bar::Bar;
 use super::common::{self, BackendArgs, DataArgs, absolute, stopped_by_ctrl_c};
 use super::folder::Folder;
 use super::progress::Progress;
+use super::ranks::{self, Part, RanksArgs};
 use super::reconstruct;
 use super::rerun::{self, RerunArgs};
 use super::settings::{TrainArgs, option_of};
@@ -55,6 +56,8 @@ pub(crate) struct Args {
     reconstruction: Settings,
     #[command(flatten)]
     backend: BackendArgs,
+    #[command(flatten)]
+    ranks: RanksArgs,
     /// Save a checkpoint every N steps, and at the end; 0: only at the end
     #[arg(long, value_name = "N", default_value_t = 5000)]
     checkpoint_every: u64,
@@ -101,6 +104,16 @@ struct Note {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Ended> {
+    let part = args.ranks.part(&args.backend)?;
+    if let (Part::Starts(world), false) = (&part, args.print_config) {
+        return args.ranks.start(*world, &stopped_by_ctrl_c()?);
+    }
+    let (rank, world) = match &part {
+        Part::Alone => (0, 1),
+        Part::Rank(rendezvous) => (rendezvous.rank, rendezvous.world),
+        Part::Starts(world) => (0, *world),
+    };
+    let quiet = args.quiet || rank > 0;
     let path = checkpoint_path(&args.output);
     let resumed = args.resume.then(|| Resumed::read(path.clone())).transpose()?;
     let views = match &resumed {
@@ -108,7 +121,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
         None => args.views.clone(),
     };
     let earlier = resumed.as_ref().map(|resumed| &resumed.checkpoint.header.config);
-    let settings = |photos| args.train.config(earlier, views.depths.is_some(), photos);
+    let settings = |photos| args.train.config(earlier, views.depths.is_some(), photos, world);
     if args.print_config {
         // Without photographs to fit them to, the settings as they stand; how many have poses is not known beforehand.
         let read = args.data.exists().then(|| views.read(&args.data));
@@ -119,6 +132,10 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
         return Ok(Ended::Done);
     }
     args.rerun.check()?;
+    if world > 1 && (args.view.wanted() || args.rerun.wanted()) {
+        let hint = "leave it out, or train on one GPU; `splat view OUT` shows what was saved";
+        return Err(ranks::refuse(if args.view.wanted() { "--view" } else { "--rerun" }, hint));
+    }
     // Before the data is read: a run that cannot begin should say so at once.
     let hint = if path.exists() {
         "continue the run in it with --resume, or replace it with --overwrite"
@@ -133,6 +150,12 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
     let mut read = views.read(&data);
     let mut few = None;
     if let Some(source) = unposed(args, &views, &read) {
+        if world > 1 {
+            return Err(ranks::refuse(
+                "looking for the poses of photographs",
+                "find them first: splat reconstruct DATA -o FOLDER",
+            ));
+        }
         // Refused now rather than after the reconstruction.
         drop(Folder::open(&args.output, args.overwrite || args.resume, hint)?);
         let shown = reconstruct::Shown::new(args.quiet, args.json_events);
@@ -161,20 +184,37 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
     let own_points = start.is_none() && matches!(config.init, PointSource::Auto | PointSource::Points);
     common::plausible(&data, &dataset, own_points && !dataset.points.is_empty() && !args.resume)?;
     let engine = resumed.as_ref().map(|resumed| resumed.checkpoint.header.engine.as_str());
-    let backend = args.backend.backend_like(engine)?;
+    let backend = match &part {
+        Part::Rank(rendezvous) => args.backend.backend_of_rank(rendezvous.local_rank, engine)?,
+        _ => args.backend.backend_like(engine)?,
+    };
     if let Some(Resumed { path, checkpoint }) = &resumed {
         checkpoint.fits(path, &dataset.fingerprint(), &config, backend.name()).context("cannot resume")?;
     }
-    let output = Output::create(&args.output, args.overwrite || args.resume, hint)?;
+    // Rank 0 writes; the others compute.
+    let output =
+        (rank == 0).then(|| Output::create(&args.output, args.overwrite || args.resume, hint)).transpose()?;
+    let group = match &part {
+        Part::Rank(rendezvous) => Some(args.ranks.join(rendezvous, &backend)?),
+        _ => None,
+    };
+    if let Some(group) = group.as_ref().filter(|_| !quiet) {
+        ranks::introduce(group, config.batch);
+    }
 
-    let mut progress = Progress::new(args.quiet, args.json_events, config.iterations);
+    let mut progress = Progress::new(quiet, args.json_events && rank == 0, config.iterations);
     let mut rerun = rerun::Live::open(&args.rerun, &dataset, &config, args.overwrite)?;
     let mut live = Live::open(&args.view, &dataset, &stop)?;
-    let Some(mut trainer) = build(args, &dataset, config, &backend, (start, resumed), &stop)? else {
+    let built = build(args, &dataset, config, &backend, (start, resumed), group.clone(), &stop);
+    if let (Err(error), Some(group)) = (&built, &group) {
+        // So that the others need not wait to find out.
+        let _ = group.leave(Some(&format!("{error:#}")));
+    }
+    let Some(mut trainer) = built? else {
         say::note("stopped before the first step; there is nothing to save yet");
         return Ok(Ended::Stopped);
     };
-    if !args.quiet && !args.resume {
+    if !quiet && !args.resume {
         say::note(&chosen(args.train.preset(), &trainer, dataset.train.len()));
     }
     if args.profile {
@@ -209,7 +249,22 @@ pub(crate) fn run(args: &Args) -> Result<Ended> {
         "engine": backend.name(),
         "device": format!("{:?}", backend.device()),
     });
-    output.save(&trainer, &dataset, &outcome, run, &mut |event| progress.show(event))?;
+    let reports = trainer.rank_reports(&outcome)?;
+    match &output {
+        Some(output) => {
+            let mut listen = |event: &Event| progress.show(event);
+            let save = || output.save(&trainer, &dataset, &outcome, (run, reports), &mut listen);
+            // Files of a large scene take their time, for which the other ranks wait.
+            match &group {
+                Some(group) => group.busy(save)?,
+                None => save()?,
+            }
+        }
+        None => Output::help_save(&trainer)?,
+    }
+    if let Some(group) = group {
+        group.leave(None).map_err(Error::from)?;
+    }
     progress.finish(&outcome);
     if let Some(live) = live {
         live.finish(&trainer).unwrap_or_else(|error| say::warn(&format!("--view: {error:#}")));
@@ -224,9 +279,11 @@ fn build(
     config: Config,
     backend: &Backend,
     (start, resumed): (Option<Gaussians>, Option<Resumed>),
+    group: Option<Ranks>,
     stop: &AtomicBool,
 ) -> Result<Option<Trainer>> {
-    let bar = Mutex::new(Bar::new(0, args.quiet));
+    let quiet = args.quiet || group.as_ref().is_some_and(|group| group.rank() > 0);
+    let bar = Mutex::new(Bar::new(0, quiet));
     let hear = |done: usize, of: usize| {
         if done > 0
             && let Ok(mut bar) = bar.try_lock()
@@ -239,6 +296,9 @@ fn build(
     let mut builder = Trainer::builder(dataset).config(config).backend(backend.clone()).watch(Watch(&hear));
     if let Some(start) = &start {
         builder = builder.gaussians(start);
+    }
+    if let Some(group) = group {
+        builder = builder.group(group);
     }
     if let Some(resumed) = &resumed {
         builder = builder.resume(&resumed.checkpoint);
@@ -292,7 +352,8 @@ fn chosen(preset: Option<Preset>, trainer: &Trainer, views: usize) -> String {
         Some(Preset::Published) => "preset published",
     };
     let config = trainer.config();
-    let steps = format!("{name}: {} steps over {views} photographs", config.iterations);
+    let each = if config.batch > 1 { format!(" of {}", config.batch) } else { String::new() };
+    let steps = format!("{name}: {} steps{each} over {views} photographs", config.iterations);
     let out = match config.dropout {
         0.0 => String::new(),
         share => format!(", {:.0} % of the Gaussians left out in each", 100.0 * share),

@@ -38,7 +38,7 @@ pub(crate) struct RerunArgs {
 }
 
 impl RerunArgs {
-    fn wanted(&self) -> bool {
+    pub(crate) fn wanted(&self) -> bool {
         self.rerun.is_some() || self.rerun_save.is_some()
     }
 

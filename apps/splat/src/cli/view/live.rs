@@ -50,6 +50,12 @@ pub(crate) struct LiveArgs {
     no_open: bool,
 }
 
+impl LiveArgs {
+    pub(crate) fn wanted(&self) -> bool {
+        self.view.is_some()
+    }
+}
+
 /// What the page reads every half second, `progress.json`.
 #[derive(Debug, Default, Serialize)]
 struct Now {
