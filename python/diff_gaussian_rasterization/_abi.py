@@ -57,6 +57,7 @@ CAN_SPLIT_SH = 128
 CAN_EXTRA_GRADIENTS = 256
 CAN_WORKSPACE = 512
 CAN_STAGES = 1024
+CAN_STEP = 2048
 
 # splat_settings.flags
 ANTIALIASING = 1
@@ -108,6 +109,7 @@ class Gaussians(Growing):
         ("rotations", In),
         ("cov3d", In),
         ("features", In),
+        ("sh_rest16", c.c_void_p),
     ]
 
 
@@ -368,6 +370,52 @@ class AdamArgs(Growing):
     ]
 
 
+# Which parameter a group of a backward_step updates (splat_step_group.target), with its width W
+STEP_MEANS3D = 0
+STEP_SH = 1
+STEP_SH_REST = 2
+STEP_OPACITIES = 3
+STEP_SCALES = 4
+STEP_ROTATIONS = 5
+STEP_TARGETS = 6
+
+# How a group is stored (splat_step_group.storage)
+STORE_FULL = 0
+STORE_HALF = 1
+STORE_COMPACT = 2
+
+
+class StepGroup(Growing):
+    _fields_ = [
+        ("struct_size", c.c_uint32),
+        ("target", c.c_uint32),
+        ("storage", c.c_uint32),
+        ("pull", c.c_float),
+        ("param", c.c_void_p),
+        ("exp_avg", c.c_void_p),
+        ("exp_avg_sq", c.c_void_p),
+        ("units", c.c_void_p),
+        ("step", c.c_int64),
+        ("lr", c.c_float),
+        ("beta1", c.c_float),
+        ("beta2", c.c_float),
+        ("eps", c.c_float),
+    ]
+
+
+class StepArgs(Growing):
+    _fields_ = [
+        ("struct_size", c.c_uint32),
+        ("group_count", c.c_uint32),
+        ("backward", c.POINTER(BackwardArgs)),
+        ("project_backward", c.POINTER(ProjectBackwardArgs)),
+        ("groups", c.POINTER(StepGroup)),
+        ("visible_only", c.c_uint32),
+        ("reserved", c.c_uint32),
+        ("seed", c.c_uint64),
+    ]
+
+
 class SsimArgs(Growing):
     _fields_ = [
         ("struct_size", c.c_uint32),
@@ -446,6 +494,7 @@ class OptimizeTable(Growing):
         ("struct_size", c.c_uint32),
         ("reserved", c.c_uint32),
         ("adam", c.CFUNCTYPE(c.c_int32, c.c_void_p)),
+        ("backward_step", c.CFUNCTYPE(c.c_int32, c.c_void_p)),
     ]
 
 

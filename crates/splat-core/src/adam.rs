@@ -59,23 +59,10 @@ pub fn adam<T: Real>(
     if let Some(visible) = visible {
         check::length("param", n, visible.len() * width, || format!("{} rows of {width}", visible.len()))?;
     }
-    let Ok(step) = i32::try_from(with.step.max(1)) else {
-        return Err(Error::Settings(format!("`step` is {}, the most is {}", with.step, i32::MAX)));
-    };
-    if with.step == 0 {
-        return Err(Error::Settings("`step` is 0, but the first is 1".into()));
-    }
+    let update = Update::new(with, steps(with.step)?);
     if n == 0 || width == 0 {
         return Ok(());
     }
-    let one = T::one();
-    let correction = |beta: T| T::from_f64_lossy(1.0 - beta.to_f64_exact().powi(step));
-    let (first, second) = (correction(with.beta1), correction(with.beta2));
-    let update = |p: &mut T, g: T, m: &mut T, v: &mut T| {
-        *m = with.beta1 * *m + (one - with.beta1) * g;
-        *v = with.beta2 * *v + (one - with.beta2) * g * g;
-        *p -= with.lr * (*m / first) / ((*v / second).sqrt() + with.eps);
-    };
     let rows = (CHUNK / width).max(1);
     let parts = (
         param.par_chunks_mut(rows * width),
@@ -89,9 +76,38 @@ pub fn adam<T: Real>(
                 continue;
             }
             for k in row * width..(row + 1) * width {
-                update(&mut p[k], g[k], &mut m[k], &mut v[k]);
+                update.apply(&mut p[k], g[k], &mut m[k], &mut v[k]);
             }
         }
     });
     Ok(())
+}
+
+/// The number of an update as the exponent of the bias corrections.
+pub(crate) fn steps(step: u64) -> Result<i32, Error> {
+    if step == 0 {
+        return Err(Error::Settings("`step` is 0, but the first is 1".into()));
+    }
+    i32::try_from(step).map_err(|_| Error::Settings(format!("`step` is {step}, the most is {}", i32::MAX)))
+}
+
+/// The update of one number.
+pub(crate) struct Update<T> {
+    with: Adam<T>,
+    first: T,
+    second: T,
+}
+
+impl<T: Real> Update<T> {
+    pub(crate) fn new(with: &Adam<T>, step: i32) -> Self {
+        let correction = |beta: T| T::from_f64_lossy(1.0 - beta.to_f64_exact().powi(step));
+        Self { with: *with, first: correction(with.beta1), second: correction(with.beta2) }
+    }
+
+    pub(crate) fn apply(&self, p: &mut T, g: T, m: &mut T, v: &mut T) {
+        let (with, one) = (&self.with, T::one());
+        *m = with.beta1 * *m + (one - with.beta1) * g;
+        *v = with.beta2 * *v + (one - with.beta2) * g * g;
+        *p -= with.lr * (*m / self.first) / ((*v / self.second).sqrt() + with.eps);
+    }
 }

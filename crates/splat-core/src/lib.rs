@@ -4,7 +4,8 @@
 //! [`rasterize_backward`] and [`project_backward`] are their backward passes. [`forward()`] and [`backward()`] are the
 //! stages one after the other. Each equation stands here once, one file per step, generic over `f32` (for use) and `f64`
 //! (for tests): `activation`, `covariance`, `affine`, `sh` and `projection`; `tiles` and `blend`; back through
-//! `blend_backward`, `projection_backward` and `pose`. `adam` and `ssim` hold what else training needs.
+//! `blend_backward`, `projection_backward` and `pose`. `adam`, `step` with `compact`, and `ssim` hold what else training
+//! needs.
 //!
 //! Camera frame: x right, y down, z forward (OpenCV). Pixel centres are at integers. Quaternions are wxyz.
 //! No unsafe code, no files, no torch, no printing.
@@ -20,6 +21,7 @@ mod blend_backward;
 mod camera;
 mod channel;
 mod check;
+mod compact;
 mod constants;
 mod contributions;
 mod covariance;
@@ -41,6 +43,7 @@ mod sh;
 mod simd;
 mod splat;
 mod ssim;
+mod step;
 mod tile_grad;
 mod tiles;
 mod tuning;
@@ -51,6 +54,7 @@ pub use adam::{Adam, AdamTensor, adam};
 pub use backward::{Gradients, backward, backward_with};
 pub use camera::{Camera, Model};
 pub use channel::{Channel, Outputs, Wanted};
+pub use compact::{Draws, from_bfloat, from_half, to_bfloat, to_half, to_signed, to_unsigned, unit};
 pub use contributions::blended_contributions;
 pub use error::Error;
 pub use forward::{Forward, forward, forward_with, mark_visible};
@@ -64,5 +68,6 @@ pub use saved::{Saved, SavedRef};
 pub use scene::{Color, FeatureChannels, Mode, Real, Scene, Settings, Shape, Values};
 pub use sh::basis as sh_basis;
 pub use ssim::{Ssim, SsimShape, photometric, photometric_backward, ssim, ssim_backward};
+pub use step::{Pull, Stored, compact_columns, step};
 pub use tuning::{Cutoff, Derivative, Lanes, Tuning};
 pub use upstream::Upstream;

@@ -100,7 +100,8 @@ enum {
   SPLAT_CAN_SPLIT_SH = 1u << 7,        /* accepts sh_rest */
   SPLAT_CAN_EXTRA_GRADIENTS = 1u << 8, /* gives means2d_abs, view and background */
   SPLAT_CAN_WORKSPACE = 1u << 9,       /* renders without waiting for the device, with a splat_workspace */
-  SPLAT_CAN_STAGES = 1u << 10          /* has project, rasterize and their backward passes */
+  SPLAT_CAN_STAGES = 1u << 10,         /* has project, rasterize and their backward passes */
+  SPLAT_CAN_STEP = 1u << 11            /* has backward_step, and reads sh_rest16 */
 };
 
 /* splat_settings.flags */
@@ -161,6 +162,10 @@ typedef struct splat_gaussians {
   splat_in rotations;    /* [P,4] wxyz */
   splat_in cov3d;        /* [P,6] xx xy xz yy yz zz; scale_modifier and SPLAT_RAW do not apply to it */
   splat_in features;     /* [P,F] */
+  /* NULL, or instead of sh_rest: [P,S] numbers of 16 bits (IEEE 754 binary16), contiguous and aligned to 16 bytes. S is
+   * 3 (M-1) rounded up to a multiple of 16; what is beyond 3 (M-1) is not read. Only engines with SPLAT_CAN_STEP
+   * read it, and `backward` gives no gradient for it. */
+  const uint16_t *sh_rest16;
 } splat_gaussians;
 
 typedef struct splat_settings {
@@ -401,6 +406,59 @@ typedef struct splat_adam_args {
   const splat_adam_group *groups;
 } splat_adam_args;
 
+/* Which parameter a group of a backward_step updates (splat_step_group.target), with its width W. */
+enum {
+  SPLAT_STEP_MEANS3D = 0,   /* 3 */
+  SPLAT_STEP_SH = 1,        /* 3: the constant term of SH that are split, or all of them if M is 1 */
+  SPLAT_STEP_SH_REST = 2,   /* 3 (M-1) */
+  SPLAT_STEP_OPACITIES = 3, /* 1 */
+  SPLAT_STEP_SCALES = 4,    /* 3 */
+  SPLAT_STEP_ROTATIONS = 5, /* 4 */
+  SPLAT_STEP_TARGETS = 6
+};
+
+/* How a group is stored (splat_step_group.storage). What has fewer bits than f32 is rounded up or down at random, with
+ * the probabilities that make the mean exact; the draws depend on seed, target, step, row and column alone. `root` is
+ * the square root of the second moment, which has half the range of exponents. */
+enum {
+  SPLAT_STORE_FULL = 0, /* param, exp_avg and exp_avg_sq are f32 [P,W] */
+  SPLAT_STORE_HALF = 1, /* param is f32 [P,W]; exp_avg and, in the place of exp_avg_sq, root are bfloat16 [P,W] */
+  /* For SPLAT_STEP_SH_REST alone. param is [P,S] as sh_rest16; exp_avg is int8 [P,S] and, in the place of exp_avg_sq,
+   * root is uint8 [P,S], each times its row's unit in units [P,2]: the largest of the row over 127, and over 255. A
+   * root that is not 0 is stored as 1 at least. Everything is aligned to 16 bytes. */
+  SPLAT_STORE_COMPACT = 2
+};
+
+/* One parameter that a backward pass ends in, and Adam's constants for it: as in splat_adam_group. */
+typedef struct splat_step_group {
+  uint32_t struct_size;
+  uint32_t target;  /* SPLAT_STEP_MEANS3D, ...; each at most once */
+  uint32_t storage; /* SPLAT_STORE_FULL, ... */
+  /* With SPLAT_RAW: added to the gradient is this times o (1 - o) for SPLAT_STEP_OPACITIES, o being the sigmoid of param,
+   * or times exp(param) for SPLAT_STEP_SCALES. 0 for every other group. */
+  float pull;
+  void *param; /* may be the memory of the input itself */
+  void *exp_avg, *exp_avg_sq;
+  float *units;
+  int64_t step;
+  float lr, beta1, beta2, eps;
+} splat_step_group;
+
+/* A backward pass that ends in Adam: no gradient of a parameter is ever written. Each group's gradient is the one that the
+ * backward pass would give for its input. */
+typedef struct splat_step_args {
+  uint32_t struct_size;
+  uint32_t group_count; /* 0 to SPLAT_STEP_TARGETS; parameters without a group stay as they are */
+  /* Exactly one of the two is given: the whole pass or that of the first stage. Of its gradients only means2d,
+   * means2d_abs, features, background and view may be wanted. SH must be split, or M be 1. */
+  const splat_backward_args *backward;
+  const splat_project_backward_args *project_backward;
+  const splat_step_group *groups;
+  uint32_t visible_only; /* 1: rows that no camera sees are left alone, moments too; 0: every row is updated */
+  uint32_t reserved;
+  uint64_t seed;
+} splat_step_args;
+
 /* Structural similarity (Wang et al. 2004) with an 11x11 Gaussian window of sigma 1.5, C1 = 0.01^2, C2 = 0.03^2, zero
  * padding. */
 typedef struct splat_ssim_args {
@@ -470,11 +528,12 @@ typedef struct splat_raster_table {
   splat_status (*poll)(splat_workspace *workspace, const splat_saved *saved, uint32_t wait, splat_progress *out);
 } splat_raster_table;
 
-/* SPLAT_OPTIMIZE: updates of parameters. An update that is fused with the backward pass will be appended here. */
+/* SPLAT_OPTIMIZE: updates of parameters. */
 typedef struct splat_optimize_table {
   uint32_t struct_size;
   uint32_t reserved;
   splat_status (*adam)(const splat_adam_args *args);
+  splat_status (*backward_step)(const splat_step_args *args);
 } splat_optimize_table;
 
 /* SPLAT_IMAGE: comparing images. */

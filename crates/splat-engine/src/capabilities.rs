@@ -105,6 +105,8 @@ impl Abilities {
     pub const WORKSPACE: Self = Self(abi::CAN_WORKSPACE);
     /// Renders in stages: project, rasterize and their backward passes.
     pub const STAGES: Self = Self(abi::CAN_STAGES);
+    /// Ends a backward pass in Adam, and reads SH in 16 bits.
+    pub const STEP: Self = Self(abi::CAN_STEP);
 }
 
 macro_rules! set {

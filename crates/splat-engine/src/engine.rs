@@ -158,6 +158,16 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
         /// As [`Engine::forward`].
         adam(AdamArgs): "Adam";
 
+        /// A backward pass that ends in an Adam step of the parameters.
+        ///
+        /// # Errors
+        /// [`EngineError`]; [`EngineError::Unsupported`] without [`Abilities::STEP`](crate::Abilities::STEP).
+        ///
+        /// # Safety
+        /// As [`Engine::backward`] or [`Engine::project_backward`], whichever is given; the groups' memory has the sizes that
+        /// their storage needs and no other use during the call, but for the inputs' own.
+        backward_step(StepArgs): "a backward pass that ends in Adam";
+
         /// Structural similarity of two images.
         ///
         /// # Errors

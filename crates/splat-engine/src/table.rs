@@ -180,6 +180,7 @@ impl Engine for TableEngine {
         raster.rasterize_backward(RasterizeArgs);
         raster.project_backward(ProjectBackwardArgs);
         optimize.adam(AdamArgs);
+        optimize.backward_step(StepArgs);
         image.ssim(SsimArgs);
         image.ssim_backward(SsimArgs);
         image.photometric(PhotometricArgs);

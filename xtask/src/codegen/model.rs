@@ -108,6 +108,7 @@ impl Model {
         let Some(it) = self.structure(base) else {
             let bytes = match base {
                 "char" | "uint8_t" => 1,
+                "uint16_t" => 2,
                 "int64_t" | "uint64_t" => 8,
                 _ => 4,
             };

@@ -207,6 +207,7 @@ pub(super) fn rust_base(base: &str) -> String {
         "int32_t" => "i32".into(),
         "int64_t" => "i64".into(),
         "uint8_t" => "u8".into(),
+        "uint16_t" => "u16".into(),
         "uint32_t" => "u32".into(),
         "uint64_t" => "u64".into(),
         "size_t" => "usize".into(),

@@ -9,6 +9,7 @@ mod golden;
 mod optimize;
 mod properties;
 mod stages;
+mod step;
 mod weights;
 
 #[path = "support/differences.rs"]

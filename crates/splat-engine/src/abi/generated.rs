@@ -88,6 +88,8 @@ pub const CAN_EXTRA_GRADIENTS: u32 = 256;
 pub const CAN_WORKSPACE: u32 = 512;
 /// has project, rasterize and their backward passes
 pub const CAN_STAGES: u32 = 1024;
+/// has `backward_step`, and reads `sh_rest16`
+pub const CAN_STEP: u32 = 2048;
 
 /// opacity compensation for the 0.3 px dilation (EWA)
 pub const ANTIALIASING: u32 = 1;
@@ -206,6 +208,10 @@ pub struct Gaussians {
     pub cov3d: In,
     /// `[P,F]`
     pub features: In,
+    /// NULL, or instead of `sh_rest`: `[P,S]` numbers of 16 bits (IEEE 754 binary16), contiguous and
+    /// aligned to 16 bytes. S is 3 (M-1) rounded up to a multiple of 16; what is beyond 3 (M-1) is not
+    /// read. Only engines with [`CAN_STEP`] read it, and `backward` gives no gradient for it.
+    pub sh_rest16: *const u16,
 }
 
 impl Gaussians {
@@ -225,11 +231,12 @@ impl Gaussians {
         rotations: In::EMPTY,
         cov3d: In::EMPTY,
         features: In::EMPTY,
+        sh_rest16: null(),
     };
 }
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Gaussians>() == 320);
+const _: () = assert!(size_of::<Gaussians>() == 328);
 
 /// `splat_settings`
 #[repr(C)]
@@ -1010,6 +1017,127 @@ impl AdamArgs {
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<AdamArgs>() == 40);
 
+/// 3
+pub const STEP_MEANS3D: u32 = 0;
+/// 3: the constant term of SH that are split, or all of them if M is 1
+pub const STEP_SH: u32 = 1;
+/// 3 (M-1)
+pub const STEP_SH_REST: u32 = 2;
+/// 1
+pub const STEP_OPACITIES: u32 = 3;
+/// 3
+pub const STEP_SCALES: u32 = 4;
+/// 4
+pub const STEP_ROTATIONS: u32 = 5;
+/// Which parameter a group of a `backward_step` updates ([`StepGroup::target`]), with its width W.
+pub const STEP_TARGETS: u32 = 6;
+
+/// param, `exp_avg` and `exp_avg_sq` are f32 `[P,W]`
+pub const STORE_FULL: u32 = 0;
+/// param is f32 `[P,W]`; `exp_avg` and, in the place of `exp_avg_sq`, root are bfloat16 `[P,W]`
+pub const STORE_HALF: u32 = 1;
+/// For [`STEP_SH_REST`] alone. param is `[P,S]` as `sh_rest16`; `exp_avg` is int8 `[P,S]` and, in the place
+/// of `exp_avg_sq`, root is uint8 `[P,S]`, each times its row's unit in units `[P,2]`: the largest of the
+/// row over 127, and over 255. A root that is not 0 is stored as 1 at least. Everything is aligned to 16
+/// bytes.
+pub const STORE_COMPACT: u32 = 2;
+
+/// One parameter that a backward pass ends in, and Adam's constants for it: as in [`AdamGroup`].
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct StepGroup {
+    /// `sizeof` this struct, as whoever fills it knows it.
+    pub struct_size: u32,
+    /// [`STEP_MEANS3D`], ...; each at most once
+    pub target: u32,
+    /// [`STORE_FULL`], ...
+    pub storage: u32,
+    /// With [`RAW`]: added to the gradient is this times o (1 - o) for [`STEP_OPACITIES`], o being the
+    /// sigmoid of param, or times exp(param) for [`STEP_SCALES`]. 0 for every other group.
+    pub pull: f32,
+    /// may be the memory of the input itself
+    pub param: *mut c_void,
+    /// `void *exp_avg`
+    pub exp_avg: *mut c_void,
+    /// `void *exp_avg_sq`
+    pub exp_avg_sq: *mut c_void,
+    /// `float *units`
+    pub units: *mut f32,
+    /// `int64_t step`
+    pub step: i64,
+    /// `float lr`
+    pub lr: f32,
+    /// `float beta1`
+    pub beta1: f32,
+    /// `float beta2`
+    pub beta2: f32,
+    /// `float eps`
+    pub eps: f32,
+}
+
+impl StepGroup {
+    /// `struct_size` set, everything else zero, null or absent.
+    pub const EMPTY: Self = Self {
+        struct_size: size_of::<Self>() as u32,
+        target: 0,
+        storage: 0,
+        pull: 0.0,
+        param: null_mut(),
+        exp_avg: null_mut(),
+        exp_avg_sq: null_mut(),
+        units: null_mut(),
+        step: 0,
+        lr: 0.0,
+        beta1: 0.0,
+        beta2: 0.0,
+        eps: 0.0,
+    };
+}
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<StepGroup>() == 72);
+
+/// A backward pass that ends in Adam: no gradient of a parameter is ever written. Each group's gradient is
+/// the one that the backward pass would give for its input.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct StepArgs {
+    /// `sizeof` this struct, as whoever fills it knows it.
+    pub struct_size: u32,
+    /// 0 to [`STEP_TARGETS`]; parameters without a group stay as they are
+    pub group_count: u32,
+    /// Exactly one of the two is given: the whole pass or that of the first stage. Of its gradients only
+    /// means2d, `means2d_abs`, features, background and view may be wanted. SH must be split, or M be 1.
+    pub backward: *const BackwardArgs,
+    /// See [`ProjectBackwardArgs`].
+    pub project_backward: *const ProjectBackwardArgs,
+    /// See [`StepGroup`].
+    pub groups: *const StepGroup,
+    /// 1: rows that no camera sees are left alone, moments too; 0: every row is updated
+    pub visible_only: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// `uint64_t seed`
+    pub seed: u64,
+}
+
+impl StepArgs {
+    /// `struct_size` set, everything else zero, null or absent.
+    pub const EMPTY: Self = Self {
+        struct_size: size_of::<Self>() as u32,
+        group_count: 0,
+        backward: null(),
+        project_backward: null(),
+        groups: null(),
+        visible_only: 0,
+        reserved: 0,
+        seed: 0,
+    };
+}
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<StepArgs>() == 48);
+
 /// Structural similarity (Wang et al. 2004) with an 11x11 Gaussian window of sigma 1.5, C1 = 0.01^2, C2 = 0.03^2,
 /// zero padding.
 #[repr(C)]
@@ -1234,8 +1362,7 @@ impl RasterTable {
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<RasterTable>() == 88);
 
-/// [`OPTIMIZE`]: updates of parameters. An update that is fused with the backward pass will be appended
-/// here.
+/// [`OPTIMIZE`]: updates of parameters.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct OptimizeTable {
@@ -1245,6 +1372,8 @@ pub struct OptimizeTable {
     pub reserved: u32,
     /// `adam`, or `None` if the engine does not offer it.
     pub adam: Option<unsafe extern "C" fn(args: *const AdamArgs) -> Status>,
+    /// `backward_step`, or `None` if the engine does not offer it.
+    pub backward_step: Option<unsafe extern "C" fn(args: *const StepArgs) -> Status>,
 }
 
 impl OptimizeTable {
@@ -1252,11 +1381,12 @@ impl OptimizeTable {
     pub const INTERFACE: u32 = OPTIMIZE;
 
     /// `struct_size` set, everything else zero, null or absent.
-    pub const EMPTY: Self = Self { struct_size: size_of::<Self>() as u32, reserved: 0, adam: None };
+    pub const EMPTY: Self =
+        Self { struct_size: size_of::<Self>() as u32, reserved: 0, adam: None, backward_step: None };
 }
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<OptimizeTable>() == 16);
+const _: () = assert!(size_of::<OptimizeTable>() == 24);
 
 /// [`IMAGE`]: comparing images.
 #[repr(C)]

@@ -9,7 +9,8 @@ use std::ffi::c_void;
 use super::{
     AdamArgs, AdamGroup, BackwardArgs, Camera, Capabilities, Channel, Context, Device, EngineTable,
     ForwardArgs, Gaussians, Gradients, ImageTable, MarkVisibleArgs, OptimizeTable, PhotometricArgs, Progress,
-    ProjectArgs, ProjectBackwardArgs, RasterTable, RasterizeArgs, Saved, Settings, SsimArgs, size,
+    ProjectArgs, ProjectBackwardArgs, RasterTable, RasterizeArgs, Saved, Settings, SsimArgs, StepArgs,
+    StepGroup, size,
 };
 use crate::EngineError;
 
@@ -43,8 +44,8 @@ growable! {
     BackwardArgs "splat_backward_args", ProjectArgs "splat_project_args", RasterizeArgs "splat_rasterize_args",
     ProjectBackwardArgs "splat_project_backward_args", MarkVisibleArgs "splat_mark_visible_args",
     Capabilities "splat_capabilities", Device "splat_device", Progress "splat_progress",
-    AdamGroup "splat_adam_group", AdamArgs "splat_adam_args", SsimArgs "splat_ssim_args",
-    PhotometricArgs "splat_photometric_args", EngineTable "splat_engine_table", RasterTable "splat_raster_table",
+    AdamGroup "splat_adam_group", AdamArgs "splat_adam_args", StepGroup "splat_step_group",
+    StepArgs "splat_step_args", SsimArgs "splat_ssim_args", PhotometricArgs "splat_photometric_args", EngineTable "splat_engine_table", RasterTable "splat_raster_table",
     OptimizeTable "splat_optimize_table", ImageTable "splat_image_table",
 }
 
