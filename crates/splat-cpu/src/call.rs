@@ -10,7 +10,7 @@ use splat_engine::abi::{self, In};
 
 use crate::channels::Extent;
 use crate::invalid;
-use crate::memory::{extent, gather, matrix};
+use crate::memory::{extent, gather, matrix, slice};
 
 /// Flags that this engine knows. It is always reproducible.
 const FLAGS: u32 =
@@ -66,7 +66,11 @@ impl<'a> Call<'a> {
         };
         let by_sh = first_of(&g.sh, &g.colors, "`sh` and `colors`")? && (count > 0 || coeffs > 0);
         let by_scale = first_of(&g.scales, &g.cov3d, "`scales` with `rotations` and `cov3d`")?;
-        let split = !g.sh_rest.data.is_null();
+        let compact = !g.sh_rest16.is_null();
+        if compact && !g.sh_rest.data.is_null() {
+            return invalid("at most one of `sh_rest` and `sh_rest16` is needed, but both are given".into());
+        }
+        let split = compact || !g.sh_rest.data.is_null();
         if split && (!by_sh || coeffs == 0) {
             return invalid(format!(
                 "`sh_rest` is given with {m} `sh_coeffs`, but it needs `sh` and at least 1"
@@ -84,7 +88,11 @@ impl<'a> Call<'a> {
                 color: match (by_sh, split) {
                     (true, true) => Color::SplitSh(
                         gather("sh", &g.sh, &[p, 1, 3])?,
-                        gather("sh_rest", &g.sh_rest, &[p, m - 1, 3])?,
+                        if compact {
+                            Cow::Owned(widened(g.sh_rest16, count, 3 * (coeffs - 1)))
+                        } else {
+                            gather("sh_rest", &g.sh_rest, &[p, m - 1, 3])?
+                        },
                         coeffs,
                     ),
                     (true, false) => Color::Sh(gather("sh", &g.sh, &[p, m, 3])?, coeffs),
@@ -120,6 +128,15 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Numbers of a Gaussian in `sh` and in `sh_rest`.
+    pub(crate) fn sh_widths(&self) -> [usize; 2] {
+        match &self.color {
+            Color::Sh(_, coeffs) => [3 * coeffs, 0],
+            Color::SplitSh(_, _, coeffs) => [3, 3 * (coeffs - 1)],
+            Color::Rgb(_) => [0, 0],
+        }
+    }
+
     /// The size of every image: width, height.
     pub(crate) fn size(&self) -> [u32; 2] {
         [self.cameras[0].width, self.cameras[0].height]
@@ -130,6 +147,18 @@ impl<'a> Call<'a> {
         let [width, height] = self.size();
         Extent { pixels: width as usize * height as usize, count: self.count, features: self.features.1 }
     }
+}
+
+/// `[rows,width]` numbers of compact rows.
+///
+/// # Safety
+/// `from` points to so many compact rows of `width` numbers.
+unsafe fn widened(from: *const u16, rows: usize, width: usize) -> Vec<f32> {
+    let columns = core::compact_columns(width);
+    // SAFETY: forwarded from the caller.
+    let from = unsafe { slice(from, rows * columns) };
+    let row = |row: &[u16]| row[..width].iter().map(|x| core::from_half(*x)).collect::<Vec<_>>();
+    from.chunks_exact(columns.max(1)).flat_map(row).collect()
 }
 
 /// # Safety

@@ -18,6 +18,7 @@ mod optimize;
 mod raster;
 mod saved;
 mod stages;
+mod step;
 mod tables;
 
 use std::sync::Arc;

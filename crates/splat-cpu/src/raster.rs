@@ -48,6 +48,18 @@ pub(crate) unsafe fn forward(args: &abi::ForwardArgs) -> Result<(), EngineError>
 /// # Safety
 /// As [`splat_engine::Engine::backward`].
 pub(crate) unsafe fn backward(args: &abi::BackwardArgs) -> Result<(), EngineError> {
+    // SAFETY: forwarded from the caller.
+    unsafe {
+        total(args)?.write();
+    }
+    Ok(())
+}
+
+/// The backward pass without its last part: the sums over the cameras are not written yet.
+///
+/// # Safety
+/// As [`splat_engine::Engine::backward`].
+pub(crate) unsafe fn total(args: &abi::BackwardArgs) -> Result<Total, EngineError> {
     // SAFETY: the caller of `backward` vouches for every pointer in `args`.
     let (call, gradients) = unsafe {
         abi::read(args.context, "context")?;
@@ -64,13 +76,14 @@ pub(crate) unsafe fn backward(args: &abi::BackwardArgs) -> Result<(), EngineErro
         let channels = Channels::read(args.channels, args.channel_count, call.extent())?;
         (channels, Kept::read(args.saved, call.cameras.len(), call.size())?)
     };
-    let mut total = Total::new(gradients);
+    let mut total = Total::new(gradients, &call);
     for (i, (camera, saved)) in call.cameras.iter().zip(kept).enumerate() {
         // SAFETY: radii have P numbers per camera, and gradients a part per camera.
         let (radii, upstream) = unsafe {
             let upstream = channels.upstream(i, !gradients.means2d_abs.is_null())?;
             (slice(args.radii.wrapping_add(i * count), count), upstream)
         };
+        total.see(radii.iter().copied());
         let out = core::backward(&call.scene(), camera, &call.settings, saved, radii, &upstream)
             .map_err(refused)?;
         // SAFETY: gradients have the shapes that the header states.
@@ -78,22 +91,40 @@ pub(crate) unsafe fn backward(args: &abi::BackwardArgs) -> Result<(), EngineErro
     }
     // SAFETY: as above.
     unsafe {
-        total.write();
         write(gradients.features, 0, &total.sum.features);
         write(gradients.background, 0, &total.sum.background);
     }
-    Ok(())
+    Ok(total)
 }
 
 /// Gradients of all cameras of a call on their way to the caller.
 pub(crate) struct Total {
-    to: abi::Gradients,
-    sum: core::Gradients,
+    pub(crate) to: abi::Gradients,
+    pub(crate) sum: core::Gradients,
+    /// Numbers of a row of `sh` and of `sh_rest`.
+    pub(crate) sh_widths: [usize; 2],
+    /// Whether values are raw.
+    pub(crate) raw: bool,
+    /// `[P]`: the largest radius of each row over the cameras.
+    pub(crate) radii: Vec<i32>,
 }
 
 impl Total {
-    pub(crate) fn new(to: abi::Gradients) -> Self {
-        Self { to, sum: core::Gradients::default() }
+    pub(crate) fn new(to: abi::Gradients, call: &Call<'_>) -> Self {
+        Self {
+            to,
+            sum: core::Gradients::default(),
+            sh_widths: call.sh_widths(),
+            raw: call.settings.values == core::Values::Raw,
+            radii: vec![0; call.count],
+        }
+    }
+
+    /// Takes note of the radii of a camera.
+    pub(crate) fn see(&mut self, radii: impl Iterator<Item = i32>) {
+        for (most, radius) in self.radii.iter_mut().zip(radii) {
+            *most = radius.max(*most);
+        }
     }
 
     /// Writes what belongs to camera `i` alone and adds the rest.

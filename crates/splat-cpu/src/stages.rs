@@ -51,6 +51,18 @@ pub(crate) unsafe fn project(args: &abi::ProjectArgs) -> Result<(), EngineError>
 /// # Safety
 /// As [`splat_engine::Engine::project_backward`].
 pub(crate) unsafe fn project_backward(args: &abi::ProjectBackwardArgs) -> Result<(), EngineError> {
+    // SAFETY: forwarded from the caller.
+    unsafe {
+        project_total(args)?.write();
+    }
+    Ok(())
+}
+
+/// The backward pass without its last part: the sums over the cameras are not written yet.
+///
+/// # Safety
+/// As [`splat_engine::Engine::project_backward`].
+pub(crate) unsafe fn project_total(args: &abi::ProjectBackwardArgs) -> Result<Total, EngineError> {
     // SAFETY: the caller of `project_backward` vouches for every pointer in `args`.
     let (call, gradients) = unsafe {
         abi::read(args.context, "context")?;
@@ -69,13 +81,14 @@ pub(crate) unsafe fn project_backward(args: &abi::ProjectBackwardArgs) -> Result
         required("records", args.records)?;
         required("record_gradients", args.record_gradients)?;
     }
-    let mut total = Total::new(gradients);
+    let mut total = Total::new(gradients, &call);
     for (i, camera) in call.cameras.iter().enumerate() {
         // SAFETY: P records and gradients per camera, of the layouts asserted above.
         let (records, upstream) = unsafe {
             let upstream = args.record_gradients.cast::<RecordGradient>().wrapping_add(i * count);
             (slice(args.records.cast::<Record>().wrapping_add(i * count), count), slice(upstream, count))
         };
+        total.see(records.iter().map(|record| record.radius));
         let upstream: Vec<core::RecordGradient> = upstream.iter().map(|g| g.cast()).collect();
         let tuning = Tuning::default();
         let out = core::project_backward(&call.scene(), camera, &call.settings, records, &upstream, &tuning)
@@ -83,9 +96,7 @@ pub(crate) unsafe fn project_backward(args: &abi::ProjectBackwardArgs) -> Result
         // SAFETY: gradients have the shapes that the header states.
         unsafe { total.add(i, out) };
     }
-    // SAFETY: as above.
-    unsafe { total.write() };
-    Ok(())
+    Ok(total)
 }
 
 /// Gaussians whose features are left unread: rasterization blends those.

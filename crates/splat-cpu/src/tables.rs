@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use splat_engine::abi::{self, read};
 use splat_engine::{Abilities, Channels, EngineError};
 
-use crate::{image, optimize, raster, saved, stages};
+use crate::{image, optimize, raster, saved, stages, step};
 
 const CHANNELS: Channels = Channels::COLOR
     .with(Channels::INV_DEPTH)
@@ -31,7 +31,8 @@ const ABILITIES: Abilities = Abilities::STRIDED_INPUTS
     .with(Abilities::SPLIT_SH)
     .with(Abilities::EXTRA_GRADIENTS)
     .with(Abilities::WORKSPACE)
-    .with(Abilities::STAGES);
+    .with(Abilities::STAGES)
+    .with(Abilities::STEP);
 
 static ENGINE: abi::EngineTable = abi::EngineTable {
     capabilities: Some(capabilities),
@@ -55,7 +56,8 @@ static RASTER: abi::RasterTable = abi::RasterTable {
     ..abi::RasterTable::EMPTY
 };
 
-static OPTIMIZE: abi::OptimizeTable = abi::OptimizeTable { adam: Some(adam), ..abi::OptimizeTable::EMPTY };
+static OPTIMIZE: abi::OptimizeTable =
+    abi::OptimizeTable { adam: Some(adam), backward_step: Some(backward_step), ..abi::OptimizeTable::EMPTY };
 
 static IMAGE: abi::ImageTable = abi::ImageTable {
     ssim: Some(ssim),
@@ -116,6 +118,7 @@ calls! {
     rasterize_backward(RasterizeArgs) = stages::rasterize_backward;
     project_backward(ProjectBackwardArgs) = stages::project_backward;
     adam(AdamArgs) = optimize::adam;
+    backward_step(StepArgs) = step::backward_step;
     ssim(SsimArgs) = image::ssim;
     ssim_backward(SsimArgs) = image::ssim_backward;
     photometric(PhotometricArgs) = image::photometric;

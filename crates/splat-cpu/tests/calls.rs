@@ -16,7 +16,7 @@ use support::rich::{CHANNELS, Rich, Up, cameras, settings};
 fn the_cpu_engine_has_everything() {
     for engine in both() {
         let c = engine.capabilities();
-        assert_eq!(c.abilities, Abilities((2 * abi::CAN_STAGES) - 1), "every ability up to the last");
+        assert_eq!(c.abilities, Abilities((2 * abi::CAN_STEP) - 1), "every ability up to the last");
         assert_eq!(c.channels, Channels((2 << abi::WEIGHT_IMAGE) - 1), "every channel up to the last");
         assert!(c.optimize && c.image && c.max_sh_degree == abi::MAX_SH_DEGREE as u32);
         let device = engine.device(-1).expect("a CPU is a device");
