@@ -25,6 +25,7 @@ void project_backward_or_throw(const splat_project_backward_args *args);
 void workspace_new_or_throw(int32_t device, splat_workspace **out);
 void poll_or_throw(splat_workspace *workspace, const splat_saved *saved, bool wait, splat_progress *out);
 void adam_or_throw(const splat_adam_args *args);
+void backward_step_or_throw(const splat_step_args *args);
 void ssim_or_throw(const splat_ssim_args *args);
 void ssim_backward_or_throw(const splat_ssim_args *args);
 void photometric_or_throw(const splat_photometric_args *args);

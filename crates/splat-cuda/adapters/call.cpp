@@ -74,6 +74,7 @@ Call call_of(const splat::Scene &from) {
   s.opacities = from.opacities;
   s.sh = from.sh;
   s.sh_rest = from.sh_rest;
+  s.sh_rest16 = from.sh_rest16;
   s.colors = from.colors;
   s.scales = from.scales;
   s.rotations = from.rotations;
@@ -88,7 +89,7 @@ Call call_of(const splat::Scene &from) {
   s.exact = from.has(SPLAT_EXACT);
   s.raw = from.has(SPLAT_RAW);
   s.orthographic = from.camera[0].model == SPLAT_ORTHOGRAPHIC;
-  s.sh_aligned = from.sh && !from.sh_rest && from.coeffs % 4 == 0 && reinterpret_cast<uintptr_t>(from.sh) % 16 == 0;
+  s.sh_aligned = from.sh && !from.sh_rest && !from.sh_rest16 && from.coeffs % 4 == 0 && reinterpret_cast<uintptr_t>(from.sh) % 16 == 0;
   for (uint32_t c = 0; c < from.cameras; c++) {
     const splat_camera &camera = from.camera[c];
     call.cameras.camera[c] = {camera.view, camera.proj, camera.campos, camera.tan_fovx, camera.tan_fovy};

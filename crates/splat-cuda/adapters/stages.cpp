@@ -1,6 +1,7 @@
 // The stages of engine `cuda`: the whole passes cut between projection and tiles, with records in between.
 #include "images.h"
 #include "records.cuh"
+#include "steps.h"
 #include "sums.h"
 
 namespace splat::own {
@@ -9,7 +10,7 @@ void project_or_throw(const splat_project_args *from) {
   const splat_project_args args = read(from, "splat_project_args");
   const splat_context context = read(args.context, "splat_context");
   const splat::Scene scene =
-      read_scene(ENGINE, args.camera_count, args.cameras, args.gaussians, args.settings, {false, false});
+      read_scene(ENGINE, args.camera_count, args.cameras, args.gaussians, args.settings, {false, false, true});
   const Call call = call_of(scene);
   if (call.scene.rows() == 0) return;
   required("records", args.records);
@@ -92,11 +93,11 @@ void rasterize_backward_or_throw(const splat_rasterize_args *from) {
       "running `records_backward`");
 }
 
-void project_backward_or_throw(const splat_project_backward_args *from) {
+void project_backward_into(const splat_project_backward_args *from, const MakeSteps &make_steps) {
   const splat_project_backward_args args = read(from, "splat_project_backward_args");
   const splat_context context = read_context(ENGINE, args.context);
   const splat::Scene scene =
-      read_scene(ENGINE, args.camera_count, args.cameras, args.gaussians, args.settings, {false, false});
+      read_scene(ENGINE, args.camera_count, args.cameras, args.gaussians, args.settings, {false, false, true});
   const splat_gradients gradients = read(args.gradients, "splat_gradients");
   if (gradients.features || gradients.background)
     fail(SPLAT_INVALID_ARGUMENT, "the gradient of `%s` is wanted, but `rasterize_backward` gives it",
@@ -108,9 +109,14 @@ void project_backward_or_throw(const splat_project_backward_args *from) {
   }
   check_aligned("records", args.records);
   check_aligned("record_gradients", args.record_gradients);
+  StepGroups groups;
+  const StepGroups *steps = make_steps ? make_steps(call.scene, gradients, groups) : nullptr;
+  if (!steps && scene.sh_rest16) fail_half_gradient();
   const CurrentDevice device(context.device);
-  finish_backward(call, {nullptr, nullptr, Fourth::NONE, args.records, args.record_gradients}, gradients, context,
-                  scene.flags);
+  finish_backward(call, {nullptr, nullptr, Fourth::NONE, args.records, args.record_gradients}, gradients, steps,
+                  context, scene.flags);
 }
+
+void project_backward_or_throw(const splat_project_backward_args *from) { project_backward_into(from, nullptr); }
 
 }  // namespace splat::own

@@ -178,7 +178,7 @@ class Sums {
 RowSums sum_rows(const SumsCall &call) { return Sums(call).run(); }
 
 void finish_backward(const Call &call, const ProjectBackwardIn &in, const splat_gradients &gradients,
-                     const splat_context &context, uint32_t flags) {
+                     const StepGroups *steps, const splat_context &context, uint32_t flags) {
   const auto stream = static_cast<cudaStream_t>(context.stream);
   const Stages stage(stream, flags);
   ProjectBackwardOut out = {};
@@ -193,7 +193,7 @@ void finish_backward(const Call &call, const ProjectBackwardIn &in, const splat_
   if (out.view)
     out.partial = Memory(context).scratch(uint64_t(view_partials(call.scene.splats)) * call.scene.cameras * 12,
                                           "the pose's sums");
-  stage(project_backward(call.scene, call.cameras, in, out, stream), "running `project_backward`");
+  stage(project_backward(call.scene, call.cameras, in, out, steps, stream), "running `project_backward`");
 }
 
 }  // namespace splat::own

@@ -29,9 +29,9 @@ struct RowSums {
 
 RowSums sum_rows(const SumsCall &call);
 
-// The rest of a backward pass: from rows' sums, or from gradients of records, to the Gaussians and the poses. Gradients
-// of features and background are not its business.
+// The rest of a backward pass: from rows' sums, or from gradients of records, to the Gaussians and the poses, or, with
+// `steps`, to the parameters after their step. Gradients of features and background are not its business.
 void finish_backward(const Call &call, const ProjectBackwardIn &in, const splat_gradients &gradients,
-                     const splat_context &context, uint32_t flags);
+                     const StepGroups *steps, const splat_context &context, uint32_t flags);
 
 }  // namespace splat::own

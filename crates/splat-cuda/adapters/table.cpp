@@ -37,7 +37,7 @@ void capabilities_or_throw(splat_capabilities *to) {
   out.device_kind = SPLAT_CUDA;
   out.channels = CHANNELS;
   out.features = SPLAT_CAN_EXACT | SPLAT_CAN_RAW | SPLAT_CAN_REPRODUCE | SPLAT_CAN_BATCH | SPLAT_CAN_ORTHOGRAPHIC |
-                 SPLAT_CAN_SPLIT_SH | SPLAT_CAN_EXTRA_GRADIENTS | SPLAT_CAN_WORKSPACE | SPLAT_CAN_STAGES;
+                 SPLAT_CAN_SPLIT_SH | SPLAT_CAN_EXTRA_GRADIENTS | SPLAT_CAN_WORKSPACE | SPLAT_CAN_STAGES | SPLAT_CAN_STEP;
   out.max_sh_degree = SPLAT_MAX_SH_DEGREE;
   out.name = ENGINE;
   out.version = SPLAT_CUDA_VERSION;
@@ -73,7 +73,8 @@ const splat_raster_table RASTER_TABLE = {sizeof(splat_raster_table),
                                          workspace_free,
                                          entry<poll_with_number>};
 
-const splat_optimize_table OPTIMIZE_TABLE = {sizeof(splat_optimize_table), 0, entry<adam_or_throw>};
+const splat_optimize_table OPTIMIZE_TABLE = {sizeof(splat_optimize_table), 0, entry<adam_or_throw>,
+                                             entry<backward_step_or_throw>};
 
 const splat_image_table IMAGE_TABLE = {sizeof(splat_image_table),
                                        0,

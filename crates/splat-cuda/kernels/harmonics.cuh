@@ -3,6 +3,8 @@
 // Real SH, sign convention of PlenOctrees (Yu et al. 2021). A channel is the sum plus 0.5, not under 0.
 #pragma once
 
+#include <cuda_fp16.h>
+
 #include <type_traits>
 
 #include "projection.cuh"
@@ -79,14 +81,20 @@ __device__ inline Vec3 sh_direction(const View &view, bool orthographic, Vec3 me
   return {v.x * inverse, v.y * inverse, v.z * inverse};
 }
 
-// One Gaussian's coefficients, in either layout.
+// One Gaussian's coefficients, in any layout. Read by plain loads, since a fused step writes them in the same kernel.
 struct Coefficients {
   const float *first;  // coefficient 0
   const float *rest;   // coefficient 1
+  const uint4 *half;   // the same as numbers of 16 bits, or null
   bool aligned;        // first can be read 16 bytes at a time
 
   __device__ Coefficients(const Scene &s, uint32_t i) {
-    if (s.sh_rest) {
+    half = nullptr;
+    if (s.sh_rest16) {
+      first = s.sh + 3 * size_t(i);
+      rest = nullptr;
+      half = reinterpret_cast<const uint4 *>(s.sh_rest16 + size_t(columns16(s.coeffs)) * i);
+    } else if (s.sh_rest) {
       first = s.sh + 3 * size_t(i);
       rest = s.sh_rest + 3 * size_t(s.coeffs - 1) * i;
     } else {
@@ -97,7 +105,7 @@ struct Coefficients {
   }
   __device__ Vec3 at(int k) const {
     const float *p = k == 0 ? first : rest + 3 * (k - 1);
-    return {__ldg(p), __ldg(p + 1), __ldg(p + 2)};
+    return {p[0], p[1], p[2]};
   }
 };
 
@@ -108,11 +116,23 @@ struct Loaded {
   float value[3 * COUNT];
 
   __device__ explicit Loaded(const Coefficients &c) {
-    if (c.aligned) {
+    if (c.half) {
+#pragma unroll
+      for (int k = 0; k < 3; k++) value[k] = c.first[k];
+#pragma unroll
+      for (int k = 0; k < (3 * COUNT - 3 + 7) / 8; k++) {
+        const uint4 v = c.half[k];
+        const uint32_t part[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+          if (8 * k + j < 3 * COUNT - 3)
+            value[3 + 8 * k + j] = __half2float(__ushort_as_half(uint16_t(part[j / 2] >> 16 * (j % 2))));
+      }
+    } else if (c.aligned) {
       const float4 *from = reinterpret_cast<const float4 *>(c.first);
 #pragma unroll
       for (int k = 0; k < (3 * COUNT + 3) / 4; k++) {
-        const float4 v = __ldg(from + k);
+        const float4 v = from[k];
         const float part[4] = {v.x, v.y, v.z, v.w};
 #pragma unroll
         for (int j = 0; j < 4; j++)

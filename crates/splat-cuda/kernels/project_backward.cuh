@@ -27,7 +27,11 @@ struct ProjectBackwardOut {
 
 uint32_t view_partials(uint32_t splats);
 
+struct StepGroups;
+
+// With `steps` the gradients of parameters end in a step and are not written: those of `out` that are not per row of an
+// image must be null.
 cudaError_t project_backward(const Scene &scene, const Cameras &cameras, const ProjectBackwardIn &in,
-                             const ProjectBackwardOut &out, cudaStream_t stream);
+                             const ProjectBackwardOut &out, const StepGroups *steps, cudaStream_t stream);
 
 }  // namespace splat::own

@@ -160,19 +160,20 @@ __device__ inline Symmetric covariance3d(const Scene &s, const Posture &p) {
   return covariance({__fmul_rn(m, p.scale.x), __fmul_rn(m, p.scale.y), __fmul_rn(m, p.scale.z)}, rotation(p.rotation));
 }
 
+// Plain loads, not those of memory that stays as it is: a fused step writes parameters in the same kernel.
 __device__ inline Vec3 load3(const float *from, uint32_t i) {
   const float *p = from + 3 * size_t(i);
-  return {__ldg(p), __ldg(p + 1), __ldg(p + 2)};
+  return {p[0], p[1], p[2]};
 }
 
 __device__ inline float4 load4(const float *from, uint32_t i) {
   const float *p = from + 4 * size_t(i);
-  return {__ldg(p), __ldg(p + 1), __ldg(p + 2), __ldg(p + 3)};
+  return {p[0], p[1], p[2], p[3]};
 }
 
 __device__ inline Symmetric load_symmetric(const float *from, uint32_t i) {
   const float *p = from + 6 * size_t(i);
-  return {__ldg(p), __ldg(p + 1), __ldg(p + 2), __ldg(p + 3), __ldg(p + 4), __ldg(p + 5)};
+  return {p[0], p[1], p[2], p[3], p[4], p[5]};
 }
 
 }  // namespace splat::own

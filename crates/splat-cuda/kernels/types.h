@@ -38,6 +38,9 @@ constexpr float LOG2_ALPHA_MIN = -7.994353436858858f;
 // Sums over pixels of one row. `u` is dL/dpower of a pixel, d = centre - pixel.
 enum Sum { SUM_U, SUM_UX, SUM_UY, SUM_UXX, SUM_UXY, SUM_UYY, SUM_C0, SUM_C1, SUM_C2, SUM_C3, SUM_ABS_X, SUM_ABS_Y };
 
+// Numbers in a row of 16-bit SH, and of their moments, of M coefficients.
+__host__ __device__ constexpr int columns16(int coeffs) { return (3 * (coeffs - 1) + 15) / 16 * 16; }
+
 struct Camera {
   const float *view, *proj, *campos;
   float tan_fovx, tan_fovy;
@@ -50,6 +53,7 @@ struct Cameras {
 // The scene and how it is rendered; one for all stages. Stages that start from records have no Gaussians in it.
 struct Scene {
   const float *means3d, *opacities, *sh, *sh_rest, *colors, *scales, *rotations, *cov3d, *features;
+  const uint16_t *sh_rest16;  // instead of sh_rest: rows of columns16(M) numbers
   const float *background;
   uint64_t feature_stride;  // numbers from one image's features to the next one's; 0: the images share them
   uint32_t splats;    // P

@@ -131,9 +131,19 @@ Scene read_scene(const char *engine, uint32_t camera_count, const splat_camera *
   scene.opacities = contiguous(engine, "opacities", gaussians.opacities, {p});
   if (gaussians.sh.data) {
     // One coefficient may come with an empty `sh_rest`.
-    const bool split = gaussians.sh_rest.data != nullptr && m > 1;
+    const bool half = gaussians.sh_rest16 != nullptr && m > 1;
+    if (half && !reads.sh_rest16)
+      fail(SPLAT_UNSUPPORTED, "`sh_rest16` is given, but engine `%s` does not read SH in 16 bits", engine);
+    if (half && gaussians.sh_rest.data)
+      fail(SPLAT_INVALID_ARGUMENT, "at most one of `sh_rest` and `sh_rest16` is needed, but both are given");
+    if (reinterpret_cast<uintptr_t>(gaussians.sh_rest16) % 16 != 0)
+      fail(SPLAT_INVALID_ARGUMENT, "`sh_rest16` is at address 0x%llx, but must be at a multiple of 16",
+           (unsigned long long)reinterpret_cast<uintptr_t>(gaussians.sh_rest16));
+    const bool split = half || (gaussians.sh_rest.data != nullptr && m > 1);
     scene.sh = contiguous(engine, "sh", gaussians.sh, {p, split ? 1 : m, 3});
-    if (split) scene.sh_rest = contiguous(engine, "sh_rest", gaussians.sh_rest, {p, m - 1, 3});
+    if (half)
+      scene.sh_rest16 = gaussians.sh_rest16;
+    else if (split) scene.sh_rest = contiguous(engine, "sh_rest", gaussians.sh_rest, {p, m - 1, 3});
   }
   if (gaussians.colors.data) scene.colors = contiguous(engine, "colors", gaussians.colors, {p, 3});
   if (gaussians.scales.data) {

@@ -19,6 +19,7 @@ const float *contiguous(const char *engine, const char *name, const splat_in &in
 // Which inputs a call reads.
 struct Reads {
   bool features, background;
+  bool sh_rest16 = false;  // whether the engine knows it
 };
 
 // Cameras, Gaussians and settings that agree with each other. Pointers are the engine's memory.
@@ -32,6 +33,7 @@ struct Scene {
   uint32_t flags;
   const float *background;
   const float *means3d, *opacities, *sh, *sh_rest, *colors, *scales, *rotations, *cov3d, *features;
+  const uint16_t *sh_rest16;
 
   int64_t pixels() const { return int64_t(width) * height; }
   bool has(uint32_t flag) const { return flags & flag; }

@@ -2,7 +2,7 @@
 // weights per Gaussian, repeated runs, workspaces, scenes made to break things; against a second engine if one is named.
 // Small scenes, so that all of it also runs under compute-sanitizer. run.sh compiles and runs it.
 //
-//   check [--few] [--no-poison] libsplat_cuda.so [libsplat_cpu.so]
+//   check [--few] [--no-poison] [--steps] libsplat_cuda.so [libsplat_cpu.so]
 //   check --time libsplat_cuda.so
 //
 // Prints a line per case and "N cases, M failed"; exit code 0 only if none failed.
@@ -13,7 +13,7 @@
 #include <limits>
 #include <thread>
 
-#include "passes.h"
+#include "steps.h"
 
 namespace check {
 namespace {
@@ -199,6 +199,54 @@ void weights_and_alpha(const Engine &e, const Scene &s, uint32_t extra) {
   Verdict w;
   near_weights(w, alone, r, 1e-5);
   report(s.name + ": weights alone", w);
+}
+
+void near_steps(Verdict &v, const Stepped &a, const Stepped &b, double limit) {
+  for (int t = 0; t < TARGETS; t++) {
+    v.add(TARGET_NAMES[t], relative_l2(a.param[t], b.param[t]), limit);
+    v.add((std::string(TARGET_NAMES[t]) + " first").c_str(), relative_l2(a.first[t], b.first[t]), limit);
+    v.add((std::string(TARGET_NAMES[t]) + " second").c_str(), relative_l2(a.second[t], b.second[t]), limit);
+  }
+  v.add("means2d", relative_l2(a.means2d, b.means2d), limit);
+}
+
+// A step that a backward pass ends in is that pass and Adam; compact ones are the reference's; the same call twice gives
+// the same bits.
+void steps(const Engine &e, const Engine *reference, bool few) {
+  for (const int coeffs : few ? std::vector<int>{16} : std::vector<int>{16, 9, 4}) {
+    Scene s;
+    s.name = "steps, " + std::to_string(coeffs) + " coefficients", s.count = few ? 333 : 1333, s.coeffs = coeffs;
+    s.degree = coeffs == 16 ? 3 : coeffs == 9 ? 2 : 1;
+    s.split_sh = true, s.flags = SPLAT_EXACT | SPLAT_RAW | SPLAT_REPRODUCIBLE;
+    s = filled(s, 0.12f, 9);
+    // What no camera sees.
+    for (int i = 0; i < s.count; i += 5) s.means[3 * i + 2] = -20.f;
+    for (const bool visible_only : {false, true}) {
+      StepOptions two, one, cut;
+      two.fused = false, two.visible_only = one.visible_only = cut.visible_only = visible_only, cut.staged = true;
+      const Stepped apart = stepped(e, s, two), whole = stepped(e, s, one), staged = stepped(e, s, cut);
+      Verdict v, w;
+      near_steps(v, whole, apart, 1e-5), near_steps(w, staged, apart, 2e-5);
+      const std::string kind = visible_only ? ", visible rows" : ", all rows";
+      report(s.name + kind + ": one call and two", v), report(s.name + kind + ": staged", w);
+      for (const uint32_t storage : {uint32_t(SPLAT_STORE_HALF), uint32_t(SPLAT_STORE_COMPACT)}) {
+        StepOptions o = one;
+        o.storage = storage;
+        const Stepped a = stepped(e, s, o), b = stepped(e, s, o);
+        Verdict twice;
+        for (int t = 0; t < TARGETS; t++) {
+          twice.add(TARGET_NAMES[t], different(a.param[t], b.param[t]), 0);
+          twice.add("first", different(a.first[t], b.first[t]), 0), twice.add("second", different(a.second[t], b.second[t]), 0);
+        }
+        const std::string name = s.name + kind + (storage == SPLAT_STORE_HALF ? ", 16 bits" : ", compact");
+        report(name + ": twice", twice);
+        if (!reference) continue;
+        Verdict same;
+        near_steps(same, a, stepped(*reference, s, o), 1e-2);
+        report(name + ": against " + reference->capabilities.name, same);
+      }
+    }
+  }
 }
 
 void losses(const Engine &e, const Engine *reference) {
@@ -452,7 +500,7 @@ void times(const Engine &e) {
 }
 
 int run(int count, char **words) {
-  bool few = false, poison = true, timing = false;
+  bool few = false, poison = true, timing = false, only_steps = false;
   std::vector<const char *> paths;
   for (int k = 1; k < count; k++) {
     const std::string word = words[k];
@@ -462,10 +510,12 @@ int run(int count, char **words) {
       poison = false;
     else if (word == "--time")
       timing = true;
+    else if (word == "--steps")
+      only_steps = true;
     else
       paths.push_back(words[k]);
   }
-  if (paths.empty() || paths.size() > 2) die("check [--few] [--no-poison] [--time] ENGINE [REFERENCE]");
+  if (paths.empty() || paths.size() > 2) die("check [--few] [--no-poison] [--steps] [--time] ENGINE [REFERENCE]");
   const Engine engine(paths[0], poison);
   splat_device device{};
   device.struct_size = sizeof device;
@@ -476,6 +526,10 @@ int run(int count, char **words) {
   if (timing) return times(engine), 0;
   const Engine *reference = paths.size() > 1 ? new Engine(paths[1], poison) : nullptr;
   const Options all;
+  if (only_steps) {
+    steps(engine, reference, few);
+    return std::printf("%d cases, %d failed\n", cases, failed), failed ? 1 : 0;
+  }
   if (!engine.raster->project) {
     // The original rasterizer: mode compat, one camera, two channels.
     Options o;
@@ -499,6 +553,7 @@ int run(int count, char **words) {
     if (s.name == "exact" || s.name == "three cameras, features") repeated(engine, s, all);
     if (engine.gpu && s.name != "reproducible") with_workspace(engine, s, all);
   }
+  steps(engine, reference, few);
   losses(engine, reference);
   if (!few) two_threads(engine);
   std::printf("%d cases, %d failed\n", cases, failed);

@@ -28,6 +28,7 @@ struct Engine {
   const splat_engine_table *engine;
   const splat_raster_table *raster;
   const splat_image_table *image;
+  const splat_optimize_table *optimize;
   splat_capabilities capabilities{};
   bool gpu = false, poison = true;
 
@@ -40,6 +41,7 @@ struct Engine {
     engine = static_cast<const splat_engine_table *>(get(SPLAT_ENGINE, SPLAT_ENGINE_ABI));
     raster = static_cast<const splat_raster_table *>(get(SPLAT_RASTER, SPLAT_ENGINE_ABI));
     image = static_cast<const splat_image_table *>(get(SPLAT_IMAGE, SPLAT_ENGINE_ABI));
+    optimize = static_cast<const splat_optimize_table *>(get(SPLAT_OPTIMIZE, SPLAT_ENGINE_ABI));
     if (!engine || !raster) die(std::string(path) + " does not offer this ABI");
     capabilities.struct_size = sizeof capabilities;
     ok(engine->capabilities(&capabilities), "capabilities");
