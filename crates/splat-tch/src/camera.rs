@@ -89,6 +89,15 @@ impl Camera {
         Ok(Tensor::f_cat(&[column(&view)?, column(&proj)?, center], 0)?)
     }
 
+    /// A scalar whose gradient for the [`Camera::pose`] is `gradient`, `[16]` as [`Stepped::view`](crate::Stepped) has it for
+    /// one camera: what takes the gradient of a [`Pass`](crate::Pass) back to what the pose was made of.
+    ///
+    /// # Errors
+    /// [`Error::Torch`] for another shape or device.
+    pub fn with_gradient(&self, gradient: &Tensor) -> Result<Tensor, Error> {
+        Ok(self.view_column()?.f_mul(&gradient.f_view([16])?)?.f_sum(Kind::Float)?)
+    }
+
     /// The view matrix, column-major, `[16]`, with the graph of a pose.
     pub(crate) fn view_column(&self) -> Result<Tensor, Error> {
         Ok(match &self.pose {

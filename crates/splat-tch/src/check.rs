@@ -37,6 +37,11 @@ pub(crate) fn scene(g: &Gaussians<'_>, cameras: Option<i64>) -> Result<i64, Erro
             exactly("sh", first, &[p, 1, 3])?;
             coefficients("sh_rest", rest, "M-1")?;
         }
+        Color::CompactSh { first, rest, coeffs } => {
+            exactly("sh", first, &[p, 1, 3])?;
+            compact_rows("sh_rest", rest, p, 3 * (coeffs - 1).max(0), Kind::Half)?;
+            same_device("sh_rest", rest.device(), "means3d", device)?;
+        }
     }
     match g.shape {
         Shape::ScaleRotation { scales, rotations } => {
@@ -57,6 +62,29 @@ pub(crate) fn scene(g: &Gaussians<'_>, cameras: Option<i64>) -> Result<i64, Erro
         }
     }
     Ok(p)
+}
+
+/// Rows of `width` numbers of a kind, filled up to a multiple of 16, contiguous.
+pub(crate) fn compact_rows(
+    input: &'static str,
+    t: &Tensor,
+    rows: i64,
+    width: i64,
+    kind: Kind,
+) -> Result<(), Error> {
+    let shape = [rows, splat_core::compact_columns(width as usize) as i64];
+    if t.size() != shape {
+        let needed = format!("{rows} rows of {width} numbers, filled up to a multiple of 16, need {shape:?}");
+        return Err(Error::Shape { input, found: t.size(), needed });
+    }
+    if t.f_kind()? != kind || !t.is_contiguous() {
+        return Err(Error::Settings(format!(
+            "`{input}` is {:?}{}, but must be {kind:?} and contiguous",
+            t.f_kind()?,
+            if t.is_contiguous() { "" } else { " and not contiguous" }
+        )));
+    }
+    Ok(())
 }
 
 /// `[P,3]`; returns `P`.
@@ -118,6 +146,7 @@ pub(crate) fn degree(color: &Color<'_>, degree: u32, engine: &Capabilities) -> R
         Color::Rgb(_) => return Ok(None),
         Color::Sh(sh) => ("sh", sh.size(), sh.size()[1]),
         Color::SplitSh { rest, .. } => ("sh_rest", rest.size(), rest.size()[1] + 1),
+        Color::CompactSh { rest, coeffs, .. } => ("sh_rest", rest.size(), *coeffs),
     };
     if degree > engine.max_sh_degree {
         return Err(Error::Settings(format!(
@@ -166,6 +195,8 @@ pub(crate) struct Asked {
     pub(crate) cameras: usize,
     pub(crate) orthographic: bool,
     pub(crate) split_sh: bool,
+    /// SH in 16 bits, or a pass that ends in a step.
+    pub(crate) step: bool,
     /// Names of inputs that are to receive a gradient and do not receive one from the original.
     pub(crate) extra_gradients: Vec<&'static str>,
 }
@@ -196,6 +227,9 @@ pub(crate) fn abilities(settings: &Settings, asked: &Asked, engine: &Capabilitie
     }
     if asked.split_sh && !can(Abilities::SPLIT_SH) {
         return refuse("`Color::SplitSh`", "Color::Sh(&Tensor::cat(&[first, rest], 1))");
+    }
+    if asked.step && !can(Abilities::STEP) {
+        return refuse("a backward pass that ends in a step, or SH in 16 bits", "engine `cuda` or `cpu`");
     }
     if let Some(name) = asked.extra_gradients.first().filter(|_| !can(Abilities::EXTRA_GRADIENTS)) {
         return refuse(&format!("a gradient for `{name}`"), ".detach() it, or use engine `cuda` or `cpu`");

@@ -13,6 +13,7 @@ mod memory;
 mod render;
 mod scope;
 mod stages;
+mod step;
 mod tensors;
 
 pub(crate) use adam::adam;
@@ -20,8 +21,9 @@ pub(crate) use cuda_half::cuda_half_failure;
 pub(crate) use frame::Frame;
 pub(crate) use image::{Comparison, Measure, compare};
 pub use mark::Mark;
-pub(crate) use render::{forward, mark_visible};
+pub(crate) use render::{Follows, forward, mark_visible};
 pub(crate) use stages::{Raster, project, project_backward};
+pub(crate) use step::Pass;
 
 /// Asks torch to let the segments of its CUDA allocator grow, unless `PYTORCH_CUDA_ALLOC_CONF` is set. Tensors whose sizes
 /// keep changing, as in training with densification, then fragment little memory: 1.3 GB instead of 5.3 GB for 390,000

@@ -45,6 +45,7 @@ mod render;
 mod scene;
 mod settings;
 mod stages;
+mod step;
 mod workspace;
 
 pub use adam::{AdamGroup, adam_step};
@@ -62,6 +63,7 @@ pub use splat_core::Camera as CameraModel;
 pub use splat_core::{Mode, Model, Values};
 pub use splat_engine::{Capabilities, EngineError, Progress, SharedEngine};
 pub use stages::{Extra, Projected, Projection, RECORD, RECORD_GRADIENT, Rasterization, project, rasterize};
+pub use step::{Pass, StepGroup, StepOptions, Stepped, Stored, Target, Upstream, render_pass};
 /// The tch whose tensors this crate takes. One release of tch fits exactly one libtorch, so use this one.
 pub use tch;
 pub use workspace::Workspace;

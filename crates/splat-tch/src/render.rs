@@ -20,7 +20,7 @@ use crate::{Backend, Background, Camera, Color, Error, Gaussians, Rendered, Sett
 /// # Errors
 /// [`Error`]. In the backward pass an engine's error comes out of `backward()` with the same text.
 pub fn render(gaussians: &Gaussians<'_>, camera: &Camera, settings: &Settings) -> Result<Rendered, Error> {
-    run(gaussians, &[camera], false, settings)
+    Ok(run(gaussians, &[camera], false, settings, false)?.0)
 }
 
 /// Renders `gaussians` as 1 to 32 cameras of one image size see them, in one call. Every output has the number of cameras as
@@ -33,7 +33,7 @@ pub fn render_batch(
     cameras: &[&Camera],
     settings: &Settings,
 ) -> Result<Rendered, Error> {
-    run(gaussians, cameras, true, settings)
+    Ok(run(gaussians, cameras, true, settings, false)?.0)
 }
 
 /// Which of the centres `means3d` `[P,3]` lie in front of the camera (view-space depth over 0.2): `[P]` `Bool`.
@@ -47,15 +47,28 @@ pub fn mark_visible(backend: &Backend, means3d: &Tensor, camera: &Camera) -> Res
     ffi::mark_visible(backend, means3d, &camera.numbers()?)
 }
 
-fn run(g: &Gaussians<'_>, cameras: &[&Camera], batch: bool, settings: &Settings) -> Result<Rendered, Error> {
-    let Prepared { frame, numbers, background, poses } = prepare(g, cameras, batch, settings)?;
+/// With `keep` no graph is recorded, and what the backward pass needs is returned.
+pub(crate) fn run(
+    g: &Gaussians<'_>,
+    cameras: &[&Camera],
+    batch: bool,
+    settings: &Settings,
+    keep: bool,
+) -> Result<(Rendered, Option<ffi::Pass>), Error> {
+    let Prepared { frame, numbers, background, poses, grad } = prepare(g, cameras, batch, settings, keep)?;
     let mut inputs = of(g);
     inputs[Input::Background] = Some(&background);
     inputs[Input::View] = poses.as_ref();
-    let graph = ffi::grad_enabled() && inputs.iter().any(|(_, t)| t.is_some_and(Tensor::requires_grad));
-    let mut images = ffi::forward(frame, &inputs, &numbers, graph, settings.workspace.as_ref())?;
+    let graph = grad && inputs.iter().any(|(_, t)| t.is_some_and(Tensor::requires_grad));
+    let follows = match (keep, graph) {
+        (true, _) => ffi::Follows::Pass,
+        (false, true) => ffi::Follows::Graph,
+        (false, false) => ffi::Follows::Nothing,
+    };
+    let mut images = ffi::forward(frame, &inputs, &numbers, follows, settings.workspace.as_ref())?;
     let lost = || Error::Torch("the autograd node lost an output".into());
-    Ok(Rendered {
+    let pass = images.pass.take();
+    let rendered = Rendered {
         color: images.take(abi::COLOR).ok_or_else(lost)?,
         inv_depth: images.take(abi::INV_DEPTH).ok_or_else(lost)?,
         depth: images.take(abi::DEPTH),
@@ -66,7 +79,8 @@ fn run(g: &Gaussians<'_>, cameras: &[&Camera], batch: bool, settings: &Settings)
         weight_image: images.take(abi::WEIGHT_IMAGE),
         counts: images.counts,
         radii: images.radii,
-    })
+    };
+    Ok((rendered, pass))
 }
 
 /// What was asked for, checked, in the engine's terms.
@@ -78,14 +92,17 @@ pub(crate) struct Prepared {
     pub(crate) background: Tensor,
     /// `[C,16]` view matrices with the graphs of their poses, if any pose is learned.
     pub(crate) poses: Option<Tensor>,
+    /// Whether a graph is recorded if an input requires a gradient.
+    pub(crate) grad: bool,
 }
 
-/// Checks everything and puts it into the engine's terms.
+/// Checks everything and puts it into the engine's terms; `keep` as for [`run`].
 pub(crate) fn prepare(
     g: &Gaussians<'_>,
     cameras: &[&Camera],
     batch: bool,
     settings: &Settings,
+    keep: bool,
 ) -> Result<Prepared, Error> {
     check::cameras(cameras)?;
     let views = batch.then_some(cameras.len() as i64);
@@ -105,7 +122,9 @@ pub(crate) fn prepare(
     let shape: Vec<i64> = views.into_iter().chain([model.height, model.width].map(i64::from)).collect();
     let weight_image = weight_image(settings, &shape, device)?;
     let background = background(settings, device)?;
-    let grad = ffi::grad_enabled();
+    let compact = matches!(g.color, Color::CompactSh { .. });
+    // What has no gradient for one of its inputs records no graph.
+    let grad = ffi::grad_enabled() && !keep && !compact;
     let poses = if grad && cameras.iter().any(|c| c.pose().is_some_and(Tensor::requires_grad)) {
         let columns = cameras.iter().map(|c| c.view_column()).collect::<Result<Vec<_>, _>>()?;
         Some(Tensor::f_stack(&columns, 0)?)
@@ -123,6 +142,7 @@ pub(crate) fn prepare(
         cameras: cameras.len(),
         orthographic,
         split_sh: inputs[Input::ShRest].is_some(),
+        step: keep || compact,
         extra_gradients: extra.into_iter().filter(|(_, i)| learns(*i)).map(|(name, _)| name).collect(),
     };
     check::abilities(settings, &asked, engine)?;
@@ -139,6 +159,7 @@ pub(crate) fn prepare(
         sh_degree: sh_coeffs.map_or(0, |_| settings.sh_degree as i32),
         count,
         sh_coeffs: sh_coeffs.unwrap_or(0),
+        compact,
         feature_count,
         channels,
         weight_image,
@@ -149,7 +170,7 @@ pub(crate) fn prepare(
         [one] => one.shallow_clone(),
         several => Tensor::f_cat(several, 0)?,
     };
-    Ok(Prepared { frame, numbers, background, poses })
+    Ok(Prepared { frame, numbers, background, poses, grad })
 }
 
 /// The image of [`Settings::weight_image`], contiguous; it must have this shape.
@@ -210,6 +231,10 @@ pub(crate) fn of<'a>(g: &Gaussians<'a>) -> PerInput<Option<&'a Tensor>> {
     match g.color {
         Color::Sh(sh) => inputs[Input::Sh] = Some(sh),
         Color::SplitSh { first, rest } => {
+            inputs[Input::Sh] = Some(first);
+            inputs[Input::ShRest] = Some(rest);
+        }
+        Color::CompactSh { first, rest, .. } => {
             inputs[Input::Sh] = Some(first);
             inputs[Input::ShRest] = Some(rest);
         }

@@ -65,6 +65,17 @@ pub enum Color<'a> {
         /// `[P,M-1,3]`, the others.
         rest: &'a Tensor,
     },
+    /// The same with all but the constant term in 16 bits, for engines that can
+    /// [step](splat_engine::Abilities::STEP). A render of them records no graph: [`Pass::step`](crate::Pass::step) is its
+    /// backward pass.
+    CompactSh {
+        /// `[P,1,3]`, the constant term.
+        first: &'a Tensor,
+        /// `[P,S]` `Half`, contiguous: `3 (M-1)` numbers each, and what fills the row up to a multiple of 16.
+        rest: &'a Tensor,
+        /// `M`.
+        coeffs: i64,
+    },
     /// RGB `[P,3]`, used as given.
     Rgb(&'a Tensor),
 }

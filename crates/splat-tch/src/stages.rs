@@ -81,7 +81,7 @@ pub fn project(
     let gaussians = Gaussians { features: None, means2d: None, means2d_abs: None, ..*gaussians };
     // What weighs an image belongs to the second stage.
     let settings = Settings { weight_image: None, ..settings.clone() };
-    let Prepared { frame, numbers, background, .. } = prepare(&gaussians, cameras, true, &settings)?;
+    let Prepared { frame, numbers, background, .. } = prepare(&gaussians, cameras, true, &settings, false)?;
     staged(&frame.backend)?;
     let mut inputs = of(&gaussians);
     inputs[Input::Background] = Some(&background);
@@ -200,6 +200,7 @@ pub fn rasterize(records: &Tensor, size: [u32; 2], settings: &Settings) -> Resul
         sh_degree: 0,
         count,
         sh_coeffs: 0,
+        compact: false,
         feature_count: 0,
         channels,
         weight_image: weight_image(settings, &[height.into(), width.into()], device)?,

@@ -205,6 +205,14 @@ fn adam_and_ssim_on_the_gpu_are_the_cpus() {
 }
 
 #[test]
+fn steps_on_the_gpu_are_its_backward_pass_and_adam() {
+    for name in complete() {
+        common::stepped::is_backward_and_adam(&backend(name));
+        common::stepped::compact_steps_are_whole_ones_but_for_roundings(&backend(name));
+    }
+}
+
+#[test]
 fn strides_and_empty_scenes_work_on_the_gpu() {
     for name in engines() {
         let device = Device::Cuda(0);

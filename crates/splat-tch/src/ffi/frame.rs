@@ -27,6 +27,8 @@ pub(crate) struct Frame {
     pub(crate) count: i64,
     /// `M`, or 0 with colours.
     pub(crate) sh_coeffs: i64,
+    /// Whether SH after the constant term are in 16 bits.
+    pub(crate) compact: bool,
     /// `F`.
     pub(crate) feature_count: i64,
     /// The outputs besides the radii.
@@ -79,6 +81,10 @@ impl Frame {
     /// `lent` is from [`Frame::lend`], `cameras` is `[C,35]`, contiguous.
     pub(super) fn structs(&self, lent: &PerInput<Option<Tensor>>, cameras: &Tensor) -> Structs {
         let input = |input: Input| lent[input].as_ref().map_or(abi::In::EMPTY, |t| strided(t, cameras));
+        let (rest, half) = match &lent[Input::ShRest] {
+            Some(half) if self.compact => (abi::In::EMPTY, address::<u16>(half, cameras).cast_const()),
+            _ => (input(Input::ShRest), std::ptr::null()),
+        };
         let features = if self.feature_count > 0 { input(Input::Features) } else { abi::In::EMPTY };
         Structs {
             cameras: self.cameras(cameras),
@@ -89,7 +95,8 @@ impl Frame {
                 means3d: input(Input::Means3d),
                 opacities: input(Input::Opacities),
                 sh: input(Input::Sh),
-                sh_rest: input(Input::ShRest),
+                sh_rest: rest,
+                sh_rest16: half,
                 colors: input(Input::Colors),
                 scales: input(Input::Scales),
                 rotations: input(Input::Rotations),

@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 use super::call::{Call, Kept, attach, guarded};
 use super::frame::{Frame, PROJ, address};
 use super::scope::Scope;
+use super::step::Pass;
 use crate::input::PerInput;
 use crate::{Backend, Counts, Error, Workspace};
 
@@ -26,12 +27,23 @@ unsafe impl Send for RenderCall {}
 // SAFETY: as above; nothing in a RenderCall changes after it was made.
 unsafe impl Sync for RenderCall {}
 
+/// What comes after a forward pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Follows {
+    Nothing,
+    /// The backward pass of torch's graph.
+    Graph,
+    /// [`Pass::step`].
+    Pass,
+}
+
 /// The outputs of a forward pass.
 pub(crate) struct Images {
     /// By the channel's number in the header.
     channels: Vec<(u32, Tensor)>,
     pub(crate) radii: Tensor,
     pub(crate) counts: Counts,
+    pub(crate) pass: Option<Pass>,
 }
 
 impl Images {
@@ -42,15 +54,15 @@ impl Images {
     }
 }
 
-/// Renders, and with `graph` links the outputs to the inputs. `cameras` is `[C,35]`: view, projection and centre.
+/// Renders, and for torch's graph links the outputs to the inputs. `cameras` is `[C,35]`: view, projection and centre.
 pub(crate) fn forward(
     mut frame: Frame,
     inputs: &PerInput<Option<&Tensor>>,
     cameras: &Tensor,
-    graph: bool,
+    follows: Follows,
     workspace: Option<&Workspace>,
 ) -> Result<Images, Error> {
-    if !graph {
+    if follows == Follows::Nothing {
         frame.flags |= abi::FORWARD_ONLY;
     }
     let mut outputs = frame.channels.iter().map(|c| frame.output(c)).collect::<Result<Vec<_>, _>>()?;
@@ -92,12 +104,18 @@ pub(crate) fn forward(
         state.last = (done.is_ok() && saved.ticket >= 0).then_some(counts).or(state.last);
     }
     drop(state);
-    drop(lent);
     let buffers = scope.finish(&frame.backend, done)?;
 
     let sources: Vec<u32> = frame.channels.iter().map(|channel| channel.source).collect();
+    if follows == Follows::Pass {
+        let (cameras, kept) = (cameras.shallow_clone(), radii.shallow_clone());
+        let pass = Pass { frame, lent, cameras, radii: kept, saved, _buffers: buffers };
+        let channels = sources.into_iter().zip(outputs).collect();
+        return Ok(Images { channels, radii, counts, pass: Some(pass) });
+    }
+    drop(lent);
     outputs.push(radii);
-    if graph {
+    if follows == Follows::Graph {
         let gradient = |i: &usize| frame.channels.get(*i).is_some_and(|channel| channel.has_gradient());
         let without: Vec<usize> = (0..outputs.len()).filter(|i| !gradient(i)).collect();
         // Inputs are kept as they were given, not as lent: a copy made for this call dies with it, and an in-place change of
@@ -112,7 +130,7 @@ pub(crate) fn forward(
         outputs = attach(call, &nodes, &outputs, &without, &kept)?;
     }
     let radii = outputs.pop().ok_or_else(|| Error::Torch("the autograd node lost an output".into()))?;
-    Ok(Images { channels: sources.into_iter().zip(outputs).collect(), radii, counts })
+    Ok(Images { channels: sources.into_iter().zip(outputs).collect(), radii, counts, pass: None })
 }
 
 impl RenderCall {

@@ -9,6 +9,7 @@ mod graph;
 mod inputs;
 mod optimize;
 mod stages;
+mod step;
 mod weights;
 
 #[path = "../common/mod.rs"]

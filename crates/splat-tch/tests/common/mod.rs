@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod engines;
+pub mod stepped;
 pub mod stored;
 
 use splat_tch::{Camera, Color, Gaussians, Shape};
