@@ -4,6 +4,9 @@
 //!
 //! The mean is kept beside the parameters, which go on as if it were not there, and takes their place at the end of the run.
 //! Their last values are kept then, so that a run which is extended goes on from them.
+//!
+//! What is stored in 16 bits has no mean: the steps that one could resolve are smaller than its roundings. That is SH after the
+//! constant term of compact Gaussians, whose rate is the smallest.
 
 use tch::{Device, Kind, Tensor};
 
@@ -18,9 +21,11 @@ const EVERY: u64 = 5;
 pub struct Average {
     from: u64,
     until: u64,
-    /// `[P,..]` in the order of the parameters: the mean, or after the last step the values that it replaced. None before
+    /// `[P,..]` in the order of the parameters that have one: the mean, or after the last step the values that it replaced. None before
     /// the first value.
     kept: Vec<Tensor>,
+    /// Their names.
+    names: Vec<&'static str>,
     /// `[1]`: how many values the mean is of; 0 after the last step.
     values: Tensor,
 }
@@ -31,7 +36,7 @@ impl Average {
     pub fn new(share: f64, steps: u64) -> Self {
         let last = (steps as f64 * share).round() as u64;
         let values = Tensor::zeros([1], (Kind::Float, Device::Cpu));
-        Self { from: steps.saturating_sub(last), until: steps, kept: Vec::new(), values }
+        Self { from: steps.saturating_sub(last), until: steps, kept: Vec::new(), names: Vec::new(), values }
     }
 
     /// Takes note of the parameters after step `step`; after the last one the mean replaces them.
@@ -47,8 +52,9 @@ impl Average {
         let share = 1.0 / self.values.f_double_value(&[0])?;
         if self.kept.is_empty() {
             self.kept = copies(gaussians)?;
+            self.names = averaged(gaussians).map(|(name, _)| name).collect();
         } else {
-            for (mean, value) in self.kept.iter_mut().zip(gaussians.parameters()) {
+            for (mean, value) in self.kept.iter_mut().zip(averaged(gaussians).map(|(_, t)| t)) {
                 let _ = mean.f_lerp_(&value.f_detach()?, share)?;
             }
         }
@@ -76,7 +82,9 @@ impl Average {
         if self.kept.is_empty() {
             return Vec::new();
         }
-        PARAMETERS.into_iter().zip(&self.kept).chain([("values", &self.values)]).collect()
+        let mut state = vec![("values", &self.values)];
+        state.extend(self.names.iter().copied().zip(&self.kept));
+        state
     }
 
     /// Restores what [`Average::state`] named after step `step`; `tensor` gives `None` for what was not saved. If that step
@@ -91,25 +99,32 @@ impl Average {
         tensor: &mut dyn FnMut(&str) -> Result<Option<Tensor>>,
     ) -> Result<()> {
         let Some(values) = tensor("values")? else { return Ok(()) };
+        let names: Vec<_> = averaged(gaussians).map(|(name, _)| name).collect();
         let kept: Vec<Tensor> =
-            PARAMETERS.iter().filter_map(|name| tensor(name).transpose()).collect::<Result<_>>()?;
+            names.iter().filter_map(|name| tensor(name).transpose()).collect::<Result<_>>()?;
         let ended = values.f_double_value(&[0])? == 0.0;
         if ended && step < self.until {
             let _guard = tch::no_grad_guard();
             replace(gaussians, &kept)?;
         } else if step > self.from {
-            (self.kept, self.values) = (kept, values.f_to_device(Device::Cpu)?);
+            (self.kept, self.names, self.values) = (kept, names, values.f_to_device(Device::Cpu)?);
         }
         Ok(())
     }
 }
 
 fn copies(gaussians: &Gaussians) -> Result<Vec<Tensor>> {
-    gaussians.parameters().iter().map(|p| Ok(p.f_detach()?.f_mul_scalar(1.0)?)).collect()
+    averaged(gaussians).map(|(_, p)| Ok(p.f_detach()?.f_mul_scalar(1.0)?)).collect()
+}
+
+/// The parameters that have a mean, by name.
+fn averaged(gaussians: &Gaussians) -> impl Iterator<Item = (&'static str, &Tensor)> {
+    let all = PARAMETERS.into_iter().zip(gaussians.parameters());
+    all.filter(|(_, parameter)| parameter.kind() == Kind::Float)
 }
 
 fn replace(gaussians: &Gaussians, values: &[Tensor]) -> Result<()> {
-    for (parameter, value) in gaussians.parameters().into_iter().zip(values) {
+    for ((_, parameter), value) in averaged(gaussians).zip(values) {
         parameter.f_detach()?.f_copy_(value)?;
     }
     Ok(())

@@ -71,8 +71,23 @@ pub struct Config {
     pub deterministic: bool,
     /// Memory budget in bytes for photographs on the device; the host cache may use as much again.
     pub image_cache: u64,
+    /// How the state of training is stored.
+    pub precision: Precision,
     /// Learning rates of Adam.
     pub rates: Rates,
+}
+
+/// How parameters and moments are stored while they are trained. Files and checkpoints mean the same in both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// All of it in 32 bits: 708 bytes per Gaussian of SH degree 3.
+    #[default]
+    Fp32,
+    /// SH after the constant term in 16 bits with moments in 8, moments of everything else in 16 bits, all rounded at random by
+    /// the seed, the step and the row: 312 bytes per Gaussian of SH degree 3. It needs an engine that can
+    /// [step](splat_engine::Abilities::STEP).
+    Compact,
 }
 
 impl Default for Config {
@@ -112,6 +127,7 @@ impl Config {
             seed: 0,
             deterministic: false,
             image_cache: 4 << 30,
+            precision: Precision::Fp32,
             rates: Rates::default(),
         }
     }

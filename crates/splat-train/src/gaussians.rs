@@ -5,7 +5,7 @@
 
 use splat_core::Values;
 use splat_scene::Origin;
-use splat_tch::{Camera, Color, Rendered, Settings, Shape};
+use splat_tch::{Camera, Color, Pass, Rendered, Settings, Shape};
 use tch::{Device, Kind, Tensor};
 
 use crate::shares::Shares;
@@ -19,7 +19,8 @@ pub struct Gaussians {
     pub means: Tensor,
     /// SH coefficients of degree 0, `[P,1,3]`.
     pub sh_first: Tensor,
-    /// SH coefficients of higher degrees, `[P,M-1,3]`; `M` is 1, 4, 9 or 16.
+    /// SH coefficients of higher degrees, `[P,M-1,3]`; `M` is 1, 4, 9 or 16. After [`Gaussians::compact`] `[P,S]` `Half`, `S`
+    /// being `3 (M-1)` rounded up to a multiple of 16.
     pub sh_rest: Tensor,
     /// Logits of opacities, `[P,1]`.
     pub opacity_logits: Tensor,
@@ -106,6 +107,54 @@ impl Gaussians {
         Ok(())
     }
 
+    /// Stores [`Gaussians::sh_rest`] in 16 bits, rounded to the nearest.
+    ///
+    /// # Errors
+    /// Out of device memory.
+    pub fn compact(&mut self) -> Result<()> {
+        if self.is_compact() {
+            return Ok(());
+        }
+        let width = 3 * (self.coeffs() - 1);
+        let filled = splat_core::compact_columns(width as usize) as i64;
+        let _guard = tch::no_grad_guard();
+        let half = self.sh_rest.f_to_kind(Kind::Half)?.f_view([-1, width])?;
+        self.sh_rest = half.f_constant_pad_nd([0, filled - width].as_slice())?.f_set_requires_grad(true)?;
+        Ok(())
+    }
+
+    /// Whether [`Gaussians::sh_rest`] is in 16 bits.
+    #[must_use]
+    pub fn is_compact(&self) -> bool {
+        self.sh_rest.kind() == Kind::Half
+    }
+
+    /// SH coefficients per channel, `M`.
+    #[must_use]
+    pub fn coeffs(&self) -> i64 {
+        let columns = self.sh_rest.size()[1];
+        match (self.is_compact(), columns) {
+            (false, rest) => rest + 1,
+            (true, 0) => 1,
+            (true, 16) => 4,
+            (true, 32) => 9,
+            (true, _) => 16,
+        }
+    }
+
+    /// [`Gaussians::sh_rest`] as `[P,M-1,3]` `Float`, a copy without a graph if it is in 16 bits.
+    ///
+    /// # Errors
+    /// Out of device memory.
+    pub fn wide_rest(&self) -> Result<Tensor> {
+        if !self.is_compact() {
+            return Ok(self.sh_rest.shallow_clone());
+        }
+        let rest = self.coeffs() - 1;
+        let numbers = self.sh_rest.f_detach()?.f_narrow(1, 0, 3 * rest)?.f_to_kind(Kind::Float)?;
+        Ok(numbers.f_reshape([self.len() as i64, rest, 3])?)
+    }
+
     /// Builds Gaussians from copies of tensors in the order of [`PARAMETERS`]; `parameters` do not change with them.
     ///
     /// # Errors
@@ -154,7 +203,7 @@ impl Gaussians {
     /// # Errors
     /// What torch reports, for example a failure of the device.
     pub fn download(&self) -> Result<splat_scene::Gaussians> {
-        let sh = Tensor::f_cat(&[self.sh_first.f_detach()?, self.sh_rest.f_detach()?], 1)?;
+        let sh = Tensor::f_cat(&[self.sh_first.f_detach()?, self.wide_rest()?.f_detach()?], 1)?;
         Ok(splat_scene::Gaussians {
             means: to_host(&self.means)?,
             coeffs: sh.size()[1] as usize,
@@ -232,7 +281,7 @@ impl Gaussians {
         if settings.values == Values::Raw {
             return Ok(splat_tch::render(&self.raw(probe, features), camera, settings)?);
         }
-        let sh = Tensor::f_cat(&[&self.sh_first, &self.sh_rest], 1)?;
+        let sh = Tensor::f_cat(&[&self.sh_first, &self.wide_rest()?], 1)?;
         let (opacities, scales, rotations) = (self.opacities()?, self.scales()?, self.unit_rotations()?);
         let shape = Shape::ScaleRotation { scales: &scales, rotations: &rotations };
         let scene = splat_tch::Gaussians {
@@ -244,13 +293,25 @@ impl Gaussians {
         Ok(splat_tch::render(&scene, camera, settings)?)
     }
 
+    /// Renders with raw values and without a graph; the backward pass is [`Optimizer::step_pass`](crate::Optimizer::step_pass).
+    ///
+    /// # Errors
+    /// What the rasterizer refuses; an engine that cannot step.
+    pub fn render_pass(&self, camera: &Camera, settings: &Settings) -> Result<(Rendered, Pass)> {
+        Ok(splat_tch::render_pass(&self.raw(&Probe::default(), None), &[camera], settings)?)
+    }
+
     /// The parameters as they are, for [`Values::Raw`].
     pub(crate) fn raw<'a>(
         &'a self,
         probe: &'a Probe,
         features: Option<&'a Tensor>,
     ) -> splat_tch::Gaussians<'a> {
-        let color = Color::SplitSh { first: &self.sh_first, rest: &self.sh_rest };
+        let color = if self.is_compact() {
+            Color::CompactSh { first: &self.sh_first, rest: &self.sh_rest, coeffs: self.coeffs() }
+        } else {
+            Color::SplitSh { first: &self.sh_first, rest: &self.sh_rest }
+        };
         let shape = Shape::ScaleRotation { scales: &self.log_scales, rotations: &self.rotations };
         splat_tch::Gaussians {
             means2d: probe.means2d.as_ref(),
@@ -275,9 +336,9 @@ impl Gaussians {
     }
 }
 
-/// The numbers of a `Float` tensor in row-major order; waits for the device.
+/// The numbers of a tensor in row-major order, of kinds that `Float` holds exactly; waits for the device.
 pub(crate) fn to_host(t: &Tensor) -> Result<Vec<f32>> {
-    let t = t.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
+    let t = t.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
     let mut values = vec![0.0f32; t.numel()];
     t.f_copy_data(&mut values, t.numel())?;
     Ok(values)

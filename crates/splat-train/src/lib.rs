@@ -27,7 +27,7 @@ mod views;
 
 pub use average::Average;
 pub use checkpoint::{Checkpoint, Header, checkpoint_path};
-pub use config::{Config, DEPTH_WEIGHT};
+pub use config::{Config, DEPTH_WEIGHT, Precision};
 pub use densify::{
     Adc, AdcConfig, Budget, Change, Densify, Fixed, Guided, GuidedConfig, Mcmc, McmcConfig, Observation,
     Regularization, Strategy, Wants,

@@ -5,11 +5,11 @@
 //! and they must be reordered together with the rows.
 
 use serde::{Deserialize, Serialize};
-use splat_tch::{AdamGroup, Backend};
-use tch::Tensor;
+use splat_tch::{AdamGroup, Backend, Pass, StepGroup, StepOptions, Stepped, Stored, Target, Upstream};
+use tch::{Kind, Tensor};
 
 use crate::gaussians::PARAMETERS;
-use crate::{Error, Gaussians, Rates, Result};
+use crate::{Error, Gaussians, Rates, Regularization, Result};
 
 /// A rearrangement of rows, such as a refinement makes: row `i` afterwards is a copy of row `index[i]` before.
 #[derive(Debug)]
@@ -28,10 +28,14 @@ pub struct Group {
     pub name: String,
     /// Learning rate; a group with rate 0 is not updated.
     pub rate: f64,
-    /// Running mean of the gradient, in the parameter's shape.
+    /// Running mean of the gradient, in the parameter's shape. Of compact Gaussians it is `BFloat16`, or for `sh_rest` `Int8` in
+    /// the row's unit.
     pub exp_avg: Tensor,
-    /// Running mean of the squared gradient, in the parameter's shape.
+    /// Running mean of the squared gradient, in the parameter's shape. Of compact Gaussians it is the square root, `BFloat16`, or
+    /// for `sh_rest` `Uint8` in the row's unit.
     pub exp_avg_sq: Tensor,
+    /// `[P,2]`: the units of the two, if they have some.
+    pub units: Option<Tensor>,
 }
 
 /// Adam (Kingma and Ba 2015, with bias correction).
@@ -87,7 +91,13 @@ impl Optimizer {
         let mut groups = Vec::new();
         for (name, param, rate) in parameters {
             let zeros = || param.f_detach()?.f_zeros_like();
-            groups.push(Group { name: name.into(), rate, exp_avg: zeros()?, exp_avg_sq: zeros()? });
+            groups.push(Group {
+                name: name.into(),
+                rate,
+                exp_avg: zeros()?,
+                exp_avg_sq: zeros()?,
+                units: None,
+            });
         }
         Ok(Self { groups, steps: 0, betas: [0.9, 0.999], eps: 1e-15, backend: backend.clone() })
     }
@@ -103,7 +113,11 @@ impl Optimizer {
         extent: f64,
     ) -> Result<Self> {
         let each = PARAMETERS.iter().zip(gaussians.parameters()).zip(rates.at(0, extent));
-        Self::new(backend, each.map(|((name, param), rate)| (*name, param, rate)))
+        let mut groups = Vec::with_capacity(PARAMETERS.len());
+        for ((name, param), rate) in each {
+            groups.push(Group::new(name, param, rate, gaussians.is_compact())?);
+        }
+        Ok(Self { groups, ..Self::new(backend, [])? })
     }
 
     /// Updates each parameter by its gradient, in the order of the groups. A group with an undefined gradient or a rate of 0
@@ -151,6 +165,58 @@ impl Optimizer {
         Ok(splat_tch::adam_step(&self.backend, &groups, rows)?)
     }
 
+    /// The backward pass of a render of `gaussians`, from the gradients of its images to the updated parameters: what
+    /// [`Optimizer::step`] does with the gradients of a graph to which [`loss::regularize`](crate::loss::regularize) has added
+    /// those of `pull`. Groups with a rate of 0 are left alone.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] unless the groups are those of [`Optimizer::for_gaussians`]; [`Error::Render`].
+    pub fn step_pass(
+        &mut self,
+        pass: Pass,
+        gaussians: &Gaussians,
+        upstream: &Upstream<'_>,
+        pull: Regularization,
+        options: &StepOptions,
+    ) -> Result<Stepped> {
+        let n = self.groups.len();
+        if n != PARAMETERS.len() {
+            return Err(Error::Settings(format!(
+                "the optimizer has {n} groups, but Gaussians have 6 parameters"
+            )));
+        }
+        let count = gaussians.len().max(1) as f64;
+        let steps = self.steps + 1;
+        let targets = [
+            Target::Means3d,
+            Target::Sh,
+            Target::ShRest,
+            Target::Opacities,
+            Target::Scales,
+            Target::Rotations,
+        ];
+        let all = self.groups.iter().zip(gaussians.parameters()).zip(targets);
+        let moving = all.filter(|((group, param), _)| group.rate != 0.0 && param.numel() > 0);
+        let groups: Vec<StepGroup<'_>> = moving
+            .map(|((group, param), target)| StepGroup {
+                target,
+                stored: group.stored(param),
+                pull: match target {
+                    Target::Opacities => (pull.opacity / count) as f32,
+                    Target::Scales => (pull.scale / (3.0 * count)) as f32,
+                    _ => 0.0,
+                },
+                step: steps,
+                lr: group.rate as f32,
+                betas: self.betas,
+                eps: self.eps,
+            })
+            .collect();
+        let stepped = pass.step(upstream, &groups, options)?;
+        self.steps = steps;
+        Ok(stepped)
+    }
+
     /// Rearranges the moments; those of new rows are zero.
     ///
     /// # Errors
@@ -159,7 +225,7 @@ impl Optimizer {
         let _guard = tch::no_grad_guard();
         let count = rows.index.size()[0];
         for group in &mut self.groups {
-            for moment in [&mut group.exp_avg, &mut group.exp_avg_sq] {
+            for moment in group.moments_mut() {
                 *moment = moment.f_index_select(0, &rows.index)?;
                 if rows.fresh_from < count {
                     let _ = moment.f_narrow(0, rows.fresh_from, count - rows.fresh_from)?.f_zero_()?;
@@ -200,12 +266,47 @@ impl Optimizer {
 }
 
 impl Group {
+    /// A group without moments yet, for a parameter of compact Gaussians or of others.
+    fn new(name: &str, param: &Tensor, rate: f64, compact: bool) -> Result<Self> {
+        let zeros = |kind| param.f_detach()?.f_to_kind(kind)?.f_zeros_like();
+        let (first, second) = match (compact, param.f_kind()?) {
+            (false, kind) => (kind, kind),
+            (true, Kind::Half) => (Kind::Int8, Kind::Uint8),
+            (true, _) => (Kind::BFloat16, Kind::BFloat16),
+        };
+        let units = (first == Kind::Int8)
+            .then(|| Tensor::f_zeros([param.size()[0], 2], (Kind::Float, param.device())))
+            .transpose()?;
+        Ok(Self { name: name.into(), rate, exp_avg: zeros(first)?, exp_avg_sq: zeros(second)?, units })
+    }
+
+    /// The tensors whose rows are those of the parameter.
+    pub(crate) fn moments_mut(&mut self) -> impl Iterator<Item = &mut Tensor> {
+        [&mut self.exp_avg, &mut self.exp_avg_sq].into_iter().chain(&mut self.units)
+    }
+
+    fn stored<'a>(&'a self, param: &'a Tensor) -> Stored<'a> {
+        let exp_avg = &self.exp_avg;
+        match (&self.units, exp_avg.kind()) {
+            (Some(units), _) => Stored::Compact { param, exp_avg, root: &self.exp_avg_sq, units },
+            (None, Kind::BFloat16) => Stored::Half { param, exp_avg, root: &self.exp_avg_sq },
+            (None, _) => Stored::Full { param, exp_avg, exp_avg_sq: &self.exp_avg_sq },
+        }
+    }
+
+    /// Names in checkpoints and tensors of [`Group::moments_mut`], in the same order.
+    pub(crate) fn moments(&self) -> impl Iterator<Item = (&'static str, &Tensor)> {
+        ["exp_avg", "exp_avg_sq", "units"]
+            .into_iter()
+            .zip([&self.exp_avg, &self.exp_avg_sq].into_iter().chain(&self.units))
+    }
+
     /// Sets the moments to zero, in the rows where `rows` (`[P]` `Bool`) is true or in all.
     ///
     /// # Errors
     /// Torch's, for example for another number of rows.
     pub fn forget(&mut self, rows: Option<&Tensor>) -> Result<()> {
-        for moment in [&mut self.exp_avg, &mut self.exp_avg_sq] {
+        for moment in self.moments_mut() {
             match rows {
                 None => drop(moment.f_zero_()?),
                 Some(rows) => {
@@ -221,7 +322,7 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, Kind};
+    use tch::Device;
 
     use super::*;
 

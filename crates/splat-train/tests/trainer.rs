@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use splat_scene::{Dataset, OpenOptions, save_png};
 use splat_train::{
     AdcConfig, Backend, Change, Checkpoint, Comparison, Config, Densify, Error, Event, Gaussians,
-    GuidedConfig, Loss, McmcConfig, Observation, Optimizer, Outcome, Regularization, RunOptions, Strategy,
-    Trainer, Wants, checkpoint_path,
+    GuidedConfig, Loss, McmcConfig, Observation, Optimizer, Outcome, Precision, Regularization, RunOptions,
+    Strategy, Trainer, Wants, checkpoint_path,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -138,11 +138,14 @@ fn a_resumed_run_is_the_uninterrupted_one() {
     let mcmc = McmcConfig { cap: 200, from: 10, until: 50, every: 10, ..McmcConfig::default() };
     let strategies =
         [Strategy::Fixed, Strategy::Adc(brisk()), Strategy::Mcmc(mcmc), Strategy::Guided(guided())];
-    for (k, strategy) in strategies.into_iter().enumerate() {
+    let precisions = [Precision::Fp32, Precision::Compact];
+    let all = strategies.iter().flat_map(|strategy| precisions.map(|precision| (strategy, precision)));
+    for (k, (strategy, precision)) in all.enumerate() {
         let config = |iterations| Config {
             iterations,
             eval_every: 0,
             strategy: strategy.clone(),
+            precision,
             random_background: k == 0,
             dropout: 0.1,
             dropout_until: 50,
@@ -182,7 +185,7 @@ fn a_resumed_run_is_the_uninterrupted_one() {
                 .unwrap();
             let outcome = run(&mut second);
             let (a, b) = (whole.gaussians().download().unwrap(), second.gaussians().download().unwrap());
-            assert!(a == b, "{strategy:?} from step {at}");
+            assert!(a == b, "{strategy:?}, {precision:?} from step {at}");
             assert_eq!(whole.exposures().unwrap(), second.exposures().unwrap());
             assert_eq!(whole.cameras().unwrap(), second.cameras().unwrap());
             assert_eq!(outcome.evaluations.first().unwrap().step, 0, "what was reported before is kept");
@@ -285,9 +288,15 @@ fn exposures_and_poses_are_of_the_views_that_are_trained_on() {
 fn strategies_change_the_number_and_keep_the_scene() {
     let dir = tempfile::tempdir().unwrap();
     let dataset = scene(dir.path());
-    let config = |strategy| Config { iterations: 60, eval_every: 0, strategy, ..Config::default() };
-    let count = |strategy| {
-        let mut trainer = trainer(&dataset, config(strategy));
+    let config = |strategy, precision| Config {
+        iterations: 60,
+        eval_every: 0,
+        strategy,
+        precision,
+        ..Config::default()
+    };
+    let with = |strategy, precision| {
+        let mut trainer = trainer(&dataset, config(strategy, precision));
         let mut changes = 0;
         trainer
             .run(&RunOptions::default(), |_, e| changes += usize::from(matches!(e, Event::Densified { .. })))
@@ -295,6 +304,7 @@ fn strategies_change_the_number_and_keep_the_scene() {
         trainer.gaussians().download().unwrap().check().unwrap();
         (trainer.gaussians().len(), changes)
     };
+    let count = |strategy| with(strategy, Precision::Fp32);
     let (grown, changes) = count(Strategy::Adc(brisk()));
     assert!(grown > 64 && changes == 3, "{grown} after {changes} refinements");
     let (capped, _) = count(Strategy::Adc(AdcConfig { max_gaussians: Some(100), ..brisk() }));
@@ -302,10 +312,31 @@ fn strategies_change_the_number_and_keep_the_scene() {
     let absolute = AdcConfig { absolute: true, near: 0.5, prune_radius: Some(50.0), ..brisk() };
     assert!(count(Strategy::Adc(absolute)).0 > 64);
     let mcmc = McmcConfig { cap: 70, from: 10, until: 50, every: 10, ..McmcConfig::default() };
-    assert_eq!(count(Strategy::Mcmc(mcmc)).0, 70, "up to the cap and no further");
-    let (grown, changes) = count(Strategy::Guided(guided()));
-    assert!(grown > 64 && grown <= 150 && changes == 4, "{grown} after {changes} refinements");
+    for precision in [Precision::Fp32, Precision::Compact] {
+        let mcmc = with(Strategy::Mcmc(mcmc.clone()), precision).0;
+        assert_eq!(mcmc, 70, "{precision:?}: up to the cap and no further");
+        let (grown, changes) = with(Strategy::Guided(guided()), precision);
+        assert!(grown > 64 && grown <= 150 && changes == 4, "{grown} after {changes} refinements");
+    }
     assert_eq!(count(Strategy::Fixed), (64, 0));
+}
+
+/// With few bits the same is learnt, and the run of one seed is always the same.
+#[test]
+fn compact_training_learns_what_whole_numbers_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = scene(dir.path());
+    let learnt = |precision, seed| {
+        let config = Config { iterations: 80, sh_every: 10, seed, precision, ..Config::default() };
+        let mut trainer = trainer(&dataset, Config { eval_every: 0, strategy: Strategy::Fixed, ..config });
+        let outcome = run(&mut trainer);
+        assert_eq!(trainer.gaussians().is_compact(), precision == Precision::Compact);
+        (outcome.evaluations.last().unwrap().psnr, trainer.gaussians().download().unwrap())
+    };
+    let ((whole, _), (compact, scene)) = (learnt(Precision::Fp32, 3), learnt(Precision::Compact, 3));
+    assert!(whole > 20.0 && compact > whole - 0.5, "fp32 {whole} dB, compact {compact} dB");
+    assert!(scene.sh[3..48].iter().any(|x| *x != 0.0), "higher terms moved");
+    assert!(learnt(Precision::Compact, 3).1 == scene);
 }
 
 /// A photograph that does not fit the budget is decoded when its step comes: the result is the same.

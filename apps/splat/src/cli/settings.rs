@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
-use splat_train::{AdcConfig, Config, DEPTH_WEIGHT, GuidedConfig, McmcConfig, PointSource, Preset, Strategy};
+use splat_train::{
+    AdcConfig, Config, DEPTH_WEIGHT, GuidedConfig, McmcConfig, PointSource, Precision, Preset, Strategy,
+};
 
 use super::Hinted;
 use super::common::{option_named, text_of};
@@ -104,6 +106,17 @@ pub(crate) struct TrainArgs {
     /// Make results bit-identical from run to run on a GPU too
     #[arg(long)]
     deterministic: bool,
+    /// How parameters and Adam's moments are stored while they are trained; what is written is the same [default: fp32]
+    #[arg(long, value_name = "NAME")]
+    precision: Option<PrecisionName>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum PrecisionName {
+    /// In 32 bits
+    Fp32,
+    /// In 8 and 16 bits but for positions, shapes and constant colours: less than half the memory, faster with millions
+    Compact,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -229,6 +242,11 @@ impl TrainArgs {
         config.response |= self.response;
         config.poses |= self.poses;
         config.deterministic |= self.deterministic;
+        let precision = self.precision.map(|name| match name {
+            PrecisionName::Fp32 => Precision::Fp32,
+            PrecisionName::Compact => Precision::Compact,
+        });
+        set(&mut config.precision, precision);
         if let Some(n) = self.max_points {
             config.max_points = Some(n);
         }

@@ -10,8 +10,8 @@ use super::{Trainer, render_settings};
 use crate::shares::described;
 use crate::{
     Average, Budget, Checkpoint, Config, Densify, Dropout, Error, Exposures, Gaussians, Init, Loss,
-    Optimizer, Order, Outcome, Photographed, Photometric, Poses, Responses, Result, Strategy, Views, Watch,
-    first_points_watched, initial,
+    Optimizer, Order, Outcome, Photographed, Photometric, Poses, Precision, Responses, Result, Strategy,
+    Views, Watch, first_points_watched, initial,
 };
 
 /// Puts a [`Trainer`] together. Everything but the dataset has a default.
@@ -137,6 +137,22 @@ impl<'a> TrainerBuilder<'a> {
                 Gaussians::upload(&host, place)?
             }
         };
+        if config.precision == Precision::Compact {
+            let engine = backend.capabilities();
+            if !engine.abilities.contains(Abilities::STEP) {
+                return Err(Error::Settings(format!(
+                    "the precision is `compact`, but engine `{}` has only `fp32`: it cannot end a backward pass in a step",
+                    engine.name
+                )));
+            }
+            if config.batch > 1 {
+                return Err(Error::Settings(format!(
+                    "the precision is `compact`, but a step is on {} views: with several it is `fp32`",
+                    config.batch
+                )));
+            }
+            gaussians.compact()?;
+        }
         // Cameras are relative to the dataset's origin.
         gaussians.set_origin(self.dataset.origin)?;
         if let Some(group) = &self.group {

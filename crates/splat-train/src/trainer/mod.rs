@@ -1,11 +1,12 @@
 //! The trainer: a scene with its optimiser, its views and a strategy, trained one step after the other.
 //!
-//! [`Trainer::builder`] puts one together (`builder.rs`), [`Trainer::step`] takes a step (`step.rs`), [`Trainer::run`] is the
+//! [`Trainer::builder`] puts one together (`builder.rs`), [`Trainer::step`] takes a step (`step.rs`, `fused.rs`), [`Trainer::run`] is the
 //! loop around the steps with evaluations and checkpoints (`run.rs`), [`Trainer::checkpoint`] saves everything
 //! (`saved.rs`). It is written only on the public pieces of this crate.
 
 mod builder;
 mod evaluate;
+mod fused;
 mod pass;
 mod run;
 mod saved;

@@ -3,7 +3,7 @@
 use splat_tch::{Background, Camera, Settings, gradients};
 use tch::{Kind, Tensor};
 
-use super::Trainer;
+use super::{Trainer, fused};
 use crate::profile::Phase;
 use crate::{Gaussians, Observation, Probe, Result, Target, Wants, loss};
 
@@ -12,8 +12,9 @@ pub(super) struct Pass {
     /// The view that was compared, its loss (a scalar without a graph), its render and what that was compared with; none if
     /// this rank had no view.
     pub(super) compared: Option<Compared>,
-    /// Gradients of [`Gaussians::parameters`], sums over the views; undefined where there is none.
-    pub(super) of_gaussians: Vec<Tensor>,
+    /// Gradients of [`Gaussians::parameters`], sums over the views, undefined where there is none; or nothing, because the pass
+    /// has ended in the update of the Gaussians.
+    pub(super) of_gaussians: Option<Vec<Tensor>>,
     /// Each view that was rendered.
     pub(super) seen: Vec<Seen>,
 }
@@ -61,7 +62,7 @@ impl Trainer {
         Self::mark(&mut self.profile, Phase::Data, self.backend.device())?;
 
         let probe = self.densify.probe(step, &self.gaussians)?;
-        let rendered = thinned.unwrap_or(&self.gaussians).render(camera, &self.settings, &probe)?;
+        let (rendered, ending) = self.show(thinned.unwrap_or(&self.gaussians), camera, &probe)?;
         Self::mark(&mut self.profile, Phase::Render, self.backend.device())?;
 
         let (total, image) = self.compare(step, i, &rendered.color, &rendered.inv_depth, &target)?;
@@ -69,26 +70,42 @@ impl Trainer {
         let weight_error = errors.map(|errors| self.errors(camera, errors)).transpose()?.flatten();
         Self::mark(&mut self.profile, Phase::Loss, self.backend.device())?;
 
-        let mut leaves: Vec<&Tensor> = self.gaussians.parameters().to_vec();
-        leaves.extend(probe.leaves());
+        let graph = ending.is_none();
+        let mut leaves = match &ending {
+            Some(_) => vec![&rendered.color, &rendered.inv_depth],
+            None => self.gaussians.parameters().to_vec(),
+        };
+        let own = leaves.len();
+        leaves.extend(probe.leaves().filter(|_| graph));
         leaves.extend(self.learned_of_images());
-        leaves.extend(self.poses.iter().map(|p| &p.corrections));
+        leaves.extend(self.poses.iter().map(|p| &p.corrections).filter(|_| graph));
         let mut found = gradients(&total, &leaves)?.into_iter();
-        let of_gaussians: Vec<Tensor> = found.by_ref().take(6).collect();
+        let first: Vec<Tensor> = found.by_ref().take(own).collect();
         let mut next = |there: bool| there.then(|| found.next()).flatten();
-        let seen = Seen {
+        let mut seen = Seen {
             view: i,
             radii: rendered.radii,
-            means2d: next(probe.means2d.is_some()),
-            means2d_abs: next(probe.means2d_abs.is_some()),
+            means2d: next(graph && probe.means2d.is_some()),
+            means2d_abs: next(graph && probe.means2d_abs.is_some()),
             weight_sum: rendered.weight_sum,
             weight_max: rendered.weight_max,
             weight_error,
             exposure: next(self.exposures.is_some()),
             response: next(self.responses.is_some()),
-            pose: next(self.poses.is_some()),
+            pose: next(graph && self.poses.is_some()),
         };
         Self::mark(&mut self.profile, Phase::Backward, self.backend.device())?;
+        let of_gaussians = match ending {
+            None => Some(first),
+            Some(ending) => {
+                let options = self.step_options(&probe);
+                let to = (&mut self.optimizer, &self.gaussians);
+                let posed = self.poses.as_ref().map(|poses| (poses, camera));
+                (seen.means2d, seen.means2d_abs, seen.pose) =
+                    fused::finish(ending, to, self.regularization, &first, &options, posed)?;
+                None
+            }
+        };
         let compared = Compared { view: i, loss: total.f_detach()?, image: image.f_detach()?, target };
         Ok(Pass { compared: Some(compared), of_gaussians, seen: vec![seen] })
     }

@@ -25,7 +25,11 @@ impl Trainer {
         };
         // What has a row per Gaussian, and everything else.
         let mut rows: Vec<(String, &Tensor)> = Vec::new();
-        let names = PARAMETERS.iter().zip(self.gaussians.parameters());
+        // The layout of a file says nothing of how they are stored in training.
+        let rest = self.gaussians.wide_rest()?;
+        let mut parameters = self.gaussians.parameters();
+        parameters[2] = &rest;
+        let names = PARAMETERS.iter().zip(parameters);
         rows.extend(names.map(|(name, t)| (format!("gaussians/{name}"), t)));
         rows.extend(moments(&self.optimizer));
         rows.extend(self.densify.state().into_iter().map(|(name, t)| (format!("densify/{name}"), t)));
@@ -70,8 +74,11 @@ impl Trainer {
         let head = &checkpoint.header;
         let adam = |optimizer: &mut Optimizer| -> Result<()> {
             for group in &mut optimizer.groups {
-                group.exp_avg = checkpoint.tensor(&format!("adam/{}/exp_avg", group.name), device)?;
-                group.exp_avg_sq = checkpoint.tensor(&format!("adam/{}/exp_avg_sq", group.name), device)?;
+                let names: Vec<_> =
+                    group.moments().map(|(n, _)| format!("adam/{}/{n}", group.name)).collect();
+                for (name, moment) in names.iter().zip(group.moments_mut()) {
+                    *moment = checkpoint.tensor(name, device)?.f_to_kind(moment.f_kind()?)?;
+                }
             }
             optimizer.steps = head.steps as i64;
             Ok(())
@@ -83,8 +90,10 @@ impl Trainer {
             Ok(gaussians.own(&whole)?.f_to_device(device)?)
         };
         for group in &mut own.groups {
-            group.exp_avg = rows(&format!("adam/{}/exp_avg", group.name))?;
-            group.exp_avg_sq = rows(&format!("adam/{}/exp_avg_sq", group.name))?;
+            let names: Vec<_> = group.moments().map(|(n, _)| format!("adam/{}/{n}", group.name)).collect();
+            for (name, moment) in names.iter().zip(group.moments_mut()) {
+                *moment = rows(name)?.f_to_kind(moment.f_kind()?)?;
+            }
         }
         own.steps = head.steps as i64;
         // The strategy reads the rates of the step before.
@@ -122,16 +131,14 @@ impl Trainer {
     /// Whether parameters and moments have the same rows, which is not so if a refinement failed half way.
     pub(super) fn is_whole(&self) -> bool {
         let rows = self.gaussians.len() as i64;
-        let mut all = self.optimizer.groups.iter().flat_map(|g| [&g.exp_avg, &g.exp_avg_sq]);
-        all.all(|moment| moment.size()[0] == rows)
+        let mut all = self.optimizer.groups.iter().flat_map(|g| g.moments());
+        all.all(|(_, moment)| moment.size()[0] == rows)
             && self.gaussians.parameters().iter().all(|p| p.size()[0] == rows)
     }
 }
 
 /// The moments of an optimizer by name.
 fn moments(optimizer: &Optimizer) -> impl Iterator<Item = (String, &Tensor)> {
-    optimizer.groups.iter().flat_map(|group| {
-        let name = |moment: &str| format!("adam/{}/{moment}", group.name);
-        [(name("exp_avg"), &group.exp_avg), (name("exp_avg_sq"), &group.exp_avg_sq)]
-    })
+    let groups = optimizer.groups.iter();
+    groups.flat_map(|group| group.moments().map(|(name, t)| (format!("adam/{}/{name}", group.name), t)))
 }

@@ -301,7 +301,7 @@ impl Trainer {
             camera += *count as usize;
         }
         self.share_learned(group, round, &mut seen, answer.learned, &poses)?;
-        Ok(Pass { compared: answer.compared, of_gaussians, seen })
+        Ok(Pass { compared: answer.compared, of_gaussians: Some(of_gaussians), seen })
     }
 
     /// Gives every rank the gradients of what is learned for the views of all: each rank keeps all of it, and updates it alike.

@@ -43,6 +43,7 @@ impl Trainer {
         }
         let thinned = self.dropout.thin(step, &self.gaussians)?;
         let (mut sums, mut seen, mut last) = (Vec::new(), Vec::with_capacity(views.len()), None);
+        let mut stepped = false;
         let mut total = Tensor::f_zeros([1], (Kind::Float, device))?;
         let world = self.gaussians.shares.as_ref().map_or(1, |shares| shares.group.world());
         for round in views.chunks(world) {
@@ -50,7 +51,10 @@ impl Trainer {
                 Some(_) => self.shared_pass(step, round, thinned.as_ref())?,
                 None => self.pass(step, round[0], thinned.as_ref())?,
             };
-            add(&mut sums, pass.of_gaussians)?;
+            match pass.of_gaussians {
+                Some(gradients) => add(&mut sums, gradients)?,
+                None => stepped = true,
+            }
             seen.extend(pass.seen);
             if let Some(compared) = pass.compared {
                 let _ = total.f_add_(&compared.loss)?;
@@ -62,10 +66,11 @@ impl Trainer {
             shares.group.all_reduce(&mut total)?;
         }
         self.mean(&mut sums, &mut total)?;
-        let weights = self.regularization;
-        loss::regularize(&self.gaussians, &mut sums, weights.opacity, weights.scale)?;
-
-        self.optimizer.step(&self.gaussians.parameters(), &sums)?;
+        if !stepped {
+            let weights = self.regularization;
+            loss::regularize(&self.gaussians, &mut sums, weights.opacity, weights.scale)?;
+            self.optimizer.step(&self.gaussians.parameters(), &sums)?;
+        }
         drop(sums);
         self.average.follow(step, &self.gaussians)?;
         for seen in &mut seen {
