@@ -1,8 +1,6 @@
 //! The two ends of a step where the engine's backward pass ends in Adam: images that are leaves of torch's graph, and the way
 //! from their gradients to updated parameters. No gradient of a parameter becomes a tensor.
 
-use splat_core::Values;
-use splat_engine::Abilities;
 use splat_tch::{Camera, Pass, Rendered, StepOptions, Upstream, gradients};
 use tch::Tensor;
 
@@ -14,10 +12,10 @@ use crate::{Gaussians, Optimizer, Poses, Probe, Regularization, Result};
 type Further = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 
 impl Trainer {
-    /// Whether steps end in the engine: those on one view, whose gradients need not be added to others.
+    /// Whether steps end in the engine. Compact Gaussians have no other way to be updated; for others the backward pass and
+    /// then Adam are faster by a twentieth with millions of Gaussians (`bench/results/compact.md`), though they take more memory.
     fn is_fused(&self) -> bool {
-        let can = self.backend.capabilities().abilities.contains(Abilities::STEP);
-        can && self.settings.values == Values::Raw && self.config.batch == 1
+        self.gaussians.is_compact()
     }
 
     /// Renders what a step compares: with a pass, whose images then are leaves, or with a graph.
