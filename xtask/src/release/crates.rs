@@ -153,10 +153,18 @@ pub(super) fn sources(root: &Path, copy: &Path) -> anyhow::Result<()> {
     if copy.exists() {
         fs_err::remove_dir_all(copy)?;
     }
-    for file in tidy::files(root)?.iter().filter(|file| root.join(file).is_file()) {
-        let to = copy.join(file);
+    for file in &tidy::files(root)? {
+        let (from, to) = (root.join(file), copy.join(file));
         fs_err::create_dir_all(to.parent().context("a file lies in a folder")?)?;
-        fs_err::copy(root.join(file), to)?;
+        #[cfg(unix)]
+        if from.is_symlink() {
+            // `vendor` of splatwright, which cargo packs as the folder that it leads to.
+            fs_err::os::unix::fs::symlink(fs_err::read_link(&from)?, to)?;
+            continue;
+        }
+        if from.is_file() {
+            fs_err::copy(from, to)?;
+        }
     }
     Ok(())
 }
