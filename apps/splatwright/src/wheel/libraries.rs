@@ -150,8 +150,12 @@ fn folders(root: &Path) -> Vec<(PathBuf, &'static str)> {
     if let Some(home) = cargo_home() {
         let sources = home.join("registry").join("src");
         folders.push((home, "cargo"));
-        folders
-            .extend(fs_err::read_dir(&sources).into_iter().flatten().flatten().map(|e| (e.path(), "crates")));
+        let registries = fs_err::read_dir(&sources).into_iter().flatten().flatten().map(|entry| entry.path());
+        // `cargo package` adds a folder for each place that it ran in, named without a host; other flags would compile anew.
+        let named = |path: &PathBuf| path.file_name().is_some_and(|n| !n.to_string_lossy().starts_with('-'));
+        let mut registries: Vec<_> = registries.filter(named).collect();
+        registries.sort();
+        folders.extend(registries.into_iter().map(|path| (path, "crates")));
     }
     let settings = fs_err::read_to_string(root.join(config::PATH)).unwrap_or_default();
     let torch = config::parse(&settings).ok().and_then(|(_, mut set)| set.remove("LIBTORCH"));
