@@ -141,7 +141,9 @@ impl Finding {
     pub fn is_severe(&self) -> bool {
         match self {
             Self::PointsElsewhere { .. } | Self::TooSmall { .. } | Self::AllMasked { .. } => true,
-            Self::Contradiction(found) => found.error > HOPELESS * found.allowed,
+            Self::Contradiction(found) => {
+                found.error > HOPELESS * found.allowed && (found.tracked || found.reading.is_some())
+            }
             _ => false,
         }
     }
@@ -170,7 +172,7 @@ impl Finding {
                     "write focal lengths and principal points for the width and height that the cameras state"
                 }
                 None => {
-                    "export cameras, poses and points anew and together; common causes are points that were moved, turned or \
+                    "export cameras, poses and points anew and together; common causes are points that were replaced, moved, turned or \
                      scaled without the cameras, quaternions in another order than w x y z, flipped axes, and focal lengths \
                      for another image size"
                 }
@@ -210,7 +212,7 @@ impl fmt::Display for Finding {
         let percent = |share: f64| 100.0 * share;
         let at = |p: &[f64; 3]| format!("({:.4}, {:.4}, {:.4})", p[0], p[1], p[2]);
         match self {
-            Self::Contradiction(Reprojection { error, allowed, observations, reading }) => {
+            Self::Contradiction(Reprojection { error, allowed, observations, reading, .. }) => {
                 write!(f, "the reconstruction contradicts itself: ")?;
                 if error.is_finite() {
                     write!(

@@ -147,7 +147,9 @@ pub(crate) fn colmap_text(offset: [f64; 3]) -> [String; 3] {
     let point = |(i, p): (usize, &[f64; 3])| {
         let [x, y, z]: [f64; 3] = std::array::from_fn(|k| p[k] + offset[k]);
         let [r, g, b] = color(i);
-        format!("{} {x} {y} {z} {r} {g} {b} 0.5\n", i + 1)
+        let at = observations(0).position(|(_, id)| id == i as u64 + 1);
+        let track = |at| (1..=CAMERAS).map(|image| format!(" {image} {}", at + 1)).collect::<String>();
+        format!("{} {x} {y} {z} {r} {g} {b} 0.5{}\n", i + 1, at.map(track).unwrap_or_default())
     };
     [
         format!("# Camera list\n1 PINHOLE {} {} 60 60 32 24\n", SIZE.0, SIZE.1),

@@ -132,17 +132,16 @@ pub fn parse_points(path: &Path, data: &[u8], tracks: Tracks) -> Result<Parsed<V
         c.f64("a point's error")?;
         let count = c.count("track elements", TRACK)?;
         let bytes = c.take(count * TRACK, "a point's track")?;
-        let track = match tracks {
-            Tracks::Skip | Tracks::Sample => Vec::new(),
-            Tracks::Keep => bytes
-                .chunks_exact(TRACK)
-                .map(|b| {
-                    let word =
-                        |k: usize| u32::from_le_bytes(b[4 * k..4 * k + 4].try_into().expect("4 bytes of 8"));
-                    (word(0), word(1))
-                })
-                .collect(),
+        let kept = match tracks {
+            Tracks::Skip => 0,
+            Tracks::Sample => 1,
+            Tracks::Keep => count,
         };
+        let element = |b: &[u8]| {
+            let word = |k: usize| u32::from_le_bytes(b[4 * k..4 * k + 4].try_into().expect("4 bytes of 8"));
+            (word(0), word(1))
+        };
+        let track = bytes.chunks_exact(TRACK).take(kept).map(element).collect();
         points.push(Point3d { id, position, color, track });
     }
     let warnings = c.left_over("the last point").into_iter().collect();

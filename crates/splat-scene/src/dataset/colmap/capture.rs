@@ -18,7 +18,9 @@ pub(crate) fn read(path: &Path, folder: &Path, options: &OpenOptions) -> Result<
     let model = super::read(folder, Tracks::Sample)?;
     let mut reprojection = measure(&model);
     // Some write what was observed into the tracks of the points alone.
-    if model.images.iter().all(|image| image.observations.is_empty()) && !model.points.is_empty() {
+    if model.images.iter().all(|image| image.observations.is_empty())
+        && model.points.iter().any(|point| !point.track.is_empty())
+    {
         reprojection = measure(&super::read(folder, Tracks::Keep)?);
     }
     if model.images.is_empty() && model.left_out.is_empty() {

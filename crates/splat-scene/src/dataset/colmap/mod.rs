@@ -92,7 +92,7 @@ pub struct Point3d {
     pub position: [f64; 3],
     /// RGB, 0 to 255.
     pub color: [u8; 3],
-    /// `(image id, index into its observations)`; empty unless read with [`Tracks::Keep`].
+    /// `(image id, index into its observations)`; empty if read with [`Tracks::Skip`].
     pub track: Vec<(u32, u32)>,
 }
 
@@ -101,7 +101,8 @@ pub struct Point3d {
 pub enum Tracks {
     /// Check them, but do not keep them.
     Skip,
-    /// Keep no tracks, and of the observations that name a point at most 32 of each image, evenly spread.
+    /// Keep the first element of each track, and of the observations that name a point at most 32 of each image, evenly
+    /// spread.
     Sample,
     /// Keep them.
     Keep,

@@ -27,6 +27,9 @@ pub struct Reprojection {
     pub allowed: f64,
     /// How many observations were looked at.
     pub observations: usize,
+    /// Whether most of their points have tracks too. Points that replaced those of the reconstruction have none, and
+    /// may bear the ids of others by chance.
+    pub tracked: bool,
     /// If the model is sound when read in another way: that way, and the distance in pixels that it leaves.
     pub reading: Option<(Reading, f64)>,
 }
@@ -74,7 +77,7 @@ struct Observation<'a> {
     image: &'a Image,
     camera: &'a Camera,
     seen: [f64; 2],
-    point: [f64; 3],
+    point: &'a Point3d,
 }
 
 /// The error of a sample of observations. `None` if the model names too few, or if they are for images of another size than
@@ -85,7 +88,7 @@ pub(crate) fn measure(model: &Model) -> Option<Reprojection> {
         return None;
     }
     let projected = |pose: Read| -> Vec<Option<[f64; 2]>> {
-        sample.iter().map(|o| project(o.camera, pose(o.image), o.point)).collect()
+        sample.iter().map(|o| project(o.camera, pose(o.image), o.point.position)).collect()
     };
     // The observation with the median share of the width: that share, its distance and the width, in its pixels.
     let error = |projected: &[Option<[f64; 2]>], scale: f64| {
@@ -101,8 +104,14 @@ pub(crate) fn measure(model: &Model) -> Option<Reprojection> {
     };
     let stated = projected(stated);
     let (share, distance, width) = error(&stated, 1.0);
-    let mut found =
-        Reprojection { error: distance, allowed: ALLOWED * width, observations: sample.len(), reading: None };
+    let tracked = sample.iter().filter(|o| !o.point.track.is_empty()).count();
+    let mut found = Reprojection {
+        error: distance,
+        allowed: ALLOWED * width,
+        observations: sample.len(),
+        tracked: 2 * tracked > sample.len(),
+        reading: None,
+    };
     if share <= ALLOWED {
         return Some(found);
     }
@@ -144,26 +153,24 @@ fn observations(model: &Model) -> Vec<Observation<'_>> {
         .filter_map(|image| Some((image, model.cameras.get(&image.camera)?.as_ref().ok()?)))
         .collect();
     let finite = |p: &&Point3d| p.position.iter().all(|x| x.is_finite());
+    let mut found = Vec::new();
     let named = || cameras.iter().flat_map(|(image, _)| &image.observations).filter(|o| o.2 >= 0);
     if named().next().is_none() {
         let by_id: HashMap<u32, (&Image, &Camera)> = cameras.iter().map(|&(i, c)| (i.id, (i, c))).collect();
-        let of = |(p, at): (&Point3d, &(u32, u32))| {
-            let &(image, camera) = by_id.get(&at.0)?;
-            let &(x, y, _) = image.observations.get(at.1 as usize)?;
-            Some(Observation { image, camera, seen: [x, y], point: p.position })
-        };
-        let tracks = model.points.iter().filter(finite).flat_map(|p| p.track.iter().map(move |at| (p, at)));
-        return tracks.filter_map(of).collect();
+        for point in model.points.iter().filter(finite) {
+            for &(image, index) in &point.track {
+                if let Some(&(image, camera)) = by_id.get(&image)
+                    && let Some(&(x, y, _)) = image.observations.get(index as usize)
+                {
+                    found.push(Observation { image, camera, seen: [x, y], point });
+                }
+            }
+        }
+        return found;
     }
     let wanted: HashSet<u64> = named().map(|o| o.2.cast_unsigned()).collect();
-    let points: HashMap<u64, [f64; 3]> = model
-        .points
-        .iter()
-        .filter(|p| wanted.contains(&p.id))
-        .filter(finite)
-        .map(|p| (p.id, p.position))
-        .collect();
-    let mut found = Vec::new();
+    let points = model.points.iter().filter(|p| wanted.contains(&p.id)).filter(finite);
+    let points: HashMap<u64, &Point3d> = points.map(|p| (p.id, p)).collect();
     for (image, camera) in cameras {
         for &(x, y, id) in &image.observations {
             if let Some(&point) = points.get(&id.cast_unsigned()) {

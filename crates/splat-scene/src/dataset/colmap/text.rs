@@ -210,11 +210,13 @@ pub fn parse_points_text(text: &str, tracks: Tracks) -> Parsed<Vec<Point3d>> {
         let place = f.place();
         match point(&mut f) {
             Ok(mut point) => {
-                if tracks == Tracks::Keep {
-                    match track(&mut f) {
+                match tracks {
+                    Tracks::Skip => {}
+                    Tracks::Sample => point.track.extend(element(&mut f).ok()),
+                    Tracks::Keep => match track(&mut f) {
                         Ok(track) => point.track = track,
                         Err(message) => warnings.push(format!("{place}: {message}: this track is ignored")),
-                    }
+                    },
                 }
                 points.push(point);
             }
@@ -238,10 +240,14 @@ fn point(f: &mut Fields<'_>) -> Result<Point3d, String> {
 }
 
 fn track(f: &mut Fields<'_>) -> Result<Vec<(u32, u32)>, String> {
-    let what = "a track's image id or observation index";
     let mut track = Vec::new();
     while !f.is_empty() {
-        track.push((f.number(what)?, f.number(what)?));
+        track.push(element(f)?);
     }
     Ok(track)
+}
+
+fn element(f: &mut Fields<'_>) -> Result<(u32, u32), String> {
+    let what = "a track's image id or observation index";
+    Ok((f.number(what)?, f.number(what)?))
 }
