@@ -122,6 +122,80 @@ fn options_that_hints_name_help() {
     works(&["info", data]);
 }
 
+/// `convert` and `edit`: what their hints name.
+#[test]
+fn hints_about_scenes_help() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| at(dir.path(), name);
+    let [from, to] = ["s.ply", "t.ply"].map(at);
+    ply::write_gaussians(&from, &scene(1.0)).unwrap();
+    let cured = |wrong: &[&str], says: &str, right: &[&str]| {
+        let message = fails(wrong);
+        assert!(hint(&message).contains(says), "{says}: {message}");
+        works(right);
+    };
+    works(&["convert", &from, &to]);
+    let before = fs_err::read(&to).unwrap();
+    cured(&["convert", &from, &to], "--overwrite", &["convert", &from, &to, "--overwrite"]);
+    assert!(fs_err::read(&to).unwrap() == before, "the same scene again");
+    cured(&["edit", &from, &at("e.ply")], "--box", &["edit", &from, &at("e.ply"), "--box", "-9,-9,-9,9,9,9"]);
+    let spz = |name: &str| ["convert", &from, name, "--spz-version", "4"].map(String::from);
+    let [wrong, right] = [at("v.ply"), at("v.spz")].map(|name| spz(&name));
+    cured(&wrong.each_ref().map(String::as_str), "ends in .spz", &right.each_ref().map(String::as_str));
+    let levels = |name: &str| ["convert", &from, name, "--lod-levels", "2"].map(String::from);
+    let [wrong, right] = [at("l.ply"), at("lod/lod-meta.json")].map(|name| levels(&name));
+    cured(&wrong.each_ref().map(String::as_str), "lod-meta.json", &right.each_ref().map(String::as_str));
+    // A point cloud is what a training may begin with.
+    let data = dataset(dir.path());
+    let Some(clouds) = case("38-point-cloud", dir.path()) else { return };
+    let cloud = format!("{clouds}/cloud.ply");
+    assert!(hint(&fails(&["info", &cloud])).contains("beside the camera poses as points3D.ply"));
+    fs_err::remove_file(data.join("sparse/0/points3D.txt")).unwrap();
+    fs_err::copy(&cloud, data.join("sparse/0/points3D.ply")).unwrap();
+    let said = works(&["info", data.to_str().unwrap(), "--json"]);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&said).unwrap()["points"], 400);
+}
+
+/// Quaternions in another order than COLMAP's are told before the first step, and in the right one the model trains.
+#[test]
+fn quaternions_written_the_other_way_round_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dataset(dir.path());
+    let centres: Vec<[f64; 3]> =
+        scene(1.0).means.chunks(3).map(|c| [0, 1, 2].map(|k| f64::from(c[k]))).collect();
+    let points: String = centres
+        .iter()
+        .enumerate()
+        .map(|(id, [x, y, z])| format!("{id} {x} {y} {z} 128 128 128 0.5\n"))
+        .collect();
+    fs_err::write(data.join("sparse/0/points3D.txt"), points).unwrap();
+    let write = |quaternion: &str| {
+        let image = |i: usize| {
+            let at = small::place(i);
+            let seen: String = (centres.iter().enumerate())
+                .map(|(id, p)| {
+                    let [x, y, z] = [0, 1, 2].map(|k| p[k] - at[k]);
+                    let (u, v) = (small::FOCAL * x / z + 20.0, small::FOCAL * y / z + 15.0);
+                    format!("{u} {v} {id} ")
+                })
+                .collect();
+            let [x, y, z] = at.map(|c| -c);
+            format!("{i} {quaternion} {x} {y} {z} 1 v{i}.png\n{seen}\n")
+        };
+        let images: String = (0..5).map(image).collect();
+        fs_err::write(data.join("sparse/0/images.txt"), images).unwrap();
+    };
+    let out = at(dir.path(), "out");
+    let train =
+        ["train", data.to_str().unwrap(), "-o", &out, "--engine", "cpu", "--iterations", "1", "--quiet"];
+    write("0 0 0 1");
+    let message = fails(&train);
+    assert!(message.contains("with quaternions read as x y z w it would be 0.0"), "{message}");
+    assert!(hint(&message).contains("in the order w x y z"), "{message}");
+    write("1 0 0 0");
+    works(&train);
+}
+
 #[test]
 fn commands_in_hints_lose_nothing_and_help() {
     let dir = tempfile::tempdir().unwrap();
