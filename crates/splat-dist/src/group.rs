@@ -195,11 +195,24 @@ impl Group {
     /// # Errors
     /// [`Error::Lost`]; [`Error::Torch`].
     pub fn counts(&self, send: &Tensor) -> Result<(Vec<i64>, Vec<i64>)> {
+        self.counts_while(send, || ()).map(|(send, receive, ())| (send, receive))
+    }
+
+    /// The same, and does `work` while the numbers travel, so that the device is not idle meanwhile.
+    ///
+    /// # Errors
+    /// As [`Group::counts`].
+    pub fn counts_while<T>(
+        &self,
+        send: &Tensor,
+        work: impl FnOnce() -> T,
+    ) -> Result<(Vec<i64>, Vec<i64>, T)> {
         let (begin, before) = (Instant::now(), self.times().exchanging);
         let one = vec![1; self.world()];
         let got = self.all_to_all(send, &one, &one)?;
-        let both = Tensor::f_cat(&[send, &got], 0)?.f_to_device(Device::Cpu)?;
-        let numbers = Vec::<i64>::try_from(&both)?;
+        let both = Tensor::f_cat(&[send, &got], 0)?;
+        let done = work();
+        let numbers = Vec::<i64>::try_from(&both.f_to_device(Device::Cpu)?)?;
         // A broken exchange ends without an error on the device; what it left is not to be used.
         self.check()?;
         let mut times = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -207,7 +220,7 @@ impl Group {
         times.exchanging = before;
         drop(times);
         let (send, got) = numbers.split_at(self.world());
-        Ok((send.to_vec(), got.to_vec()))
+        Ok((send.to_vec(), got.to_vec(), done))
     }
 
     /// The numbers of all ranks, in their order; waits for them.
@@ -315,9 +328,14 @@ impl Member {
             _ => cause.unwrap_or_default().replace('\n', " "),
         };
         let told = self.store.set(&left(shared.rank), format!("{begun} {why}").trim_end());
-        if cause.is_none() && lost.is_none() && told.is_ok() {
-            let _ = shared.carrier.shutdown();
-        }
+        let ended = match (cause, &lost) {
+            (None, None) if told.is_ok() => shared.carrier.shutdown(),
+            // Nobody comes to an exchange that is still under way. After a loss the watch has ended it.
+            (_, None) => shared.carrier.abort(),
+            _ => Ok(()),
+        };
+        // The process leaves either way, and has its reason.
+        drop(ended);
         // Whoever keeps the store stays until the others have read what they need.
         let keeps = shared.rank == 0 && !self.rendezvous.store_runs;
         let end = Instant::now() + shared.timeout.min(Duration::from_secs(10));

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use splat_scene::{Dataset, OpenOptions, save_png};
 use splat_train::{
-    AdcConfig, Backend, Checkpoint, Config, Error, GuidedConfig, McmcConfig, Outcome, Ranks, Rendezvous,
-    RunOptions, Strategy, Trainer, checkpoint_path,
+    AdcConfig, Backend, Change, Checkpoint, Config, Densify, Error, Gaussians, GuidedConfig, McmcConfig,
+    Optimizer, Outcome, Ranks, Rendezvous, Rows, RunOptions, Strategy, Trainer, checkpoint_path,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -89,6 +89,32 @@ fn mcmc() -> Strategy {
     Strategy::Mcmc(McmcConfig { cap: 130, from: 2, until: 20, every: 4, ..McmcConfig::default() })
 }
 
+/// Removes every third row after step 3: of three ranks one loses all it has.
+#[derive(Debug)]
+struct EveryThird;
+
+impl Densify for EveryThird {
+    fn works_on_shares(&self) -> bool {
+        true
+    }
+
+    fn refine(
+        &mut self,
+        step: u64,
+        gaussians: &mut Gaussians,
+        optimizer: &mut Optimizer,
+    ) -> Result<Option<Change>, Error> {
+        if step != 3 {
+            return Ok(None);
+        }
+        let before = gaussians.total();
+        let kept: Vec<i64> = (0..before as i64).filter(|place| place % 3 != 1).collect();
+        let index = Tensor::from_slice(&kept);
+        gaussians.rearrange(optimizer, &Rows { fresh_from: kept.len() as i64, index })?;
+        Ok(Some(Change { pruned: before - kept.len(), ..Change::default() }))
+    }
+}
+
 /// What a run is told.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Task {
@@ -96,6 +122,8 @@ struct Task {
     out: PathBuf,
     config: Config,
     resume: bool,
+    /// [`EveryThird`] instead of the strategy of the settings.
+    lopsided: bool,
     /// The rank that has other settings, and the one that ends as if it had been killed, after some steps.
     differs: Option<usize>,
     dies: Option<(usize, u64)>,
@@ -105,7 +133,7 @@ impl Task {
     fn new(data: &Path, out: &Path, config: Config) -> Self {
         std::fs::create_dir_all(out).unwrap();
         let (data, out) = (data.to_owned(), out.to_owned());
-        Self { data, out, config, resume: false, differs: None, dies: None }
+        Self { data, out, config, resume: false, lopsided: false, differs: None, dies: None }
     }
 
     /// Trains here, and saves what it ends with as `out/checkpoint.safetensors`.
@@ -121,6 +149,9 @@ impl Task {
         let mut builder = Trainer::builder(&dataset).config(config).backend(Backend::cpu());
         if let Some(group) = &group {
             builder = builder.group(group.clone());
+        }
+        if self.lopsided {
+            builder = builder.densify(Box::new(EveryThird));
         }
         if let Some(checkpoint) = &checkpoint {
             builder = builder.resume(checkpoint);
@@ -273,6 +304,26 @@ fn strategies_decide_for_the_whole() {
             println!("{name}: {parameter} {far:e}");
             assert!(far < 2e-5, "{name}: {parameter}: {far}");
         }
+    }
+}
+
+/// A rank that loses all its rows gets some of the others', and the numbers are those of one rank.
+#[test]
+fn uneven_shares_are_evened_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    scene(&data);
+    let at = |name: &str| {
+        let task = Task::new(&data, &dir.path().join(name), config(Strategy::Fixed, 6));
+        Task { lopsided: true, ..task }
+    };
+    at("one").run(None).unwrap();
+    at("three").fine(3);
+    let (a, b) = (at("one").saved(), at("three").saved());
+    assert_eq!(a.tensor("gaussians/means", Device::Cpu).unwrap().size(), [43, 3]);
+    for name in NAMES {
+        let far = apart(&a, &b, &format!("gaussians/{name}"));
+        assert!(far < 2e-5, "{name}: {far}");
     }
 }
 

@@ -193,23 +193,25 @@ impl Trainer {
             let (a, b) = (a.core(), b.core());
             (a.width, a.height, a.model) == (b.width, b.height, b.model)
         };
-        let (mut projections, mut seen, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut projections, mut masks, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         for like in cameras.chunk_by(same) {
             for some in like.chunks(MOST_CAMERAS) {
                 let some: Vec<&Camera> = some.iter().collect();
                 let (projection, visible) = self.seen(gaussians, &some, settings)?;
                 counts.push(visible.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Int64)?);
-                seen.push(visible.f_reshape([-1])?.f_nonzero()?.f_view([-1])?);
+                masks.push(visible);
                 projections.push((projection, some.len() as i64));
             }
         }
         let idle = group.world() - cameras.len();
         counts.push(Tensor::f_zeros([idle as i64], (Kind::Int64, group.device()))?);
         let counts = Tensor::f_cat(&counts, 0)?.f_add_scalar(if self.asked_to_stop { STOP } else { 0 })?;
-        let (mut send, mut receive) = group.counts(&counts)?;
+        let rows = |mask: &Tensor| Ok(mask.f_reshape([-1])?.f_nonzero()?.f_view([-1])?);
+        let choose = || masks.iter().map(rows).collect::<Result<Vec<_>>>();
+        let (mut send, mut receive, seen) = group.counts_while(&counts, choose)?;
         let stop = receive.iter().any(|n| *n >= STOP);
         send.iter_mut().chain(&mut receive).for_each(|n| *n %= STOP);
-        Ok((Round { cameras, projections, seen, send, receive }, stop))
+        Ok((Round { cameras, projections, seen: seen?, send, receive }, stop))
     }
 
     /// Renders the own view from its records, compares it, and goes back to the records.
