@@ -26,9 +26,9 @@ pub(crate) unsafe fn backward_step(args: &abi::StepArgs) -> Result<(), EngineErr
             abi::STEP_TARGETS
         ));
     }
-    // SAFETY: so many groups, as the caller guarantees.
     let groups = match args.group_count {
         0 => Vec::new(),
+        // SAFETY: so many groups, as the caller guarantees.
         count => unsafe { abi::read_array(args.groups, count, "groups")? },
     };
     for (i, group) in groups.iter().enumerate() {

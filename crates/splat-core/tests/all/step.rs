@@ -168,8 +168,8 @@ fn compact_steps_follow_whole_ones() {
             };
             step(stored, &small, width, None, Pull::None, &with, Draws::new(seed, 2, at)).expect("a step");
             if at > 300 {
-                for k in 0..rows * width {
-                    mean[k] += 0.01 * from_half(compact.0[k / width * columns + k % width]);
+                for (k, mean) in mean.iter_mut().enumerate() {
+                    *mean += 0.01 * from_half(compact.0[k / width * columns + k % width]);
                 }
             }
         }
