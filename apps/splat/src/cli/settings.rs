@@ -115,7 +115,7 @@ pub(crate) struct TrainArgs {
 enum PrecisionName {
     /// In 32 bits
     Fp32,
-    /// In 8 and 16 bits but for positions, shapes and constant colours: less than half the memory, faster with millions
+    /// In 8 and 16 bits but for positions, shapes and constant colours: about half the GPU memory with millions
     Compact,
 }
 
