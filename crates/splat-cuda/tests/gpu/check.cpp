@@ -84,29 +84,11 @@ void report(const std::string &name, const Verdict &v) {
 
 constexpr uint32_t IMAGES = 0x1f, WEIGHTS = 0xe0, COLOR = 1u << SPLAT_COLOR, ALPHA = 1u << SPLAT_ALPHA;
 
-// Gradients are sums in an order that differs from call to call. Where `b` is further from `a`, which `again` computes, than
-// that usually makes, it must not be further than twice what equal calls differ by, and never further than 1e-4.
-void near_as_repeats(Verdict &v, const Result &b, const Result &a, const std::function<Result()> &again) {
-  std::vector<Result> repeats;
-  for (int k = 0; k < 13; k++) {
-    const double apart = relative_l2(b.gradient[k], a.gradient[k]);
-    double limit = 2e-5;
-    if (apart > limit) {
-      while (repeats.size() < 4) repeats.push_back(again());
-      double noise = 0;
-      for (const Result &r : repeats) noise = std::max(noise, relative_l2(r.gradient[k], a.gradient[k]));
-      limit = std::min(1e-4, std::max(limit, 2 * noise));
-      std::printf("note   %s: %.2e apart, equal calls %.2e\n", GRADIENTS[k], apart, noise);
-    }
-    v.add(GRADIENTS[k], apart, limit);
-  }
-}
-
 void against_itself(const Engine &e, const Scene &s, const Options &o) {
   const Result a = whole(e, s, o), b = staged(e, s, o);
   Verdict v = same_images(b, a, s.flags & SPLAT_REPRODUCIBLE);
   near_weights(v, b, a, 1e-5);
-  if (!s.ill) near_as_repeats(v, b, a, [&] { return whole(e, s, o); });
+  if (!s.ill) near_gradients(v, b, a, 2e-5);
   v.add("rendered", double(std::llabs(a.rendered - b.rendered)), 0);
   report(s.name + ": whole and staged", v);
 }
@@ -183,7 +165,7 @@ void with_workspace(const Engine &e, const Scene &s, Options o) {
     const Result r = in_stages ? staged(e, s, o) : whole(e, s, o);
     Verdict v = same_images(r, exact, false);
     near_weights(v, r, exact, 1e-5);
-    near_as_repeats(v, r, exact, [&] { return whole(e, s, o); });
+    near_gradients(v, r, exact, 2e-5);
     v.add("rendered is known", r.rendered != -1, 0);
     report(s.name + (in_stages ? ": staged with a workspace" : ": whole with a workspace"), v);
   }
