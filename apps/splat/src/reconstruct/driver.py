@@ -1,6 +1,7 @@
 """One stage of structure from motion by pycolmap, started by `splat` as `python -I -c THIS FOLDER STAGE ...`.
 
-COLMAP reports on stderr what it does; `splat` reads it. Seeds are fixed, so that results differ as little as threads let them.
+COLMAP reports on stderr what it does; `splat` reads it. Seeds are fixed, so that results differ as little as threads let them:
+those of each pair of photographs too, whose default follows the order in which threads come to them.
 """
 import json
 import sys
@@ -16,6 +17,8 @@ sys.path.insert(0, folder)
 import pycolmap  # noqa: E402
 
 pycolmap.set_random_seed(0)
+verification = pycolmap.TwoViewGeometryOptions()
+verification.ransac.random_seed = 0
 
 if stage == "features":
     images, names, mode, model, masks = rest
@@ -31,16 +34,20 @@ if stage == "features":
 elif stage == "exhaustive":
     options = pycolmap.ExhaustivePairingOptions()
     options.block_size = int(rest[0])
-    pycolmap.match_exhaustive(database, pairing_options=options, device=pycolmap.Device.cpu)
+    pycolmap.match_exhaustive(
+        database, pairing_options=options, verification_options=verification, device=pycolmap.Device.cpu
+    )
 elif stage == "sequential":
-    pycolmap.match_sequential(database, device=pycolmap.Device.cpu)
+    pycolmap.match_sequential(database, verification_options=verification, device=pycolmap.Device.cpu)
 elif stage == "spatial":
-    pycolmap.match_spatial(database, device=pycolmap.Device.cpu)
+    pycolmap.match_spatial(database, verification_options=verification, device=pycolmap.Device.cpu)
 elif stage == "pairs":
     options = pycolmap.ImportedPairingOptions()
     options.match_list_path = rest[0]
     options.block_size = 100
-    pycolmap.match_image_pairs(database, pairing_options=options, device=pycolmap.Device.cpu)
+    pycolmap.match_image_pairs(
+        database, pairing_options=options, verification_options=verification, device=pycolmap.Device.cpu
+    )
 elif stage == "mapping":
     images, models, smallest = rest
     options = pycolmap.IncrementalPipelineOptions()
