@@ -44,7 +44,7 @@ fn build() -> Result<(), String> {
 
 /// The compiler with torch's headers.
 fn against<'a>(to: &'a mut cc::Build, torch: &torch_link::Torch) -> &'a mut cc::Build {
-    to.cpp(true).std("c++20");
+    to.cpp(true).std("c++17");
     let msvc = to.get_compiler().is_like_msvc();
     for folder in &torch.includes {
         if msvc {

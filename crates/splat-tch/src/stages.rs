@@ -38,7 +38,7 @@ pub struct Projected {
     pub means3d: Tensor,
     /// Of the opacities.
     pub opacities: Tensor,
-    /// Of [`Color::Sh`](crate::Color::Sh) or of `first` of [`Color::SplitSh`].
+    /// Of [`Color::Sh`](crate::Color::Sh) or of `first` of [`Color::SplitSh`](crate::Color::SplitSh).
     pub sh: Option<Tensor>,
     /// Of `rest` of [`Color::SplitSh`](crate::Color::SplitSh).
     pub sh_rest: Option<Tensor>,
