@@ -277,7 +277,7 @@ def profiles(r):
         if p["tool"] == "gsplat":
             kinds = ", ".join(f"{k} {v:.2f}" for k, v in p["kinds_ms"].items())
             idle = 100 * max(0.0, 1 - p["gpu_ms"] / p["wall_ms"])
-            said = f"{p['wall_ms']:.2f} ms a step at {p['gaussians']} Gaussians; "
+            said = f"{p['wall_ms']:.2f} ms per step at {p['gaussians']} Gaussians; "
             said += f"kernels {p['gpu_ms']:.2f} ms: {kinds}; GPU idle {idle:.0f} %"
         else:
             figures = ", ".join(f"{k} {v:.3g}" for k, v in p["profile"].items() if isinstance(v, (int, float)))

@@ -59,17 +59,17 @@ impl<'a> Upstream<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Target {
-    /// Centres, 3 numbers a row.
+    /// Centres, 3 numbers per row.
     Means3d = abi::STEP_MEANS3D,
-    /// The constant term of SH, 3 numbers a row; SH must be split.
+    /// The constant term of SH, 3 numbers per row; SH must be split.
     Sh = abi::STEP_SH,
-    /// The other terms, `3 (M-1)` numbers a row.
+    /// The other terms, `3 (M-1)` numbers per row.
     ShRest = abi::STEP_SH_REST,
-    /// Opacities, 1 number a row.
+    /// Opacities, 1 number per row.
     Opacities = abi::STEP_OPACITIES,
-    /// Scales, 3 numbers a row.
+    /// Scales, 3 numbers per row.
     Scales = abi::STEP_SCALES,
-    /// Rotations, 4 numbers a row.
+    /// Rotations, 4 numbers per row.
     Rotations = abi::STEP_ROTATIONS,
 }
 
@@ -229,7 +229,7 @@ fn of_kind(name: &'static str, t: &Tensor, kind: Kind) -> Result<(), Error> {
     Err(Error::Settings(format!("`{name}` is {found:?}, but must be {kind:?} as it is stored")))
 }
 
-/// `[rows, ...]` of `width` numbers a row, contiguous.
+/// `[rows, ...]` of `width` numbers per row, contiguous.
 fn dense_rows(name: &'static str, t: &Tensor, rows: i64, width: i64) -> Result<(), Error> {
     let shape = t.size();
     if shape.first() != Some(&rows) || shape.iter().skip(1).product::<i64>() != width {

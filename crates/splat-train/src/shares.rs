@@ -1,7 +1,7 @@
 //! Gaussians that are shared out over the ranks of a group: each rank owns some rows of the whole.
 //!
 //! Every row has a place in the whole, as it would lie on one rank. What a strategy decides, it decides for the whole, from
-//! numbers per row that are gathered on every rank (a few bytes a row, where a row itself has hundreds); what it draws goes by
+//! numbers per row that are gathered on every rank (a few bytes each, where a row itself has hundreds); what it draws goes by
 //! places. So any number of ranks takes the same decisions as one. Rows change their rank only to even out the shares.
 //!
 //! Without a group the functions here do what is left to do: nothing is gathered, and all rows are a rank's own.

@@ -173,7 +173,7 @@ pub(super) fn rendered(image: &Tensor) -> Result<RgbImage> {
     let [width, height] = within([w as u32, h as u32], PICTURE).map(i64::from);
     let image = if width < w { image.f_adaptive_avg_pool2d([height, width])? } else { image.shallow_clone() };
     let Rgb8 { width, height, pixels } = rgb8(&image)?;
-    Ok(RgbImage::from_raw(width, height, pixels).expect("three bytes a pixel"))
+    Ok(RgbImage::from_raw(width, height, pixels).expect("three bytes per pixel"))
 }
 
 /// From the camera's axes to the world.
@@ -233,7 +233,7 @@ fn opaque(photo: Photo, background: [f32; 3]) -> RgbImage {
         };
         pixels.iter().flat_map(over).collect()
     };
-    RgbImage::from_raw(photo.width, photo.height, pixels).expect("three bytes a pixel")
+    RgbImage::from_raw(photo.width, photo.height, pixels).expect("three bytes per pixel")
 }
 
 fn jpeg(image: &RgbImage) -> Result<EncodedImage> {
