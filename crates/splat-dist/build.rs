@@ -44,20 +44,9 @@ fn build() -> Result<(), String> {
 
 /// The compiler with torch's headers.
 fn against<'a>(to: &'a mut cc::Build, torch: &torch_link::Torch) -> &'a mut cc::Build {
-    to.cpp(true).std("c++17");
+    to.cpp(true).std("c++17").include(torch_link::include());
     let msvc = to.get_compiler().is_like_msvc();
-    for folder in &torch.includes {
-        if msvc {
-            to.include(folder);
-        } else {
-            // As system headers: their warnings are not ours.
-            to.flag("-isystem").flag(folder.as_os_str());
-        }
-    }
-    if !msvc {
-        to.define("_GLIBCXX_USE_CXX11_ABI", if torch.cxx11_abi { "1" } else { "0" });
-    }
-    to
+    to.flags(torch.flags(msvc))
 }
 
 /// The library for NCCL. It is linked with nothing: torch's CUDA half is open when it is opened.

@@ -41,20 +41,9 @@ fn compile(torch: &torch_link::Torch) {
     println!("cargo::rerun-if-changed=src/ffi/bridge.rs");
     println!("cargo::rerun-if-changed=cpp");
     let mut node = cxx_build::bridge("src/ffi/bridge.rs");
-    node.file("cpp/render.cpp").std("c++17");
+    node.file("cpp/render.cpp").std("c++17").include(torch_link::include());
     let msvc = node.get_compiler().is_like_msvc();
-    for folder in &torch.includes {
-        if msvc {
-            node.include(folder);
-        } else {
-            // As system headers: their warnings are not ours.
-            node.flag("-isystem").flag(folder.as_os_str());
-        }
-    }
-    if !msvc {
-        node.define("_GLIBCXX_USE_CXX11_ABI", if torch.cxx11_abi { "1" } else { "0" });
-    }
-    node.compile("splat_tch");
+    node.flags(torch.flags(msvc)).compile("splat_tch");
 
     // Nothing calls its initialiser, so a linker that takes only what is named would leave it out.
     let mut half = cc::Build::new();

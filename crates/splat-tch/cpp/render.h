@@ -6,31 +6,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <memory>
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/Event.h>
 #include <c10/core/DeviceGuard.h>
-#include <c10/util/Exception.h>
 
 #include "rust/cxx.h"
-
-namespace rust {
-namespace behavior {
-// c10::Error::what() ends in a C++ stack trace; users want the sentence.
-template <typename Try, typename Fail>
-static void trycatch(Try &&attempt, Fail &&fail) noexcept {
-  try {
-    attempt();
-  } catch (const c10::Error &e) {
-    fail(e.what_without_backtrace());
-  } catch (const std::exception &e) {
-    fail(e.what());
-  }
-}
-} // namespace behavior
-} // namespace rust
+#include "torch-link/errors.h"
 
 namespace splat {
 

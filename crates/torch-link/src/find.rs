@@ -37,6 +37,24 @@ pub struct Torch {
     pub cxx11_abi: bool,
 }
 
+impl Torch {
+    /// The options of a C++ compiler for code that includes torch's headers, which are its system's: their warnings are not
+    /// yours.
+    #[must_use]
+    pub fn flags(&self, msvc: bool) -> Vec<OsString> {
+        let (option, abi) = if msvc { ("/I", None) } else { ("-isystem", Some(u8::from(self.cxx11_abi))) };
+        let folders = self.includes.iter().flat_map(|f| [option.into(), f.into()]);
+        folders.chain(abi.map(|abi| format!("-D_GLIBCXX_USE_CXX11_ABI={abi}").into())).collect()
+    }
+}
+
+/// The folder of this crate's own header for C++, `torch-link/errors.h`: with it the errors of a cxx bridge are torch's sentences
+/// without stack traces.
+#[must_use]
+pub fn include() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("include")
+}
+
 /// The libtorch that the environment of this build script names.
 ///
 /// # Errors

@@ -6,6 +6,6 @@ mod find;
 mod link;
 mod version;
 
-pub use find::{Torch, VARIABLES, torch};
+pub use find::{Torch, VARIABLES, include, torch};
 pub use link::{Target, for_dependents, link_args, torch_directives};
 pub use version::{ROWS, check, tch_of_manifest};
