@@ -121,16 +121,7 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
         });
     }
     let finder = Finder::default();
-    let photos = match &options.images {
-        Some(given) => photos::Folder { path: given.clone(), reduction: 1 },
-        None => photos::choose(root, options.downscale).or_else(|missing| {
-            let names: Vec<&str> = posed.iter().map(|p| p.name.as_str()).collect();
-            photos::search(&finder, root, root, &names).ok_or(missing)
-        })?,
-    };
-    for p in &mut posed {
-        p.name = photos::in_folder(&finder, &photos.path, &p.name);
-    }
+    let photos = photos::of(&finder, root, options, &mut posed)?;
     Ok(Capture {
         source: format!("Metashape, {file}"),
         root: root.into(),

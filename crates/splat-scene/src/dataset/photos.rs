@@ -6,8 +6,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::capture::Posed;
 use super::find::Finder;
-use crate::{Error, Result};
+use crate::{Error, OpenOptions, Result};
 
 /// A folder of photographs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +66,21 @@ pub(crate) fn search(finder: &Finder, root: &Path, poses: &Path, names: &[&str])
     let most = counts.iter().copied().max().filter(|&n| n > 0)?;
     let first = counts.iter().position(|&n| n == most)?;
     Some(Folder { path: folders.swap_remove(first), reduction: 1 })
+}
+
+/// The folder of the photographs of `posed`, whose names become names in it.
+pub(crate) fn of(finder: &Finder, root: &Path, options: &OpenOptions, posed: &mut [Posed]) -> Result<Folder> {
+    let folder = match &options.images {
+        Some(given) => Folder { path: given.clone(), reduction: 1 },
+        None => choose(root, options.downscale).or_else(|missing| {
+            let names: Vec<&str> = posed.iter().map(|p| p.name.as_str()).collect();
+            search(finder, root, root, &names).ok_or(missing)
+        })?,
+    };
+    for p in posed {
+        p.name = in_folder(finder, &folder.path, &p.name);
+    }
+    Ok(folder)
 }
 
 /// The listed path as a name below `root`. A relative path stays as it is. Of a path that is absolute or leaves

@@ -67,16 +67,7 @@ pub(crate) fn read(root: &Path, path: &Path, options: &OpenOptions) -> Result<Ca
     let said: Map<String, Value> = columns.iter().map(|c| (c.clone(), Value::Bool(true))).collect();
     let mut warnings = keys::warnings(keys::REALITYSCAN, &file, &said, &[]);
     let finder = Finder::default();
-    let photos = match &options.images {
-        Some(given) => photos::Folder { path: given.clone(), reduction: 1 },
-        None => photos::choose(root, options.downscale).or_else(|missing| {
-            let names: Vec<&str> = posed.iter().map(|p| p.name.as_str()).collect();
-            photos::search(&finder, root, root, &names).ok_or(missing)
-        })?,
-    };
-    for p in &mut posed {
-        p.name = photos::in_folder(&finder, &photos.path, &p.name);
-    }
+    let photos = photos::of(&finder, root, options, &mut posed)?;
     Ok(Capture {
         source: format!("RealityScan, {file}"),
         root: root.into(),
