@@ -70,6 +70,20 @@ impl State {
     }
 }
 
+/// What a call counted. The workspace that it used, if any, remembers the call unless the call failed or waited.
+pub(crate) fn counted(saved: &abi::Saved, done: bool, state: Option<MutexGuard<'_, State>>) -> Counts {
+    let known = |n: i64| (n >= 0).then_some(n);
+    let counts = Counts {
+        intersections: known(saved.rendered),
+        rejected: known(saved.rejected),
+        ticket: saved.ticket,
+    };
+    if let Some(mut state) = state.filter(|_| done && saved.ticket >= 0) {
+        state.last = Some(counts);
+    }
+    counts
+}
+
 impl Drop for State {
     fn drop(&mut self) {
         // The engine wants its calls to be over before the workspace goes. Their errors are for others to report.

@@ -49,6 +49,31 @@ pub(super) struct Structs {
     pub(super) settings: abi::Settings,
 }
 
+impl Structs {
+    /// The arguments of a backward pass but for the radii. They point to these structs and to the others, which must live
+    /// through the call.
+    pub(super) fn backward(
+        &self,
+        context: &abi::Context,
+        channels: &[abi::Channel],
+        saved: &abi::Saved,
+        gradients: &abi::Gradients,
+    ) -> abi::BackwardArgs {
+        abi::BackwardArgs {
+            context,
+            camera_count: self.cameras.len() as u32,
+            cameras: self.cameras.as_ptr(),
+            gaussians: &raw const self.gaussians,
+            settings: &raw const self.settings,
+            channel_count: channels.len() as u32,
+            channels: channels.as_ptr(),
+            saved,
+            gradients,
+            ..abi::BackwardArgs::EMPTY
+        }
+    }
+}
+
 impl Frame {
     /// `shape`, with the cameras before it if outputs have that dimension.
     pub(super) fn per_camera(&self, shape: &[i64]) -> Vec<i64> {

@@ -11,6 +11,7 @@ use super::frame::{Frame, PROJ, address};
 use super::scope::Scope;
 use super::step::Pass;
 use crate::input::PerInput;
+use crate::workspace::counted;
 use crate::{Backend, Counts, Error, Workspace};
 
 /// What the autograd node keeps of a render besides tensors.
@@ -94,16 +95,7 @@ pub(crate) fn forward(
     // checked and which lives past the call (`lent`, `cameras`, `outputs`, `radii`, the frame's); outputs are fresh; the
     // workspace is of this engine, locked.
     let done = guarded(&frame.backend, |engine| unsafe { engine.forward(&args) });
-    let known = |n: i64| (n >= 0).then_some(n);
-    let counts = Counts {
-        intersections: known(saved.rendered),
-        rejected: known(saved.rejected),
-        ticket: saved.ticket,
-    };
-    if let Some(state) = &mut state {
-        state.last = (done.is_ok() && saved.ticket >= 0).then_some(counts).or(state.last);
-    }
-    drop(state);
+    let counts = counted(&saved, done.is_ok(), state);
     let buffers = scope.finish(&frame.backend, done)?;
 
     let sources: Vec<u32> = frame.channels.iter().map(|channel| channel.source).collect();
@@ -168,17 +160,8 @@ impl RenderCall {
         let scope = Scope::enter(&frame.backend)?;
         let context = scope.context();
         let args = abi::BackwardArgs {
-            context: &raw const context,
-            camera_count: structs.cameras.len() as u32,
-            cameras: structs.cameras.as_ptr(),
-            gaussians: &raw const structs.gaussians,
-            settings: &raw const structs.settings,
-            channel_count: channels.len() as u32,
-            channels: channels.as_ptr(),
             radii: address::<i32>(radii, cameras),
-            saved: &raw const self.saved,
-            gradients: &raw const targets,
-            ..abi::BackwardArgs::EMPTY
+            ..structs.backward(&context, &channels, &self.saved, &targets)
         };
         // SAFETY: as in `forward`; the node kept inputs and buffers alive, and torch's version counters have shown that they
         // are unchanged. Gradients are fresh and have the sizes of their inputs.

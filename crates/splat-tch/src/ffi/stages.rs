@@ -11,6 +11,7 @@ use super::frame::{Frame, address};
 use super::scope::Scope;
 use crate::input::PerInput;
 use crate::stages::{RECORD, RECORD_GRADIENT};
+use crate::workspace::counted;
 use crate::{Counts, Error, Workspace};
 
 // The tensors of records have a row of floats for each of the header's structs.
@@ -120,16 +121,7 @@ impl Raster {
         // SAFETY: the structs are on this stack; every pointer in them is of a tensor on the engine's device of a shape
         // that the frame states and which lives past the call; outputs are fresh; the workspace is of this engine, locked.
         let done = guarded(&frame.backend, |engine| unsafe { engine.rasterize(&args) });
-        let known = |n: i64| (n >= 0).then_some(n);
-        let counts = Counts {
-            intersections: known(saved.rendered),
-            rejected: known(saved.rejected),
-            ticket: saved.ticket,
-        };
-        if let Some(state) = &mut state {
-            state.last = (done.is_ok() && saved.ticket >= 0).then_some(counts).or(state.last);
-        }
-        drop(state);
+        let counts = counted(&saved, done.is_ok(), state);
         let buffers = scope.finish(&frame.backend, done)?;
         Ok(Self { frame, records, background, outputs, counts, saved, _buffers: buffers })
     }

@@ -86,17 +86,8 @@ impl Pass {
         let scope = Scope::enter(&frame.backend)?;
         let context = scope.context();
         let backward = abi::BackwardArgs {
-            context: &raw const context,
-            camera_count: structs.cameras.len() as u32,
-            cameras: structs.cameras.as_ptr(),
-            gaussians: &raw const structs.gaussians,
-            settings: &raw const structs.settings,
-            channel_count: channels.len() as u32,
-            channels: channels.as_ptr(),
             radii: address::<i32>(&radii, &cameras),
-            saved: &raw const saved,
-            gradients: &raw const targets,
-            ..abi::BackwardArgs::EMPTY
+            ..structs.backward(&context, &channels, &saved, &targets)
         };
         let args = abi::StepArgs {
             group_count: raw.len() as u32,
