@@ -2,7 +2,7 @@
 //! nothing back, except where the strategy refines.
 
 use splat_tch::Mark;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::Trainer;
 use super::pass::{Compared, Seen};
@@ -43,8 +43,7 @@ impl Trainer {
         }
         let thinned = self.dropout.thin(step, &self.gaussians)?;
         let (mut sums, mut seen, mut last) = (Vec::new(), Vec::with_capacity(views.len()), None);
-        let mut stepped = false;
-        let mut total = Tensor::f_zeros([1], (Kind::Float, device))?;
+        let (mut stepped, mut total) = (false, None::<Tensor>);
         let world = self.gaussians.shares.as_ref().map_or(1, |shares| shares.group.world());
         for round in views.chunks(world) {
             let pass = match &self.gaussians.shares {
@@ -57,11 +56,14 @@ impl Trainer {
             }
             seen.extend(pass.seen);
             if let Some(compared) = pass.compared {
-                let _ = total.f_add_(&compared.loss)?;
+                let loss = &compared.loss;
+                total = Some(total.map_or_else(|| Ok(loss.shallow_clone()), |sum| sum.f_add(loss))?);
                 last = Some(compared);
             }
         }
-        let Compared { view, image, target, .. } = last.ok_or(Error::NoViews)?;
+        let (Some(mut total), Some(Compared { view, image, target, .. })) = (total, last) else {
+            return Err(Error::NoViews);
+        };
         if let Some(shares) = &self.gaussians.shares {
             shares.group.all_reduce(&mut total)?;
         }
