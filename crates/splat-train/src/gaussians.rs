@@ -321,7 +321,7 @@ impl Gaussians {
         }
     }
 
-    /// Rearranges the own rows. The parameters are new leaves afterwards. Where Gaussians may be shared out over a group, use
+    /// Rearranges this rank's rows. The parameters are new leaves afterwards. Where Gaussians may be shared out over a group, use
     /// [`Gaussians::rearrange`].
     ///
     /// # Errors

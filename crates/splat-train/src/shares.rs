@@ -55,7 +55,7 @@ impl Shares {
         Ok(Self { group, places, total, run })
     }
 
-    /// A tensor of the whole cut down to the own rows; it may be on another device.
+    /// A tensor of the whole cut down to this rank's rows; it may be on another device.
     pub(crate) fn own(&self, whole: &Tensor) -> Result<Tensor> {
         Ok(whole.f_index_select(0, &self.places.f_to_device(whole.device())?)?)
     }
@@ -96,7 +96,7 @@ impl Shares {
         Ok(whole)
     }
 
-    /// The own part of a rearrangement of the whole: each new row belongs to the rank that has the row it comes from.
+    /// This rank's part of a rearrangement of the whole: each new row belongs to the rank that has the row it comes from.
     fn part(&self, rows: &Rows) -> Result<(Rows, Tensor)> {
         let device = self.places.device();
         let own = Tensor::f_arange(self.places.size()[0], (Kind::Int64, device))?;
@@ -116,7 +116,7 @@ impl Gaussians {
         self.shares.as_ref().map_or_else(|| self.len(), |shares| shares.total)
     }
 
-    /// The places of the own rows in the whole, `[P]` `Int64`, ascending; without a group 0 to `P - 1`.
+    /// The places of this rank's rows in the whole, `[P]` `Int64`, ascending; without a group 0 to `P - 1`.
     ///
     /// # Errors
     /// Out of device memory.
@@ -127,7 +127,7 @@ impl Gaussians {
         }
     }
 
-    /// The rows of all ranks in the order of their places, from the own rows `own` (`[P,..]`), on every rank.
+    /// The rows of all ranks in the order of their places, from this rank's rows `own` (`[P,..]`), on every rank.
     ///
     /// # Errors
     /// A rank that is lost; out of device memory.
@@ -135,7 +135,7 @@ impl Gaussians {
         self.shares.as_ref().map_or_else(|| Ok(own.shallow_clone()), |shares| shares.whole(own))
     }
 
-    /// The own rows of a tensor for the whole.
+    /// This rank's rows of a tensor for the whole.
     ///
     /// # Errors
     /// Out of device memory.
@@ -247,7 +247,7 @@ fn evened(counts: &[i64]) -> Vec<Vec<i64>> {
     moves
 }
 
-/// A short description of the whole that ranks compare before they share it: its size and the sums of its numbers.
+/// A short description of the whole that ranks compare before they share it: its size and a checksum of each parameter.
 pub(crate) fn described(gaussians: &Gaussians) -> Result<String> {
     let mut sums = Vec::with_capacity(PARAMETERS.len());
     for parameter in gaussians.parameters() {

@@ -19,7 +19,7 @@ const MOST_CAMERAS: usize = 32;
 /// Added to the counts by a rank that was asked to stop: more than any number of records.
 const STOP: i64 = 1 << 40;
 
-/// The own rows as the cameras of a round see them.
+/// This rank's rows as the cameras of a round see them.
 struct Round {
     cameras: Vec<Camera>,
     /// Neighbouring cameras of one size, with their number.
@@ -86,7 +86,7 @@ impl Trainer {
         Ok((0..group.world()).map(report).collect())
     }
 
-    /// The views `views`, one on each rank as far as they go; `thinned` are the own Gaussians that the step shows, unless all.
+    /// The views `views`, one on each rank as far as they go; `thinned` are this rank's Gaussians that the step shows, unless all.
     pub(super) fn shared_pass(
         &mut self,
         step: u64,
@@ -142,7 +142,7 @@ impl Trainer {
         Ok(rasterize(&records, size, settings)?.color)
     }
 
-    /// Renders `views` from their poses in the dataset, one on each rank as far as they go; gives the own image.
+    /// Renders `views` from their poses in the dataset, one on each rank as far as they go; gives this rank's image.
     pub(super) fn shared_renders(&self, views: &[usize], settings: &Settings) -> Result<Option<Tensor>> {
         let _guard = tch::no_grad_guard();
         let (group, device) = (self.group()?, self.backend.device());
@@ -181,7 +181,7 @@ impl Trainer {
         Ok((projection, visible))
     }
 
-    /// Projects the own rows for `cameras`; also whether a rank was asked to stop.
+    /// Projects this rank's rows for `cameras`; also whether a rank was asked to stop.
     fn round(
         &self,
         group: &Group,
@@ -214,7 +214,7 @@ impl Trainer {
         Ok((Round { cameras, projections, seen: seen?, send, receive }, stop))
     }
 
-    /// Renders the own view from its records, compares it, and goes back to the records.
+    /// Renders this rank's view from its records, compares it, and goes back to the records.
     fn answer(
         &self,
         step: u64,
@@ -254,7 +254,7 @@ impl Trainer {
         Ok(Answer { compared: Some(compared), rows: joined(columns, 1)?, learned: found.collect() })
     }
 
-    /// Takes the gradients of the own rows' records back to the Gaussians.
+    /// Takes the gradients of this rank's records back to the Gaussians.
     fn back(
         &self,
         group: &Group,
@@ -352,7 +352,7 @@ impl Trainer {
 }
 
 impl Round {
-    /// Sends each camera's visible records to its rank; gives those of the own camera.
+    /// Sends each camera's visible records to its rank; gives those of this rank's camera.
     fn forth(&self, group: &Group) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         let mut parts = Vec::with_capacity(self.seen.len());
