@@ -35,9 +35,9 @@ pub enum Error {
     /// Some ranks did not come in time.
     #[error("waited {seconds} s for {world} ranks, but these did not come: {missing}")]
     Missing {
-        /// How long.
+        /// How long this rank waited.
         seconds: u64,
-        /// Their number.
+        /// How many ranks were expected.
         world: usize,
         /// Those that did not come.
         missing: String,
@@ -45,7 +45,7 @@ pub enum Error {
     /// Two ranks were started with something that must be the same and is not.
     #[error("the {what} of rank {rank} on {host} is `{there}`, but that of rank 0 is `{here}`")]
     Differs {
-        /// What.
+        /// What must be the same.
         what: String,
         /// The first rank that differs from rank 0.
         rank: usize,
@@ -59,11 +59,11 @@ pub enum Error {
     /// A rank was lost; the group has ended.
     #[error("rank {rank} on {host} was lost: {cause}")]
     Lost {
-        /// Which.
+        /// The rank.
         rank: usize,
         /// Where it ran.
         host: String,
-        /// Why.
+        /// What happened to it.
         cause: String,
     },
     /// Groups of GPUs are not possible with this program or this libtorch.

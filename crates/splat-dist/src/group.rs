@@ -1,4 +1,4 @@
-//! The group as a rank sees it: how it is joined, what is exchanged, how it is left.
+//! The group as a rank sees it: how to join it, what to exchange in it, and how to leave it.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -66,8 +66,8 @@ impl Group {
         cpp::make_current(i32::try_from(index).unwrap_or(i32::MAX)).map_err(torch)
     }
 
-    /// Meets the other ranks; tensors are on `device`, a GPU of this rank's own or the CPU. A rank that is lost, or that lets
-    /// the others wait for longer than `timeout`, ends the group.
+    /// Meets the other ranks; tensors are on `device`, a GPU of this rank's own or the CPU. A rank that is lost, or that keeps
+    /// the others waiting for longer than `timeout`, ends the group.
     ///
     /// # Errors
     /// All but [`Error::Differs`] and [`Error::Lost`].
@@ -304,7 +304,7 @@ impl Group {
         times.exchanging += begin.elapsed().as_secs_f64();
         drop(times);
         let Err(failed) = done else { return Ok(()) };
-        // What broke the exchange is what the watch finds, if it finds anything soon.
+        // If the watch soon finds what broke the exchange, that is the error to report.
         let end = Instant::now() + member.shared.timeout;
         while Instant::now() < end {
             self.check()?;
@@ -334,9 +334,9 @@ impl Member {
             (_, None) => shared.carrier.abort(),
             _ => Ok(()),
         };
-        // The process leaves either way, and has its reason.
+        // The process leaves in any case, for the reason that it has already.
         drop(ended);
-        // Whoever keeps the store stays until the others have read what they need.
+        // The rank that keeps the store stays until the others have read what they need.
         let keeps = shared.rank == 0 && !self.rendezvous.store_runs;
         let end = Instant::now() + shared.timeout.min(Duration::from_secs(10));
         for rank in (0..shared.hosts.len()).filter(|_| keeps) {
@@ -354,7 +354,7 @@ impl Member {
 }
 
 impl Drop for Member {
-    /// Who forgets to leave leaves with a cause, so that nobody waits for it.
+    /// A member that is dropped without leaving leaves with a cause, so that nobody waits for it.
     fn drop(&mut self) {
         let _ = self.leave(Some("it left without saying why"));
     }
@@ -401,7 +401,7 @@ fn refused(r: &Rendezvous, host: &str, serve: bool, text: &str) -> Error {
     }
 }
 
-/// Under which who gives up waiting says for whom.
+/// The key under which a rank that gives up waiting names those that did not come.
 const MISSING: &str = "missing";
 
 /// The hosts of all ranks, when all have come.

@@ -111,7 +111,7 @@ mod tests {
             [("SLURM_PROCID", "3"), ("SLURM_NTASKS", "8"), ("SLURM_LOCALID", "1"), ("MASTER_ADDR", "node0")];
         let by_slurm = Rendezvous { port: 29_500, store_runs: false, ..expected };
         assert_eq!(of(&slurm).unwrap(), Some(by_slurm));
-        // A job of Slurm that nobody asked to be a group is none.
+        // The processes of a Slurm job are a group only if MASTER_ADDR is set.
         assert_eq!(of(&slurm[..3]).unwrap(), None);
         assert_eq!(of(&[]).unwrap(), None);
         assert_eq!(of(&[("RANK", "0"), ("WORLD_SIZE", "1")]).unwrap(), None);

@@ -1,5 +1,5 @@
-//! The watch over the other ranks: a thread with a connection of its own that says that this rank lives, and looks whether the
-//! others do, whether they have left, and whether they come to the exchanges that this rank waits in.
+//! The watch over the other ranks: a thread with a connection of its own. It reports that this rank is alive, and checks whether
+//! the others are, whether they have left, and whether they take part in the exchanges that this rank waits in.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ pub(crate) struct Shared {
     pub(crate) carrier: UniquePtr<cpp::Carrier>,
     /// Exchanges begun.
     pub(crate) begun: AtomicU64,
-    /// Whether this rank is at something for which the others may wait as long as it takes.
+    /// Whether this rank is doing something for which the others may wait as long as it takes.
     pub(crate) busy: AtomicBool,
     /// Whether the group has ended in order.
     pub(crate) over: AtomicBool,
@@ -47,7 +47,7 @@ struct Seen {
     text: String,
     at: Instant,
     begun: u64,
-    /// Since when it has begun no further exchange.
+    /// When it was last seen to begin an exchange.
     still: Instant,
 }
 
@@ -69,7 +69,7 @@ impl Shared {
         format!("{beat} {}{busy}", self.begun.load(Ordering::SeqCst))
     }
 
-    /// One look at all ranks; gives the first that is lost, and why.
+    /// Looks at all ranks once, and returns the first that is lost, and why.
     fn look(&self, store: &cpp::Store, seen: &mut [Seen]) -> Result<Option<(usize, String)>, cxx::Exception> {
         let now = Instant::now();
         let own = self.begun.load(Ordering::SeqCst);
@@ -77,7 +77,7 @@ impl Shared {
             if rank != self.rank && store.has(&left(rank))? {
                 let text = store.get(&left(rank))?;
                 let (begun, cause) = text.split_once(' ').unwrap_or((&text, ""));
-                // Who left in order has done everything that the others need of it, unless they ask for more.
+                // A rank that left in order has done everything that the others need from it, unless they begin another exchange.
                 if !cause.is_empty() || begun.parse().unwrap_or(0) < own {
                     let cause = if cause.is_empty() { "it left the group" } else { cause };
                     return Ok(Some(blame(rank, cause)));
@@ -102,7 +102,7 @@ impl Shared {
                 return Ok(Some((rank, format!("it gave no sign of life for {seconds:.0} s"))));
             }
         }
-        // Who waits in an exchange waits for those that have not begun it.
+        // A rank that waits in an exchange waits for those that have not begun it.
         let most = seen.iter().map(|s| s.begun).max().unwrap_or(0);
         let behind = seen.iter().position(|s| s.begun < most && now - s.still > self.timeout);
         let others_wait = seen.iter().any(|s| s.begun == most && now - s.still > self.timeout);
@@ -113,7 +113,7 @@ impl Shared {
     }
 }
 
-/// What a rank says that leaves because of another one.
+/// What a rank says when it leaves because of another one.
 pub(crate) fn because_of(rank: usize, cause: &str) -> String {
     format!("@{rank} {cause}")
 }

@@ -123,7 +123,7 @@ pub(crate) fn prepare(
     let weight_image = weight_image(settings, &shape, device)?;
     let background = background(settings, device)?;
     let compact = matches!(g.color, Color::CompactSh { .. });
-    // What has no gradient for one of its inputs records no graph.
+    // Compact SH has no gradient, so a graph of it would be useless.
     let grad = ffi::grad_enabled() && !keep && !compact;
     let poses = if grad && cameras.iter().any(|c| c.pose().is_some_and(Tensor::requires_grad)) {
         let columns = cameras.iter().map(|c| c.view_column()).collect::<Result<Vec<_>, _>>()?;

@@ -21,7 +21,7 @@ pub const RECORD_GRADIENT: i64 = 12;
 /// The place of the radius in a record.
 const RADIUS: i64 = 12;
 
-/// Gaussians as `C` cameras see them, and what the way back needs.
+/// Gaussians as `C` cameras see them, and what the backward pass needs.
 pub struct Projection {
     frame: Frame,
     /// The inputs, detached.

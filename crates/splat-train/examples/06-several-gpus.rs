@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let group = Ranks::join(&rendezvous, backend.device(), Duration::from_secs(60))?;
 
     let dataset = Dataset::open(data, &OpenOptions::default())?;
-    // So many photographs in all, one for each rank at a time.
+    // 30,000 photographs in all, one per rank in each step.
     let steps = 30_000 / group.world() as u64;
     let config = Config { batch: group.world(), ..Config::default().over(steps) };
     let mut trainer =

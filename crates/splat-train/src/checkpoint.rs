@@ -58,7 +58,7 @@ pub struct Checkpoint {
     /// Everything that is not a tensor.
     pub header: Header,
     pub(crate) tensors: Vec<Values>,
-    /// What of it is a rank's to write, if it is one of several.
+    /// In a group, the part of it that this rank writes.
     pub(crate) part: Option<Part>,
 }
 

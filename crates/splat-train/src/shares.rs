@@ -25,7 +25,7 @@ pub(crate) struct Shares {
     pub(crate) group: Group,
     /// `[P]` `Int64`, ascending.
     places: Tensor,
-    /// Rows of the whole.
+    /// The number of rows of all ranks together.
     total: usize,
     /// A number that runs of other groups do not have.
     pub(crate) run: i64,

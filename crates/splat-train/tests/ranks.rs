@@ -115,7 +115,7 @@ impl Densify for EveryThird {
     }
 }
 
-/// What a run is told.
+/// What the process of a rank is to do.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Task {
     data: PathBuf,

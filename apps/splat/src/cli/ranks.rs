@@ -24,7 +24,7 @@ pub(crate) struct RanksArgs {
     /// let torchrun start the program: torchrun --nnodes 2 --nproc-per-node 4 --no-python splat train ...
     #[arg(long, value_name = "N|all", value_parser = gpus)]
     gpus: Option<Gpus>,
-    /// With several GPUs: end the run when one of them lets the others wait for so many seconds
+    /// With several GPUs: end the run when one of them keeps the others waiting for this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     dist_timeout: u64,
 }
@@ -141,7 +141,7 @@ impl RanksArgs {
                 ended[rank] = child.try_wait().with_context(|| format!("rank {rank} cannot be watched"))?;
                 if let Some(status) = ended[rank].filter(|status| !fine(*status)) {
                     first_failed = first_failed.or(Some((rank, status)));
-                    // The others notice by themselves; whoever does not is ended.
+                    // The others notice by themselves; a rank that does not is killed.
                     let patience = Duration::from_secs(self.dist_timeout + 30);
                     deadline = deadline.or_else(|| Some(Instant::now() + patience));
                 }
@@ -163,7 +163,7 @@ impl RanksArgs {
     }
 }
 
-/// Ends this process when the one that started it has gone: a rank alone has nobody to tell.
+/// Ends this process when the one that started it has gone, since nobody would hear of its errors.
 #[cfg(unix)]
 fn end_with_parent() {
     let parent = std::os::unix::process::parent_id();
@@ -185,7 +185,7 @@ pub(crate) fn refuse(option: &str, hint: &str) -> anyhow::Error {
     Hinted::error(format!("{option} does not work on several GPUs"), hint)
 }
 
-/// Says how the ranks lie.
+/// Says how many ranks there are, and on which hosts.
 pub(crate) fn introduce(group: &Ranks, batch: usize) {
     let mut hosts: Vec<&str> = (0..group.world()).map(|rank| group.host(rank)).collect();
     hosts.dedup();

@@ -212,7 +212,7 @@ impl TrainArgs {
         // A run goes on with the photographs per step that it has; what begins has at least one for each GPU.
         let few = resumed.is_none() && config.batch < ranks;
         set(&mut config.batch, self.batch.map(usize::from).or(few.then_some(ranks)));
-        // So many photographs in all, in fewer steps.
+        // The number of photographs seen in all stays the same, so there are fewer steps.
         let shorter = config.iterations.div_ceil(config.batch as u64);
         match (self.iterations, preset) {
             (Some(n), Some(Preset::Best | Preset::Fast)) => config = config.over(n),

@@ -44,7 +44,7 @@ impl Trainer {
         })
     }
 
-    /// View `i` with its render, whose making began at `begin`, as its camera stores light if that is learned.
+    /// View `i` with its render, which began at `begin`, after the response of its camera if that is learned.
     fn as_stored(&self, i: usize, mut image: Tensor, begin: Instant) -> Result<HeldOut<'_>> {
         if let Some(responses) = &self.responses {
             let _guard = tch::no_grad_guard();

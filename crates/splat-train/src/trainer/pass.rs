@@ -149,7 +149,7 @@ impl Trainer {
         Ok((total, image))
     }
 
-    /// What is learned of images: leaves of their losses besides the Gaussians.
+    /// What is learned about images: leaves of the loss besides the Gaussians.
     pub(super) fn learned_of_images(&self) -> impl Iterator<Item = &Tensor> {
         let exposures = self.exposures.iter().map(|e| &e.maps);
         exposures.chain(self.responses.iter().map(|r| &r.values))

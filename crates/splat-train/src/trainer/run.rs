@@ -129,7 +129,7 @@ impl Trainer {
             if let Some(path) = save {
                 outcome.wall_seconds = wall_before + begin.elapsed().as_secs_f64();
                 let checkpoint = self.noted(outcome.clone(), options)?;
-                // It waits for the checkpoint before, which the other ranks of a group must bear.
+                // It waits until the previous checkpoint is written, for which the other ranks of a group may have to wait.
                 self.at_length(|| saver.save(checkpoint, path, &mut |event| listen(self, event)));
             }
             if stopping {

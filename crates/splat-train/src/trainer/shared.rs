@@ -22,7 +22,7 @@ const STOP: i64 = 1 << 40;
 /// This rank's rows as the cameras of a round see them.
 struct Round {
     cameras: Vec<Camera>,
-    /// Neighbouring cameras of one size, with their number.
+    /// Projections for runs of cameras of one size, each with the number of its cameras.
     projections: Vec<(Projection, i64)>,
     /// For each projection the records that its cameras see, `Int64`, numbered over its cameras and rows.
     seen: Vec<Tensor>,
